@@ -1,0 +1,1 @@
+"""Pure logic: no pytest, no files, no clock, no environment, no engine."""

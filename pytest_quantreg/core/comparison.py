@@ -1,0 +1,111 @@
+"""Two measurements of the same items, paired: what was lost, won and kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from . import stats
+from .record import Accuracy, Metric
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one task on the same ``n`` items of baseline and quantized model.
+
+    ``baseline`` and ``quantized`` are the metric's values on those items;
+    ``retention`` their ratio, read so that 1 is kept and less is worse (inverted for
+    metrics where lower is better). ``low`` and ``high`` are the two one-sided bounds at
+    ``confidence``, None when the metric is not 0/1. ``lost_items`` and ``won_items``
+    are the ``doc_id`` of items that only the baseline, or only the quantized model, got
+    right, in ascending order.
+    """
+
+    scheme: str
+    task: str
+    metric: str
+    n: int
+    total_items: int
+    confidence: float
+    baseline: float
+    quantized: float
+    retention: float
+    low: float | None
+    high: float | None
+    counts: stats.PairedCounts | None
+    lost_items: tuple[int, ...]
+    won_items: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def flips(self) -> float | None:
+        """Share of the items that changed between right and wrong, either way."""
+        return self.counts.flips if self.counts is not None else None
+
+
+def compare(
+    baseline: Accuracy,
+    candidate: Accuracy,
+    metric: Metric,
+    *,
+    scheme: str,
+    confidence: float,
+    notes: tuple[str, ...] = (),
+) -> Comparison:
+    """Pairs two measurements of the same items in the same order.
+
+    Raises:
+        ValueError: the items differ; comparability is checked before (`comparable`).
+    """
+    if baseline.items.digests != candidate.items.digests:
+        raise ValueError("the two measurements do not hold the same items in the same order")
+    counts, low, high = None, None, None
+    lost: tuple[int, ...] = ()
+    won: tuple[int, ...] = ()
+    values = _value(baseline, metric), _value(candidate, metric)
+    if metric.kind == "binary":
+        before, after = baseline.items.scores[metric.name], candidate.items.scores[metric.name]
+        counts = stats.PairedCounts.of(before, after)
+        interval = stats.retention_interval(
+            counts.both,
+            counts.quantized_only,
+            counts.baseline_only,
+            counts.neither,
+            confidence=confidence,
+            sides=1,
+        )
+        low, high = interval
+        rows = list(zip(baseline.items.doc_ids, before, after, strict=True))
+        lost = tuple(sorted(doc for doc, was, now in rows if was > now))
+        won = tuple(sorted(doc for doc, was, now in rows if was < now))
+    return Comparison(
+        scheme=scheme,
+        task=baseline.protocol.task,
+        metric=metric.name,
+        n=len(baseline.items),
+        total_items=baseline.protocol.total_items,
+        confidence=confidence,
+        baseline=values[0],
+        quantized=values[1],
+        retention=_ratio(*values, higher_is_better=metric.higher_is_better),
+        low=low,
+        high=high,
+        counts=counts,
+        lost_items=lost,
+        won_items=won,
+        notes=notes,
+    )
+
+
+def _value(accuracy: Accuracy, metric: Metric) -> float:
+    if metric.kind == "binary":
+        scores = accuracy.items.scores[metric.name]
+        return math.fsum(scores) / len(scores)
+    return accuracy.values[metric.name]
+
+
+def _ratio(baseline: float, quantized: float, *, higher_is_better: bool) -> float:
+    above, below = (quantized, baseline) if higher_is_better else (baseline, quantized)
+    if below == 0:
+        return 1.0 if above == 0 else math.inf
+    return above / below

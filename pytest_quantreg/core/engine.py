@@ -1,0 +1,87 @@
+"""The seam between the plugin and the engines that run models: two small Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from .record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
+
+ChatFormatter: TypeAlias = Callable[..., str]
+"""``(messages, add_generation_prompt=True) -> str``, as lm-eval calls it."""
+
+Say: TypeAlias = Callable[[str], None]
+"""Tells the person at the terminal one line, now."""
+
+
+class Engine(Protocol):
+    """A loaded model. Whoever loads it closes it."""
+
+    @property
+    def effective(self) -> EffectiveScheme:
+        """What was really loaded, read from the modules before the first forward."""
+        ...
+
+    @property
+    def machine(self) -> Machine:
+        """Where it runs."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """The engine's own model object, for users' tests; None if it has none."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """The engine's own tokenizer, for users' tests; None if it has none."""
+        ...
+
+    def lm(self, batch_size: int) -> Any:
+        """An ``lm_eval.api.model.LM`` over the loaded weights with this batch size."""
+        ...
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether ``error`` means that a smaller batch may help."""
+        ...
+
+    def close(self) -> None:
+        """Frees the memory, also while something still refers to the model object."""
+        ...
+
+
+class Backend(Protocol):
+    """One engine: everything but `load` works without loading any weights."""
+
+    @property
+    def name(self) -> str:
+        """What ``--quant-backend`` calls it."""
+        ...
+
+    def software(self) -> Software:
+        """The versions installed; raises MissingExtra when the engine is not."""
+        ...
+
+    def identify(self, spec: ModelSpec) -> ModelIdentity:
+        """Reads config, tokenizer and digests; raises Refusal for unusable folders."""
+        ...
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:
+        """The canonical scheme that the files of ``spec`` hold, None if unquantized."""
+        ...
+
+    def check_makes(self, scheme: str) -> None:
+        """Raises WrongUse when this scheme cannot be quantized on the fly; cheap."""
+        ...
+
+    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
+        """Renders chats with the model's template; None when the tokenizer has none."""
+        ...
+
+    def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:
+        """Makes what `load` needs (downloads, quantizes on the fly); says what it does."""
+        ...
+
+    def load(self, spec: ModelSpec) -> Engine:
+        """Loads a prepared model; raises Refusal for weights that do not fit it."""
+        ...

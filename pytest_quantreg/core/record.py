@@ -1,0 +1,221 @@
+"""The plain values that measurements, stored runs and comparisons are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as it was asked for; enough to load it in this process or another.
+
+    ``ref`` is a hub id or an absolute folder, ``name`` what people call it (never a
+    path). ``scheme`` is the canonical name of the scheme the model claims; a baseline
+    claims ``native`` until its files say more. With ``quantize`` the backend makes
+    the scheme from the full-precision weights of ``ref`` before it loads them.
+    """
+
+    ref: str
+    name: str
+    scheme: str
+    backend: str
+    revision: str | None = None
+    quantize: bool = False
+    args: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def role(self) -> str:
+        """``baseline`` or ``quantized``, as people and ``--quant-backend-arg`` say."""
+        return "baseline" if self.scheme in BASELINE_SCHEMES else "quantized"
+
+    def key(self) -> tuple[object, ...]:
+        """Equal for two specs that load the same thing."""
+        args = tuple(sorted((name, repr(value)) for name, value in self.args.items()))
+        return (self.ref, self.revision, self.scheme, self.backend, self.quantize, args)
+
+
+BASELINE_SCHEMES = ("native", "bf16", "fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a model's files say before anything is loaded.
+
+    ``shapes`` holds the figures of config.json that decide the architecture
+    (hidden_size, num_hidden_layers, ...). Digests are sha256 in hex;
+    ``template_digest`` is None without a chat template. ``dtype`` is the type the
+    full-precision tensors will be computed in (``bfloat16``).
+    """
+
+    name: str
+    revision: str | None
+    architecture: str
+    vocab_size: int
+    shapes: Mapping[str, int]
+    dtype: str
+    tokenizer_digest: str
+    template_digest: str | None
+    weights_digest: str
+
+
+@dataclass(frozen=True)
+class EffectiveScheme:
+    """What the engine really loaded and runs.
+
+    ``scheme`` is the canonical scheme name that the loaded modules amount to, None
+    when they match no known scheme. ``mode`` is ``full precision``, ``native``,
+    ``weight-only fallback`` or ``emulated``. ``quantized_layers`` of
+    ``linear_layers`` hold quantized weights.
+    """
+
+    scheme: str | None
+    weights: str
+    activations: str
+    kv_cache: str
+    kernel: str
+    mode: str
+    quantized_layers: int
+    linear_layers: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a model ran: ``kind`` is ``cpu``, ``cuda``, ...; no host or user name."""
+
+    kind: str
+    accelerator: str
+    count: int = 1
+    driver: str | None = None
+
+
+@dataclass(frozen=True)
+class Software:
+    """The engine and the versions a comparison must agree on (package -> version)."""
+
+    backend: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class AccuracyRequest:
+    """What ``compare_accuracy`` was asked to evaluate; None leaves it to the task.
+
+    ``apply_chat_template`` None means: on for generate-until tasks when the tokenizer
+    has a template. ``include_paths`` are folders with the user's own task files.
+    """
+
+    task: str
+    num_fewshot: int | None = None
+    apply_chat_template: bool | str | None = None
+    fewshot_as_multiturn: bool | None = None
+    system_instruction: str | None = None
+    gen_kwargs: Mapping[str, Json] = field(default_factory=dict)
+    repeats: int = 1
+    seed: int = 1234
+    include_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric as lm-eval spells it, ``exact_match,strict-match``."""
+
+    name: str
+    higher_is_better: bool
+    kind: str
+    """``binary`` (each score 0 or 1), ``mean`` (a number per item, averaged), or
+    ``perplexity`` (a log-likelihood and a weight per item)."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a task was put to the model: everything that must agree to compare.
+
+    ``config_digest`` covers the task's own file after overrides (prompts, filters,
+    metrics, generation arguments), ``total_items`` is what the whole task has.
+    ``chat_template`` is ``off``, ``on`` or the template's name.
+    """
+
+    task: str
+    task_version: str
+    output_type: str
+    num_fewshot: int
+    chat_template: str
+    template_digest: str | None
+    fewshot_as_multiturn: bool
+    system_instruction_digest: str | None
+    gen_kwargs: Mapping[str, Json]
+    repeats: int
+    seed: int
+    config_digest: str
+    metrics: tuple[Metric, ...]
+    total_items: int
+
+
+@dataclass(frozen=True)
+class Items:
+    """The items of a measurement in their permuted order; all columns equally long.
+
+    ``scores`` maps a metric to one number per item. For a ``perplexity`` metric the
+    number is the item's log-likelihood and ``weights`` holds its divisor (words,
+    bytes) per item; other metrics have no weights.
+    """
+
+    doc_ids: tuple[int, ...]
+    digests: tuple[str, ...]
+    scores: Mapping[str, tuple[float, ...]]
+    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def first(self, n: int) -> Items:
+        """The first ``n`` items, in order."""
+        return Items(
+            self.doc_ids[:n],
+            self.digests[:n],
+            {metric: column[:n] for metric, column in self.scores.items()},
+            {metric: column[:n] for metric, column in self.weights.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One task measured on one model.
+
+    ``values`` are lm-eval's aggregates per metric. ``chance`` is what guessing would
+    score on these items: the larger of the mean of 1/choices and the share of the
+    commonest answer; 0 where that makes no sense. ``batch_size`` is the one used in
+    the end, ``resumed_items`` how many came from the journal of an interrupted run.
+    """
+
+    protocol: Protocol
+    items: Items
+    values: Mapping[str, float]
+    chance: float
+    batch_size: int
+    resumed_items: int = 0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which model at which scheme ran where, on what software, when."""
+
+    model: ModelIdentity
+    claimed: str
+    effective: EffectiveScheme
+    software: Software
+    machine: Machine
+    recorded_at: str
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stored measurement with everything needed to compare with it later."""
+
+    provenance: Provenance
+    accuracy: Accuracy

@@ -1,0 +1,75 @@
+"""What one session was asked to do, as frozen values; `options` is the only maker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from .record import Json
+
+
+class GateMode(str, Enum):
+    """On which evidence a gate fails; DESIGN of each in docs/statistics.md."""
+
+    DETECT = "detect"
+    CERTIFY = "certify"
+    POINT = "point"
+
+
+class Update(str, Enum):
+    """Whether this session gates (``no``) or records baselines."""
+
+    NO = "no"
+    ABSENT = "absent"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A hub id or a folder, as named by an option.
+
+    ``ref`` is what the engine loads (an absolute folder or a hub id), ``name`` what
+    people and files call it, ``given`` what was typed (for messages and commands).
+    """
+
+    ref: str
+    name: str
+    given: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every option of a session after precedence, validated.
+
+    ``checkpoints`` maps a canonical scheme to its checkpoint; the key None holds the
+    one for every scheme. ``invocation`` is the part of the command line that must be
+    repeated to record a baseline (model, backend, folders).
+    """
+
+    schemes: tuple[str, ...]
+    model: ModelRef | None
+    checkpoints: Mapping[str | None, ModelRef]
+    backend: str
+    baseline_args: Mapping[str, Json]
+    quantized_args: Mapping[str, Json]
+    include_paths: tuple[str, ...]
+    baselines: Path
+    update: Update
+    gate: GateMode
+    confidence: float
+    limit: int | None
+    require: bool
+    seed: int
+    model_name: str | None
+    drift: str
+    effective: str
+    max_undetected: float
+    cache_dir: Path
+    invocation: tuple[str, ...] = field(default=())
+
+    def checkpoint_of(self, scheme: str) -> ModelRef | None:
+        """The checkpoint given for ``scheme``, by its own name or for all."""
+        return self.checkpoints.get(scheme, self.checkpoints.get(None))
