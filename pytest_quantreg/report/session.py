@@ -1,0 +1,85 @@
+"""All outcomes of a session as one value, wherever its tests ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.outcome import JUDGED, Context, Outcome
+from ..core.settings import Settings, Update
+
+
+class SessionReport:
+    """Collects what came with the test reports; knows nothing of pytest.
+
+    ``outcomes`` are in the order in which tests ended, ``loads`` counts how often each
+    model was loaded, over all workers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.outcomes: list[Outcome] = []
+        self.loads: dict[str, int] = {}
+
+    def add(self, plain: Mapping[str, Any]) -> None:
+        """Takes the plain values of one test report."""
+        self.outcomes += [Outcome.from_plain(one) for one in plain.get("outcomes", ())]
+        for name, count in plain.get("loads", {}).items():
+            self.loads[name] = self.loads.get(name, 0) + count
+
+    def header(self) -> str | None:
+        """One line for the head of the session; None when nothing is gated or recorded."""
+        settings = self.settings
+        if settings.update is not Update.NO and settings.model is not None:
+            which = "every baseline" if settings.update is Update.ALL else "absent baselines"
+            return f"quantreg: records {which} of {settings.model.given}; no gate is judged"
+        if not settings.schemes:
+            return None
+        return f"quantreg: {', '.join(settings.schemes)}, {self.gate_words()}"
+
+    def gate_words(self) -> str:
+        """``detect, 95 %``: the session's gate."""
+        return f"{self.settings.gate.value}, {self.settings.confidence * 100:g} %"
+
+    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+        """The outcomes by (model, scheme), in the order of their first."""
+        found: dict[tuple[str, str], list[Outcome]] = {}
+        for one in self.outcomes:
+            model = one.context.model if one.context is not None else ""
+            found.setdefault((model, one.scheme), []).append(one)
+        # A refusal before anything was known of the model joins its scheme's group.
+        for (model, scheme), outcomes in list(found.items()):
+            homes = [key for key in found if key[1] == scheme and key[0]]
+            if not model and homes:
+                found[homes[0]] += outcomes
+                del found[(model, scheme)]
+        return found
+
+    def unmet_requirement(self) -> str:
+        """Why --quant-require fails this session; empty when it holds or is not asked for."""
+        if not self.settings.require:
+            return ""
+        if not self.settings.schemes:
+            return "quantreg: --quant-require: no gate was judged, for want of --quant-scheme"
+        judged = {one.scheme for one in self.outcomes if one.result in JUDGED}
+        lacking = [scheme for scheme in self.settings.schemes if scheme not in judged]
+        if not lacking:
+            return ""
+        why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
+        return f"quantreg: --quant-require: no gate was judged for {', '.join(why)}"
+
+    def _why_not(self, scheme: str) -> str:
+        if any(one.scheme == scheme for one in self.outcomes):
+            return "its tests measured, and no marker said what must hold"
+        return "none of its tests ran a comparison"
+
+
+def context_line(context: Context) -> str:
+    """``tiny-llama 3f2a9c1, transformers 5.17.0, cpu, runs as w8a8-int8, emulated``."""
+    model = f"{context.model} {context.revision}" if context.revision else context.model
+    parts = [model, context.engine, context.machine]
+    if context.runs_as:
+        parts.append(f"runs as {context.runs_as}")
+    if context.layers:
+        parts.append(f"{context.layers} quantized")
+    return ", ".join(part for part in parts if part)
