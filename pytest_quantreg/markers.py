@@ -21,12 +21,7 @@ _OURS = frozenset({MIN_RETENTION, "quant_schemes", "quant_gate"})
 
 def problems(item: pytest.Item) -> list[str]:
     """What is wrong with the markers of ``item``, one line each, none when all is well."""
-    found: list[str] = []
-    for level, mark in _levels(item):
-        try:
-            _read(mark, level)
-        except WrongUse as error:
-            found.append(str(error))
+    found = [line for level, mark in _levels(item) if (line := _problem(mark, level))]
     return found or _repeated(item) + _unfeedable(item)
 
 
@@ -114,6 +109,14 @@ def _read(mark: pytest.Mark, level: int) -> Any:
     if mark.name == "quant_gate":
         return _bind(mark, _quant_gate)
     return _bind(mark, _quant_schemes)
+
+
+def _problem(mark: pytest.Mark, level: int) -> str | None:
+    try:
+        _read(mark, level)
+    except WrongUse as error:
+        return str(error)
+    return None
 
 
 def _bind(mark: pytest.Mark, reader: Callable[..., Any]) -> Any:

@@ -12,7 +12,7 @@ class Option(NamedTuple):
     help: str
     ini: str | None = None
     ini_type: str = "string"
-    kwargs: dict[str, Any] = {}  # noqa: RUF012 - read once, never changed
+    kwargs: dict[str, Any] = {}
 
     @property
     def dest(self) -> str:
@@ -129,8 +129,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(None, "Name of the model in the store instead of its own.", "quant_model_name"),
     Option(
         None,
-        "'warn' compares with a baseline of other engine or lm-eval versions "
-        "(default: refuse).",
+        "'warn' compares with a baseline of other engine or lm-eval versions (default: refuse).",
         "quant_baseline_drift",
     ),
 )

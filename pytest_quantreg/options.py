@@ -223,9 +223,7 @@ def _checkpoints(get: _Getter, names: Sequence[str]) -> dict[str | None, ModelRe
     return merged
 
 
-def _parse_checkpoints(
-    values: Sequence[str], base: Path, named: str
-) -> dict[str | None, ModelRef]:
+def _parse_checkpoints(values: Sequence[str], base: Path, named: str) -> dict[str | None, ModelRef]:
     found: dict[str | None, ModelRef] = {}
     for value in values:
         scheme: str | None = None
@@ -354,4 +352,3 @@ def _where(folder: Path) -> str:
         return f"~/{folder.resolve().relative_to(Path.home())}"
     except ValueError:
         return str(folder)
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -31,7 +31,10 @@ from .report.terminal import write_summary
 NO_SCHEME = "no --quant-scheme given, e.g. --quant-scheme=w8a8-fp8"
 
 
-class GateFailed(pytest.fail.Exception):
+Made = TypeVar("Made")
+
+
+class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # an attribute
     """A lost or refused gate; pytest shows its message without a traceback."""
 
 
@@ -234,7 +237,7 @@ class Runtime:
     def _loader(self, spec: ModelSpec) -> Callable[[], Engine]:
         return lambda: self._guard(lambda: self.checker.engine_of(spec))
 
-    def _guard(self, make: Callable[[], Any]) -> Any:
+    def _guard(self, make: Callable[[], Made]) -> Made:
         """Runs ``make``; its refusal is kept for the verdict, whatever the test does."""
         try:
             return make()
@@ -286,14 +289,14 @@ class Runtime:
 
     def _outcomes(self, item: pytest.Item, evidence: Evidence) -> list[Outcome]:
         if self.settings.update is not Update.NO:
-            refused = [messages.of_refused_recording(one.error, one.task) for one in evidence.refused]
+            refused = (
+                messages.of_refused_recording(one.error, one.task) for one in evidence.refused
+            )
             return [*evidence.recorded, *refused]
         try:
             plan = markers.plan(item, self.settings, frozenset(evidence.fixtures))
         except WrongUse as error:
-            return [
-                messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)
-            ]
+            return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
         return judge(
             plan,
             evidence,
@@ -309,7 +312,7 @@ class Runtime:
         if report.when == "call" and ENDED in item.stash:
             plain.update(self._dress_call(item.stash[ENDED], item, report))
         if plain:
-            report.quantreg = plain
+            report.quantreg = plain  # type: ignore[attr-defined]  # reports take any
 
     def _dress_call(
         self, ended: Ended, item: pytest.Item, report: pytest.TestReport

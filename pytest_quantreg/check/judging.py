@@ -99,7 +99,9 @@ def _judge_measured(
     if not chosen:
         yield messages.of_measurement(one.compare(one.metric, plan.confidence), one.context)
     for name, gate in chosen.items():
-        yield _judge_gate(gate, one, one.compare(metrics[name], plan.confidence), plan, max_undetected)
+        yield _judge_gate(
+            gate, one, one.compare(metrics[name], plan.confidence), plan, max_undetected
+        )
 
 
 def _judge_gate(

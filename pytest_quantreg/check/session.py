@@ -206,9 +206,7 @@ class Checker:
             run.provenance.model.name, run.provenance.claimed, run.provenance, loaded
         )
 
-    def _context(
-        self, name: str, scheme: str, baseline: Provenance, loaded: _Loaded
-    ) -> Context:
+    def _context(self, name: str, scheme: str, baseline: Provenance, loaded: _Loaded) -> Context:
         self._contexts[scheme] = models.context_of(
             name,
             scheme,

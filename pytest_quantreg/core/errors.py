@@ -62,9 +62,7 @@ class MissingExtra(WrongUse):
 class Refusal(QuantregError):
     """Evidence that must not be judged: never a pass, never a regression either."""
 
-    def __init__(
-        self, category: Category, what: str, *, help: str | tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, category: Category, what: str, *, help: str | tuple[str, ...] = ()) -> None:
         super().__init__(what, help=help)
         self.category = category
 

@@ -78,6 +78,5 @@ def unfed(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
     return [
         gate
         for gate in gates
-        if not any(gate.task in (None, task) for task in tasks)
-        and (gate.own or gate.task is None)
+        if not any(gate.task in (None, task) for task in tasks) and (gate.own or gate.task is None)
     ]

@@ -86,7 +86,7 @@ class Outcome:
     def from_plain(cls, plain: Mapping[str, Any]) -> Outcome:
         """The inverse of `to_plain`; keys of a newer version are dropped."""
         known = {one.name for one in fields(cls)}
-        values = {
+        values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in plain.items()
             if name in known

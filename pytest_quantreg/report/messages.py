@@ -78,9 +78,7 @@ def of_refusal(
     )
 
 
-def of_recording(
-    accuracy: Accuracy, metric: Metric, context: Context, *, present: bool
-) -> Outcome:
+def of_recording(accuracy: Accuracy, metric: Metric, context: Context, *, present: bool) -> Outcome:
     """A baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
     n = len(accuracy.items)

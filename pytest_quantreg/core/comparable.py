@@ -1,0 +1,389 @@
+"""What must be equal to compare a candidate with a baseline, what is told, what is ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from math import isfinite
+
+from .errors import Category, Refusal
+from .record import Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
+
+
+class Level(str, Enum):
+    """What a difference means: the gate is refused, it is told, or it is of no interest."""
+
+    REFUSE = "refuse"
+    TELL = "tell"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One field, what becomes of a difference in it, why, and the way out.
+
+    ``drift`` marks the rules that ``quant_baseline_drift = "warn"`` turns into a note.
+    """
+
+    field: str
+    level: Level
+    why: str
+    way_out: str = ""
+    drift: bool = False
+
+
+RECORD = "record the baseline again: pytest --quant-update=all"
+SAME_MODEL = "name the model this was quantized from with --quant-model"
+SAME_CALL = "ask for the task as it was recorded, or record it as it is asked for now"
+SAME_SOFTWARE = 'install the recorded version, record again, or quant_baseline_drift = "warn"'
+SAME_MACHINE = "record a baseline on this kind of machine, in a folder of its own"
+
+
+def _refuse(field: str, why: str, way_out: str, *, drift: bool = False) -> Rule:
+    return Rule(field, Level.REFUSE, why, way_out, drift)
+
+
+RULES: tuple[Rule, ...] = (
+    _refuse("model.architecture", "another architecture is another model", SAME_MODEL),
+    _refuse("model.vocab_size", "another vocabulary is another model", SAME_MODEL),
+    _refuse("model.shapes", "other layer sizes are another model", SAME_MODEL),
+    Rule("model.shapes?", Level.TELL, "one config.json leaves this figure to its default"),
+    _refuse("model.tokenizer_digest", "other tokens are other prompts", SAME_MODEL),
+    _refuse("model.dtype", "the compute type moves scores as much as quantization does", RECORD),
+    Rule("model.name", Level.IGNORE, "a quantized checkpoint has a name of its own"),
+    Rule("model.revision", Level.IGNORE, "a quantized checkpoint has a history of its own"),
+    Rule("model.weights_digest", Level.IGNORE, "quantized weights are meant to differ"),
+    Rule("model.template_digest", Level.IGNORE, "protocol.template_digest says what was used"),
+    _refuse("base.weights_digest", "the full-precision weights are others now", RECORD),
+    Rule("base.revision", Level.TELL, "a new revision may hold the same weights"),
+    _refuse("software.backend", "engines differ as much as quantization does", RECORD),
+    _refuse("version.transformers", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.vllm", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.llama_cpp_python", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.lm_eval", "another minor version", SAME_SOFTWARE, drift=True),
+    Rule("version.*", Level.TELL, "a patch version, or a package below the engine"),
+    _refuse("machine.kind", "kernels of another device differ as engines do", SAME_MACHINE),
+    _refuse("machine.family", "another GPU family runs other kernels", SAME_MACHINE),
+    Rule("machine.accelerator", Level.TELL, "the same family, or another CPU"),
+    Rule("machine.count", Level.TELL, "tensor parallelism sums in another order"),
+    Rule("machine.driver", Level.TELL, "drivers rarely change results"),
+    _refuse("protocol.task", "another task", SAME_CALL),
+    _refuse("protocol.task_version", "another version of the task", RECORD),
+    _refuse("protocol.output_type", "another way of asking", RECORD),
+    _refuse("protocol.num_fewshot", "other prompts", SAME_CALL),
+    _refuse("protocol.chat_template", "other prompts", SAME_CALL),
+    _refuse("protocol.template_digest", "another chat template makes other prompts", RECORD),
+    _refuse("protocol.fewshot_as_multiturn", "other prompts", SAME_CALL),
+    _refuse("protocol.system_instruction_digest", "other prompts", SAME_CALL),
+    _refuse("protocol.gen_kwargs", "other generation arguments", SAME_CALL),
+    _refuse("protocol.repeats", "repeats are averaged", SAME_CALL),
+    _refuse("protocol.seed", "other few-shot examples, other samples", SAME_CALL),
+    _refuse("protocol.config_digest", "prompts, filters or arguments of the task changed", RECORD),
+    _refuse("protocol.metrics", "other metrics or filters", RECORD),
+    _refuse("protocol.total_items", "the task's data changed", RECORD),
+    _refuse("items.count", "nothing was measured", RECORD),
+    _refuse("items.missing", "the baseline lacks items that were asked for", RECORD),
+    _refuse("items.digests", "the same items ask something else now", RECORD),
+    _refuse("items.scores", "a score is no finite number", "look at the engine's own log"),
+    Rule("batch_size", Level.TELL, "another batch size moves log-probabilities a little"),
+    Rule("values", Level.IGNORE, "aggregates follow from the items"),
+    Rule("chance", Level.IGNORE, "judged by itself"),
+    Rule("resumed_items", Level.IGNORE, "an interrupted recording measures the same"),
+    Rule("claimed", Level.IGNORE, "the scheme is what is under test"),
+    Rule("effective", Level.IGNORE, "the candidate's own is judged by itself"),
+    Rule("recorded_at", Level.IGNORE, "a baseline does not age by itself"),
+    Rule("git_commit", Level.IGNORE, "code around the model"),
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of the run that is compared; None is not known yet, and not looked at.
+
+    ``base`` is the full-precision model where it is at hand, ``items`` may come without
+    scores while only prompts are built. A verdict needs all but ``base``: see `complete`.
+    """
+
+    model: ModelIdentity
+    software: Software
+    machine: Machine | None = None
+    protocol: Protocol | None = None
+    items: Items | None = None
+    batch_size: int | None = None
+    base: ModelIdentity | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough is known for `compare_runs` to have looked at everything."""
+        return None not in (self.machine, self.protocol, self.items)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference that is refused or told, with both values as short texts."""
+
+    field: str
+    level: Level
+    baseline: str
+    candidate: str
+    why: str
+    way_out: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.field}: baseline {self.baseline}, now {self.candidate} ({self.why})"
+
+
+def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") -> list[Difference]:
+    """All differences that are refused or told, refusals first; empty if there are none.
+
+    ``drift="warn"`` turns the rules marked so from refusals into notes.
+    """
+    if drift not in ("refuse", "warn"):
+        raise ValueError(f"drift is 'refuse' or 'warn', not {drift!r}")
+    provenance, accuracy = baseline.provenance, baseline.accuracy
+    found = _Found(relax=drift == "warn")
+    _models(found, provenance.model, candidate)
+    _software(found, provenance.software, candidate.software)
+    if candidate.machine is not None:
+        _machines(found, provenance.machine, candidate.machine)
+    if candidate.protocol is not None:
+        _protocols(found, accuracy.protocol, candidate.protocol)
+    if candidate.items is not None:
+        _items(found, accuracy.items, candidate.items)
+    if candidate.batch_size is not None:
+        found.differ("batch_size", accuracy.batch_size, candidate.batch_size)
+    return sorted(found.differences, key=lambda one: one.level is not Level.REFUSE)
+
+
+def refusal(differences: Iterable[Difference], what: str) -> Refusal | None:
+    """The one error for all refused differences of ``what``; None when none is refused."""
+    refused = [one for one in differences if one.level is Level.REFUSE]
+    if not refused:
+        return None
+    return Refusal(
+        Category.NOT_COMPARABLE,
+        f"{what} cannot be compared with its baseline: {refused[0]}",
+        help=(*map(str, refused[1:]), *dict.fromkeys(one.way_out for one in refused)),
+    )
+
+
+def aligned(baseline: Items, candidate: Items) -> Items:
+    """The baseline's rows of the candidate's items, in the candidate's order.
+
+    Raises KeyError for an item that the baseline lacks; `compare_runs` refuses those.
+    """
+    place = {doc: at for at, doc in enumerate(baseline.doc_ids)}
+    rows = [place[doc] for doc in candidate.doc_ids]
+    return Items(
+        candidate.doc_ids,
+        tuple(baseline.digests[at] for at in rows),
+        {name: tuple(column[at] for at in rows) for name, column in baseline.scores.items()},
+        {name: tuple(column[at] for at in rows) for name, column in baseline.weights.items()},
+    )
+
+
+class _Found:
+    """Collects differences by the rule of their field."""
+
+    def __init__(self, *, relax: bool) -> None:
+        self.relax = relax
+        self.rules = {rule.field: rule for rule in RULES}
+        self.differences: list[Difference] = []
+
+    def differ(
+        self, field: str, ours: object, theirs: object, *, name: str = "", way_out: str = ""
+    ) -> None:
+        """Notes a difference if the values differ and the field's rule cares."""
+        if ours != theirs:
+            self.note(field, _short(ours), _short(theirs), name=name, way_out=way_out)
+
+    def note(
+        self, field: str, ours: str, theirs: str, *, name: str = "", way_out: str = ""
+    ) -> None:
+        """Notes a difference whose values are already texts."""
+        rule = self.rules[field]
+        level = Level.TELL if rule.drift and self.relax else rule.level
+        if level is not Level.IGNORE:
+            self.differences.append(
+                Difference(name or field, level, ours, theirs, rule.why, way_out or rule.way_out)
+            )
+
+
+def _models(found: _Found, ours: ModelIdentity, candidate: Candidate) -> None:
+    theirs = candidate.model
+    for field in ("architecture", "vocab_size", "tokenizer_digest", "dtype"):
+        found.differ(f"model.{field}", getattr(ours, field), getattr(theirs, field))
+    _shapes(found, ours.shapes, theirs.shapes)
+    if candidate.base is not None:
+        found.differ("base.weights_digest", ours.weights_digest, candidate.base.weights_digest)
+        if None not in (ours.revision, candidate.base.revision):
+            found.differ("base.revision", ours.revision, candidate.base.revision)
+
+
+def _shapes(found: _Found, ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
+    shared = {*ours} & {*theirs}
+    if not shared:
+        found.differ("model.shapes", sorted(ours), sorted(theirs))
+        return
+    for name in sorted({*ours, *theirs}):
+        # Saving a checkpoint again writes out figures that its config.json had left out.
+        rule = "model.shapes" if name in shared else "model.shapes?"
+        found.differ(rule, ours.get(name), theirs.get(name), name=f"model.{name}")
+
+
+def _software(found: _Found, ours: Software, theirs: Software) -> None:
+    found.differ("software.backend", ours.backend, theirs.backend)
+    mine, its = _packages(ours.versions), _packages(theirs.versions)
+    for package in sorted({*mine, *its}):
+        old, new = mine.get(package), its.get(package)
+        if old == new:
+            continue
+        rule = f"version.{package}"
+        strict = rule in found.rules and not same_minor(old, new)
+        found.differ(rule if strict else "version.*", old, new, name=f"{package} version")
+
+
+def _packages(versions: Mapping[str, str]) -> dict[str, str]:
+    return {normal_package(name): version for name, version in versions.items()}
+
+
+def _machines(found: _Found, ours: Machine, theirs: Machine) -> None:
+    if ours.kind != theirs.kind:
+        found.differ("machine.kind", ours.kind, theirs.kind)
+        return
+    families = (gpu_family(ours.accelerator), gpu_family(theirs.accelerator))
+    if ours.kind != "cpu" and families[0] != families[1]:
+        found.differ("machine.family", ours.accelerator, theirs.accelerator)
+    else:
+        found.differ("machine.accelerator", ours.accelerator, theirs.accelerator)
+    found.differ("machine.count", ours.count, theirs.count)
+    found.differ("machine.driver", ours.driver, theirs.driver)
+
+
+def _protocols(found: _Found, ours: Protocol, theirs: Protocol) -> None:
+    for field in _PROTOCOL_FIELDS:
+        found.differ(f"protocol.{field}", getattr(ours, field), getattr(theirs, field))
+
+
+_PROTOCOL_FIELDS = tuple(
+    rule.field.removeprefix("protocol.") for rule in RULES if rule.field.startswith("protocol.")
+)
+
+
+def _items(found: _Found, ours: Items, theirs: Items) -> None:
+    if not len(theirs) or len(set(theirs.doc_ids)) != len(theirs):
+        what = "the same item twice" if len(theirs) else "none"
+        found.note("items.count", f"{len(ours):,} items", what)
+        return
+    known = dict(zip(ours.doc_ids, ours.digests, strict=True))
+    missing = [doc for doc in theirs.doc_ids if doc not in known]
+    if missing:
+        found.note(
+            "items.missing",
+            f"{len(ours):,} items",
+            f"{len(theirs):,} asked, {len(missing):,} not recorded, first doc {missing[0]}",
+            way_out=f"{RECORD} (with no smaller limit), or --quant-limit={len(ours)}"
+            if len(theirs) > len(ours)
+            else "",
+        )
+    changed = [
+        (doc, known[doc], digest)
+        for doc, digest in zip(theirs.doc_ids, theirs.digests, strict=True)
+        if known.get(doc, digest) != digest
+    ]
+    if changed:
+        doc, old, new = changed[0]
+        share = f"{len(changed):,} of {len(theirs):,} items, first doc {doc}"
+        found.note("items.digests", old[:12], f"{new[:12]} in {share}")
+    odd = _first_odd(theirs)
+    if odd:
+        found.note("items.scores", "finite scores", odd)
+
+
+def _first_odd(items: Items) -> str | None:
+    for metric, column in (*items.scores.items(), *items.weights.items()):
+        for doc, score in zip(items.doc_ids, column, strict=True):
+            if not isfinite(score):
+                return f"{metric} = {score} for doc {doc}"
+    return None
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple) and value and isinstance(value[0], Metric):
+        return " ".join(metric.name for metric in value)
+    text = str(value)
+    if len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text):
+        return text[:12]
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_VERSION = re.compile(
+    r"""v?
+    (?:(?P<epoch>[0-9]{1,6})!)?
+    (?P<major>[0-9]{1,9})(?:\.(?P<minor>[0-9]{1,9}))?(?:\.[0-9]{1,9})*
+    (?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?[0-9]*)*
+    (?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("Volta", frozenset({"v100", "v100s"})),
+    ("Turing", frozenset({"t4", "t4g", "2060", "2070", "2080"})),
+    ("Ampere 8.0", frozenset({"a100", "a100x", "a800", "a30", "a30x"})),
+    (
+        "Ampere 8.6",
+        frozenset({"a2", "a10", "a10g", "a10m", "a16", "a40", "a2000", "a4000", "a4500", "a5000"})
+        | {"a5500", "a6000", "3050", "3060", "3070", "3080", "3090"},
+    ),
+    ("Ada", frozenset({"l2", "l4", "l20", "l40", "l40s", "l40g", "4060", "4070", "4080", "4090"})),
+    ("Hopper", frozenset({"h100", "h200", "h800", "h20", "gh200"})),
+    ("Blackwell 10.0", frozenset({"b100", "b200", "gb200"})),
+    ("Blackwell 10.3", frozenset({"b300", "gb300"})),
+    ("Blackwell 12.0", frozenset({"5060", "5070", "5080", "5090"})),
+    ("CDNA 2", frozenset({"mi210", "mi250", "mi250x"})),
+    ("CDNA 3", frozenset({"mi300x", "mi300a", "mi308x", "mi325x"})),
+    ("CDNA 4", frozenset({"mi350x", "mi355x"})),
+)
+"""GPUs that run the same kernels: one compute capability or gfx name each."""
+
+
+def minor_release(version: str) -> tuple[int, int, int] | None:
+    """(epoch, major, minor) of a version as PEP 440 reads it; None if it is none.
+
+    ``2.13.0+cpu`` gives (0, 2, 13), ``5.18.0.dev0`` gives (0, 5, 18), ``5`` (0, 5, 0).
+    """
+    found = _VERSION.fullmatch(version.strip())
+    if found is None:
+        return None
+    return int(found["epoch"] or 0), int(found["major"]), int(found["minor"] or 0)
+
+
+def same_minor(one: str | None, other: str | None) -> bool:
+    """Whether two versions share their minor release; unreadable ones only when equal."""
+    if one is None or other is None or one == other:
+        return one == other
+    release = minor_release(one)
+    return release is not None and release == minor_release(other)
+
+
+def normal_package(name: str) -> str:
+    """A package name as it is compared: ``lm-eval`` and ``lm_eval`` are one."""
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def gpu_family(accelerator: str) -> str:
+    """The family of a GPU by the words of its name; an unknown GPU is its own family.
+
+    ``NVIDIA H100 80GB HBM3`` and ``NVIDIA H200`` are Hopper. ``RTX 6000 Ada`` and its
+    like, whose number alone says nothing, are their own families.
+    """
+    words = re.split(r"[\s/-]+", accelerator.lower().replace("(", " ").replace(")", " "))
+    for family, members in _FAMILIES:
+        if any(word in members for word in words):
+            return family
+    return " ".join(word for word in words if word and not re.fullmatch(r"[0-9]+gi?b", word))

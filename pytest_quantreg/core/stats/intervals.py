@@ -1,0 +1,122 @@
+"""Intervals: retention from paired counts, and a single share (Wilson)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .score import DEFAULT_METHOD, METHODS, FloatArray, Method, normal_quantile, statistic, tables
+
+
+class Interval(NamedTuple):
+    """The two bounds, ``low <= high``; either may be infinite, neither is ever NaN."""
+
+    low: float
+    high: float
+
+
+class Intervals(NamedTuple):
+    """The bounds of many tables, one array each."""
+
+    low: FloatArray
+    high: FloatArray
+
+
+def retention_interval(
+    both: int,
+    quantized_only: int,
+    baseline_only: int,
+    neither: int,
+    *,
+    confidence: float = 0.95,
+    sides: int = 2,
+    method: Method = DEFAULT_METHOD,
+) -> Interval:
+    """Score interval for retention, (both+quantized_only)/(both+baseline_only).
+
+    With ``sides=1`` each bound holds by itself with ``confidence``, so that 0.95 on one
+    side is the interval of 0.90 on two; gates use one-sided bounds. The interval is all
+    ratios that `score_statistic`, which has the formula, does not reject. Nothing
+    known on a side is 0 or infinity: without items it is (0, inf).
+
+    Raises ValueError for negative counts, an impossible confidence, another method.
+    """
+    found = retention_intervals(
+        both,
+        quantized_only,
+        baseline_only,
+        neither,
+        confidence=confidence,
+        sides=sides,
+        method=method,
+    )
+    return Interval(float(found.low), float(found.high))
+
+
+def retention_intervals(
+    both: ArrayLike,
+    quantized_only: ArrayLike,
+    baseline_only: ArrayLike,
+    neither: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    sides: int = 2,
+    method: Method = DEFAULT_METHOD,
+) -> Intervals:
+    """`retention_interval` of many tables at once: arrays that broadcast, arrays back."""
+    z = normal_quantile(confidence, sides)
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}: choose one of {', '.join(METHODS)}")
+    a, b, c, d = tables(both, quantized_only, baseline_only, neither)
+    # The upper bound is the reciprocal of the lower one with the models swapped.
+    pairs = [np.stack(cells) for cells in ((a, a), (b, c), (c, b), (d, d))]
+    low, swapped = _lower_bounds(pairs[0], pairs[1], pairs[2], pairs[3], z, method)
+    unbounded = swapped <= 0.0
+    high = np.where(unbounded, np.inf, 1.0 / np.where(unbounded, 1.0, swapped))
+    return Intervals(low, high)
+
+
+def _lower_bounds(
+    a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, z: float, method: Method
+) -> FloatArray:
+    """The largest rejected ratio below the estimate, by bisection.
+
+    Runs on ratio/(1+ratio) in [0, 1), where the estimate is x/(x+y) with x and y the
+    right answers, so that an infinite estimate needs no case of its own. The
+    statistic crosses z once (see the tests), so halving cannot go astray.
+    """
+    quantized, baseline = a + b, a + c
+    total = quantized + baseline
+    outside = np.zeros_like(total)
+    inside = np.divide(quantized, total, out=np.zeros_like(total), where=total > 0)
+    while True:
+        middle = 0.5 * (outside + inside)
+        between = (middle > outside) & (middle < inside) & (inside - outside > 1e-18)
+        if not between.any():
+            return np.asarray(outside / (1.0 - outside))
+        ratio = np.where(between, middle / (1.0 - middle), 1.0)
+        rejected = statistic((a, b, c, d), ratio, z, method) > z
+        outside = np.where(between & rejected, middle, outside)
+        inside = np.where(between & ~rejected, middle, inside)
+
+
+def wilson(successes: int, n: int, *, confidence: float = 0.95, sides: int = 2) -> Interval:
+    """Wilson (1927) score interval of the share ``successes/n``; (0, 1) without items.
+
+    ``sides`` as in `retention_interval`. Raises ValueError unless 0 <= successes <= n.
+    """
+    z = normal_quantile(confidence, sides)
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}: they must lie between 0 and n")
+    if n == 0:
+        return Interval(0.0, 1.0)
+    share = successes / n
+    widened = 1.0 + z * z / n
+    centre = (share + z * z / (2.0 * n)) / widened
+    half = z * math.sqrt(share * (1.0 - share) / n + (z / (2.0 * n)) ** 2) / widened
+    low = 0.0 if successes == 0 else max(centre - half, 0.0)
+    high = 1.0 if successes == n else min(centre + half, 1.0)
+    return Interval(low, high)
