@@ -123,7 +123,7 @@ class Checker:
         metric = _metric(ask, baseline.accuracy.protocol)
         candidate = self._candidate(spec, identity, baseline, prepared, n)
         self._refuse_incomparable(baseline, candidate, ask)
-        self._refuse_toothless(ask, baseline, metric, n, scheme, plan)
+        self._refuse_toothless(ask, baseline, metric, n, plan)
         loaded = self._load(spec)
         notes = models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self.settings)
         candidate = replace(candidate, machine=loaded.machine)
@@ -327,7 +327,7 @@ class Checker:
         return differences
 
     def _refuse_toothless(
-        self, ask: Ask, baseline: Run, metric: Metric, n: int, scheme: str, plan: Plan
+        self, ask: Ask, baseline: Run, metric: Metric, n: int, plan: Plan
     ) -> None:
         """Refuses gates before loading that no candidate could pass or fail."""
         if metric.kind != "binary":
