@@ -1,0 +1,8 @@
+"""The store of baselines: a folder of small files meant for git goes in, runs come out."""
+
+from __future__ import annotations
+
+from .key import BaselineKey, RunSettings
+from .store import Store
+
+__all__ = ["BaselineKey", "RunSettings", "Store"]

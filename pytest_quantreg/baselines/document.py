@@ -1,0 +1,190 @@
+"""A run and its key to and from the document that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.record import (
+    Accuracy,
+    EffectiveScheme,
+    Items,
+    Json,
+    Machine,
+    Metric,
+    ModelIdentity,
+    Protocol,
+    Provenance,
+    Run,
+    Software,
+)
+from .key import BaselineKey, RunSettings, canonical_settings
+from .rows import RowsInfo, encode
+from .strict import Damage, digest_of, dump_readable, parse
+from .versions import CURRENT, Document, refuse_newer, upgrade, validate
+
+T = TypeVar("T")
+
+MAX_META = 1024 * 1024
+"""Bytes of a meta file: real ones have about 3 KiB."""
+
+
+def open_document(data: bytes) -> Document:
+    """The validated document in the bytes of a meta file; raises Damage."""
+    document = parse(data)
+    if not isinstance(document, dict):
+        raise Damage("is not a JSON object")
+    refuse_newer(document)
+    if document.get("digest") != digest_of(document):
+        raise Damage("was changed after it was recorded (its digest does not fit)")
+    document = upgrade(document)
+    validate(document)
+    return document
+
+
+def encode_run(key: BaselineKey, run: Run) -> tuple[bytes, tuple[bytes, str]]:
+    """Item rows, and the meta file with the digest of the rows it names."""
+    try:
+        check_whole(key, run)
+        item_bytes, info = encode(run.accuracy.items, run.accuracy.protocol.metrics)
+        document = to_document(key, run, info)
+        validate(document)
+        if key_of(document) != key:
+            raise Damage("has settings that cannot be read back")
+        meta = dump_readable(document)
+        if len(meta) > MAX_META:
+            raise Damage(f"has {len(meta):,} bytes beside its items")
+    except (Damage, ValueError) as error:
+        empty = len(run.accuracy.items) == 0
+        raise Refusal(
+            Category.NOTHING_MEASURED if empty else Category.NOT_COMPARABLE,
+            f"the measurement of {key} cannot be stored: it {error}",
+            help="no stored baseline was changed",
+        ) from None
+    return item_bytes, (meta, info.sha256)
+
+
+def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
+    """What the meta file says, in the order in which it is read; digest included."""
+    provenance, accuracy = run.provenance, run.accuracy
+    document: Document = {
+        "schema_version": f"{CURRENT[0]}.{CURRENT[1]}",
+        "key": key.plain(),
+        "provenance": {
+            "recorded_at": provenance.recorded_at,
+            "git_commit": provenance.git_commit,
+            "claimed": provenance.claimed,
+            "model": _plain(provenance.model),
+            "effective": _plain(provenance.effective),
+            "software": _plain(provenance.software),
+            "machine": _plain(provenance.machine),
+        },
+        "protocol": _plain(accuracy.protocol),
+        "values": {metric.name: accuracy.values[metric.name] for metric in _valued(accuracy)},
+        "chance": accuracy.chance,
+        "batch_size": accuracy.batch_size,
+        "resumed_items": accuracy.resumed_items,
+        "items": _plain(rows),
+    }
+    document["digest"] = digest_of(document)
+    return document
+
+
+def key_of(document: Any) -> BaselineKey:
+    """The key that a validated document is filed under; raises Damage if it cannot be."""
+    plain = document["key"]
+    settings = _known(RunSettings, plain["settings"])
+    try:
+        if "gen_kwargs" in settings:
+            settings["gen_kwargs"] = canonical_settings(settings["gen_kwargs"])
+        return BaselineKey(
+            plain["model"],
+            plain["scheme"],
+            plain["engine"],
+            plain["task"],
+            int(plain["num_fewshot"]),
+            RunSettings(**settings),
+        )
+    except WrongUse as error:
+        raise Damage(f"is filed under a key that cannot be: {error.what}") from None
+
+
+def rows_of(document: Any) -> RowsInfo:
+    """What a validated document says about its rows."""
+    plain = document["items"]
+    return RowsInfo(**{**_known(RowsInfo, plain), "columns": tuple(plain["columns"])})
+
+
+def metrics_of(document: Any) -> tuple[Metric, ...]:
+    """The metrics of a validated document, in the order of the task's own file."""
+    return tuple(_make(Metric, metric) for metric in document["protocol"]["metrics"])
+
+
+def to_run(document: Any, items: Items) -> Run:
+    """The run of a validated document; raises Damage where its parts contradict."""
+    provenance, metrics = document["provenance"], metrics_of(document)
+    protocol = _known(Protocol, document["protocol"])
+    run = Run(
+        Provenance(
+            model=_make(ModelIdentity, provenance["model"]),
+            claimed=provenance["claimed"],
+            effective=_make(EffectiveScheme, provenance["effective"]),
+            software=_make(Software, provenance["software"]),
+            machine=_make(Machine, provenance["machine"]),
+            recorded_at=provenance["recorded_at"],
+            git_commit=provenance["git_commit"],
+        ),
+        Accuracy(
+            protocol=Protocol(**{**protocol, "metrics": metrics}),
+            items=items,
+            values={name: float(value) for name, value in document["values"].items()},
+            chance=float(document["chance"]),
+            batch_size=document["batch_size"],
+            resumed_items=document["resumed_items"],
+        ),
+    )
+    check_whole(key_of(document), run)
+    return run
+
+
+def check_whole(key: BaselineKey, run: Run) -> None:
+    """Raises Damage where a run contradicts its key or itself."""
+    wrong = key.mismatch(run)
+    if wrong:
+        raise Damage(f"contradicts its key: {wrong}")
+    accuracy = run.accuracy
+    names = [metric.name for metric in accuracy.protocol.metrics]
+    if set(accuracy.values) != set(names):
+        raise Damage("does not give one value for each of its metrics")
+    if len(accuracy.items) > accuracy.protocol.total_items:
+        raise Damage(
+            f"holds {len(accuracy.items)} items of a task that has {accuracy.protocol.total_items}"
+        )
+    effective = run.provenance.effective
+    if effective.quantized_layers > effective.linear_layers:
+        raise Damage("counts more quantized layers than there are")
+
+
+def _valued(accuracy: Accuracy) -> list[Metric]:
+    return [metric for metric in accuracy.protocol.metrics if metric.name in accuracy.values]
+
+
+def _plain(value: Any) -> Any:
+    # Field order is the order in the file; names of open mappings are sorted.
+    if hasattr(value, "__dataclass_fields__"):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(value[name]) for name in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _known(cls: type[Any], plain: Mapping[str, Json]) -> dict[str, Any]:
+    return {item.name: plain[item.name] for item in fields(cls) if item.name in plain}
+
+
+def _make(cls: type[T], plain: Mapping[str, Json]) -> T:
+    return cls(**_known(cls, plain))

@@ -1,0 +1,152 @@
+"""Reading and writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .strict import Damage
+
+LOCK_PATIENCE = 60.0
+"""Seconds to wait for another writer; a commit takes milliseconds."""
+
+PROBE_BYTES = 64 * 1024
+"""What the write probe writes: more than one block, so that a full disk shows."""
+
+_BLOCKING = getattr(os, "O_NONBLOCK", 0)  # a pipe in place of a file must not block us
+_BINARY = getattr(os, "O_BINARY", 0)
+_MODE = 0o644
+_PROBE = ".quantreg-probe-"
+
+
+class Busy(OSError):
+    """Another process kept the lock for longer than anyone should."""
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most ``most`` bytes.
+
+    Raises FileNotFoundError, and Damage for everything else that stands in the way.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | _BLOCKING | _BINARY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, NotADirectoryError):
+            raise Damage("lies below a file where a folder should be") from None
+        if path.is_symlink():
+            raise Damage("is a symbolic link to nothing") from None
+        raise
+    except PermissionError:
+        # Windows answers so for folders.
+        what = "is a folder" if path.is_dir() else "may not be read (no permission)"
+        raise Damage(what) from None
+    except OSError as error:
+        raise Damage(f"cannot be opened: {error.strerror}") from None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            what = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
+            raise Damage(f"is a {what}, not a file")
+        if found.st_size > most:
+            raise Damage(f"has {found.st_size:,} bytes where at most {most:,} can be right")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(found.st_size + 1)
+    except OSError as error:
+        raise Damage(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, data: bytes, *, like: Path) -> None:
+    """Writes and syncs ``path``, with the mode of ``like`` where that exists."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, _MODE)
+    with os.fdopen(handle, "wb") as file:
+        if hasattr(os, "fchmod"):
+            with suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), os.stat(like).st_mode & 0o777 | 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in ``folder`` survive a power cut, where the system can."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def probe(folder: Path) -> None:
+    """Writes, syncs and removes a small file; raises OSError when that is impossible."""
+    for left in folder.glob(f"{_PROBE}*"):  # by a process killed in the lines below
+        left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=_PROBE, dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def nearest_folder(path: Path) -> Path:
+    """``path`` or the closest thing above it that exists; raises NotADirectoryError."""
+    while not os.path.lexists(path):
+        path = path.parent
+    if not path.is_dir():
+        raise NotADirectoryError(20, "there is a file where a folder should be", str(path))
+    return path
+
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def locked(folder: Path) -> Iterator[None]:  # noqa: ARG001
+        """No lock on Windows.
+
+        Each replacement is atomic there too. Two writers of one key at the same moment
+        can leave a baseline that is refused on reading, never one that is wrong.
+        """
+        yield
+
+else:
+    import fcntl
+
+    @contextmanager
+    def locked(folder: Path) -> Iterator[None]:
+        """Holds the only write lock on ``folder``; the system frees it with the process.
+
+        The folder itself is locked, so no lock file lies about. Raises Busy, and OSError
+        on file systems without locks.
+        """
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            _wait_for(handle)
+            yield
+        finally:
+            os.close(handle)
+
+    def _wait_for(handle: int) -> None:
+        until = time.monotonic() + LOCK_PATIENCE
+        while not _lock_now(handle):
+            if time.monotonic() > until:
+                raise Busy(11, f"another process has been writing there for {LOCK_PATIENCE:.0f} s")
+            time.sleep(0.005)
+
+    def _lock_now(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,246 @@
+"""The store: one folder of baselines, filed by key, read and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.record import Run
+from . import rows
+from .commit import Files, commit
+from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
+from .files import nearest_folder, probe, read_whole
+from .key import BaselineKey
+from .names import from_component, to_component
+from .strict import Damage
+
+_RETRIES = 100
+
+
+@dataclass(frozen=True)
+class Store:
+    """Baselines below ``root``: ``MODEL/SCHEME/ENGINE/TASK.Kshot[-SETTINGS].json``.
+
+    Beside each ``.json`` lie its items, ``.items.jsonl``. Nothing is read before it is
+    asked for, and nothing but the files of the one key that is.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))
+
+    def load(self, key: BaselineKey) -> Run:
+        """The run stored for ``key``.
+
+        Raises Refusal BASELINE_ABSENT when there is none, and BASELINE_UNREADABLE for
+        anything but the very files that `save` wrote for this key. It never falls back
+        to another baseline.
+        """
+        files = self._files(key)
+        for _ in range(_RETRIES):
+            data = self._meta(key, files)
+            with self._blaming(files.meta):
+                document = open_document(data)
+                found = key_of(document)
+                if found != key:
+                    raise Damage(f"holds the baseline of {found}, not of {key}")
+                info, metrics = rows_of(document), metrics_of(document)
+            item_bytes = self._item_bytes(files, info)
+            if isinstance(item_bytes, Damage) and self._meta(key, files) != data:
+                continue  # recorded again while we read: read that
+            with self._blaming(files.items):
+                if isinstance(item_bytes, Damage):
+                    raise item_bytes
+                items = rows.decode(item_bytes, info, metrics)
+            with self._blaming(files.meta):
+                return to_run(document, items)
+        raise self._unreadable(files.meta, Damage("is being rewritten without a pause"))
+
+    def exists(self, key: BaselineKey) -> bool:
+        """Whether anything is stored for ``key``, readable or not."""
+        return os.path.lexists(self._files(key).meta)
+
+    def save(self, key: BaselineKey, run: Run) -> None:
+        """Stores ``run`` for ``key``; a kill at any moment leaves the old one or the new.
+
+        Raises Refusal for a run that must not be stored (no items, NaN, contradicting
+        its key) and WrongUse when the folder cannot be written.
+        """
+        files = self._files(key)
+        item_bytes, meta = encode_run(key, run)
+        with self._writing(files.meta):
+            self._refuse_outside(files.folder)
+            files.folder.mkdir(parents=True, exist_ok=True)
+            commit(files, item_bytes, meta, current=lambda: self._current(key, files))
+
+    def check_writable(self, *keys: BaselineKey) -> None:
+        """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
+
+        Called before a model loads. Makes the store's folder when it is absent.
+        """
+        folders = {self.root, *(self._files(key).folder for key in keys)}
+        for folder in sorted(folders):
+            with self._writing(folder):
+                self._refuse_outside(folder)
+                if folder == self.root:
+                    nearest_folder(folder)
+                    folder.mkdir(parents=True, exist_ok=True)
+                probe(nearest_folder(folder))
+
+    def find_models(self) -> list[str]:
+        """The names of all models with a baseline, sorted; no file is opened."""
+        return sorted({model for model, _ in self._walk()})
+
+    def keys(self) -> list[BaselineKey]:
+        """The keys of all baselines, sorted by path; raises Refusal for a damaged one."""
+        keys = []
+        for _, path in self._walk():
+            with self._blaming(path):
+                keys.append(key_of(open_document(self._read(path, MAX_META))))
+        return keys
+
+    def path(self, key: BaselineKey) -> str:
+        """Where ``key`` is stored, relative to the folder that holds the store."""
+        return self._shown(self._files(key).meta)
+
+    def _files(self, key: BaselineKey) -> Files:
+        return Files(self.root.joinpath(*key.folder), key.stem)
+
+    def _meta(self, key: BaselineKey, files: Files) -> bytes:
+        with self._blaming(files.meta):
+            try:
+                return self._read(files.meta, MAX_META)
+            except FileNotFoundError:
+                raise self._absent(key, files) from None
+
+    def _item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | Damage:
+        # A writer killed after its commit leaves the items under their pending name; one
+        # at work may rename them between our looks, hence the second look at the first.
+        found: bytes | Damage = Damage("is missing")
+        for path in (files.items, files.pending(info.sha256), files.items):
+            found = self._rows_at(path, info)
+            if isinstance(found, bytes):
+                break
+        return found
+
+    def _rows_at(self, path: Path, info: rows.RowsInfo) -> bytes | Damage:
+        recorded = f"the {info.count:,} items that were recorded"
+        try:
+            data = rows.matches(self._read(path, info.bytes + info.count), info)
+        except FileNotFoundError:
+            return Damage(f"is missing, and with it {recorded}")
+        except Damage as damage:
+            return damage
+        return Damage(f"does not hold {recorded}") if data is None else data
+
+    def _current(self, key: BaselineKey, files: Files) -> str | None:
+        """The items' digest that a readable meta file names; refuses another key's."""
+        try:
+            document = open_document(self._read(files.meta, MAX_META))
+            found = key_of(document)
+        except (FileNotFoundError, Damage):
+            return None
+        if found != key:
+            # Only where a file system does not tell upper from lower case.
+            raise WrongUse(
+                f"{self._shown(files.meta)} already holds the baseline of {found}",
+                help="give one of the models another name with the ini key quant_model_name",
+            )
+        return rows_of(document).sha256
+
+    def _walk(self) -> Iterator[tuple[str, Path]]:
+        """Every (model name, meta file), sorted by path."""
+        for model_folder in self._folders(self.root):
+            model = from_component(model_folder.name)
+            if model is None:
+                continue  # not a folder of ours
+            for scheme_folder in self._folders(model_folder):
+                for engine_folder in self._folders(scheme_folder):
+                    for path in sorted(engine_folder.glob("*.json")):
+                        yield model, path
+
+    def _folders(self, folder: Path) -> list[Path]:
+        with self._blaming(folder):
+            try:
+                found = sorted(path for path in folder.iterdir() if path.is_dir())
+            except FileNotFoundError:
+                return []
+            except OSError as error:
+                raise Damage(f"cannot be listed: {error.strerror}") from None
+            for path in found:
+                self._refuse_outside(path)
+            return found
+
+    def _read(self, path: Path, most: int) -> bytes:
+        self._refuse_outside(path)
+        return read_whole(path, most)
+
+    def _refuse_outside(self, path: Path) -> None:
+        inside, real = os.path.realpath(self.root), os.path.realpath(path)
+        if real != inside and not real.startswith(os.path.join(inside, "")):
+            raise Damage("is a symbolic link that leads out of the store")
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root.parent).as_posix()
+
+    def _absent(self, key: BaselineKey, files: Files) -> Refusal:
+        others = sorted(
+            self._shown(path)
+            for path in files.folder.glob("*.json")
+            if path.name.startswith(to_component("task name", key.task) + ".")
+        )
+        return Refusal(
+            Category.BASELINE_ABSENT,
+            f"no baseline of {key}",
+            help=(
+                f"{self._shown(files.meta)} does not exist",
+                *(f"there is {path}" for path in others[:3]),
+                "record it with: pytest --quant-update",
+            ),
+        )
+
+    def _unreadable(self, path: Path, damage: Damage) -> Refusal:
+        shown = self._shown(path)
+        stem = shown.removesuffix(".items.jsonl").removesuffix(".json")
+        both = shown if stem == shown else f"'{stem}.*'"
+        usual = (
+            f"restore it with: git checkout -- {both}",
+            "or record it again with: pytest --quant-update=all",
+        )
+        return Refusal(
+            Category.BASELINE_UNREADABLE,
+            f"{shown} {damage}",
+            help=damage.help or usual,
+        )
+
+    @contextmanager
+    def _blaming(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except Damage as damage:
+            raise self._unreadable(path, damage) from None
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except Damage as damage:
+            raise WrongUse(f"{self._shown(path)} {damage}", help=_WRITE_HELP) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                reason = "there is a file where a folder should be"
+            raise WrongUse(
+                f"cannot write {self._shown(path)}: {reason}", help=_WRITE_HELP
+            ) from None
+
+
+_WRITE_HELP = (
+    "no stored baseline was changed; make the folder writable,",
+    "or name another with --quant-baselines DIR",
+)

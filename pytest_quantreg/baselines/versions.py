@@ -1,0 +1,100 @@
+"""Which stored documents are understood: schema versions, upgrade steps, validation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from ..core.record import Json
+from .strict import Damage
+
+Version: TypeAlias = "tuple[int, int]"
+Document: TypeAlias = "dict[str, Json]"
+Step: TypeAlias = "Callable[[Document], Document]"
+
+CURRENT: Version = (1, 0)
+
+STEPS: Mapping[Version, Step] = MappingProxyType({})
+"""One function per step: takes a document of this version, returns one of a later."""
+
+SCHEMA_FILE = Path(__file__).parent / "schema" / f"run-{CURRENT[0]}.json"
+
+_VERSION = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
+
+
+def version_of(document: Document) -> Version:
+    """``schema_version`` as numbers; raises Damage when it is none."""
+    text = document.get("schema_version")
+    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise Damage("has no schema_version like '1.0': it is no baseline")
+    return int(found[1]), int(found[2])
+
+
+def refuse_newer(document: Document, current: Version = CURRENT) -> Version:
+    """The version of a document; raises Damage when its major version is a newer one."""
+    version = version_of(document)
+    if version[0] > current[0]:
+        raise Damage(
+            f"has schema {_text(version)}; this pytest-quantreg reads up to {current[0]}.x",
+            help="update it: pip install --upgrade pytest-quantreg",
+        )
+    return version
+
+
+def upgrade(
+    document: Document, *, current: Version = CURRENT, steps: Mapping[Version, Step] = STEPS
+) -> Document:
+    """The document at ``current`` or a newer minor version; steps run one by one.
+
+    Raises Damage for a newer major version and for one that no step leads on from.
+    """
+    version = refuse_newer(document, current)
+    while version < current:
+        step = steps.get(version)
+        if step is None:
+            raise Damage(f"has schema {_text(version)}, which is no longer read")
+        document = step(dict(document))
+        after = version_of(document)
+        if after <= version:
+            raise RuntimeError(f"the upgrade step from {_text(version)} leads nowhere")
+        version = after
+    return document
+
+
+def validate(document: Document) -> None:
+    """Raises Damage with the first violation of the schema, and where it is.
+
+    Fields that the schema does not know are kept where a newer minor version wrote
+    them; in a document of this very version they are a violation like any other.
+    """
+    newer = version_of(document) > CURRENT
+    try:
+        for error in _validator().iter_errors(document):
+            if newer and error.validator == "additionalProperties":
+                continue
+            where = ".".join(str(part) for part in error.absolute_path) or "the file"
+            raise Damage(f"breaks the schema: {where}: {_shortened(error.message)}")
+    except RecursionError:
+        raise Damage("is nested too deeply") from None
+
+
+def _text(version: Version) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= 160 else f"{message[:90]} ... {message[-60:]}"
+
+
+@cache
+def _validator() -> Any:
+    # Imported on use: 80 ms that a session without baselines must not pay.
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
