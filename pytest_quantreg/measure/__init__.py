@@ -1,0 +1,21 @@
+"""Measures models; the only room that reads lm-eval's objects and dicts."""
+
+from __future__ import annotations
+
+from .accuracy import Progress, chunk_size, measure
+from .journal import Journal
+from .library import TaskLibrary
+from .metrics import default_metric, find_metric
+from .prepared import PreparedTask, prepare
+
+__all__ = [
+    "Journal",
+    "PreparedTask",
+    "Progress",
+    "TaskLibrary",
+    "chunk_size",
+    "default_metric",
+    "find_metric",
+    "measure",
+    "prepare",
+]

@@ -1,0 +1,211 @@
+"""Measures a prepared task on a loaded engine, chunk by chunk, and reads what lm-eval says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ..core.engine import Engine
+from ..core.errors import Category, Refusal
+from ..core.record import Accuracy, Items
+from . import digests
+from .chunks import Runner
+from .journal import Chunk, Journal
+from .metrics import columns
+from .prepared import PreparedTask
+from .quiet import quiet
+
+BATCHES = 16
+LEAST = {"generate_until": 128, "loglikelihood_rolling": 128}
+LEAST_SCORED = 512
+MOST_TIES = 0.01
+
+
+class Progress(Protocol):
+    """Hears how far a measurement is; `update` also while third parties are muted."""
+
+    def update(self, done: int, total: int, seconds_left: float | None) -> None:
+        """``done`` of ``total`` items; an estimate of the time left, None if unknown."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One line that a person should read now."""
+        ...
+
+
+def chunk_size(output_type: str, batch_size: int) -> int:
+    """Items per chunk: at least 16 batches, so that part batches cost little.
+
+    The borders depend on the batch size asked for and never on the number of items:
+    a smaller run shares whole chunks with a larger one, bit for bit.
+    """
+    return max(LEAST.get(output_type, LEAST_SCORED), BATCHES * batch_size)
+
+
+def measure(
+    prepared: PreparedTask,
+    engine: Engine,
+    *,
+    n: int,
+    batch_size: int,
+    fingerprint: str,
+    journal: Journal,
+    progress: Progress,
+) -> Accuracy:
+    """The first ``n`` items of a task, in chunks that the journal keeps.
+
+    ``fingerprint`` stands for all that decides the responses besides the task and the
+    batch size: weights, scheme, engine, versions. The engine is not touched when the
+    journal holds every chunk. Out of memory halves the batch size; the one used in
+    the end is in the result. Raises a Refusal for scores that are not finite, for
+    choices that are all equal, without memory at batch size 1, and for engines that
+    fail. An interruption passes through; finished chunks stay in the journal.
+    """
+    if n < 1:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{n} items of task {prepared.protocol.task!r} are asked for",
+            help="--quant-limit and limit= must be 1 or more",
+        )
+    n = min(n, len(prepared))
+    run = _Measurement(prepared, engine, n, batch_size, fingerprint, journal, progress)
+    chunks = run.chunks(chunk_size(prepared.protocol.output_type, batch_size))
+    _refuse_ties(prepared, chunks, n)
+    return _result(prepared, chunks, n, run.batch_size, run.resumed)
+
+
+class _Measurement:
+    """One call of `measure`: knows the batch size of the moment and what was resumed."""
+
+    def __init__(
+        self,
+        prepared: PreparedTask,
+        engine: Engine,
+        n: int,
+        batch_size: int,
+        fingerprint: str,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
+        self.batch_size = batch_size
+        self._n = n
+        self.resumed = 0
+        self._prepared = prepared
+        self._engine = engine
+        self._runner = Runner(prepared, engine)
+        self._fingerprint = fingerprint
+        self._journal = journal
+        self._progress = progress
+        self._seconds = 0.0
+        self._measured = 0
+
+    def chunks(self, size: int) -> list[Chunk]:
+        found = []
+        for start in range(0, self._n, size):
+            found.append(self._chunk(start, min(start + size, self._n)))
+            self._report(start + len(found[-1].digests), 0.0, 0.0)
+        if self._runner.truncations:
+            self._progress.say(
+                f"{self._prepared.protocol.task}: prompts longer than the model's context"
+                " were cut from the left"
+            )
+        return found
+
+    def _report(self, done: int, items: float, seconds: float) -> None:
+        """Says that ``done`` are done, ``items`` of them just now in ``seconds``."""
+        measured, spent = self._measured + items, self._seconds + seconds
+        left = spent / measured * (self._n - done) if measured else None
+        self._progress.update(done, self._n, left)
+
+    def _chunk(self, start: int, stop: int) -> Chunk:
+        names = self._prepared.digests[start:stop]
+        while True:
+            key = self._key(names)
+            if (chunk := self._remembered(key, names)) is not None:
+                return chunk
+            if not self._journal.too_large(key):
+                if (chunk := self._run(start, stop)) is not None:
+                    self._journal.keep(key, chunk, self._progress.say)
+                    return chunk
+                self._journal.note_too_large(key)
+            self._halve()
+
+    def _run(self, start: int, stop: int) -> Chunk | None:
+        began, items = time.perf_counter(), stop - start
+
+        def hear(share: float) -> None:
+            part = share * items
+            self._report(start + int(part), part, time.perf_counter() - began)
+
+        chunk = self._runner.run(start, stop, self.batch_size, hear)
+        if chunk is not None:
+            self._seconds += time.perf_counter() - began
+            self._measured += items
+        return chunk
+
+    def _remembered(self, key: str, names: tuple[str, ...]) -> Chunk | None:
+        if (chunk := self._journal.recall(key)) is not None:
+            return chunk
+        if (chunk := self._journal.read(key, names)) is None:
+            return None
+        if not self.resumed:
+            self._progress.say(f"{self._prepared.protocol.task}: resumes an interrupted run")
+        self.resumed += len(names)
+        return chunk
+
+    def _key(self, names: Sequence[str]) -> str:
+        identity = [
+            self._fingerprint,
+            self._prepared.protocol_digest,
+            self.batch_size,
+            list(names),
+        ]
+        return digests.sha(json.dumps(identity))
+
+    def _halve(self) -> None:
+        task = self._prepared.protocol.task
+        if self.batch_size == 1:
+            raise Refusal(
+                Category.OUT_OF_MEMORY,
+                f"task {task!r} does not fit in memory even with batch size 1",
+                help="use a larger or a free device, fewer few-shot examples, or device_map",
+            )
+        self.batch_size //= 2
+        self._progress.say(f"{task}: out of memory, goes on with batch size {self.batch_size}")
+
+
+def _refuse_ties(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> None:
+    ties = sum(chunk.ties for chunk in chunks)
+    if ties > MOST_TIES * n:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"task {prepared.protocol.task!r}: all choices have the same log-probability"
+            f" in {ties} of {n} items",
+            help="the engine does not return log-probabilities of prompts, or the model is broken",
+        )
+
+
+def _result(
+    prepared: PreparedTask, chunks: Sequence[Chunk], n: int, batch_size: int, resumed: int
+) -> Accuracy:
+    expected = prepared.protocol.metrics
+    passes = []
+    for index in range(prepared.protocol.repeats):
+        held: dict[str, list[Any]] = {}
+        for chunk in chunks:
+            for name, values in chunk.passes[index].items():
+                held.setdefault(name, []).extend(values)
+        passes.append(held)
+    with quiet():
+        read = columns(prepared.task, expected, passes, prepared.doc_ids[:n])
+    return Accuracy(
+        protocol=replace(prepared.protocol, metrics=read.metrics),
+        items=Items(prepared.doc_ids[:n], prepared.digests[:n], read.scores, read.weights),
+        values=read.values,
+        chance=prepared.chance_of(n),
+        batch_size=batch_size,
+        resumed_items=resumed,
+    )

@@ -1,0 +1,179 @@
+"""Runs one chunk of items through an engine and scores it with lm-eval's own filters."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+from ..core.engine import Engine
+from ..core.errors import Category, QuantregError, Refusal
+from .journal import Chunk
+from .library import cause_of
+from .metrics import numbers
+from .prepared import PreparedTask
+from .quiet import quiet, seeded
+from .templates import compiled_once
+
+SHOWN = 5
+TICK_SECONDS = 1.0
+
+
+class Runner:
+    """Puts chunks of one task to one engine; keeps lm-eval's model object per batch size."""
+
+    def __init__(self, prepared: PreparedTask, engine: Engine) -> None:
+        self.truncations = 0
+        self._prepared = prepared
+        self._engine = engine
+        self._lm: tuple[int, Any] | None = None
+
+    def run(
+        self, start: int, stop: int, batch_size: int, hear: Callable[[float], None]
+    ) -> Chunk | None:
+        """The items from ``start`` to ``stop``; None if memory does not suffice for them.
+
+        ``hear`` is told the share that is done, 0..1, about once a second.
+        """
+        try:
+            with quiet(_Clock(self._requests(start, stop), hear)) as overheard, compiled_once():
+                lm = self._model(batch_size)
+                passes = [
+                    self._pass(lm, start, stop, index)
+                    for index in range(self._prepared.protocol.repeats)
+                ]
+            self.truncations += overheard.truncations
+        except QuantregError:
+            raise
+        except Exception as error:
+            if not self._engine.is_out_of_memory(error):
+                raise self._failed(error) from error
+        else:
+            return Chunk(
+                self._prepared.digests[start:stop],
+                tuple(scores for scores, _ in passes),
+                passes[0][1],
+            )
+        # Only here, where the exception and the tensors of its frames are gone.
+        self._lm = None
+        gc.collect()
+        return None
+
+    def _requests(self, start: int, stop: int) -> int:
+        items = self._prepared.requests[start:stop]
+        asked = sum(request.repeats for item in items for request in item)
+        return int(asked) * self._prepared.protocol.repeats
+
+    def _model(self, batch_size: int) -> Any:
+        if self._lm is None or self._lm[0] != batch_size:
+            self._lm = None
+            self._lm = (batch_size, self._engine.lm(batch_size))
+        return self._lm[1]
+
+    def _pass(self, lm: Any, start: int, stop: int, index: int) -> tuple[dict[str, list[Any]], int]:
+        items = [
+            [_fresh(request) for request in item] for item in self._prepared.requests[start:stop]
+        ]
+        protocol = self._prepared.protocol
+        seed = _seed(protocol.seed, protocol.task, index, start)
+        with seeded(python=seed, numpy=seed, torch=seed):
+            _respond(lm, items)
+        self._refuse_not_a_number(items, start)
+        return self._score(items), sum(_tied(item) for item in items)
+
+    def _score(self, items: list[list[Any]]) -> dict[str, list[Any]]:
+        task = self._prepared.task
+        held, task._instances = task._instances, [one for item in items for one in item]
+        try:
+            task.apply_filters()
+        finally:
+            task._instances = held
+        scores: dict[str, list[Any]] = {}
+        for name in items[0][0].filtered_resps:
+            for item in items:
+                results = [request.filtered_resps[name] for request in item]
+                for metric, value in task.process_results(item[0].doc, results).items():
+                    scores.setdefault(f"{metric},{name}", []).append(numbers(value))
+        return scores
+
+    def _refuse_not_a_number(self, items: list[list[Any]], start: int) -> None:
+        bad = [start + i for i, item in enumerate(items) if any(map(_nan, item))]
+        if bad:
+            shown = [str(self._prepared.doc_ids[i]) for i in bad[:SHOWN]]
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"task {self._prepared.protocol.task!r}: log-probability is not a number (NaN)"
+                f" on {len(bad)} of {len(items)} items: {', '.join(shown)}",
+                help="the model's weights or scales are broken, or its dtype overflows",
+            )
+
+    def _failed(self, error: Exception) -> Refusal:
+        return Refusal(
+            Category.ENGINE,
+            f"task {self._prepared.protocol.task!r}: the engine failed: {cause_of(error)}",
+            help="the cause follows with --tb=long; the same model must run with lm_eval alone",
+        )
+
+
+class _Clock:
+    """Turns the movements of lm-eval's hidden bars into a share of the requests."""
+
+    def __init__(self, requests: int, hear: Callable[[float], None]) -> None:
+        self._requests = requests
+        self._hear = hear
+        self._moved = 0.0
+        self._next = time.perf_counter() + TICK_SECONDS
+
+    def __call__(self, moved: float) -> None:
+        self._moved += moved
+        now = time.perf_counter()
+        if now >= self._next:
+            self._next = now + TICK_SECONDS
+            # Rolling requests move their bars once per window: more often than once each.
+            self._hear(min(1.0, self._moved / self._requests))
+
+
+def _fresh(request: Any) -> Any:
+    # The requests are shared by all measurements of the task, and responses are
+    # written into them.
+    own = copy(request)
+    own.resps, own.filtered_resps = [], {}
+    return own
+
+
+def _respond(lm: Any, items: list[list[Any]]) -> None:
+    by_type: dict[str, list[Any]] = {}
+    for item in items:
+        for request in item:
+            by_type.setdefault(request.request_type, []).extend([request] * request.repeats)
+    for kind, requests in by_type.items():
+        responses = getattr(lm, kind)(requests)
+        for request, response in zip(requests, responses, strict=True):
+            request.resps.append(response)
+
+
+def _logprob(response: Any) -> float | None:
+    value = response[0] if isinstance(response, (tuple, list)) else response
+    return None if value is None or isinstance(value, str) else float(value)
+
+
+def _nan(request: Any) -> bool:
+    if request.request_type == "generate_until":
+        return any(response is None for response in request.resps)
+    found = [_logprob(response) for response in request.resps]
+    return any(value is None or math.isnan(value) for value in found)
+
+
+def _tied(item: Sequence[Any]) -> bool:
+    scored = [one.resps[0] for one in item if one.request_type == "loglikelihood"]
+    return len(scored) > 1 and len({_logprob(response) for response in scored}) == 1
+
+
+def _seed(seed: int, task: str, index: int, start: int) -> int:
+    # Per pass and chunk, so that a resumed run draws what an uninterrupted one does.
+    text = f"{seed}|{task}|{index}|{start}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

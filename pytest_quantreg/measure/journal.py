@@ -1,0 +1,146 @@
+"""Finished chunks of a measurement, kept in memory and in files until the session ends well."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.engine import Say
+
+FORMAT = 1
+STALE_SECONDS = 14 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The results of some items: per pass and metric what lm-eval's scoring returned.
+
+    ``ties`` counts the items all of whose choices were equally likely.
+    """
+
+    digests: tuple[str, ...]
+    passes: tuple[Mapping[str, Sequence[Any]], ...]
+    ties: int
+
+
+class Journal:
+    """Remembers chunks, so that nothing is measured twice and a crashed job resumes.
+
+    In memory it holds everything of the session. In ``folder`` it holds numbers and
+    digests, never text: a chunk with scores made of text (bleu) stays in memory only.
+    A file that is torn, altered or of another format counts as absent. Without a
+    folder, or with one that cannot be written, it works in memory alone.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._memory: dict[str, Chunk] = {}
+        self._too_large: set[str] = set()
+        self._used: set[Path] = set()
+        self._complained = False
+
+    def recall(self, key: str) -> Chunk | None:
+        """A chunk of this session."""
+        return self._memory.get(key)
+
+    def read(self, key: str, digests: tuple[str, ...]) -> Chunk | None:
+        """A chunk that an interrupted session left, if it is whole and of these items."""
+        path = self._path(key)
+        chunk = _read(path, key) if path else None
+        if path is None or chunk is None or chunk.digests != digests:
+            return None
+        self._used.add(path)
+        self._memory[key] = chunk
+        return chunk
+
+    def keep(self, key: str, chunk: Chunk, say: Say) -> None:
+        """Keeps a finished chunk; says once if that works in memory only."""
+        self._memory[key] = chunk
+        path = self._path(key)
+        if path is None or not _numeric(chunk.passes):
+            return
+        try:
+            _write(path, key, chunk)
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                reason = error.strerror or type(error).__name__
+                say(f"cannot write to {path.parent} ({reason}): an interruption will start over")
+            return
+        self._used.add(path)
+
+    def note_too_large(self, key: str) -> None:
+        """Notes that a chunk at its batch size does not fit in memory."""
+        self._too_large.add(key)
+
+    def too_large(self, key: str) -> bool:
+        """Whether this session has tried the chunk at its batch size in vain."""
+        return key in self._too_large
+
+    def discard(self) -> None:
+        """Ends a session that ended well: removes its files, and those older than 14 days."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        before = time.time() - STALE_SECONDS
+        for path in [*self._folder.glob("*.json"), *self._folder.glob("*.part")]:
+            # Another process may be faster, and is welcome to be.
+            with suppress(OSError):
+                if path in self._used or path.stat().st_mtime < before:
+                    path.unlink()
+        with suppress(OSError):
+            self._folder.rmdir()  # unless other sessions still keep theirs here
+
+    def _path(self, key: str) -> Path | None:
+        return self._folder / f"{key}.json" if self._folder is not None else None
+
+
+def _write(path: Path, key: str, chunk: Chunk) -> None:
+    body = {
+        "format": FORMAT,
+        "key": key,
+        "digests": list(chunk.digests),
+        "passes": [dict(one) for one in chunk.passes],
+        "ties": chunk.ties,
+    }
+    text = json.dumps({"check": _check(body), "body": body})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, key: str) -> Chunk | None:
+    try:
+        held = json.loads(path.read_text("utf-8"))
+        body = held["body"]
+        if held["check"] != _check(body) or body["format"] != FORMAT or body["key"] != key:
+            return None
+        return Chunk(tuple(body["digests"]), tuple(body["passes"]), int(body["ties"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _numeric(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_numeric(one) for one in value.values())
+    if isinstance(value, (list, tuple)):
+        return all(_numeric(one) for one in value)
+    return isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,261 @@
+"""Finds a task by its name, the user's own files first, and loads it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from ..core.engine import Say
+from ..core.errors import Category, QuantregError, Refusal
+
+NEAREST = 5
+
+
+class TaskLibrary:
+    """The task files of a session: each folder is indexed once, and only when needed.
+
+    lm-eval's own 14,000 files take 6 to 12 seconds to index. A task of theirs is
+    therefore looked up by its line ``task: NAME`` (a fraction of a second) and only
+    its folder is indexed; the whole index is made for names that are not found so.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._managers: dict[tuple[str, ...] | None, Any] = {}
+
+    def load(self, name: str, include_paths: tuple[str, ...]) -> Any:
+        """The lm-eval task object called ``name``.
+
+        Raises a Refusal for unknown names (with the nearest ones), groups and tags
+        (with their subtasks), tasks that run code or need pictures or sound, and for
+        files and data that cannot be read.
+        """
+        manager = self._manager_with(name, include_paths)
+        entry = manager.task_index[name]
+        _refuse_several(name, entry)
+        _refuse_unsafe(name, entry.cfg or {})
+        task = _built(manager, name)
+        if getattr(task, "UNSAFE_CODE", False):
+            raise _runs_code(name)
+        if getattr(task, "MULTIMODAL", False):
+            raise _needs_media(name)
+        return task
+
+    def _manager_with(self, name: str, include_paths: tuple[str, ...]) -> Any:
+        own = self._own(include_paths)
+        if own is not None and name in own.task_index:
+            return own
+        broken = _broken_files(include_paths)
+        for path, cause in broken:
+            if path.stem == name or _declares(path, name):
+                raise Refusal(
+                    Category.WRONG_USE,
+                    f"task {name!r}: its file {path.name} cannot be read: {cause}",
+                    help=f"correct {path}",
+                )
+        manager = self._shipped(name, own)
+        if manager is None:
+            raise self._unknown(name, own, [path for path, _ in broken])
+        return manager
+
+    def _own(self, include_paths: tuple[str, ...]) -> Any | None:
+        if not include_paths:
+            return None
+        for folder in include_paths:
+            if not Path(folder).is_dir():
+                raise Refusal(
+                    Category.WRONG_USE,
+                    f"the folder of task files {folder} does not exist",
+                    help="give --quant-include-path an existing folder",
+                )
+        return self._manager(include_paths)
+
+    def _shipped(self, name: str, own: Any | None) -> Any | None:
+        for path in _files_declaring(name):
+            manager = self._manager((str(path.parent),))
+            if name in manager.task_index:
+                return manager
+        if own is not None and difflib.get_close_matches(name, own.all_tasks, cutoff=0.8):
+            return None  # a slip of the pen is not worth ten seconds
+        manager = self._everything()
+        return manager if name in manager.task_index else None
+
+    def _everything(self) -> Any:
+        if None not in self._managers:
+            self._say("looking through all tasks that come with lm-eval, about 10 seconds")
+        return self._manager(None)
+
+    def _manager(self, folders: tuple[str, ...] | None) -> Any:
+        if folders not in self._managers:
+            from lm_eval.tasks import TaskManager
+
+            self._managers[folders] = (
+                TaskManager()
+                if folders is None
+                else TaskManager(include_path=list(folders), include_defaults=False)
+            )
+        return self._managers[folders]
+
+    def _unknown(self, name: str, own: Any | None, broken: list[Path]) -> Refusal:
+        mine = list(own.all_tasks) if own is not None else []
+        near = difflib.get_close_matches(name, mine, NEAREST, cutoff=0.5)
+        near = near or difflib.get_close_matches(name, self._everything().all_tasks, NEAREST)
+        lines = [f"nearest: {', '.join(near)}"] if near else []
+        if mine:
+            lines.append(f"in your task folders: {_listed(mine)}")
+        else:
+            lines.append("--quant-include-path DIR adds a folder with task files of your own")
+        if broken:
+            lines.append(f"not readable: {', '.join(str(path) for path in broken)}")
+        return Refusal(Category.WRONG_USE, f"no task is called {name!r}", help=tuple(lines))
+
+
+def cause_of(error: BaseException) -> str:
+    """The kind of an exception and the first line that it says."""
+    text = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {text[0].strip()}" if text else kind
+
+
+def _built(manager: Any, name: str) -> Any:
+    try:
+        return manager.load([name])["tasks"][name]
+    except QuantregError:
+        raise
+    except ImportError as error:
+        raise Refusal(
+            Category.MISSING_EXTRA,
+            f"task {name!r} needs a module that is not installed: {cause_of(error)}",
+            help="install it, or check the !function lines of the task's file",
+        ) from error
+    except Exception as error:
+        # The task's code, the libraries under it and the network can raise anything.
+        if isinstance(error, IndexError) and "size 0" in str(error):
+            raise no_items(name) from error
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"task {name!r} cannot be loaded: {cause_of(error)}",
+            help=_loading_help(error),
+        ) from error
+
+
+def no_items(name: str) -> Refusal:
+    """The refusal of a task without a single item."""
+    return Refusal(
+        Category.NOTHING_MEASURED,
+        f"task {name!r} has no items",
+        help="check the data file and the test_split or validation_split of the task's file",
+    )
+
+
+def _loading_help(error: BaseException) -> tuple[str, ...]:
+    if isinstance(error, FileNotFoundError):
+        return (
+            "relative data_files are looked for in the folder where pytest was started:",
+            "write absolute paths, or load them with custom_dataset",
+        )
+    if isinstance(error, ConnectionError):
+        return (
+            "the data set is not on this machine and the hub cannot be reached:",
+            "run once with network, and without HF_HUB_OFFLINE and HF_DATASETS_OFFLINE",
+        )
+    if isinstance(error, KeyError):
+        return ("the splits and fields that the task's file names must be in its data",)
+    return ("it must first load with lm-eval itself: lm_eval run --tasks NAME --limit 1",)
+
+
+def _refuse_several(name: str, entry: Any) -> None:
+    kind = entry.kind.name
+    if kind not in ("GROUP", "TAG"):
+        return
+    members = sorted(entry.tags) if kind == "TAG" else _members((entry.cfg or {}).get("task"))
+    raise Refusal(
+        Category.WRONG_USE,
+        f"{name!r} is a {kind.lower()} of tasks; one call measures one task",
+        help=f"its tasks: {_listed(members)}; parametrize the test with them",
+    )
+
+
+def _members(tasks: Any) -> list[str]:
+    listed = tasks if isinstance(tasks, list) else [tasks]
+    return [
+        str(one.get("task") or one.get("group")) if isinstance(one, dict) else str(one)
+        for one in listed
+    ]
+
+
+def _listed(names: list[str], most: int = 12) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _refuse_unsafe(name: str, config: dict[str, Any]) -> None:
+    # From the file, before anything of the task is imported: modules of such tasks
+    # run code as soon as they are loaded.
+    if config.get("unsafe_code"):
+        raise _runs_code(name)
+    if config.get("doc_to_image") or config.get("doc_to_audio"):
+        raise _needs_media(name)
+
+
+def _runs_code(name: str) -> Refusal:
+    return Refusal(
+        Category.WRONG_USE,
+        f"task {name!r} runs code that the model has written; such tasks are not supported",
+        help="evaluate it with lm_eval in a sandbox of your own",
+    )
+
+
+def _needs_media(name: str) -> Refusal:
+    return Refusal(
+        Category.WRONG_USE,
+        f"task {name!r} needs pictures or sound; only text tasks are supported",
+        help="choose a task with text alone",
+    )
+
+
+def _broken_files(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
+    paths = sorted(path for folder in folders for path in Path(folder).glob("**/*.yaml"))
+    causes = ((path, _why_unreadable(path)) for path in paths)
+    return [(path, cause) for path, cause in causes if cause is not None]
+
+
+def _why_unreadable(path: Path) -> str | None:
+    import yaml
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    try:
+        load_yaml(path, resolve_func=False)
+    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def _declaration(name: str) -> re.Pattern[bytes]:
+    quoted = rb"(['\"]?)" + re.escape(name.encode()) + rb"\1[ \t]*(?:#.*)?\r?$"
+    return re.compile(rb"^(?:task|group|tag)[ \t]*:[ \t]*" + quoted, re.MULTILINE)
+
+
+def _declares(path: Path, name: str) -> bool:
+    try:
+        return _declaration(name).search(path.read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def _files_declaring(name: str) -> list[Path]:
+    """lm-eval's own files with a line ``task: NAME``, in the order of its own index."""
+    import lm_eval.tasks
+
+    pattern, needle, found = _declaration(name), name.encode(), []
+    for folder, _, names in os.walk(Path(lm_eval.tasks.__file__).parent):
+        for file in names:
+            if file.endswith(".yaml"):
+                with open(os.path.join(folder, file), "rb") as stream:
+                    text = stream.read()
+                if needle in text and pattern.search(text):
+                    found.append(Path(folder, file))
+    return sorted(found, key=lambda path: path.as_posix())

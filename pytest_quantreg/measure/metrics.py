@@ -1,0 +1,200 @@
+"""A task's metrics: their kinds, the one a gate judges, and columns of scores from results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import Category, Refusal
+from ..core.record import Metric, Protocol
+
+ZERO_OR_ONE = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
+
+Raw = Mapping[str, Sequence[Any]]
+"""What lm-eval's scoring returned, per metric ``name,filter``, one value per item."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A task's results, item by item and as a whole."""
+
+    metrics: tuple[Metric, ...]
+    scores: dict[str, tuple[float, ...]]
+    weights: dict[str, tuple[float, ...]]
+    values: dict[str, float]
+
+
+def default_metric(protocol: Protocol) -> Metric:
+    """The first metric under the first filter, in the order of the task's own file."""
+    if not protocol.metrics:
+        raise Refusal(
+            Category.NOTHING_MEASURED, f"task {protocol.task!r} names no metric in its file"
+        )
+    return protocol.metrics[0]
+
+
+def find_metric(protocol: Protocol, name: str) -> Metric:
+    """The metric spelled ``acc_norm`` (under the first filter that has it) or in full.
+
+    Raises a Refusal with the task's metrics when it has no such metric.
+    """
+    for metric in protocol.metrics:
+        if name in (metric.name, metric.name.partition(",")[0]):
+            return metric
+    known = ", ".join(metric.name for metric in protocol.metrics)
+    raise Refusal(
+        Category.WRONG_USE,
+        f"task {protocol.task!r} has no metric {name!r}",
+        help=f"its metrics: {known}",
+    )
+
+
+def declared(task: Any, *, averaged: bool) -> tuple[Metric, ...]:
+    """The metrics that a task's file names, filter by filter.
+
+    ``averaged`` says that an item's score is a mean over several passes, so that no
+    score is 0 or 1 by nature. The kinds are what the names promise; `columns` corrects
+    them by the scores.
+    """
+    higher = task.higher_is_better()
+    return tuple(
+        Metric(f"{name},{one.name}", bool(higher.get(name, True)), kind)
+        for one in task._filters
+        for name, kind in _kinds(task, averaged).items()
+        if name != "bypass"
+    )
+
+
+def _kinds(task: Any, averaged: bool) -> dict[str, str]:
+    kinds = {name: _kind(task, name) for name in task.aggregation()}
+    if averaged:
+        return kinds
+    return {
+        name: "binary" if kind == "mean" and name in ZERO_OR_ONE else kind
+        for name, kind in kinds.items()
+    }
+
+
+def _kind(task: Any, name: str) -> str:
+    from lm_eval.api.metrics import bits_per_byte, mean, perplexity, weighted_perplexity
+
+    aggregation = task.aggregation().get(name, mean)
+    if aggregation is mean:
+        return "mean"
+    if aggregation in (perplexity, weighted_perplexity, bits_per_byte):
+        return "perplexity"
+    return "aggregate"
+
+
+def columns(
+    task: Any, expected: Sequence[Metric], passes: Sequence[Raw], doc_ids: Sequence[int]
+) -> Columns:
+    """Scores per item and lm-eval's own aggregates from the results of every pass.
+
+    ``passes`` holds one mapping per repeat, each with the values of all items in the
+    same order as ``doc_ids``. A metric whose aggregate is not made of numbers per
+    item (f1, bleu) appears in ``values`` alone, with the kind ``aggregate``.
+    """
+    made = Columns((), {}, {}, {})
+    metrics = []
+    for metric in _present(task, expected, passes):
+        raws = [one[metric.name] for one in passes]
+        kind = metric.kind
+        if kind != "aggregate":
+            kind = _add_scores(made, metric, raws, len(doc_ids))
+        value = _aggregate(task, metric.name, raws, doc_ids)
+        if value is not None:
+            made.values[metric.name] = value
+            metrics.append(replace(metric, kind=kind))
+    return replace(made, metrics=tuple(metrics))
+
+
+def _present(task: Any, expected: Sequence[Metric], passes: Sequence[Raw]) -> list[Metric]:
+    # A task's own scoring may leave out what the file names, and add what it does not;
+    # lm-eval then takes the mean.
+    known = {metric.name: metric for metric in expected}
+    first = passes[0]
+    found = [metric for metric in expected if all(metric.name in one for one in passes)]
+    for name in first:
+        plain_name = name.partition(",")[0]
+        if name not in known and plain_name != "bypass":
+            better = bool(task.higher_is_better().get(plain_name, True))
+            found.append(Metric(name, better, _kind(task, plain_name)))
+    return found
+
+
+def _add_scores(made: Columns, metric: Metric, raws: list[Sequence[Any]], items: int) -> str:
+    """Adds a column if every item has a number; returns the kind that the scores have."""
+    weighted = metric.kind == "perplexity"
+    read = [[_pair(value, weighted) for value in raw] for raw in raws]
+    _refuse_not_finite(metric.name, raws, read)
+    pairs = [[pair for pair in raw if pair is not None] for raw in read]
+    if any(len(raw) != items for raw in pairs):
+        return "aggregate"
+    by_item = list(zip(*pairs, strict=True))
+    score = tuple(sum(pair[0] for pair in item) / len(item) for item in by_item)
+    made.scores[metric.name] = score
+    if weighted:
+        made.weights[metric.name] = tuple(item[0][1] for item in by_item)
+        return "perplexity"
+    return "binary" if set(score) <= {0.0, 1.0} else "mean"
+
+
+def _pair(value: Any, weighted: bool) -> tuple[float, float] | None:
+    """A score and its weight: lm-eval's rolling metrics give both, others a number."""
+    if isinstance(value, (bool, int, float)):
+        return float(value), 1.0
+    if weighted and isinstance(value, (list, tuple)) and len(value) == 2:
+        return float(value[0]), float(value[1])
+    return None
+
+
+def _refuse_not_finite(
+    name: str, raws: list[Sequence[Any]], read: list[list[tuple[float, float] | None]]
+) -> None:
+    bad = {
+        i
+        for raw, pairs in zip(raws, read, strict=True)
+        for i, (value, pair) in enumerate(zip(raw, pairs, strict=True))
+        if value is None or (pair is not None and not math.isfinite(pair[0]))
+    }
+    if bad:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{name} is not a finite number on {len(bad)} of {len(raws[0])} items",
+            help="such scores cannot be compared; look at the model's outputs on these items",
+        )
+
+
+def _aggregate(
+    task: Any, name: str, raws: list[Sequence[Any]], doc_ids: Sequence[int]
+) -> float | None:
+    from lm_eval.api.metrics import mean
+
+    function = task.aggregation().get(name.partition(",")[0], mean)
+    found = []
+    for raw in raws:
+        # In the order of the documents, so that sums round as in lm-eval's own run.
+        if len(raw) == len(doc_ids):
+            raw = [raw[i] for i in sorted(range(len(raw)), key=doc_ids.__getitem__)]
+        try:
+            found.append(float(function(raw)))
+        except (TypeError, ValueError):
+            return None  # an aggregate that is no number, such as a table
+        except OverflowError as error:
+            raise Refusal(Category.NOT_COMPARABLE, f"{name} is too large for a number") from error
+    value = sum(found) / len(found)
+    return value if math.isfinite(value) else None
+
+
+def numbers(value: Any) -> Any:
+    """lm-eval's values without numpy types, so that stored and fresh ones are the same."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [numbers(one) for one in value]
+    return value
