@@ -276,10 +276,26 @@ def same_identity(claimed: str, stored: str) -> bool:
     The method is ignored, and so is the size of groups: w4a16 in groups of 32 and of
     128 are both ``w4a16-int4``. Files that ask for a quantized KV cache are not what a
     name without it claims; the other way round is fine, for an engine can quantize the
-    cache without scales from the files. Raises WrongUse for unknown names.
+    cache without scales from the files. ``stored`` may be a description of no known
+    scheme, which is the same as none; raises WrongUse for an unknown ``claimed``.
     """
-    promise, files = resolve(claimed), resolve(stored)
+    promise = resolve(claimed)
+    try:
+        files = resolve(stored)
+    except WrongUse:
+        return False
     return promise.scheme.name == files.scheme.name and files.kv in (None, promise.kv)
+
+
+def runs_as_claimed(claimed: str, effective: str | None) -> bool:
+    """Whether what an engine runs is what was claimed, the KV cache included.
+
+    Unlike `same_identity`, which asks whether files can become the claim: a cache that
+    was claimed to be quantized must be so in the end. ``effective`` None is no scheme.
+    """
+    if effective is None or not same_identity(claimed, effective):
+        return False
+    return resolve(claimed).kv == resolve(effective).kv
 
 
 def name_of(

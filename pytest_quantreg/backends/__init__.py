@@ -1,0 +1,71 @@
+"""The engines that can run a model, found by name and imported when one is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..core.engine import Backend
+from ..core.errors import WrongUse
+
+BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "transformers": "pytest_quantreg.backends.transformers:TransformersBackend",
+        "scripted": "pytest_quantreg.backends.scripted:ScriptedBackend",
+    }
+)
+
+PLANNED = ("vllm", "openai", "llamacpp")
+
+GROUP = "pytest_quantreg.backends"
+"""Entry points of this group name callables that take ``cache_dir`` and make a Backend."""
+
+
+def find(name: str, *, cache_dir: Path) -> Backend:
+    """The backend called ``name``.
+
+    ``cache_dir`` is where it may keep what it makes (quantized checkpoints). Raises
+    WrongUse for an unknown name, with the known ones.
+    """
+    if name in BUILT_IN:
+        module, _, factory = BUILT_IN[name].partition(":")
+        return _make(getattr(import_module(module), factory), cache_dir)
+    third_party = {point.name: point for point in entry_points(group=GROUP)}
+    if name in third_party:
+        return _make(_loaded(third_party[name]), cache_dir)
+    raise _unknown(name, (*BUILT_IN, *third_party))
+
+
+def names() -> tuple[str, ...]:
+    """Every backend that `find` knows, the scripted double left out."""
+    third_party = (point.name for point in entry_points(group=GROUP))
+    return tuple(sorted({*BUILT_IN, *third_party} - {"scripted"}))
+
+
+def _make(factory: Any, cache_dir: Path) -> Backend:
+    backend: Backend = factory(cache_dir=cache_dir)
+    return backend
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except ImportError as error:
+        raise WrongUse(
+            f"backend {point.name!r} ({point.value}) cannot be imported: {error}",
+            help="reinstall the package that brings it, or remove it",
+        ) from error
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> WrongUse:
+    listed = ", ".join(sorted(set(known) - {"scripted"}))
+    if name in PLANNED:
+        return WrongUse(f"backend {name!r} is not built yet", help=f"built: {listed}")
+    return WrongUse(
+        f"unknown backend {name!r}",
+        help=(f"built: {listed}", f"not built yet: {', '.join(PLANNED)}"),
+    )

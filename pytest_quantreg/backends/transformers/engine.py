@@ -1,0 +1,122 @@
+"""A loaded transformers model: how it scores, what it is, where it runs, how it is freed."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import WrongUse
+from ...core.record import EffectiveScheme, Machine, ModelSpec
+from .effective import effective_scheme
+from .memory import free, is_out_of_memory
+from .quiet import quietly_imported
+
+if TYPE_CHECKING:
+    from .lm import LoadedHFLM
+
+
+class TransformersEngine:
+    """Implements `pytest_quantreg.core.engine.Engine`."""
+
+    def __init__(self, spec: ModelSpec, model: Any, tokenizer: Any) -> None:
+        self._spec = spec
+        self._model = model
+        self._tokenizer = tokenizer
+        self._lm: LoadedHFLM | None = None
+        # Now: the first forward unpacks compressed weights for good.
+        self._effective = effective_scheme(model)
+        self._machine = machine(model)
+
+    @property
+    def effective(self) -> EffectiveScheme:
+        """What was loaded, read before the first forward."""
+        return self._effective
+
+    @property
+    def machine(self) -> Machine:
+        """The device the weights lie on."""
+        return self._machine
+
+    @property
+    def model(self) -> Any:
+        """The transformers model."""
+        return self._open()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer."""
+        self._open()
+        return self._tokenizer
+
+    def lm(self, batch_size: int) -> Any:
+        """One HFLM for the life of the engine, set to this batch size."""
+        model = self._open()
+        if self._lm is None:
+            quietly_imported("lm_eval.models.huggingface")
+            from .lm import LoadedHFLM
+
+            options = {
+                key: self._spec.args[key]
+                for key in ("max_length", "add_bos_token")
+                if key in self._spec.args
+            }
+            self._lm = LoadedHFLM(model, self._tokenizer, batch_size, **options)
+        return self._lm.with_batch_size(batch_size)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether a smaller batch may help."""
+        return is_out_of_memory(error)
+
+    def close(self) -> None:
+        """Empties every tensor of the model, then forgets it; harmless the second time."""
+        model, self._model, self._tokenizer = self._model, None, None
+        if self._lm is not None:
+            # A caller may still hold the HFLM.
+            self._lm._model = None
+            self._lm = None
+        if model is not None:
+            free(model)
+
+    def _open(self) -> Any:
+        if self._model is None:
+            raise WrongUse(
+                f"{self._spec.name} {self._spec.scheme} is not loaded any more",
+                help="ask for the model in each test; do not keep it from an earlier one",
+            )
+        return self._model
+
+
+def machine(model: Any) -> Machine:
+    """The kind, name and number of the devices that hold ``model``'s weights."""
+    devices = {parameter.device for parameter in model.parameters()}
+    kinds = {device.type for device in devices} - {"meta"}
+    if "cuda" in kinds:
+        (torch,) = quietly_imported("torch")
+        cards = [device for device in devices if device.type == "cuda"]
+        name = torch.cuda.get_device_name(min(cards, key=lambda card: card.index or 0))
+        return Machine("cuda", str(name), count=len(cards), driver=nvidia_driver())
+    kind = min(kinds, default="cpu")
+    return Machine(kind, cpu_name() if kind == "cpu" else kind)
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model name, or its architecture where the system does not say."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = found.group(1).strip() if found else ""
+    usable = name and name.lower() != "unknown"
+    return name if usable else platform.processor() or platform.machine() or "cpu"
+
+
+def nvidia_driver(version: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The NVIDIA driver's version, None where it cannot be read."""
+    try:
+        found = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", version.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found.group(1) if found else None

@@ -1,0 +1,196 @@
+"""Checks a checkpoint folder by its files alone, so that a bad one is refused unloaded."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Category, Refusal
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+OTHER_TOKENIZERS = ("tekken.json", "tokenizer_config.json")
+_MOST_HEADER_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a safetensors header says of one tensor: type as it is spelt there, shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def unusable(name: str, what: str, *help: str) -> Refusal:
+    """The refusal of a model that cannot be used as it is."""
+    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {what}", help=help)
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """config.json as it stands; raises Refusal when it is absent or no JSON object."""
+    if not folder.is_dir():
+        raise unusable(name, f"there is no folder {folder}", "check the path")
+    path = folder / CONFIG
+    if not path.is_file():
+        raise unusable(
+            name, f"no {CONFIG} in {folder}", "give the folder that save_pretrained wrote"
+        )
+    return read_json(path, name)
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """A JSON object from a model's folder; raises Refusal for anything else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unusable(
+            name, f"{path.name} cannot be read: {error}", "copy or download the model again"
+        ) from error
+    if not isinstance(value, dict):
+        raise unusable(name, f"{path.name} is not a JSON object")
+    return value
+
+
+def check_custom_code(folder: Path, config: Mapping[str, Any], name: str, trusted: bool) -> None:
+    """Refuses a model that needs its own Python code unless the user trusts it."""
+    tokenizer = folder / "tokenizer_config.json"
+    entries = read_json(tokenizer, name) if tokenizer.is_file() else {}
+    if not trusted and ("auto_map" in config or "auto_map" in entries):
+        raise unusable(
+            name,
+            "needs Python code that comes with the model, and such code is not run unasked",
+            "read it, then allow it: --quant-backend-arg trust_remote_code=true",
+        )
+
+
+def check_tokenizer(folder: Path, name: str) -> None:
+    """Refuses a folder without any tokenizer file."""
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES + OTHER_TOKENIZERS[:1]):
+        raise unusable(
+            name,
+            f"no tokenizer in {folder}",
+            "copy tokenizer.json and tokenizer_config.json of the original model into it",
+        )
+
+
+def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """The safetensors files that hold the weights, in order of their names.
+
+    Raises Refusal when there are none, a shard of the index is missing, or the weights
+    come in a form that is not loaded (pickle, GGUF).
+    """
+    index = folder / INDEX
+    if index.is_file():
+        return _shards(index, name)
+    single = folder / "model.safetensors"
+    if single.is_file():
+        return (single,)
+    raise _no_weights(folder, name)
+
+
+def tensors(path: Path, name: str) -> dict[str, Tensor]:
+    """The header of a safetensors file; raises Refusal when the file is torn.
+
+    Format: 8 bytes length of the header (little endian), the header as JSON, the data.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length + 8 > size or length > _MOST_HEADER_BYTES:
+            raise _torn(path, name, "its header is cut off")
+        try:
+            header = json.loads(file.read(length))
+            entries = {key: _entry(value) for key, value in header.items() if key[:2] != "__"}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _torn(path, name, "its header is not readable") from error
+    expected = 8 + length + max((end for _, end in entries.values()), default=0)
+    if size != expected:
+        raise _torn(path, name, f"it has {size:,} bytes and should have {expected:,}")
+    return {key: tensor for key, (tensor, _) in entries.items()}
+
+
+def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
+    """Every tensor of the model by name; raises Refusal for torn or missing files."""
+    found: dict[str, Tensor] = {}
+    for path in weight_files(folder, name):
+        found.update(tensors(path, name))
+    index = folder / INDEX
+    if index.is_file():
+        lacking = sorted(set(_weight_map(index, name)) - set(found))
+        if lacking:
+            raise unusable(
+                name,
+                f"the shards lack {len(lacking)} tensors of the index, {lacking[0]} first",
+                "copy or download the model again",
+            )
+    return found
+
+
+def _entry(value: Mapping[str, Any]) -> tuple[Tensor, int]:
+    shape = tuple(int(n) for n in value["shape"])
+    return Tensor(str(value["dtype"]), shape), int(value["data_offsets"][1])
+
+
+def _weight_map(index: Path, name: str) -> dict[str, str]:
+    weight_map = read_json(index, name).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise unusable(name, f"{index.name} has no weight_map", "download the model again")
+    return weight_map
+
+
+def _shards(index: Path, name: str) -> tuple[Path, ...]:
+    files = sorted(set(_weight_map(index, name).values()))
+    # A name with a path in it would read outside of the folder.
+    strange = [file for file in files if Path(file).name != file]
+    missing = [file for file in files if not (index.parent / file).is_file()]
+    if strange or missing:
+        raise unusable(
+            name,
+            f"{index.name} names {(strange or missing)[0]}, which is not in the folder",
+            "copy or download the missing files",
+        )
+    return tuple(index.parent / file for file in files)
+
+
+def _no_weights(folder: Path, name: str) -> Refusal:
+    for pattern, what, way_out in _OTHER_WEIGHTS:
+        if any(folder.glob(pattern)):
+            return unusable(name, what, way_out)
+    return unusable(name, f"no weights in {folder}", "it should hold model.safetensors")
+
+
+_OTHER_WEIGHTS = (
+    (
+        "*.gguf",
+        "holds GGUF weights, which the transformers backend does not load",
+        "the llamacpp backend will; it is not built yet",
+    ),
+    (
+        "*.bin",
+        "holds pickled weights (.bin), which can run code when loaded",
+        "convert once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
+    ),
+    (
+        "*.pth",
+        "holds pickled weights (.pth), which can run code when loaded",
+        "convert it to the safetensors layout of transformers",
+    ),
+)
+
+
+def _torn(path: Path, name: str, why: str) -> Refusal:
+    return unusable(name, f"{path.name} is torn: {why}", "copy or download the file again")
+
+
+def linear_shapes(found: Mapping[str, Tensor]) -> Iterator[tuple[int, int]]:
+    """(outputs, inputs) of the matrices that a quantizer would take."""
+    for key, tensor in found.items():
+        heads = key.startswith("lm_head") or "embed" in key
+        if key.endswith(".weight") and len(tensor.shape) == 2 and not heads:
+            yield tensor.shape[0], tensor.shape[1]

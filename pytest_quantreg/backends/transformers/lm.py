@@ -1,0 +1,56 @@
+"""lm-eval's HFLM over weights that are loaded already, without its noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+
+from .quiet import quiet
+
+
+class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
+    """HFLM that shows no progress bars of its own, and no warnings.
+
+    Log-softmax is taken in float32: in bfloat16 rounding is larger than the effect of
+    quantization. Prompts begin with BOS exactly when the tokenizer puts it there, and
+    never twice: a prompt that begins with its text already is encoded without it.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, batch_size: int, **options: Any) -> None:
+        with quiet():
+            super().__init__(
+                pretrained=model,
+                tokenizer=tokenizer,
+                backend="causal",
+                batch_size=batch_size,
+                softmax_dtype="float32",
+                **options,
+            )
+
+    def with_batch_size(self, batch_size: int) -> LoadedHFLM:
+        """Itself, scoring ``batch_size`` sequences at a time from now on."""
+        self.batch_size_per_gpu = batch_size
+        return self
+
+    def loglikelihood(
+        self, requests: list[Any], disable_tqdm: bool = True
+    ) -> list[tuple[float, bool]]:
+        """As HFLM, quietly."""
+        with quiet():
+            scored: list[tuple[float, bool]] = super().loglikelihood(
+                requests, disable_tqdm=disable_tqdm
+            )
+        return scored
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
+        """As HFLM, quietly."""
+        with quiet():
+            scored: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        return scored
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        """As HFLM, quietly."""
+        with quiet():
+            texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return texts

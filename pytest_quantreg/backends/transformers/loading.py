@@ -1,0 +1,193 @@
+"""Loads weights and refuses a model that is not wholly what its files promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.record import ModelSpec
+from .folder import Tensor, check_custom_code, check_weights, read_config, unusable
+from .memory import is_out_of_memory
+from .quiet import quiet, quietly_imported
+from .stored import stored_scheme
+
+RESERVED = ("batch_size", "max_length", "add_bos_token")
+"""Arguments of the evaluation, not of from_pretrained."""
+
+_PLAIN_TYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL"}
+_LEFTOVERS = ("scale", "zero_point", "packed", "qweight", "qzeros", "g_idx", "absmax")
+
+
+def load_model(spec: ModelSpec, folder: Path) -> Any:
+    """The model in evaluation mode, on its device, every weight from the files.
+
+    Raises Refusal for weights that are missing, left over, not finite or too large, and
+    WrongUse for arguments that from_pretrained does not know.
+    """
+    raw = read_config(folder, spec.name)
+    trusted = bool(spec.args.get("trust_remote_code", False))
+    check_custom_code(folder, raw, spec.name, trusted)
+    stored = stored_scheme(raw)
+    _check_holds(stored, check_weights(folder, spec.name), spec.name)
+    torch, transformers = quietly_imported("torch", "transformers")
+    arguments = _arguments(spec, torch, transformers)
+    try:
+        with quiet(), torch.no_grad():
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                str(folder), output_loading_info=True, local_files_only=True, **arguments
+            )
+    except Exception as error:  # whatever the format's own loader raises
+        raise _not_loaded(spec, stored, error) from error
+    _check_report(report, spec.name)
+    check_finite(model, spec.name)
+    model.eval()
+    model.requires_grad_(False)
+    _be_greedy(model, transformers)
+    return model
+
+
+def check_finite(model: Any, name: str) -> None:
+    """Refuses a model with NaN or infinity in a loaded tensor."""
+    import torch
+
+    for key, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if not _finite(tensor.detach(), torch):
+            raise unusable(
+                name,
+                f"{key} holds NaN or infinity",
+                "quantize or download the checkpoint again",
+            )
+
+
+def _check_holds(stored: str | None, found: Mapping[str, Tensor], name: str) -> None:
+    if stored is None:
+        return
+    scales = any("scale" in key for key in found)
+    if not scales and {tensor.dtype for tensor in found.values()} <= _PLAIN_TYPES:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"{name}: config.json says {stored}, but nothing in its weights is quantized: "
+            "every tensor is plain and none is a scale",
+            help="save the quantized weights, not the original ones, beside this config.json",
+        )
+
+
+def _arguments(spec: ModelSpec, torch: Any, transformers: Any) -> dict[str, Any]:
+    given = {key: value for key, value in spec.args.items() if key not in RESERVED}
+    dtype = given.pop("torch_dtype", "auto")
+    arguments: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, **given}
+    if "device_map" not in given:
+        arguments["device_map"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if isinstance(given.get("quantization_config"), dict):
+        # Options are JSON; transformers takes its own classes only.
+        arguments["quantization_config"] = _quantization(given["quantization_config"], spec)
+    if spec.quantize:
+        arguments["quantization_config"] = _bitsandbytes(spec, torch, transformers)
+    return arguments
+
+
+def _quantization(given: Any, spec: ModelSpec) -> Any:
+    (auto,) = quietly_imported("transformers.quantizers.auto")
+    try:
+        return auto.AutoQuantizationConfig.from_dict(given)
+    except (ValueError, TypeError) as error:
+        raise WrongUse(
+            f"{spec.name}: quantization_config {given} is not understood: {error}",
+            help="check --quant-backend-arg quantization_config='{\"quant_method\": ...}'",
+        ) from error
+
+
+def _bitsandbytes(spec: ModelSpec, torch: Any, transformers: Any) -> Any:
+    if spec.scheme.startswith("bnb-int8"):
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    asked = str(spec.args.get("dtype", "bfloat16"))
+    compute = getattr(torch, asked if asked != "auto" else "bfloat16")
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
+    )
+
+
+def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Exception:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    if is_out_of_memory(error):
+        return Refusal(
+            Category.OUT_OF_MEMORY,
+            f"{spec.name} {spec.scheme} does not fit into memory",
+            help=(
+                "free the device, or spread the model: --quant-backend-arg device_map=auto",
+                f"what was said: {first[:200]}",
+            ),
+        )
+    if isinstance(error, TypeError) and "unexpected keyword" in first:
+        return WrongUse(
+            f"{spec.name}: from_pretrained does not take what was given: {first}",
+            help="check --quant-backend-arg",
+        )
+    if isinstance(error, ImportError):
+        return Refusal(
+            Category.MISSING_EXTRA,
+            f"{spec.name} holds {stored or spec.scheme}, which needs a package: {first}",
+            help="install that package",
+        )
+    return unusable(
+        spec.name,
+        f"transformers cannot load it: {type(error).__name__}: {first[:300]}",
+        "check the checkpoint, and --quant-backend-arg if any was given",
+    )
+
+
+def _check_report(report: Mapping[str, Any], name: str) -> None:
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise unusable(
+            name,
+            f"{len(missing)} weights are not in the files, {missing[0]} first; "
+            "they would be random",
+            "is config.json that of another model, or is a file missing?",
+        )
+    left = sorted(report.get("unexpected_keys") or ())
+    scales = [key for key in left if key.rsplit(".", 1)[-1].endswith(_LEFTOVERS)]
+    if scales:
+        raise unusable(
+            name,
+            f"{len(scales)} tensors of quantized weights go unused, {scales[0]} first",
+            "config.json lacks the quantization_config they were saved with",
+        )
+
+
+def _be_greedy(model: Any, transformers: Any) -> None:
+    """Forgets sampling and penalties of the checkpoint; lm-eval says what a task needs.
+
+    A repetition_penalty in generation_config.json acts on greedy decoding too, and a
+    quantized copy often lacks that file.
+    """
+    had = getattr(model, "generation_config", None)
+    ends = {key: getattr(had, key, None) for key in ("bos_token_id", "eos_token_id")}
+    with quiet():
+        model.generation_config = transformers.GenerationConfig(
+            pad_token_id=getattr(had, "pad_token_id", None), **ends
+        )
+
+
+def _finite(tensor: Any, torch: Any) -> bool:
+    name = str(tensor.dtype)
+    if "float8" in name:
+        return _finite_float8(tensor, name, torch)
+    if not tensor.dtype.is_floating_point or tensor.numel() == 0 or tensor.is_meta:
+        return True
+    low, high = torch.aminmax(tensor)
+    return bool(torch.isfinite(low)) and bool(torch.isfinite(high))
+
+
+def _finite_float8(tensor: Any, name: str, torch: Any) -> bool:
+    # No comparison exists for these types; e4m3fn has one NaN pattern and no infinity,
+    # e5m2 has both from 0x7c up.
+    bits = tensor.view(torch.uint8) & 0x7F
+    if "e4m3fn" in name and "fnuz" not in name:
+        return not bool((bits == 0x7F).any())
+    if "e5m2" in name and "fnuz" not in name:
+        return not bool((bits >= 0x7C).any())
+    return True

@@ -1,0 +1,191 @@
+"""Makes quantized checkpoints on the fly and keeps them in a cache, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest_quantreg
+
+from ...core.engine import Say
+from ...core.errors import Category, MissingExtra, Refusal, WrongUse
+from ...core.record import ModelIdentity, ModelSpec
+from .folder import check_weights, linear_shapes, read_config, weight_files
+from .hub import SMALL_FILES, Files
+from .identity import FileDigests
+from .recipe import check, in_words, recipe
+from .stored import stored_scheme
+
+MANIFEST = "quantreg.json"
+
+
+@dataclass(frozen=True)
+class Making:
+    """Everything that decides what a made checkpoint holds."""
+
+    source: Files
+    identity: ModelIdentity
+    spec: ModelSpec
+    recipe: Mapping[str, Any]
+
+    def key(self) -> str:
+        """sha256 over weights, recipe and the versions that do the work."""
+        parts = {
+            "weights": self.identity.weights_digest,
+            "tokenizer": self.identity.tokenizer_digest,
+            "template": self.identity.template_digest,
+            "dtype": self.identity.dtype,
+            "recipe": self.recipe,
+            "llmcompressor": version("llmcompressor"),
+            "compressed-tensors": version("compressed-tensors"),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def made(
+    spec: ModelSpec,
+    source: Files,
+    identity: ModelIdentity,
+    cache_dir: Path,
+    digests: FileDigests,
+    say: Say,
+) -> ModelSpec:
+    """A spec of the checkpoint made from ``spec``, from the cache if it is there and whole.
+
+    Raises WrongUse for schemes that cannot be made and MissingExtra without
+    llm-compressor, both before anything is loaded.
+    """
+    choice = check(spec.name, spec.scheme)
+    if (already := stored_scheme(read_config(source.folder, spec.name))) is not None:
+        raise WrongUse(
+            f"{spec.name} is quantized already ({already}), so {spec.scheme} is not made from it",
+            help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={spec.ref}",
+        )
+    need_llmcompressor(spec.scheme)
+    shapes = linear_shapes(check_weights(source.folder, spec.name))
+    making = Making(source, identity, spec, recipe(choice, shapes, spec.name))
+    # A hub id has a slash in it, which would make folders in folders.
+    name = re.sub(r"[^\w.-]+", "--", spec.name)
+    folder = cache_dir / f"{name}-{choice.scheme.name}-{making.key()[:16]}"
+    if not is_whole(folder, digests):
+        _build(making, folder, say)
+    return replace(spec, ref=str(folder), revision=None, quantize=False)
+
+
+def is_whole(folder: Path, digests: FileDigests) -> bool:
+    """Whether every file of a cached checkpoint is what its manifest says."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return all(digests.of(folder / file) == sha for file, sha in manifest["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _build(making: Making, folder: Path, say: Say) -> None:
+    say(f"quantizing {making.spec.name} to {making.spec.scheme}: {in_words(making.recipe)}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as temporary:
+            new = Path(temporary) / "model"
+            _run(making, new)
+            _complete(making, new)
+            _put_in_place(new, folder)
+    except OSError as error:
+        raise WrongUse(
+            f"the cache of quantized models {folder.parent} cannot be written: {error}",
+            help=f"give a checkpoint instead: --quant-checkpoint={making.spec.scheme}=REF",
+        ) from error
+
+
+def _run(making: Making, target: Path) -> None:
+    request = {
+        "source": str(making.source.folder),
+        "target": str(target),
+        "dtype": making.identity.dtype,
+        "recipe": making.recipe,
+        "trust_remote_code": bool(making.spec.args.get("trust_remote_code", False)),
+    }
+    package = str(Path(pytest_quantreg.__file__).parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.make"],
+        input=json.dumps(request),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise _failed(making.spec, done)
+
+
+def _failed(spec: ModelSpec, done: subprocess.CompletedProcess[str]) -> Refusal:
+    what = f"making {spec.scheme} of {spec.name} failed"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else f"exit status {done.returncode}"
+    help = f"give a checkpoint instead: --quant-checkpoint={spec.scheme}=REF"
+    if done.returncode in (-9, 137) or "out of memory" in last or "MemoryError" in last:
+        return Refusal(Category.OUT_OF_MEMORY, f"{what}: out of memory", help=help)
+    return Refusal(Category.ENGINE, f"{what}: {last}", help=help)
+
+
+def _complete(making: Making, new: Path) -> None:
+    for pattern in SMALL_FILES:
+        for path in making.source.folder.glob(pattern):
+            # Tokenizer, template and generation settings stay the original's, to the byte.
+            if path.name != "config.json" and not path.name.endswith(".safetensors.index.json"):
+                shutil.copyfile(path, new / path.name)
+    digests = FileDigests()
+    parts = [new / "config.json", *weight_files(new, making.spec.name)]
+    manifest = {
+        "files": {path.name: digests.of(path) for path in parts},
+        "recipe": making.recipe,
+        "method": "rtn",
+        "source": {"name": making.spec.name, "weights": making.identity.weights_digest},
+        "versions": {
+            name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers")
+        },
+    }
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    # What stands there was found torn, or another process has just made the same.
+    if folder.exists():
+        if is_whole(folder, FileDigests()):
+            return
+        shutil.rmtree(folder)
+    # ENOTEMPTY: another process came first, and what it made is equally good.
+    with contextlib.suppress(FileExistsError):
+        _rename(new, folder)
+
+
+def _rename(new: Path, folder: Path) -> None:
+    try:
+        new.rename(folder)
+    except OSError:
+        if not is_whole(folder, FileDigests()):
+            raise
+        raise FileExistsError(folder) from None
+
+
+def need_llmcompressor(scheme: str) -> None:
+    """Raises MissingExtra when llm-compressor is not installed."""
+    try:
+        version("llmcompressor")
+    except PackageNotFoundError:
+        raise MissingExtra(
+            "quantize", needed_by=f"making {scheme} on the fly", package="llmcompressor"
+        ) from None

@@ -1,0 +1,123 @@
+"""Turns a scheme into the recipe that llm-compressor makes it by, without any data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...core.errors import WrongUse
+from ...core.schemes import Quantization, SchemeChoice, describe, resolve
+
+DATA_FREE = (
+    "w8a8-fp8",
+    "w8a16-fp8",
+    "w8a8-fp8-block",
+    "w8a8-int8",
+    "w8a16-int8",
+    "w4a16-int4",
+    "w4a8-int8",
+    "w4a8-fp8",
+    "w8a8-mxfp8",
+    "w4a16-nvfp4",
+    "w4a16-mxfp4",
+    "w4a4-mxfp4",
+)
+"""Schemes made by rounding to nearest, activations scaled while running."""
+
+AT_LOAD = ("bnb-int8", "bnb-nf4")
+"""Schemes that bitsandbytes makes while it loads full-precision weights."""
+
+IGNORE = ("lm_head", r"re:.*\.gate$", r"re:.*router.*", r"re:.*shared_expert_gate$")
+"""Layers left alone: the output layer, and what chooses between experts."""
+
+GROUP_SIZES = (128, 64, 32, 16)
+
+
+def check(spec_name: str, scheme: str) -> SchemeChoice:
+    """Raises WrongUse for a scheme that cannot be made without data, or not at all."""
+    choice = resolve(scheme)
+    give = f"give a checkpoint: --quant-checkpoint={scheme}=REF"
+    if choice.method not in (None, "rtn"):
+        raise WrongUse(
+            f"scheme {scheme}: {choice.method} needs calibration data, so it is not made here",
+            help=(give, f"or round to nearest: --quant-scheme={choice.scheme.name}"),
+        )
+    if choice.kv is not None:
+        raise WrongUse(
+            f"scheme {scheme}: the scales of a quantized KV cache need calibration data",
+            help=give,
+        )
+    if choice.is_quantized and choice.scheme.name not in DATA_FREE + AT_LOAD:
+        raise WrongUse(
+            f"scheme {scheme}: the transformers backend cannot make it from {spec_name}",
+            help=(give, f"made without data: {', '.join(DATA_FREE + AT_LOAD)}"),
+        )
+    return choice
+
+
+def recipe(
+    choice: SchemeChoice, linear_shapes: Iterable[tuple[int, int]], name: str
+) -> dict[str, Any]:
+    """The arguments of llm-compressor's QuantizationModifier, as plain JSON.
+
+    ``linear_shapes`` are (outputs, inputs) of the model's matrices. Raises WrongUse
+    when groups or blocks do not divide them.
+    """
+    shapes = tuple(linear_shapes)
+    weights, activations = choice.scheme.weights, choice.scheme.activations
+    if weights is None:
+        raise WrongUse(f"scheme {choice.name} quantizes nothing")
+    size = _size(weights, shapes, choice.name, name)
+    group: dict[str, Any] = {"targets": ["Linear"], "weights": _arguments(weights, size)}
+    if activations is not None:
+        group["input_activations"] = _arguments(activations, activations.group_size)
+    return {"config_groups": {"group_0": group}, "ignore": list(IGNORE)}
+
+
+def in_words(made: Mapping[str, Any]) -> str:
+    """What a recipe does, for the line that announces it: ``int4 in groups of 64, rtn``."""
+    from .stored import quantization
+
+    group = made["config_groups"]["group_0"]
+    weights = describe(quantization(group["weights"]))
+    activations = quantization(group.get("input_activations"))
+    words = f"{weights} weights rounded to nearest"
+    return words if activations is None else f"{words}, {describe(activations)} activations"
+
+
+def _size(
+    weights: Quantization, shapes: tuple[tuple[int, int], ...], scheme: str, name: str
+) -> int | None:
+    if weights.group_size is None:
+        return None
+    free = weights.granularity == "group" and weights.scale == "float"
+    sizes = GROUP_SIZES if free else (weights.group_size,)
+    both = weights.granularity == "block"
+    for size in sizes:
+        if all(n % size == 0 and (not both or m % size == 0) for m, n in shapes):
+            return size
+    raise WrongUse(
+        f"scheme {scheme} works in {'blocks' if both else 'groups'} of {sizes[-1]} values, "
+        f"and {name} has layers whose width that does not divide",
+        help="choose a scheme per channel: w8a8-fp8, w8a8-int8, w8a16-int8",
+    )
+
+
+def _arguments(quantization: Quantization, size: int | None) -> dict[str, Any]:
+    blocks = quantization.granularity == "block"
+    strategy: str = quantization.granularity
+    if quantization.scale == "e4m3":
+        strategy = "tensor_group"
+    arguments: dict[str, Any] = {
+        "num_bits": quantization.bits,
+        "type": quantization.type,
+        "strategy": strategy,
+        "dynamic": quantization.dynamic,
+        "symmetric": True,
+    }
+    if size is not None:
+        arguments["block_structure" if blocks else "group_size"] = [size, size] if blocks else size
+    scales = {"e4m3": "float8_e4m3fn", "e8m0": "uint8"}.get(quantization.scale)
+    if scales is not None:
+        arguments["scale_dtype"] = f"torch.{scales}"
+    return arguments

@@ -1,0 +1,153 @@
+"""Hub ids: cached snapshots offline, and every refusal of the hub as one line."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_quantreg.backends.transformers import TransformersBackend
+from pytest_quantreg.backends.transformers.hub import remote_digests
+from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.record import ModelSpec
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SPEC = ModelSpec("org/tiny", "org/tiny", "native", "transformers")
+
+
+@pytest.fixture
+def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub cache that holds one snapshot, its large file named by its sha256; offline."""
+    from huggingface_hub import constants
+
+    repo = tmp_path / "hub" / "models--org--tiny"
+    snapshot = repo / "snapshots" / COMMIT
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(tiny, snapshot)
+    weights = snapshot / "model.safetensors"
+    blob = repo / "blobs" / hashlib.sha256(weights.read_bytes()).hexdigest()
+    blob.parent.mkdir()
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return snapshot
+
+
+def test_cached_snapshots_work_offline(backend: TransformersBackend, hub: Path, tiny: Path) -> None:
+    """A snapshot has its commit as revision and the weights digest of the same folder."""
+    identity = backend.identify(SPEC)
+    folder = ModelSpec(str(tiny), "org/tiny", "native", "transformers")
+    assert identity == replace(backend.identify(folder), revision=COMMIT)
+    assert backend.identify(replace(SPEC, revision=COMMIT)) == identity
+    assert backend.stored_scheme(SPEC) is None
+    assert backend.chat_formatter(SPEC, True) is not None
+    said: list[str] = []
+    prepared = backend.prepare(SPEC, said.append)
+    assert said == []
+    assert backend.load(prepared).effective.scheme == "bf16"
+
+
+@pytest.mark.parametrize("changes", [{"ref": "org/other"}, {"revision": "v2"}])
+def test_what_is_not_cached_is_refused_offline(
+    backend: TransformersBackend, hub: Path, changes: dict[str, str]
+) -> None:
+    """Offline, a model or revision that was never fetched is one line with the way out."""
+    with pytest.raises(Refusal, match="not in the local hub cache") as caught:
+        backend.identify(replace(SPEC, **changes))  # type: ignore[arg-type]
+    assert "HF_HUB_OFFLINE" in str(caught.value)
+
+
+class Replies(http.server.BaseHTTPRequestHandler):
+    """A hub that knows one repository by its metadata and refuses the others."""
+
+    def do_GET(self) -> None:
+        """Answers by the repository's name."""
+        codes = {"gated": 403, "away": 404, "broken": 500}
+        wanted = next((word for word in codes if word in self.path), None)
+        if wanted is None:
+            self._metadata()
+            return
+        self.send_response(codes[wanted])
+        names = {"gated": "GatedRepo", "away": "RepoNotFound"}
+        if wanted in names:
+            self.send_header("X-Error-Code", names[wanted])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET
+
+    def _metadata(self) -> None:
+        lfs = '"lfs": {{"sha256": "{0}", "size": 5, "pointerSize": 9}}'
+        files = ", ".join(
+            f'{{"rfilename": "{name}", "size": 5, {lfs.format(digest * 64)}}}'
+            for name, digest in (("model.safetensors", "a"), ("extra.safetensors", "b"))
+        )
+        body = f'{{"id": "org/tiny", "sha": "{COMMIT}", "siblings": [{files}]}}'.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The refusing hub on loopback, and an empty cache."""
+    from huggingface_hub import constants
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Replies)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    address = f"http://127.0.0.1:{running.server_address[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield address
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("ref", "message", "help"),
+    [
+        ("org/gated", "org/gated is gated", "hf auth login"),
+        ("org/away", "neither a folder here nor a repository", "check the name"),
+        ("no such/thing/at all", "neither a folder here nor a hub id", "ORG/NAME"),
+    ],
+)
+def test_refusals_of_the_hub_are_one_line(
+    backend: TransformersBackend, server: str, ref: str, message: str, help: str
+) -> None:
+    """Gated, absent and malformed ids are refused before any work, with what to do."""
+    with pytest.raises(Refusal, match=message) as caught:
+        backend.identify(replace(SPEC, ref=ref))
+    assert caught.value.category is Category.UNUSABLE_MODEL
+    assert help in str(caught.value)
+    assert "\n" not in caught.value.what
+
+
+def test_a_hub_that_does_not_answer_is_one_line(
+    backend: TransformersBackend, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens at the address: refused, with the way to work without."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(Refusal, match="the hub cannot be reached"):
+        backend.identify(SPEC)
+
+
+def test_weights_on_the_hub_have_a_digest_undownloaded(server: str) -> None:
+    """The hub's own sha256 of the weights stands in until they are fetched."""
+    assert remote_digests(SPEC, COMMIT) == {"model.safetensors": "a" * 64}
