@@ -112,6 +112,16 @@ def test_chats_render_as_hflm_does(
     assert ("be brief" in expected) != refuses_system
 
 
+def test_a_template_that_prints_the_date_gives_the_same_prompt_every_day(
+    backend: TransformersBackend, copy: Path, spec: Spec
+) -> None:
+    """Today's date in a template (Llama 3.2's) is one fixed day, so baselines do not expire."""
+    (copy / "chat_template.jinja").write_text("{{ strftime_now('%d %b %Y') }}")
+    render = backend.chat_formatter(spec(copy), True)
+    assert render is not None
+    assert render([{"role": "user", "content": "hi"}]) == "26 Jul 2024"
+
+
 def test_chats_without_template_or_with_several(
     backend: TransformersBackend, copy: Path, spec: Spec
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ PROBES = (
     "antidisestablishmentarianism supercalifragilistic MiXeDcAsE ALLCAPS camelCase snake_case",
 )
 """Texts whose encodings tell tokenizers with the same vocabulary apart."""
+
+TEMPLATE_DAY = date(2024, 7, 26)
+"""The day that templates which print today's date are given: prompts must not change at
+midnight. It is the one that Llama 3's own template falls back to."""
 
 
 def load_tokenizer(folder: Path, name: str, *, trusted: bool) -> Any:
@@ -94,6 +99,7 @@ def chat_formatter(tokenizer: Any, template: bool | str, name: str) -> ChatForma
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
                 continue_final_message=not add_generation_prompt,
+                strftime_now=TEMPLATE_DAY.strftime,
             )
             return text
 
