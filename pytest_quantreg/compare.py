@@ -9,7 +9,7 @@ from .check import Ask
 from .core.comparison import Comparison
 from .core.errors import Category, Refusal, WrongUse
 from .core.record import AccuracyRequest, Json
-from .options import check_limit
+from .values import check_limit
 
 
 class CompareAccuracy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,49 +13,88 @@ from .core import schemes
 from .core.errors import WrongUse
 from .core.gates import MIN_RETENTION, Gate, Plan
 from .core.settings import GateMode, Settings
-from .option_table import GATE_FIXTURES
-from .options import check_confidence
-
-_OURS = frozenset({MIN_RETENTION, "quant_schemes", "quant_gate"})
+from .option_table import MARKER_FIXTURES, OUR_MARKERS
+from .values import check_confidence
 
 
-def problems(item: pytest.Item) -> list[str]:
-    """What is wrong with the markers of ``item``, one line each, none when all is well."""
-    found = [line for level, mark in _levels(item) if (line := _problem(mark, level))]
-    return found or _repeated(item) + _unfeedable(item)
+class Declared(NamedTuple):
+    """One of our marks, how far from the test it stands (`Gate.level`) and at what."""
+
+    level: int
+    mark: pytest.Mark
+    where: str
+
+
+def problems(item: pytest.Item, requested: Sequence[str]) -> list[str]:
+    """What is wrong with the markers of ``item``, one text each, none when all is well.
+
+    ``requested`` are the schemes under test. Each text opens with where the marker
+    stands, so that a class's mistake reads the same for all of its tests.
+    """
+    declared = list(_declared(item))
+    wrong = [
+        f"{one.where}: {problem}" for one in declared if (problem := _problem(one)) is not None
+    ]
+    if _parametrizes_scheme(item, requested):
+        wrong.append(
+            f"{_name_of(item)}: quant_scheme is parametrized by --quant-scheme; choose among "
+            "the schemes of a test with @pytest.mark.quant_schemes(...)"
+        )
+    return wrong or [*_repeated(declared), *_unfeedable(item, declared)]
 
 
 def plan(item: pytest.Item, settings: Settings, fixtures: frozenset[str]) -> Plan:
     """The gates that apply to ``item`` when it uses ``fixtures``, nearest first.
 
-    Raises:
-        WrongUse: a marker added after collection is wrong.
+    A gate on the test itself applies whatever it used, so that one which nothing fed is
+    refused. Raises WrongUse for a marker that was added after collection and is wrong.
     """
     gates: list[Gate] = []
-    mode, confidence = settings.gate, settings.confidence
-    chosen: dict[str, Any] | None = None
-    for level, mark in _levels(item):
-        value = _read(mark, level)
-        if isinstance(value, Gate) and fixtures & set(GATE_FIXTURES[value.marker]):
+    modes: list[GateMode] = []
+    confidences: list[float] = []
+    for one in _declared(item):
+        value = _read(one)
+        if isinstance(value, Gate) and (value.own or fixtures & MARKER_FIXTURES[value.marker]):
             gates.append(value)
-        if mark.name == "quant_gate" and chosen is None:
-            chosen = value
-    if chosen is not None:
-        mode = chosen["mode"] or mode
-        confidence = chosen["confidence"] or confidence
-    return Plan(tuple(gates), mode, confidence)
+        elif isinstance(value, _Judging):
+            modes += [value.mode] if value.mode is not None else []
+            confidences += [value.confidence] if value.confidence is not None else []
+    # Marker before command line before ini before default; of markers the nearest.
+    return Plan(
+        tuple(gates),
+        mode=[*modes, settings.gate][0],
+        confidence=[*confidences, settings.confidence][0],
+    )
 
 
-def schemes_for(node: pytest.Item, requested: Sequence[str]) -> tuple[str, ...]:
+def schemes_for(item: pytest.Item, requested: Sequence[str]) -> tuple[str, ...]:
     """Those of ``requested`` that the nearest ``quant_schemes`` marker leaves."""
-    for level, mark in _levels(node):
-        if mark.name == "quant_schemes":
+    for one in _declared(item):
+        if one.mark.name == "quant_schemes":
             try:
-                allowed = _read(mark, level)
+                allowed: Any = _read(one)
             except WrongUse:
-                return tuple(requested)  # reported as a collection error by `problems`
+                return tuple(requested)  # told as a collection error, by `problems`
             return tuple(name for name in requested if _admits(allowed, name))
     return tuple(requested)
+
+
+def parametrizes_scheme(item: pytest.Item) -> bool:
+    """Whether a ``parametrize`` mark of the test names the fixture quant_scheme."""
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        listed = names.split(",") if isinstance(names, str) else names
+        if "quant_scheme" in (str(name).strip() for name in listed):
+            return True
+    return False
+
+
+def _parametrizes_scheme(item: pytest.Item, requested: Sequence[str]) -> bool:
+    """The same, and for values that a hook of the user's own gave to the fixture."""
+    callspec = getattr(item, "callspec", None)
+    params = callspec.params if callspec is not None else {}
+    foreign = "quant_scheme" in params and params["quant_scheme"] not in requested
+    return foreign or parametrizes_scheme(item)
 
 
 def _admits(allowed: Sequence[schemes.SchemeChoice], name: str) -> bool:
@@ -68,26 +107,39 @@ def _admits(allowed: Sequence[schemes.SchemeChoice], name: str) -> bool:
     )
 
 
-def _levels(item: pytest.Item) -> Iterator[tuple[int, pytest.Mark]]:
-    """Our marks with their distance: param 0, test 1, classes, module, packages."""
+# -- where markers stand -------------------------------------------------------------
+
+
+def _declared(item: pytest.Item) -> Iterator[Declared]:
+    """Our marks, nearest first: param 0, test 1, then classes, module, folders."""
     callspec = getattr(item, "callspec", None)
     of_param = list(callspec.marks) if callspec is not None else []
+    own = [mark for mark in item.own_markers if mark.name in OUR_MARKERS]
+    for mark in own:
+        if any(mark is one for one in of_param):
+            yield Declared(0, mark, _name_of(item))
+    for mark in own:
+        if not any(mark is one for one in of_param):
+            yield Declared(1, mark, _name_of(item))
     level = 1
-    for mark in item.own_markers:
-        if mark.name in _OURS:
-            yield (0 if any(mark is one for one in of_param) else 1), mark
     for node in reversed(item.listchain()[:-1]):
-        for marks in _marks_outwards(node):
+        for where, marks in _marks_outwards(node):
             level += 1
             for mark in marks:
-                if mark.name in _OURS:
-                    yield level, mark
+                if mark.name in OUR_MARKERS:
+                    yield Declared(level, mark, where)
 
 
-def _marks_outwards(node: pytest.Collector | pytest.Item | Any) -> Iterator[Sequence[pytest.Mark]]:
+def _name_of(item: pytest.Item) -> str:
+    """The test without its parameters, for they repeat one mistake many times."""
+    name = getattr(item, "originalname", None) or item.name
+    return f"{item.parent.nodeid}::{name}" if item.parent is not None else name
+
+
+def _marks_outwards(node: Any) -> Iterator[tuple[str, Sequence[pytest.Mark]]]:
     """The marks of a collector; those of a class apart from those of its bases."""
     if not isinstance(node, pytest.Class):
-        yield node.own_markers
+        yield node.nodeid, node.own_markers
         return
     seen: list[pytest.Mark] = []
     for kind in node.obj.__mro__:
@@ -97,90 +149,43 @@ def _marks_outwards(node: pytest.Collector | pytest.Item | Any) -> Iterator[Sequ
             for mark in (own if isinstance(own, list) else [own])
         ]
         seen += marks
-        yield marks
+        yield (node.nodeid if kind is node.obj else f"class {kind.__qualname__}"), marks
     # add_marker() on the class node stands in no class of the source.
-    yield [mark for mark in node.own_markers if not any(mark == one for one in seen)]
+    yield node.nodeid, [mark for mark in node.own_markers if mark not in seen]
 
 
-def _read(mark: pytest.Mark, level: int) -> Any:
-    """A Gate, the settings of quant_gate, or the schemes of quant_schemes."""
-    if mark.name == MIN_RETENTION:
-        return _min_retention(mark, level)
-    if mark.name == "quant_gate":
-        return _bind(mark, _quant_gate)
-    return _bind(mark, _quant_schemes)
+# -- what markers say ----------------------------------------------------------------
 
 
-def _problem(mark: pytest.Mark, level: int) -> str | None:
+class _Judging(NamedTuple):
+    """What ``quant_gate`` changes; None leaves the session's."""
+
+    mode: GateMode | None
+    confidence: float | None
+
+
+def _problem(one: Declared) -> str | None:
     try:
-        _read(mark, level)
+        _read(one)
     except WrongUse as error:
         return str(error)
     return None
 
 
-def _bind(mark: pytest.Mark, reader: Callable[..., Any]) -> Any:
+def _read(one: Declared) -> Gate | _Judging | tuple[schemes.SchemeChoice, ...]:
+    """What a marker says. Raises WrongUse naming marker, value and what is allowed."""
+    signature, reader = _READERS[one.mark.name]
     try:
-        inspect.signature(reader).bind(*mark.args, **mark.kwargs)
+        inspect.signature(reader).bind(*one.mark.args, **one.mark.kwargs)
     except TypeError as error:
-        raise WrongUse(f"{_show(mark)}: {error}; write {_SIGNATURES[mark.name]}") from None
+        raise WrongUse(f"{_show(one.mark)}: {error}; write {signature}") from None
     try:
-        return reader(*mark.args, **mark.kwargs)
+        value = reader(*one.mark.args, **one.mark.kwargs)
     except WrongUse as error:
-        raise WrongUse(f"{_show(mark)}: {error.what}", help=error.help) from None
-
-
-def _min_retention(mark: pytest.Mark, level: int) -> Gate:
-    def reader(r: Any, *, task: Any = None, metric: Any = None) -> Gate:
-        minimum = _check_retention(r)
-        for name, value in (("task", task), ("metric", metric)):
-            if value is not None and (not isinstance(value, str) or not value.strip()):
-                raise WrongUse(f"{name}={value!r}: allowed is a name as lm-eval spells it")
-        if task == "*":
-            raise WrongUse(
-                'task="*" (pooling over tasks) is not built yet; name a task, or leave '
-                "task= out to gate each task by itself"
-            )
-        return Gate(MIN_RETENTION, minimum, task, metric, level)
-
-    gate: Gate = _bind(mark, reader)
-    return gate
-
-
-def _check_retention(r: Any) -> float:
-    if isinstance(r, bool) or not isinstance(r, (int, float)) or math.isnan(r):
-        raise WrongUse("allowed is a number above 0 and at most 1, e.g. 0.98")
-    if 0 < r <= 1:
-        return float(r)
-    hint = f"did you mean {r / 100:g}? " if 1 < r <= 100 else ""
-    raise WrongUse(f"{hint}Allowed is a share of the baseline's score, above 0 and at most 1")
-
-
-def _quant_gate(mode: Any = None, confidence: Any = None) -> dict[str, Any]:
-    if mode is None and confidence is None:
-        raise WrongUse("says nothing; give mode=, confidence= or both")
-    modes = [one.value for one in GateMode]
-    if mode is not None and mode not in modes:
-        raise WrongUse(f"mode {mode!r}; allowed are {', '.join(modes)}")
-    return {
-        "mode": GateMode(mode) if mode is not None else None,
-        "confidence": check_confidence(confidence, "confidence")
-        if confidence is not None
-        else None,
-    }
-
-
-def _quant_schemes(*names: Any) -> tuple[schemes.SchemeChoice, ...]:
-    if not names or not all(isinstance(name, str) for name in names):
-        raise WrongUse('allowed are scheme names, e.g. quant_schemes("w8a8-fp8", "w4a16-int4")')
-    return tuple(schemes.resolve(name) for name in names)
-
-
-_SIGNATURES = {
-    MIN_RETENTION: "min_retention(r, *, task=None, metric=None)",
-    "quant_gate": "quant_gate(mode=None, confidence=None)",
-    "quant_schemes": "quant_schemes(*names)",
-}
+        raise WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help) from None
+    declared: Gate | _Judging | tuple[schemes.SchemeChoice, ...]
+    declared = value(one.level) if callable(value) else value
+    return declared
 
 
 def _show(mark: pytest.Mark) -> str:
@@ -189,31 +194,105 @@ def _show(mark: pytest.Mark) -> str:
     return f"{mark.name}({', '.join(words)})"
 
 
-def _repeated(item: pytest.Item) -> list[str]:
-    """Two different minima of one key at one distance: nobody could say which holds."""
-    seen: dict[tuple[object, ...], Gate] = {}
+def _min_retention(
+    r: Any, *, task: str | None = None, metric: str | None = None
+) -> Callable[[int], Gate]:
+    minimum = _check_retention(r)
+    for name, value in (("task", task), ("metric", metric)):
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise WrongUse(f"{name}={value!r}: allowed is a name as lm-eval spells it")
+    if task == "*":
+        raise WrongUse(
+            'task="*" (pooling over tasks) is not built yet; name a task, or leave task= out '
+            "to gate each task by itself"
+        )
+    return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
+
+
+def _check_retention(r: Any) -> float:
+    allowed = "allowed is a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
+    if isinstance(r, bool) or not isinstance(r, (int, float)) or math.isnan(r):
+        raise WrongUse(f"not a number; {allowed}")
+    if 0 < r <= 1:
+        return float(r)
+    raise WrongUse(f"did you mean {r / 100:g}? {allowed}" if 50 <= r <= 100 else allowed)
+
+
+def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:
+    if mode is None and confidence is None:
+        raise WrongUse("says nothing; give mode=, confidence= or both")
+    modes = [one.value for one in GateMode]
+    if mode is not None and mode not in modes:
+        raise WrongUse(f"mode={mode!r}: allowed are {', '.join(modes)}")
+    return _Judging(
+        GateMode(mode) if mode is not None else None,
+        check_confidence(confidence, "confidence") if confidence is not None else None,
+    )
+
+
+def _quant_schemes(*names: Any) -> tuple[schemes.SchemeChoice, ...]:
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise WrongUse('allowed are scheme names, e.g. quant_schemes("w8a8-fp8", "w4a16-int4")')
+    chosen = tuple(schemes.resolve(name) for name in names)
+    for choice in chosen:
+        if not choice.is_quantized:
+            raise WrongUse(f"{choice.name} is not a quantized scheme")
+    return chosen
+
+
+_READERS: dict[str, tuple[str, Callable[..., Any]]] = {
+    MIN_RETENTION: ("min_retention(r, *, task=None, metric=None)", _min_retention),
+    "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
+    "quant_schemes": ("quant_schemes(*names)", _quant_schemes),
+}
+
+
+# -- what markers say together -------------------------------------------------------
+
+
+def _repeated(declared: Sequence[Declared]) -> list[str]:
+    """Two different values of one key at one place: nobody could say which holds."""
+    seen: dict[tuple[object, ...], tuple[object, str]] = {}
     found = []
-    for level, mark in _levels(item):
-        gate = _read(mark, level)
-        if not isinstance(gate, Gate):
-            continue
-        key = (gate.marker, gate.task, gate.metric, level)
-        first = seen.setdefault(key, gate)
-        if first.minimum != gate.minimum:
-            found.append(f"{first} and {gate} have the same key at the same place; keep one")
+    for one in declared:
+        shown = _show(one.mark)
+        for key, value in _keyed(_read(one)):
+            first, first_shown = seen.setdefault((one.mark.name, one.level, *key), (value, shown))
+            if first != value:
+                found.append(
+                    f"{one.where}: {first_shown} and {shown} contradict each other at the same "
+                    "place; keep one"
+                )
     return found
 
 
-def _unfeedable(item: pytest.Item) -> list[str]:
-    """Gates on the test itself that none of its fixtures can feed."""
+def _keyed(value: Any) -> list[tuple[tuple[object, ...], object]]:
+    """(key, value) of each thing that a marker decides."""
+    if isinstance(value, Gate):
+        return [((value.task, value.metric), value.minimum)]
+    if isinstance(value, _Judging):
+        return [((name,), given) for name, given in value._asdict().items() if given is not None]
+    return [((), tuple(choice.name for choice in value))]
+
+
+def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
+    """Markers on the test itself for what none of its fixtures can measure."""
     requested = set(getattr(item, "fixturenames", ()))
+    if _may_request_later(item):
+        return []
     found = []
-    for level, mark in _levels(item):
-        gate = _read(mark, level)
-        if isinstance(gate, Gate) and gate.own and not requested & set(GATE_FIXTURES[gate.marker]):
-            fixtures = " or ".join(GATE_FIXTURES[gate.marker])
+    for one in declared:
+        fixtures = MARKER_FIXTURES[one.mark.name]
+        if one.level in Gate.OWN_LEVELS and not requested & fixtures:
             found.append(
-                f"{gate}: the test does not request {fixtures}, which would feed this gate; "
+                f"{one.where}: {_show(one.mark)}: the test does not request "
+                f"{' or '.join(sorted(fixtures))}, without which this marker does nothing; "
                 "add it to the test's arguments"
             )
     return found
+
+
+def _may_request_later(item: pytest.Item) -> bool:
+    """Whether the test itself asks for ``request``, whose getfixturevalue needs no names."""
+    function = getattr(item, "function", None)
+    return function is not None and "request" in inspect.signature(function).parameters

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+
+class _Recording(argparse.Action):
+    """``--quant-update`` and ``--quant-update=all``: two literal strings without a value.
+
+    With ``nargs="?"`` the path of ``--quant-update tests/`` would be read as a value.
+    """
+
+    def __init__(self, option_strings: list[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        _values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, "all" if option_string == RECORD_ALL else "absent")
 
 
 class Option(NamedTuple):
@@ -13,11 +35,25 @@ class Option(NamedTuple):
     ini: str | None = None
     ini_type: str = "string"
     kwargs: dict[str, Any] = {}
+    more_flags: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Every option string, none for an ini key without one."""
+        return (self.flag, *self.more_flags) if self.flag else ()
+
+    @property
+    def ini_help(self) -> str:
+        """What ``pytest --help`` says of the ini key."""
+        return f"Default of {self.flag}." if self.flag else self.help
 
     @property
     def dest(self) -> str:
-        """Where argparse puts it: ``quant_update`` for both of its option strings."""
-        return (self.flag or "").removesuffix("=all").lstrip("-").replace("-", "_")
+        """Where argparse puts it."""
+        return (self.flag or "").lstrip("-").replace("-", "_")
+
+
+RECORD, RECORD_ALL = "--quant-update", "--quant-update=all"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -63,7 +99,7 @@ OPTIONS: tuple[Option, ...] = (
         "--quant-include-path",
         "Folder with lm-eval task files of your own (repeatable).",
         "quant_include_path",
-        "paths",
+        "args",
         {"action": "append", "metavar": "DIR"},
     ),
     Option(
@@ -74,14 +110,11 @@ OPTIONS: tuple[Option, ...] = (
         {"metavar": "DIR"},
     ),
     Option(
-        "--quant-update",
-        "Record the baselines that are absent instead of gating.",
-        kwargs={"action": "store_const", "const": "absent", "dest": "quant_update"},
-    ),
-    Option(
-        "--quant-update=all",
-        "Record every baseline anew, replacing what is stored.",
-        kwargs={"action": "store_const", "const": "all", "dest": "quant_update"},
+        RECORD,
+        "Record baselines instead of gating: those that are absent, or with =all every "
+        "one anew, replacing what is stored.",
+        kwargs={"action": _Recording},
+        more_flags=(RECORD_ALL,),
     ),
     Option(
         "--quant-gate",
@@ -142,12 +175,18 @@ MARKERS: tuple[str, ...] = (
     "certify, point) or one-sided confidence than the session's.",
 )
 
-GATE_FIXTURES: dict[str, tuple[str, ...]] = {"min_retention": ("compare_accuracy",)}
-"""Gate marker -> the fixtures that can feed it."""
-
 COMPARE_FIXTURES = frozenset({"compare_accuracy"})
 """The fixtures that measure; while recording, only tests with one of them run."""
 
+MARKER_FIXTURES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "min_retention": frozenset({"compare_accuracy"}),
+        "quant_schemes": frozenset({"quant_scheme"}),
+        "quant_gate": COMPARE_FIXTURES,
+    }
+)
+"""Marker -> the fixtures one of which a test must request for it to mean anything."""
+
 OUR_FIXTURES = COMPARE_FIXTURES | {"quant_scheme", "quantized_model", "baseline_model"}
 
-OUR_MARKERS = frozenset(line.partition("(")[0] for line in MARKERS)
+OUR_MARKERS = frozenset(MARKER_FIXTURES)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import math
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +10,24 @@ from typing import Any
 
 import pytest
 
-from .core import schemes
 from .core.errors import WrongUse
-from .core.record import Json
 from .core.settings import GateMode, ModelRef, Settings, Update
+from .option_table import RECORD, RECORD_ALL
+from .values import (
+    Given,
+    check_choice,
+    check_confidence,
+    check_limit,
+    check_model_name,
+    check_undetected,
+    parse_backend_args,
+    parse_checkpoints,
+    parse_ref,
+    parse_schemes,
+)
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_RECORDING_FLAGS = ("--quant-update", "--quant-update=all")
-_REPEATED_FOR_RECORDING = ("--quant-backend", "--quant-baselines")
+_MODES = tuple(mode.value for mode in GateMode)
+_LENIENCE = ("refuse", "warn")
 
 
 def read(config: pytest.Config) -> Settings:
@@ -30,45 +36,36 @@ def read(config: pytest.Config) -> Settings:
     Raises:
         WrongUse: a value that cannot work; names it, the rule and the way out.
     """
-    get = _Getter(config)
+    source = Sources(config)
     update = _update(config)
-    names = _schemes(get)
-    backend = get.text("quant_backend") or "transformers"
-    baseline_args, quantized_args = _backend_args(get)
+    names = parse_schemes(source.listed("quant_scheme"))
+    baseline_args, quantized_args = _backend_args(source)
+    confidence = source.first("quant_confidence", 0.95)
+    limit = source.first("quant_limit", None)
+    undetected = source.first("quant_max_undetected", 0.10)
     settings = Settings(
         schemes=names,
-        model=_model(get),
-        checkpoints=_checkpoints(get, names),
-        backend=backend,
+        model=_model(source),
+        checkpoints=_checkpoints(source, names),
+        backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
-        include_paths=_include_paths(get),
-        baselines=_baselines(get, config.rootpath),
+        include_paths=_include_paths(source),
+        baselines=_baselines(source),
         update=update,
-        gate=GateMode(_one_of(get, "quant_gate", ("detect", "certify", "point"))),
-        confidence=check_confidence(
-            _default(get.value("quant_confidence"), 0.95), "--quant-confidence"
-        ),
-        limit=check_limit(get.value("quant_limit"), "--quant-limit"),
-        require=bool(get.value("quant_require")),
-        seed=_seed(get.value("quant_seed")),
-        model_name=_model_name(get.text("quant_model_name")),
-        drift=_one_of(get, "quant_baseline_drift", ("refuse", "warn")),
-        effective=_one_of(get, "quant_effective", ("refuse", "warn")),
-        max_undetected=_max_undetected(get.value("quant_max_undetected")),
+        gate=GateMode(check_choice(source.first("quant_gate", _MODES[0]), _MODES)),
+        confidence=check_confidence(confidence.value, confidence.named),
+        limit=check_limit(limit.value, limit.named),
+        require=bool(source.first("quant_require", False).value),
+        seed=int(source.first("quant_seed", 1234).value),
+        model_name=_model_name(source),
+        drift=check_choice(source.first("quant_baseline_drift", _LENIENCE[0]), _LENIENCE),
+        effective=check_choice(source.first("quant_effective", _LENIENCE[0]), _LENIENCE),
+        max_undetected=check_undetected(undetected.value, undetected.named),
         cache_dir=cache_dir(os.environ),
-        invocation=_invocation(get),
+        invocation=_invocation(source),
     )
-    if settings.require and update is not Update.NO:
-        raise WrongUse(
-            "--quant-update records and judges nothing, so --quant-require can never hold",
-            help="use them in two runs: record first, gate afterwards",
-        )
-    if update is not Update.NO and settings.model is None:
-        raise WrongUse(
-            "--quant-update needs to know the full-precision model it records",
-            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
-        )
+    _refuse_contradictions(settings)
     return settings
 
 
@@ -80,59 +77,16 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser().absolute() / "pytest-quantreg"
 
 
-def check_confidence(value: Any, named: str) -> float:
-    """A one-sided confidence, above 0.5 and below 1, or WrongUse naming ``named``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise WrongUse(f"{named}={value!r}: not a number; allowed: above 0.5, below 1")
-    if 0.5 < value < 1:
-        return float(value)
-    hint = f"; did you mean {value / 100:g}?" if 50 < value < 100 else ""
-    raise WrongUse(f"{named}={value:g}: allowed is above 0.5 and below 1{hint}")
-
-
-def check_limit(value: Any, named: str) -> int | None:
-    """A number of items >= 1, or None for all; WrongUse naming ``named`` otherwise."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise WrongUse(
-            f"{named}={value!r}: allowed is a whole number of items, 1 or more "
-            "(leave it out for all items)"
-        )
-    return value
-
-
-def parse_ref(given: str, base: Path, named: str, name: str | None = None) -> ModelRef:
-    """A folder (relative to ``base``) or a hub id, with ``@revision`` for hub ids."""
-    given = given.strip()
-    if not given:
-        raise WrongUse(f"{named} is empty; give a hub id or a folder")
-    folder = base / Path(given).expanduser()
-    if folder.is_dir():
-        return ModelRef(str(folder.resolve()), name or folder.resolve().name, given)
-    if folder.exists():
-        raise WrongUse(f"{named}={given}: a file, not a model folder")
-    ref, at, revision = given.partition("@")
-    if at and (base / Path(ref).expanduser()).is_dir():
-        raise WrongUse(f"{named}={given}: a folder has no revision; leave out @{revision}")
-    if _looks_like_path(ref) or not _HUB_ID.fullmatch(ref) or (at and not revision):
-        raise WrongUse(
-            f"{named}={given}: no such folder (paths are relative to {_where(base)}), "
-            "and not a hub id ORG/NAME[@REVISION]"
-        )
-    return ModelRef(ref, name or ref, given, revision or None)
-
-
 def recording_command(settings: Settings, target: str | None) -> str:
     """The exact command that records the baseline that ``target`` (a test) misses."""
     words = ["pytest", *([target] if target else []), *settings.invocation]
     if settings.model is None:
         words.append("--quant-model=MODEL")
-    return " ".join([*(shlex.quote(word) for word in words), "--quant-update"])
+    return " ".join([*(shlex.quote(word) for word in words), RECORD])
 
 
-class _Getter:
-    """Command line before ini; remembers nothing else."""
+class Sources:
+    """Where values come from, the command line before the ini file."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -140,22 +94,44 @@ class _Getter:
         ini = config.inipath
         self.ini_folder = ini.parent if ini is not None else self.invoked_from
 
-    def option(self, dest: str) -> Any:
-        value = self.config.getoption(dest, None)
-        return None if value is False else value
+    def typed(self, key: str) -> Any:
+        """What the command line says, None when it says nothing."""
+        return self.config.getoption(key, None)
 
-    def value(self, key: str) -> Any:
-        """The value of an option or ini key of the same name, None when unset."""
-        value = self.option(key)
-        return self.config.getini(key) if value is None else value
+    def configured(self, key: str) -> Any:
+        """What the ini file says, None when it says nothing."""
+        return self.config.getini(key)
 
-    def text(self, key: str) -> str | None:
-        value = self.value(key)
-        return str(value).strip() or None if value is not None else None
+    def first(self, key: str, default: Any) -> Given:
+        """The value of one key; with an empty name and folder for the default."""
+        if (typed := self.typed(key)) is not None:
+            return self._of_command(key, typed)
+        if (configured := self.configured(key)) is not None:
+            return self._of_ini(key, configured)
+        return Given(default, key, self.invoked_from)
 
-    def both(self, key: str) -> tuple[list[str], list[str]]:
-        """(command-line values, ini values) of a repeatable option."""
-        return list(self.option(key) or ()), [str(v) for v in self.config.getini(key) or ()]
+    def given(self, key: str) -> Given | None:
+        """The value of a key without a default."""
+        found = self.first(key, None)
+        return found if found.value is not None else None
+
+    def both(self, key: str) -> tuple[list[Given], list[Given]]:
+        """What the ini file and what the command line say of a repeatable option."""
+        return (
+            [self._of_ini(key, value) for value in self.configured(key) or ()],
+            [self._of_command(key, value) for value in self.typed(key) or ()],
+        )
+
+    def listed(self, key: str) -> list[Given]:
+        """The values of a repeatable option, those typed instead of those configured."""
+        configured, typed = self.both(key)
+        return typed or configured
+
+    def _of_command(self, key: str, value: Any) -> Given:
+        return Given(value, f"--{key.replace('_', '-')}", self.invoked_from)
+
+    def _of_ini(self, key: str, value: Any) -> Given:
+        return Given(value, key, self.ini_folder)
 
 
 def _update(config: pytest.Config) -> Update:
@@ -164,191 +140,103 @@ def _update(config: pytest.Config) -> Update:
         return Update.NO
     # A worker gets the controller's options but not its command line.
     typed = {str(word) for word in config.invocation_params.args}
-    if not hasattr(config, "workerinput") and not typed & set(_RECORDING_FLAGS):
+    if not hasattr(config, "workerinput") and typed.isdisjoint((RECORD, RECORD_ALL)):
         raise WrongUse(
-            "--quant-update stands in addopts or PYTEST_ADDOPTS, where it would disarm "
-            "every gate in silence",
+            f"{RECORD} comes from addopts or PYTEST_ADDOPTS, where it would disarm every gate "
+            "in silence",
             help="type it on the command line when you mean to record",
         )
     return Update(chosen)
 
 
-def _schemes(get: _Getter) -> tuple[str, ...]:
-    typed, configured = get.both("quant_scheme")
-    names: list[str] = []
-    for value in typed or configured:
-        for name in value.split(","):
-            if not name.strip():
-                raise WrongUse(f"--quant-scheme={value}: an empty name; separate by one comma")
-            choice = schemes.resolve(name.strip())
-            if not choice.is_quantized:
-                raise WrongUse(
-                    f"--quant-scheme={name.strip()}: {choice.name} is not a quantized scheme; "
-                    "a baseline is named by --quant-model"
-                )
-            if choice.name not in names:
-                names.append(choice.name)
-    return tuple(names)
-
-
-def _model(get: _Getter) -> ModelRef | None:
-    name = _model_name(get.text("quant_model_name"))
-    if (typed := get.option("quant_model")) is not None:
-        return parse_ref(typed, get.invoked_from, "--quant-model", name)
-    if (configured := get.text("quant_model")) is not None:
-        return parse_ref(configured, get.ini_folder, "quant_model", name)
-    return None
-
-
-def _checkpoints(get: _Getter, names: Sequence[str]) -> dict[str | None, ModelRef]:
-    typed, configured = get.both("quant_checkpoint")
-    of_ini = _parse_checkpoints(configured, get.ini_folder, "quant_checkpoint")
-    of_command = _parse_checkpoints(typed, get.invoked_from, "--quant-checkpoint")
-    idle = [key for key in of_command if key is not None and key not in names]
-    if idle and names:
+def _refuse_contradictions(settings: Settings) -> None:
+    if settings.update is Update.NO:
+        return
+    if settings.require:
         raise WrongUse(
-            f"--quant-checkpoint={idle[0]}=...: {idle[0]} is not under test; "
-            f"--quant-scheme names {', '.join(names)}"
+            f"{RECORD} records and judges nothing, so --quant-require can never hold",
+            help=(
+                "use them in two runs: record first, gate afterwards",
+                "where an ini file sets quant_require, record with -o quant_require=false",
+            ),
         )
+    if settings.model is None:
+        raise WrongUse(
+            f"{RECORD} needs to know the full-precision model it records",
+            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
+        )
+
+
+def _model(source: Sources) -> ModelRef | None:
+    given = source.given("quant_model")
+    return parse_ref(given, _model_name(source)) if given is not None else None
+
+
+def _model_name(source: Sources) -> str | None:
+    given = source.given("quant_model_name")
+    return check_model_name(given) if given is not None else None
+
+
+def _checkpoints(source: Sources, names: Sequence[str]) -> dict[str | None, ModelRef]:
+    configured, typed = source.both("quant_checkpoint")
+    of_ini, of_command = parse_checkpoints(configured), parse_checkpoints(typed)
+    for scheme, ref in of_command.items():
+        if names and scheme is not None and scheme not in names:
+            raise WrongUse(
+                f"--quant-checkpoint={scheme}={ref.given}: {scheme} is not under test",
+                help=f"--quant-scheme names {', '.join(names)}",
+            )
     if None in of_command:
         # A plain checkpoint typed for this run is the one meant, whatever the ini says.
         of_ini = {}
     merged = {**of_ini, **of_command}
-    if None in merged and len(names) > 1:
+    lacking = [name for name in names if name not in merged]
+    if None in merged and lacking and len(names) > 1:
         raise WrongUse(
-            f"--quant-checkpoint={merged[None].given}: {len(names)} schemes are under test "
-            "and one checkpoint holds one of them",
-            help=f"say which: --quant-checkpoint={names[0]}={merged[None].given}",
+            f"--quant-checkpoint={merged[None].given}: {len(names)} schemes are under test, and "
+            "a checkpoint holds one",
+            help=f"say which: --quant-checkpoint={lacking[0]}={merged[None].given}",
         )
     return merged
 
 
-def _parse_checkpoints(values: Sequence[str], base: Path, named: str) -> dict[str | None, ModelRef]:
-    found: dict[str | None, ModelRef] = {}
-    for value in values:
-        scheme: str | None = None
-        ref = value
-        if "=" in value and not (base / value).exists():
-            left, ref = value.split("=", 1)
-            scheme = schemes.resolve(left.strip()).name
-        parsed = parse_ref(ref, base, named)
-        if scheme in found and found[scheme] != parsed:
-            whose = f"for {scheme}" if scheme else "without a scheme"
-            raise WrongUse(f"{named}: two checkpoints {whose}: {found[scheme].given}, {ref}")
-        found[scheme] = parsed
-    return found
+def _backend_args(source: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
+    of_ini, of_command = map(parse_backend_args, source.both("quant_backend_arg"))
+    return {**of_ini[0], **of_command[0]}, {**of_ini[1], **of_command[1]}
 
 
-def _backend_args(get: _Getter) -> tuple[dict[str, Json], dict[str, Json]]:
-    typed, configured = get.both("quant_backend_arg")
-    baseline: dict[str, Json] = {}
-    quantized: dict[str, Json] = {}
-    targets = {"baseline": (baseline,), "quantized": (quantized,), None: (baseline, quantized)}
-    for word in [*configured, *typed]:
-        key, equals, text = word.partition("=")
-        side, colon, rest = key.partition(":")
-        key = rest if colon else key
-        if not equals or not key.strip().isidentifier() or (colon and side not in targets):
-            raise WrongUse(
-                f"--quant-backend-arg={word}: write [baseline:|quantized:]KEY=VALUE, "
-                "e.g. dtype=float16 or quantized:device_map=auto"
-            )
-        value = _json_or_text(text)
-        for target in targets[side if colon else None]:
-            target[key.strip()] = value
-    return baseline, quantized
-
-
-def _json_or_text(text: str) -> Json:
-    try:
-        value: Json = json.loads(text)
-    except ValueError:
-        return text
-    return value
-
-
-def _include_paths(get: _Getter) -> tuple[str, ...]:
-    typed = get.option("quant_include_path")
-    named = "--quant-include-path" if typed else "quant_include_path"
-    folders = (
-        [get.invoked_from / Path(word).expanduser() for word in typed]
-        if typed
-        else [Path(path) for path in get.config.getini("quant_include_path") or ()]
-    )
-    for folder in folders:
+def _include_paths(source: Sources) -> tuple[str, ...]:
+    found = []
+    for given in source.listed("quant_include_path"):
+        folder = given.path
         if not folder.is_dir():
-            raise WrongUse(f"{named}={folder.name}: no such folder ({_where(folder)})")
-    return tuple(str(folder.resolve()) for folder in folders)
+            what = "a file, not a folder" if folder.exists() else "no such folder"
+            raise WrongUse(f"{given.named}={given.text}: {what}", help=f"looked for {folder}")
+        found.append(str(folder))
+    return tuple(found)
 
 
-def _baselines(get: _Getter, rootdir: Path) -> Path:
-    if (typed := get.option("quant_baselines")) is not None:
-        return Path(get.invoked_from / Path(typed).expanduser()).absolute()
-    if (configured := get.text("quant_baselines")) is not None:
-        return Path(get.ini_folder / Path(configured).expanduser()).absolute()
-    return rootdir / "baselines"
-
-
-def _one_of(get: _Getter, key: str, allowed: tuple[str, ...]) -> str:
-    value = get.text(key)
-    if value is None:
-        return allowed[0]
-    if value not in allowed:
-        close = difflib.get_close_matches(value, allowed, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise WrongUse(f"{key}={value}: allowed are {', '.join(allowed)}{hint}")
-    return value
-
-
-def _seed(value: Any) -> int:
-    return 1234 if value is None else int(value)
-
-
-def _max_undetected(value: Any) -> float:
-    if value is None:
-        return 0.10
-    if not 0 < value < 1:
+def _baselines(source: Sources) -> Path:
+    given = source.given("quant_baselines")
+    if given is None:
+        return source.config.rootpath / "baselines"
+    folder = given.path
+    if folder.exists() and not folder.is_dir():
         raise WrongUse(
-            f"quant_max_undetected={value:g}: allowed is above 0 and below 1, as a loss of "
-            "retention (0.10 is ten points)"
+            f"{given.named}={given.text}: a file, not a folder",
+            help="name a folder; it is made when a baseline is recorded",
         )
-    return float(value)
+    return folder
 
 
-def _model_name(value: str | None) -> str | None:
-    if value is not None and not _HUB_ID.fullmatch(value):
-        raise WrongUse(
-            f"quant_model_name={value}: allowed are letters, digits, '.', '_', '-' and one '/'"
-        )
-    return value
-
-
-def _invocation(get: _Getter) -> tuple[str, ...]:
-    """The typed options that the recording command must repeat, as typed."""
-    words: list[str] = []
-    for flag in ("--quant-model", *_REPEATED_FOR_RECORDING):
-        value = get.option(flag[2:].replace("-", "_"))
-        if value is not None:
-            words.append(f"{flag}={value}")
-    for flag in ("--quant-include-path", "--quant-backend-arg"):
-        values = get.option(flag[2:].replace("-", "_")) or ()
+def _invocation(source: Sources) -> tuple[str, ...]:
+    """What was typed that the recording command must repeat, as typed."""
+    words = ["-o", "quant_require=false"] if source.configured("quant_require") else []
+    for key in ("quant_model", "quant_backend", "quant_baselines", "quant_limit"):
+        value = source.typed(key)
+        words += [] if value is None else [f"--{key.replace('_', '-')}={value}"]
+    for key in ("quant_include_path", "quant_backend_arg"):
+        values = [str(one.value) for one in source.both(key)[1]]
+        flag = f"--{key.replace('_', '-')}"
         words += [f"{flag}={value}" for value in values if not value.startswith("quantized:")]
-    if (limit := get.option("quant_limit")) is not None:
-        words.append(f"--quant-limit={limit}")
     return tuple(words)
-
-
-def _default(value: Any, default: Any) -> Any:
-    return default if value is None else value
-
-
-def _looks_like_path(text: str) -> bool:
-    return text.startswith((".", "/", "~", "\\")) or text.count("/") > 1 or "\\" in text
-
-
-def _where(folder: Path) -> str:
-    """A folder as people know it: relative to home where that is shorter."""
-    try:
-        return f"~/{folder.resolve().relative_to(Path.home())}"
-    except ValueError:
-        return str(folder)

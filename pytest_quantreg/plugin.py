@@ -20,18 +20,18 @@ RUNTIME = pytest.StashKey["Runtime"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("quantreg", "gates for quantized language models")
     for option in OPTIONS:
-        if option.flag is not None:
-            group.addoption(option.flag, default=None, help=option.help, **option.kwargs)
+        if option.flags:
+            group.addoption(*option.flags, default=None, help=option.help, **option.kwargs)
         if option.ini is not None:
             kind: Any = option.ini_type
-            parser.addini(option.ini, option.help, type=kind, default=None)
+            parser.addini(option.ini, option.ini_help, type=kind, default=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     config.pluginmanager.register(_Collector(config), "quantreg-collector")
-    if _is_configured(config):
+    if _is_configured(config) and not _only_helps(config):
         # Wrong options must be told before collection, also when no test needs them.
         _runtime(config)
 
@@ -48,42 +48,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makeitem(
-    collector: pytest.Module | pytest.Class,
-) -> Generator[None, Any, Any]:
-    made = yield
-    if isinstance(made, list) and (items := [one for one in made if _is_ours(one)]):
-        _runtime(collector.config).check(items, pytest.Collector.CollectError)
-    return made
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.passed and any(_is_ours(node) for node in report.result):
+        _runtime(collector.config).check_report(report)
+    return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Items that pycollect_makeitem did not make, and marks that other plugins added.
-    if ours := [item for item in items if _is_ours(item)]:
-        _runtime(config).check(ours, pytest.UsageError)
+# When all other hooks may have added their marks.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if ours := [item for item in session.items if _is_ours(item)]:
+        _runtime(session.config).check_collected(ours)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    if _is_ours(item):
-        _runtime(item.config).begin(item)
-    return (yield)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    if (ours := _is_ours(item)) or RUNTIME in item.config.stash:
+        # Also a test that is not ours yet: its body may ask for a fixture of ours.
+        _runtime(item.config).begin(item, ours=ours)
+    return (yield from _judged(item, "setup"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    try:
-        result = yield
-    except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
-        raise
-    except BaseException as error:
-        if RUNTIME in item.config.stash:
-            item.config.stash[RUNTIME].end(item, error)
-        raise
-    if RUNTIME in item.config.stash:
-        item.config.stash[RUNTIME].end(item, None)
-    return result
+    return (yield from _judged(item, "call"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _judged(item, "teardown"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -191,17 +187,49 @@ def _runtime(config: pytest.Config) -> Runtime:
     return config.stash[RUNTIME]
 
 
+def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:
+    """Lets a phase of a test run; its end is the runtime's to judge."""
+    error: BaseException | None = None
+    result: object = None
+    try:
+        result = yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as raised:
+        error = raised
+    try:
+        if RUNTIME in item.config.stash:
+            item.config.stash[RUNTIME].end(item, when, error)
+        if error is not None:
+            raise error
+        return result
+    finally:
+        # A frame that an exception holds must not hold the exception.
+        del error
+
+
 def _is_configured(config: pytest.Config) -> bool:
-    """Whether any option or ini key of ours is set."""
-    return any(
-        (option.flag and config.getoption(option.dest, None) is not None)
-        or (option.ini and config.getini(option.ini) is not None)
-        for option in OPTIONS
-    )
+    """Whether any option or ini key of ours is set. Raises UsageError for a wrong type."""
+    try:
+        return any(
+            (option.flag and config.getoption(option.dest, None) is not None)
+            or (option.ini and config.getini(option.ini) is not None)
+            for option in OPTIONS
+        )
+    except (TypeError, ValueError) as error:
+        # Later versions of pytest raise a UsageError of their own.
+        raise pytest.UsageError(str(error)) from None
 
 
-def _is_ours(item: pytest.Item) -> bool:
-    """Whether an item carries one of our markers or uses one of our fixtures."""
-    return not OUR_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) or any(
-        mark.name in OUR_MARKERS for mark in item.iter_markers()
+def _only_helps(config: pytest.Config) -> bool:
+    """Whether pytest was asked for a text that shall help to mend what is wrong."""
+    return any(getattr(config.option, name, False) for name in ("help", "version", "markers"))
+
+
+def _is_ours(node: pytest.Item | pytest.Collector) -> bool:
+    """Whether a node is a test that carries one of our markers or uses one of our fixtures."""
+    if not isinstance(node, pytest.Item):
+        return False
+    return not OUR_FIXTURES.isdisjoint(getattr(node, "fixturenames", ())) or any(
+        mark.name in OUR_MARKERS for mark in node.iter_markers()
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ..core.comparison import Comparison, compare
 from ..core.errors import Category, QuantregError, Refusal
@@ -11,9 +12,8 @@ from ..core.gates import Gate, Plan, choose, matching, unfed
 from ..core.outcome import Context, Outcome
 from ..core.record import Accuracy, Metric, Protocol
 from ..core.verdict import judge as judge_gate
+from ..measure import find_metric
 from ..report import messages
-
-FindMetric = Callable[[Protocol, str], Metric]
 
 
 @dataclass(frozen=True)
@@ -64,44 +64,72 @@ class Evidence:
     refused: list[Refused] = field(default_factory=list)
     recorded: list[Outcome] = field(default_factory=list)
 
+    @property
+    def touched(self) -> bool:
+        """Whether anything was measured, recorded or refused."""
+        return bool(self.measured or self.refused or self.recorded)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks it asked for, measured or refused."""
+        measured = [one.task for one in self.measured]
+        return measured + [one.task for one in self.refused if one.task is not None]
+
+    def refuse(self, error: QuantregError, task: str | None, context: Context | None) -> None:
+        """Notes a refusal, once however often it is raised."""
+        if all(one.error is not error for one in self.refused):
+            self.refused.append(Refused(self.scheme, error, task, context))
+
+
+Chosen: TypeAlias = list[tuple[Metric, Gate]]
+Unknown: TypeAlias = list[tuple[Gate, Refusal]]
+
+
+def assign(plan: Plan, protocol: Protocol, metric: Metric) -> tuple[Chosen, Unknown]:
+    """Which gate judges which metric of a task, and the gates whose metric it lacks.
+
+    ``metric`` is the one that the call asked for; gates that name none judge that.
+    """
+    wanted: list[tuple[Gate, str]] = []
+    unknown: Unknown = []
+    metrics = {metric.name: metric}
+    for gate in matching(plan.gates, protocol.task):
+        try:
+            judged = find_metric(protocol, gate.metric) if gate.metric else metric
+        except Refusal as error:
+            unknown.append((gate, error))
+            continue
+        metrics[judged.name] = judged
+        wanted.append((gate, judged.name))
+    return [(metrics[name], gate) for name, gate in choose(wanted).items()], unknown
+
 
 def judge(
-    plan: Plan, evidence: Evidence, *, find_metric: FindMetric, max_undetected: float
+    plan: Plan, evidence: Evidence, *, max_undetected: float, body_ended: bool = True
 ) -> list[Outcome]:
-    """All outcomes of one test, in the order in which it measured."""
+    """All outcomes of one test: refusals, then what it measured, in order, then unfed gates.
+
+    While the body has not run (``body_ended``) no gate can be unfed.
+    """
     outcomes = [_refusal(one) for one in evidence.refused]
     for one in evidence.measured:
-        outcomes.extend(_judge_measured(plan, one, find_metric, max_undetected))
-    tasks = [one.task for one in evidence.measured]
-    tasks += [one.task for one in evidence.refused if one.task is not None]
+        outcomes.extend(_judge_measured(plan, one, max_undetected))
     refused_outright = any(one.task is None for one in evidence.refused)
-    if not refused_outright:
-        outcomes.extend(_unfed(gate, evidence, tasks) for gate in unfed(plan.gates, tasks))
+    if body_ended and not refused_outright:
+        outcomes.extend(_unfed(gate, evidence) for gate in unfed(plan.gates, evidence.tasks))
     return list(dict.fromkeys(outcomes))
 
 
-def _judge_measured(
-    plan: Plan, one: Measured, find_metric: FindMetric, max_undetected: float
-) -> Iterator[Outcome]:
-    wanted: list[tuple[Gate, str]] = []
-    metrics: dict[str, Metric] = {one.metric.name: one.metric}
-    for gate in matching(plan.gates, one.task):
-        try:
-            metric = find_metric(one.baseline.protocol, gate.metric) if gate.metric else one.metric
-        except Refusal as error:
-            yield messages.of_refusal(
-                error, scheme=one.scheme, context=one.context, task=one.task, gate=str(gate)
-            )
-            continue
-        metrics[metric.name] = metric
-        wanted.append((gate, metric.name))
-    chosen = choose(wanted)
-    if not chosen:
-        yield messages.of_measurement(one.compare(one.metric, plan.confidence), one.context)
-    for name, gate in chosen.items():
-        yield _judge_gate(
-            gate, one, one.compare(metrics[name], plan.confidence), plan, max_undetected
+def _judge_measured(plan: Plan, one: Measured, max_undetected: float) -> Iterator[Outcome]:
+    chosen, unknown = assign(plan, one.baseline.protocol, one.metric)
+    for gate, error in unknown:
+        yield messages.of_refusal(
+            error, scheme=one.scheme, context=one.context, task=one.task, gate=str(gate)
         )
+    if all(metric != one.metric for metric, _ in chosen):
+        yield messages.of_measurement(one.compare(one.metric, plan.confidence), one.context)
+    for metric, gate in chosen:
+        yield _judge_gate(gate, one, one.compare(metric, plan.confidence), plan, max_undetected)
 
 
 def _judge_gate(
@@ -127,12 +155,13 @@ def _refusal(one: Refused) -> Outcome:
     return messages.of_refusal(one.error, scheme=one.scheme, context=one.context, task=one.task)
 
 
-def _unfed(gate: Gate, evidence: Evidence, tasks: list[str]) -> Outcome:
-    did = f"it measured {', '.join(dict.fromkeys(tasks))}" if tasks else "it measured nothing"
+def _unfed(gate: Gate, evidence: Evidence) -> Outcome:
+    tasks = evidence.tasks
+    did = f"measured {', '.join(dict.fromkeys(tasks))}" if tasks else "measured nothing"
     call = f"compare_accuracy({gate.task!r})" if gate.task else "compare_accuracy(TASK)"
     error = Refusal(
         Category.NOTHING_MEASURED,
-        f"{gate} was not fed: the test ended and {did}",
+        f"the test {did}, so {gate} judged nothing",
         help=f"call {call} in the body of the test, or take the marker off it",
     )
     return messages.of_refusal(

@@ -11,6 +11,7 @@ from ..core.schemes import same_identity
 from ..core.settings import GateMode, Settings
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+_NATIVE = "native"
 
 
 def model_name(settings: Settings, store: Store) -> str:
@@ -41,7 +42,7 @@ def baseline_spec(settings: Settings, name: str) -> ModelSpec:
     return ModelSpec(
         ref=settings.model.ref,
         name=name,
-        scheme="native",
+        scheme=_NATIVE,
         backend=settings.backend,
         revision=settings.model.revision,
         args=settings.baseline_args,
@@ -74,8 +75,18 @@ def quantized_spec(settings: Settings, name: str, scheme: str) -> ModelSpec:
 def baseline_scheme(identity: ModelIdentity, stored_scheme: str | None) -> str:
     """``bf16``, ``fp16``, ``fp32``; ``native`` for models that are born quantized."""
     if stored_scheme is not None:
-        return "native"
-    return _SCHEME_OF_DTYPE.get(identity.dtype, "native")
+        return _NATIVE
+    return _SCHEME_OF_DTYPE.get(identity.dtype, _NATIVE)
+
+
+def baseline_schemes(identity: ModelIdentity) -> tuple[str, ...]:
+    """What the baseline of a candidate may be stored as, likeliest first.
+
+    A candidate does not say whether its model was born quantized, and one of another
+    compute type is to be refused as such.
+    """
+    own = baseline_scheme(identity, None)
+    return tuple(dict.fromkeys((own, _NATIVE, *_SCHEME_OF_DTYPE.values())))
 
 
 def refuse_wrong_checkpoint(spec: ModelSpec, backend: Backend) -> None:

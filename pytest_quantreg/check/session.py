@@ -1,29 +1,22 @@
-"""One session's checks: what it loaded and measured, and the way through them."""
+"""One session's checks: the way from a call of compare_accuracy to evidence or a baseline."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from ..backends import find
-from ..backends.slot import EngineSlot
 from ..baselines import BaselineKey, RunSettings, Store
-from ..core.comparable import Candidate, Difference, compare_runs, refusal
-from ..core.engine import Backend, Engine
-from ..core.errors import Category, Refusal
-from ..core.gates import Plan, matching
+from ..core.comparable import RECORD, Candidate, Difference, compare_runs, refusal
+from ..core.comparison import first_items
+from ..core.engine import Engine
+from ..core.errors import Refusal
+from ..core.gates import Plan
 from ..core.outcome import Context
 from ..core.record import (
-    Accuracy,
     AccuracyRequest,
-    EffectiveScheme,
     Items,
-    Machine,
     Metric,
     ModelIdentity,
     ModelSpec,
@@ -31,26 +24,19 @@ from ..core.record import (
     Provenance,
     Run,
 )
-from ..core.settings import GateMode, Settings, Update
-from ..core.verdict import refuse_chance, refuse_toothless
-from ..measure import (
-    Journal,
-    PreparedTask,
-    Progress,
-    TaskLibrary,
-    default_metric,
-    find_metric,
-    measure,
-    prepare,
-)
+from ..core.settings import Settings, Update
+from ..measure import PreparedTask, Progress, default_metric, find_metric
 from . import models
+from .bench import Bench, Loaded
+from .foresight import refuse_hopeless
 from .judging import Measured
 from .provenance import git_commit, now
+from .stored import Recording, StoredBaselines
 
 DEFAULT_BATCH_SIZE = 32
 
-Recording: TypeAlias = Callable[[], str]
-"""Gives the command that records the baseline which the current test misses."""
+Differ: TypeAlias = Callable[[Candidate], list[Difference]]
+"""Refuses a candidate that cannot be compared; returns what is only told."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +49,12 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """What was read from a model while it was loaded, kept after it is gone."""
+class Recorded:
+    """A stored baseline, ``present`` when it was there before this session."""
 
-    effective: EffectiveScheme
-    machine: Machine
+    run: Run
+    present: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Checker:
@@ -75,27 +62,10 @@ class Checker:
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
         self.settings = settings
+        self.bench = Bench(settings, progress)
         self.store = Store(settings.baselines)
-        self.slot = EngineSlot()
-        self._progress = progress
-        self._journal = Journal(settings.cache_dir / "journal")
-        self._library = TaskLibrary(progress.say)
-        self._backend: Backend | None = None
-        self._identities: dict[tuple[object, ...], ModelIdentity] = {}
-        self._loaded: dict[tuple[object, ...], _Loaded] = {}
-        self._prepared: dict[str, PreparedTask] = {}
-        self._stored: dict[BaselineKey, Run] = {}
+        self._stored = StoredBaselines(self.store)
         self._contexts: dict[str, Context] = {}
-        self._measured: dict[tuple[object, ...], Accuracy] = {}
-
-    @property
-    def backend(self) -> Backend:
-        """The engine of this session. Raises WrongUse for an unknown name."""
-        if self._backend is None:
-            self._backend = find(
-                self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints"
-            )
-        return self._backend
 
     def model_name(self) -> str:
         """What the model under test is called in the store."""
@@ -103,9 +73,11 @@ class Checker:
 
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
-        engine = self.slot.acquire(spec, self.backend, self._progress.say)
-        self._loaded[spec.key()] = _Loaded(engine.effective, engine.machine)
-        return engine
+        return self.bench.engine_of(spec)
+
+    def baseline_scheme(self) -> str:
+        """The scheme of the full-precision model: ``bf16``, ..., from its files."""
+        return self._scheme_of(models.baseline_spec(self.settings, self.model_name()))
 
     def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Measured:
         """Measures the quantized model on a task and pairs it with the stored baseline.
@@ -115,85 +87,59 @@ class Checker:
         """
         name = self.model_name()
         spec = models.quantized_spec(self.settings, name, scheme)
-        models.refuse_wrong_checkpoint(spec, self.backend)
-        identity = self._identify(spec)
-        prepared = self._prepare(ask, spec, identity)
+        models.refuse_wrong_checkpoint(spec, self.bench.backend)
+        prepared = self.bench.prepare(ask.request, spec)
         n = self._items(ask, prepared)
-        baseline = self._baseline(ask, prepared, identity, n, recording)
+        baseline = self._baseline(ask, spec, prepared, n, recording)
         metric = _metric(ask, baseline.accuracy.protocol)
-        candidate = self._candidate(spec, identity, baseline, prepared, n)
-        self._refuse_incomparable(baseline, candidate, ask)
-        self._refuse_toothless(ask, baseline, metric, n, plan)
-        loaded = self._load(spec)
+        candidate = self._candidate(spec, baseline, prepared, n)
+        differ = self._differ(baseline, ask, recording)
+        differ(candidate)
+        part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
+        refuse_hopeless(part, metric, plan, max_undetected=self.settings.max_undetected)
+        loaded = self.bench.load(spec)
         notes = models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self.settings)
         candidate = replace(candidate, machine=loaded.machine)
-        self._refuse_incomparable(baseline, candidate, ask)
-        accuracy = self._measure(
-            spec, identity, prepared, n, self._batch_size(spec, baseline.accuracy.batch_size)
+        differ(candidate)
+        batch_size = baseline.accuracy.batch_size
+        accuracy = self.bench.measure(spec, prepared, n, batch_size=batch_size)
+        notes = (*notes, *self.bench.told(spec, accuracy, batch_size=batch_size))
+        told = differ(
+            replace(
+                candidate,
+                protocol=accuracy.protocol,
+                items=accuracy.items,
+                batch_size=accuracy.batch_size,
+            )
         )
-        candidate = replace(
-            candidate,
-            protocol=accuracy.protocol,
-            items=accuracy.items,
-            batch_size=accuracy.batch_size,
-        )
-        told = self._refuse_incomparable(baseline, candidate, ask)
         return Measured(
             scheme=scheme,
             task=ask.request.task,
             metric=metric,
-            baseline=replace(baseline.accuracy, items=baseline.accuracy.items.first(n)),
+            baseline=part,
             candidate=accuracy,
             context=self._context(name, scheme, baseline.provenance, loaded),
-            notes=(*notes, *(str(one) for one in told)),
+            notes=(*notes, *(f"{ask.request.task}: {one}" for one in told)),
         )
 
-    def record(self, ask: Ask) -> tuple[Run, bool]:
-        """Measures the baseline and stores it, unless a good one is there already.
-
-        Returns the stored run and whether it was there before.
-        """
+    def record(self, ask: Ask, recording: Recording) -> Recorded:
+        """Measures the baseline and stores it, unless a good one is there already."""
         self.store.check_writable()
-        name = self.model_name()
-        spec = models.baseline_spec(self.settings, name)
-        identity = self._identify(spec)
-        prepared = self._prepare(ask, spec, identity)
-        n = self._items(ask, prepared)
-        scheme = models.baseline_scheme(identity, self.backend.stored_scheme(spec))
-        key = self._key(ask, prepared, scheme)
-        if key in self._stored and len(self._stored[key].accuracy.items) >= n:
-            return self._stored[key], False
-        if self.settings.update is Update.ABSENT and self.store.exists(key):
-            run = self.store.load(key)
-            candidate = self._candidate(spec, identity, run, prepared, 1)
-            self._refuse_incomparable(run, replace(candidate, base=identity), ask)
-            if len(run.accuracy.items) >= n:
-                return run, True
-        self.store.check_writable(key)
-        loaded = self._load(spec)
-        accuracy = self._measure(
-            spec, identity, prepared, n, self._batch_size(spec, DEFAULT_BATCH_SIZE)
-        )
-        run = Run(
-            Provenance(
-                model=replace(identity, name=name),
-                claimed=scheme,
-                effective=loaded.effective,
-                software=self.backend.software(),
-                machine=loaded.machine,
-                recorded_at=now(),
-                git_commit=git_commit(self.settings.baselines.parent),
-            ),
-            replace(accuracy, resumed_items=0),
-        )
-        self.store.save(key, run)
-        self._stored[key] = run
-        return run, False
-
-    def baseline_scheme(self) -> str:
-        """The scheme of the full-precision model: ``bf16``, ..., from its files."""
         spec = models.baseline_spec(self.settings, self.model_name())
-        return models.baseline_scheme(self._identify(spec), self.backend.stored_scheme(spec))
+        prepared = self.bench.prepare(ask.request, spec)
+        n = self._items(ask, prepared)
+        key = self._key(ask, prepared, self._scheme_of(spec))
+        if (run := self._stored.fresh(key, n)) is not None:
+            return Recorded(run)
+        if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
+            return Recorded(run, present=True)
+        self.store.check_writable(key)
+        loaded = self.bench.load(spec)
+        accuracy = self.bench.measure(spec, prepared, n, batch_size=DEFAULT_BATCH_SIZE)
+        run = Run(self._provenance(spec, key.scheme, loaded), replace(accuracy, resumed_items=0))
+        self.store.save(key, run)
+        self._stored.note(key, run)
+        return Recorded(run, notes=self.bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE))
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""
@@ -201,48 +147,32 @@ class Checker:
 
     def recording_context(self, run: Run) -> Context:
         """What the summary says of a recorded baseline."""
-        loaded = _Loaded(run.provenance.effective, run.provenance.machine)
+        loaded = Loaded(run.provenance.effective, run.provenance.machine)
         return self._context(
             run.provenance.model.name, run.provenance.claimed, run.provenance, loaded
         )
 
-    def _context(self, name: str, scheme: str, baseline: Provenance, loaded: _Loaded) -> Context:
+    def close(self, *, forget: bool) -> None:
+        """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
+        self.bench.close(forget=forget)
+
+    # -- steps ---------------------------------------------------------------------
+
+    def _context(self, name: str, scheme: str, baseline: Provenance, loaded: Loaded) -> Context:
         self._contexts[scheme] = models.context_of(
             name,
             scheme,
-            self.backend.software(),
+            self.bench.backend.software(),
             baseline=baseline,
             machine=loaded.machine,
             effective=loaded.effective,
         )
         return self._contexts[scheme]
 
-    def close(self, *, ended_well: bool) -> None:
-        """Frees the engine; drops the journal unless the session was interrupted."""
-        self.slot.close()
-        if ended_well:
-            self._journal.discard()
-
-    # -- steps ---------------------------------------------------------------------
-
-    def _identify(self, spec: ModelSpec) -> ModelIdentity:
-        key = spec.key()
-        if key not in self._identities:
-            self._identities[key] = self.backend.identify(spec)
-        return self._identities[key]
-
-    def _prepare(self, ask: Ask, spec: ModelSpec, identity: ModelIdentity) -> PreparedTask:
-        # Prompts depend on the tokenizer's template and on nothing else of the model.
-        key = repr((ask.request, identity.tokenizer_digest, identity.template_digest))
-        if key not in self._prepared:
-            self._prepared[key] = prepare(
-                ask.request,
-                chat=lambda template: self.backend.chat_formatter(spec, template),
-                template_digest=identity.template_digest,
-                library=self._library,
-                say=self._progress.say,
-            )
-        return self._prepared[key]
+    def _scheme_of(self, spec: ModelSpec) -> str:
+        return models.baseline_scheme(
+            self.bench.identify(spec), self.bench.backend.stored_scheme(spec)
+        )
 
     def _items(self, ask: Ask, prepared: PreparedTask) -> int:
         limits = [limit for limit in (ask.limit, self.settings.limit) if limit is not None]
@@ -259,52 +189,44 @@ class Checker:
         )
 
     def _baseline(
+        self, ask: Ask, spec: ModelSpec, prepared: PreparedTask, n: int, recording: Recording
+    ) -> Run:
+        """The stored baseline, with at least ``n`` items. Raises Refusal."""
+        schemes = models.baseline_schemes(self.bench.identify(spec))
+        keys = [self._key(ask, prepared, scheme) for scheme in schemes]
+        return self._stored.load(keys, n, recording)
+
+    def _present(
         self,
         ask: Ask,
+        spec: ModelSpec,
         prepared: PreparedTask,
-        identity: ModelIdentity,
+        key: BaselineKey,
         n: int,
         recording: Recording,
-    ) -> Run:
-        schemes = [models.baseline_scheme(identity, None), "native"]
-        keys = [self._key(ask, prepared, scheme) for scheme in schemes]
-        key = next((one for one in keys if self.store.exists(one)), keys[0])
-        if key not in self._stored:
-            try:
-                self._stored[key] = self.store.load(key)
-            except Refusal as error:
-                if error.category is not Category.BASELINE_ABSENT:
-                    raise
-                raise Refusal(
-                    Category.BASELINE_ABSENT,
-                    error.what,
-                    help=(f"record it: {recording()}",),
-                ) from None
-        run = self._stored[key]
+    ) -> Run | None:
+        """The stored baseline if it is sound and large enough; None to record anew.
+
+        Raises Refusal for one that this session could not be compared with: it is
+        replaced only when asked for in so many words.
+        """
+        if self.settings.update is not Update.ABSENT or not self.store.exists(key):
+            return None
+        run = self.store.load(key)
         have = len(run.accuracy.items)
-        if have < n:
-            raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"the baseline of {ask.request.task} holds {have:,} items and {n:,} are asked for",
-                help=(
-                    f"record the rest: {recording()}",
-                    f"or compare fewer: --quant-limit={have}",
-                ),
-            )
-        return run
+        candidate = self._candidate(spec, run, prepared, min(n, have))
+        base = self.bench.identify(spec)
+        self._differ(run, ask, recording)(replace(candidate, base=base))
+        return run if have >= n else None
 
     def _candidate(
-        self,
-        spec: ModelSpec,
-        identity: ModelIdentity,
-        baseline: Run,
-        prepared: PreparedTask,
-        n: int,
+        self, spec: ModelSpec, baseline: Run, prepared: PreparedTask, n: int
     ) -> Candidate:
         """What can be compared before anything is loaded."""
+        identity = self.bench.identify(spec)
         return Candidate(
             model=identity,
-            software=self.backend.software(),
+            software=self.bench.backend.software(),
             # Which metrics came out 0/1 is known only after measuring.
             protocol=replace(prepared.protocol, metrics=baseline.accuracy.protocol.metrics),
             items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
@@ -316,97 +238,38 @@ class Checker:
         model = self.settings.model
         if model is None or not Path(model.ref).is_dir():
             return None
-        return self._identify(models.baseline_spec(self.settings, name))
+        return self.bench.identify(models.baseline_spec(self.settings, name))
 
-    def _refuse_incomparable(
-        self, baseline: Run, candidate: Candidate, ask: Ask
-    ) -> list[Difference]:
-        differences = compare_runs(baseline, candidate, drift=self.settings.drift)
-        if (error := refusal(differences, ask.request.task)) is not None:
-            raise error
-        return differences
+    def _differ(self, baseline: Run, ask: Ask, recording: Recording) -> Differ:
+        def differ(candidate: Candidate) -> list[Difference]:
+            differences = compare_runs(baseline, candidate, drift=self.settings.drift)
+            if (error := refusal(differences, ask.request.task)) is not None:
+                raise _with_command(error, recording)
+            return differences
 
-    def _refuse_toothless(
-        self, ask: Ask, baseline: Run, metric: Metric, n: int, plan: Plan
-    ) -> None:
-        """Refuses gates before loading that no candidate could pass or fail."""
-        if metric.kind != "binary":
-            return
-        right = round(math.fsum(baseline.accuracy.items.scores[metric.name][:n]))
-        for gate in matching(plan.gates, ask.request.task):
-            if gate.metric is not None:
-                continue
-            refuse_chance(
-                task=ask.request.task,
-                right=right,
-                n=n,
-                chance=baseline.accuracy.chance,
-                minimum=gate.minimum,
-                confidence=plan.confidence,
-            )
-            if plan.mode is GateMode.DETECT:
-                # Without a flip is the best case: what is too weak now stays too weak.
-                refuse_toothless(
-                    task=ask.request.task,
-                    right=right,
-                    n=n,
-                    total_items=baseline.accuracy.protocol.total_items,
-                    discordance=0.0,
-                    minimum=gate.minimum,
-                    confidence=plan.confidence,
-                    max_undetected=self.settings.max_undetected,
-                )
+        return differ
 
-    def _load(self, spec: ModelSpec) -> _Loaded:
-        if spec.key() not in self._loaded:
-            self.engine_of(spec)
-        return self._loaded[spec.key()]
-
-    def _batch_size(self, spec: ModelSpec, default: int) -> int:
-        given = spec.args.get("batch_size", default)
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"--quant-backend-arg=batch_size={given}: allowed is a whole number, 1 or more",
-            )
-        return given
-
-    def _measure(
-        self,
-        spec: ModelSpec,
-        identity: ModelIdentity,
-        prepared: PreparedTask,
-        n: int,
-        batch_size: int,
-    ) -> Accuracy:
-        fingerprint = self._fingerprint(spec, identity)
-        key = (fingerprint, prepared.protocol_digest, n, batch_size)
-        if key not in self._measured:
-            self._measured[key] = measure(
-                prepared,
-                self.engine_of(spec),
-                n=n,
-                batch_size=batch_size,
-                fingerprint=fingerprint,
-                journal=self._journal,
-                progress=self._progress,
-            )
-        return self._measured[key]
-
-    def _fingerprint(self, spec: ModelSpec, identity: ModelIdentity) -> str:
-        """Everything but task and batch size that decides what a model answers."""
-        loaded = self._loaded[spec.key()]
-        parts = {
-            "weights": identity.weights_digest,
-            "tokenizer": identity.tokenizer_digest,
-            "scheme": spec.scheme if spec.quantize else None,
-            "args": {key: value for key, value in spec.args.items() if key != "batch_size"},
-            "effective": asdict(loaded.effective),
-            "machine": asdict(loaded.machine),
-            "software": asdict(self.backend.software()),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    def _provenance(self, spec: ModelSpec, scheme: str, loaded: Loaded) -> Provenance:
+        return Provenance(
+            model=replace(self.bench.identify(spec), name=spec.name),
+            claimed=scheme,
+            effective=loaded.effective,
+            software=self.bench.backend.software(),
+            machine=loaded.machine,
+            recorded_at=now(),
+            git_commit=git_commit(self.settings.baselines.parent),
+        )
 
 
 def _metric(ask: Ask, protocol: Protocol) -> Metric:
     return find_metric(protocol, ask.metric) if ask.metric else default_metric(protocol)
+
+
+def _with_command(error: Refusal, recording: Recording) -> Refusal:
+    """The same refusal with the whole command where it says to record again."""
+    command = f"record the baseline again: {recording()}=all"
+    return Refusal(
+        error.category,
+        error.what,
+        help=tuple(command if line == RECORD else line for line in error.help),
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from . import stats
 from .record import Accuracy, Metric
@@ -13,7 +14,8 @@ from .record import Accuracy, Metric
 class Comparison:
     """One metric of one task on the same ``n`` items of baseline and quantized model.
 
-    ``baseline`` and ``quantized`` are the metric's values on those items;
+    ``baseline`` and ``quantized`` are the metric's values on those items (NaN where
+    `first_items` leaves it unknown);
     ``retention`` their ratio, read so that 1 is kept and less is worse (inverted for
     metrics where lower is better). ``low`` and ``high`` are the two one-sided bounds at
     ``confidence``, None when the metric is not 0/1. ``lost_items`` and ``won_items``
@@ -97,11 +99,51 @@ def compare(
     )
 
 
+def first_items(accuracy: Accuracy, n: int) -> Accuracy:
+    """The first ``n`` items of a measurement, with the metrics' values on those.
+
+    A value that scores of items cannot give (BLEU, F1) is NaN when items are left out.
+    """
+    if n >= len(accuracy.items):
+        return accuracy
+    few = replace(accuracy, items=accuracy.items.first(n))
+    values = {
+        metric.name: _value_of_few(few, metric, accuracy)
+        for metric in accuracy.protocol.metrics
+        if metric.name in accuracy.values
+    }
+    return replace(few, values=values)
+
+
+def _value_of_few(few: Accuracy, metric: Metric, whole: Accuracy) -> float:
+    if metric.kind in ("binary", "mean"):
+        return _value(few, metric)
+    if metric.kind != "perplexity":
+        return math.nan
+    # Which of lm-eval's perplexities it is, the value of the whole tells.
+    known = whole.values[metric.name]
+    fits = [form for form in _PERPLEXITIES if math.isclose(form(_loss(whole, metric)), known)]
+    return fits[0](_loss(few, metric)) if fits else math.nan
+
+
 def _value(accuracy: Accuracy, metric: Metric) -> float:
-    if metric.kind == "binary":
+    if metric.kind in ("binary", "mean"):
         scores = accuracy.items.scores[metric.name]
         return math.fsum(scores) / len(scores)
     return accuracy.values[metric.name]
+
+
+def _loss(accuracy: Accuracy, metric: Metric) -> float:
+    """Negative log-likelihood per unit of weight (word, byte), in nats."""
+    weights = accuracy.items.weights[metric.name]
+    return -math.fsum(accuracy.items.scores[metric.name]) / math.fsum(weights)
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+_PERPLEXITIES: tuple[Callable[[float], float], ...] = (math.exp, _bits)
 
 
 def _ratio(baseline: float, quantized: float, *, higher_is_better: bool) -> float:

@@ -59,24 +59,39 @@ def matching(gates: Sequence[Gate], task: str) -> list[Gate]:
 def choose(gates: Sequence[tuple[Gate, str]]) -> dict[str, Gate]:
     """Of gates with the metric that each would judge, the one that does, per metric.
 
-    More selectors win over fewer; among equals the marker nearest the test wins.
+    More selectors win over fewer; among equals the marker nearest the test wins, and of
+    two at one place (a test may add a marker while it runs) the stricter one.
     """
     chosen: dict[str, Gate] = {}
     for gate, metric in gates:
         rival = chosen.get(metric)
-        if rival is None or (-gate.selectors, gate.level) < (-rival.selectors, rival.level):
+        if rival is None or _rank(gate) < _rank(rival):
             chosen[metric] = gate
     return chosen
+
+
+def _rank(gate: Gate) -> tuple[int, int, float]:
+    return (-gate.selectors, gate.level, -gate.minimum)
 
 
 def unfed(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
     """The gates that no measured task could feed and that therefore must be refused.
 
     A marker inherited from class or module with a task selector is meant for some of
-    the tests below it, so it only has to be fed where it stands on the test itself.
+    the tests below it, so it only has to be fed where it stands on the test itself;
+    elsewhere it is `idle`.
     """
-    return [
-        gate
-        for gate in gates
-        if not any(gate.task in (None, task) for task in tasks) and (gate.own or gate.task is None)
-    ]
+    return [gate for gate in _without_task(gates, tasks) if gate.own or gate.task is None]
+
+
+def idle(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
+    """The inherited gates for other tasks than a test measured.
+
+    No fault of that test, but one that is idle in every test of a session guards
+    nothing, as a misspelt task does; the summary says so.
+    """
+    return [gate for gate in _without_task(gates, tasks) if not gate.own and gate.task is not None]
+
+
+def _without_task(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
+    return [gate for gate in gates if not any(gate.task in (None, task) for task in tasks)]

@@ -11,7 +11,7 @@ from .record import Json
 
 
 class GateMode(str, Enum):
-    """On which evidence a gate fails; DESIGN of each in docs/statistics.md."""
+    """On which evidence a gate fails."""
 
     DETECT = "detect"
     CERTIFY = "certify"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from . import stats
@@ -74,6 +75,26 @@ def refuse_chance(
         )
 
 
+def refuse_other_scores(gate: Gate, task: str, metric: str, kinds: Mapping[str, str]) -> None:
+    """Refuses a gate on a metric that is not 0/1. Raises Refusal (not judged yet).
+
+    ``kinds`` maps every metric of the task to its kind.
+    """
+    if kinds[metric] != "binary":
+        others = [name for name, kind in kinds.items() if kind == "binary"]
+        raise _other_scores(gate, task, metric, others)
+
+
+def _other_scores(gate: Gate, task: str, metric: str, others: Sequence[str]) -> Refusal:
+    other = f", or name a metric= that has: {', '.join(others)}" if others else ""
+    return Refusal(
+        Category.NOT_JUDGED,
+        f"{gate} cannot judge {metric} of {task}: its scores are not 0 or 1, and this "
+        "version judges only those",
+        help=f"take the marker off this test to have it measured and listed{other}",
+    )
+
+
 def refuse_toothless(
     *,
     task: str,
@@ -129,13 +150,7 @@ def judge(
     """
     counts = comparison.counts
     if counts is None or comparison.low is None or comparison.high is None:
-        raise Refusal(
-            Category.NOT_JUDGED,
-            f"{gate} cannot judge {comparison.task} {comparison.metric}: its scores are not "
-            "0 or 1, and this version judges only those",
-            help=f"it was measured ({comparison.baseline:.4f} -> {comparison.quantized:.4f}); "
-            "take the marker off this test, or name another metric=",
-        )
+        raise _other_scores(gate, comparison.task, comparison.metric, ())
     right = counts.both + counts.baseline_only
     refuse_chance(
         task=comparison.task,

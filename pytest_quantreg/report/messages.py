@@ -78,7 +78,14 @@ def of_refusal(
     )
 
 
-def of_recording(accuracy: Accuracy, metric: Metric, context: Context, *, present: bool) -> Outcome:
+def of_recording(
+    accuracy: Accuracy,
+    metric: Metric,
+    context: Context,
+    *,
+    present: bool,
+    notes: tuple[str, ...] = (),
+) -> Outcome:
     """A baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
     n = len(accuracy.items)
@@ -93,6 +100,7 @@ def of_recording(accuracy: Accuracy, metric: Metric, context: Context, *, presen
         baseline=accuracy.values.get(metric.name),
         n=n,
         total_items=accuracy.protocol.total_items,
+        notes=notes,
     )
 
 

@@ -17,10 +17,7 @@ from pytest_quantreg.core.comparable import (
     Level,
     aligned,
     compare_runs,
-    gpu_family,
-    minor_release,
     refusal,
-    same_minor,
 )
 from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.record import (
@@ -35,6 +32,7 @@ from pytest_quantreg.core.record import (
     Run,
     Software,
 )
+from pytest_quantreg.core.releases import gpu_family, minor_release, same_minor
 
 
 def _sha(text: str) -> str:
@@ -457,3 +455,11 @@ def test_any_text_is_the_same_version_as_itself(version: str) -> None:
 def test_gpu_families_are_those_that_run_the_same_kernels(one: str, other: str, same: bool) -> None:
     """One compute capability is one family; memory size and form factor do not count."""
     assert (gpu_family(one) == gpu_family(other)) is same
+
+
+def test_a_metric_that_came_out_of_another_kind_still_compares() -> None:
+    """Whether scores are all 0 or 1 depends on the answers, so the kind alone is no difference."""
+    metrics = tuple(replace(metric, kind="mean") for metric in PROTOCOL.metrics)
+    assert compare_runs(BASELINE, _protocol(metrics=metrics)) == []
+    turned = tuple(replace(metric, higher_is_better=False) for metric in PROTOCOL.metrics)
+    assert _only(_protocol(metrics=turned)).field == "protocol.metrics"

@@ -1,0 +1,71 @@
+"""What two version numbers, or two names of GPUs, have in common."""
+
+from __future__ import annotations
+
+import re
+
+_VERSION = re.compile(
+    r"""v?
+    (?:(?P<epoch>[0-9]{1,6})!)?
+    (?P<major>[0-9]{1,9})(?:\.(?P<minor>[0-9]{1,9}))?(?:\.[0-9]{1,9})*
+    (?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?[0-9]*)*
+    (?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("Volta", frozenset({"v100", "v100s"})),
+    ("Turing", frozenset({"t4", "t4g", "2060", "2070", "2080"})),
+    ("Ampere 8.0", frozenset({"a100", "a100x", "a800", "a30", "a30x"})),
+    (
+        "Ampere 8.6",
+        frozenset({"a2", "a10", "a10g", "a10m", "a16", "a40", "a2000", "a4000", "a4500", "a5000"})
+        | {"a5500", "a6000", "3050", "3060", "3070", "3080", "3090"},
+    ),
+    ("Ada", frozenset({"l2", "l4", "l20", "l40", "l40s", "l40g", "4060", "4070", "4080", "4090"})),
+    ("Hopper", frozenset({"h100", "h200", "h800", "h20", "gh200"})),
+    ("Blackwell 10.0", frozenset({"b100", "b200", "gb200"})),
+    ("Blackwell 10.3", frozenset({"b300", "gb300"})),
+    ("Blackwell 12.0", frozenset({"5060", "5070", "5080", "5090"})),
+    ("CDNA 2", frozenset({"mi210", "mi250", "mi250x"})),
+    ("CDNA 3", frozenset({"mi300x", "mi300a", "mi308x", "mi325x"})),
+    ("CDNA 4", frozenset({"mi350x", "mi355x"})),
+)
+"""GPUs that run the same kernels: one compute capability or gfx name each."""
+
+
+def minor_release(version: str) -> tuple[int, int, int] | None:
+    """(epoch, major, minor) of a version as PEP 440 reads it; None if it is none.
+
+    ``2.13.0+cpu`` gives (0, 2, 13), ``5.18.0.dev0`` gives (0, 5, 18), ``5`` (0, 5, 0).
+    """
+    found = _VERSION.fullmatch(version.strip())
+    if found is None:
+        return None
+    return int(found["epoch"] or 0), int(found["major"]), int(found["minor"] or 0)
+
+
+def same_minor(one: str | None, other: str | None) -> bool:
+    """Whether two versions share their minor release; unreadable ones only when equal."""
+    if one is None or other is None or one == other:
+        return one == other
+    release = minor_release(one)
+    return release is not None and release == minor_release(other)
+
+
+def normal_package(name: str) -> str:
+    """A package name as it is compared: ``lm-eval`` and ``lm_eval`` are one."""
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def gpu_family(accelerator: str) -> str:
+    """The family of a GPU by the words of its name; an unknown GPU is its own family.
+
+    ``NVIDIA H100 80GB HBM3`` and ``NVIDIA H200`` are Hopper. ``RTX 6000 Ada`` and its
+    like, whose number alone says nothing, are their own families.
+    """
+    words = re.split(r"[\s/-]+", accelerator.lower().replace("(", " ").replace(")", " "))
+    for family, members in _FAMILIES:
+        if any(word in members for word in words):
+            return family
+    return " ".join(word for word in words if word and not re.fullmatch(r"[0-9]+gi?b", word))
