@@ -1,114 +1,95 @@
-"""What measuring a task costs beside the same evaluation by lm-eval alone, in one run."""
+"""What a gate costs beside the same evaluation by `lm_eval` alone: two whole commands, in turn.
+
+Both evaluate the same quantized checkpoint on the same tasks, all items, with the same batch
+size; the gate also reads digests, builds item digests, pairs, judges and reports. Prints the
+seconds of each round and the ratio of the medians; the target is 1.05.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from pytest_quantreg.core.record import AccuracyRequest
-from pytest_quantreg.measure import Journal, TaskLibrary, measure, prepare
-
-EXAMPLES = Path(__file__).parents[1] / "examples"
-ALLOWED = 1.05
-
-
-class Quiet:
-    """A progress nobody listens to."""
-
-    def update(self, done: int, total: int, seconds_left: float | None) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-
-class Engine:
-    """The model in ``folder`` through lm-eval's HFLM."""
-
-    def __init__(self, folder: Path) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        tokenizer_of: Any = AutoTokenizer.from_pretrained
-        self.weights = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-        self.tokenizer = tokenizer_of(folder)
-
-    def lm(self, batch_size: int) -> Any:
-        """What both sides run."""
-        from lm_eval.models.huggingface import HFLM
-
-        return HFLM(
-            pretrained=self.weights,
-            tokenizer=self.tokenizer,
-            batch_size=batch_size,
-            softmax_dtype="float32",
-        )
-
-    def is_out_of_memory(self, _: BaseException) -> bool:
-        """Never on this model."""
-        return False
-
-
-def alone(engine: Engine, task: str, batch_size: int) -> float:
-    """Seconds that lm-eval's own evaluation takes, task loading included."""
-    from lm_eval import simple_evaluate
-    from lm_eval.tasks import TaskManager
-
-    began = time.perf_counter()
-    simple_evaluate(
-        model=engine.lm(batch_size),
-        tasks=[task],
-        task_manager=TaskManager(include_path=str(EXAMPLES / "tasks"), include_defaults=False),
-        bootstrap_iters=0,
-    )
-    return time.perf_counter() - began
-
-
-def gate(engine: Any, task: str, batch_size: int) -> float:
-    """Seconds that preparing and measuring all items takes, with an empty journal on disk."""
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(
-            AccuracyRequest(task, include_paths=(str(EXAMPLES / "tasks"),)),
-            chat=lambda _: None,
-            template_digest=None,
-            library=TaskLibrary(print),
-            say=print,
-        )
-        measure(
-            prepared,
-            engine,
-            n=len(prepared),
-            batch_size=batch_size,
-            fingerprint="benchmark",
-            journal=Journal(Path(folder)),
-            progress=Quiet(),
-        )
-    return time.perf_counter() - began
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+TASKS = ("recall", "pattern", "sum", "stories")
+TARGET = 1.05
 
 
 def main() -> int:
-    """Prints a line per task; 1 if one costs more than 1.05 times lm-eval alone."""
+    """Runs the rounds and prints the table; 1 when the ratio is above the target."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", type=Path, default=EXAMPLES / "tiny-llama")
-    parser.add_argument("--tasks", nargs="+", default=["recall", "pattern", "sum", "stories"])
-    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scheme", default="w8a8-fp8")
     options = parser.parse_args()
-    engine, worst = Engine(options.model), 0.0
-    print(f"{'task':10} {'lm_eval':>9} {'gate':>9} {'ratio':>7}   best of {options.rounds}")
-    for task in options.tasks:
-        # Alternating, so that a busy machine slows both.
-        rounds = [
-            (alone(engine, task, options.batch_size), gate(engine, task, options.batch_size))
-            for _ in range(options.rounds)
-        ]
-        theirs, ours = (min(column) for column in zip(*rounds, strict=True))
-        worst = max(worst, ours / theirs)
-        print(f"{task:10} {theirs:8.2f}s {ours:8.2f}s {ours / theirs:7.3f}")
-    return int(worst > ALLOWED)
+    batch = recorded_batch_size()
+    print(f"{options.scheme}, {', '.join(TASKS)}, batch size {batch}\n")
+    print(f"{'round':<8}{'lm_eval':>10}{'gate':>10}{'ratio':>9}")
+    rounds = []
+    for number in range(1, options.rounds + 1):
+        # In turn, so that a busy machine slows both.
+        alone, gate = seconds(lm_eval(options.scheme, batch)), seconds(pytest(options.scheme))
+        rounds.append((alone, gate))
+        print(f"{number:<8}{alone:>9.1f}s{gate:>9.1f}s{gate / alone:>9.3f}")
+    alone, gate = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"{'median':<8}{alone:>9.1f}s{gate:>9.1f}s{gate / alone:>9.3f}   target {TARGET}")
+    return int(gate / alone > TARGET)
+
+
+def lm_eval(scheme: str, batch: int) -> list[str]:
+    """The evaluation alone, as its users run it."""
+    checkpoint = EXAMPLES / "checkpoints" / scheme
+    arguments = f"pretrained={checkpoint},dtype=auto,softmax_dtype=float32"
+    return [
+        str(Path(sys.executable).parent / "lm_eval"),
+        *("run", "--model", "hf", "--model_args", arguments, "--tasks", ",".join(TASKS)),
+        *("--include_path", str(EXAMPLES / "tasks"), "--batch_size", str(batch)),
+        *("--device", "cpu", "--log_samples", "--output_path", "{folder}"),
+    ]
+
+
+def pytest(scheme: str) -> list[str]:
+    """The gate."""
+    return [sys.executable, "-m", "pytest", "-q", str(EXAMPLES), f"--quant-scheme={scheme}"]
+
+
+def seconds(command: list[str]) -> float:
+    """How long a command takes, with its output and caches in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "QUANTREG_CACHE_DIR": folder,
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        began = time.perf_counter()
+        done = subprocess.run(
+            [word.replace("{folder}", folder) for word in command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        took = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout[-3000:]}")
+    return took
+
+
+def recorded_batch_size() -> int:
+    """The batch size that the baselines were recorded with, which the gate takes over."""
+    files = sorted((ROOT / "baselines" / "tiny-llama").rglob("*shot.json"))
+    sizes = {json.loads(file.read_text("utf-8"))["batch_size"] for file in files}
+    (size,) = sizes
+    return int(size)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,7 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help(sys.stderr)
         return WRONG_USE
-    print(scheme_table(SCHEMES, aliases=chosen.aliases))
+    try:
+        print(scheme_table(SCHEMES, aliases=chosen.aliases), flush=True)
+    except BrokenPipeError:
+        # `quantreg schemes | head` has read enough; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,7 +54,7 @@ class CompareAccuracy:
                     num_fewshot=_count(num_fewshot, "num_fewshot", least=0),
                     apply_chat_template=_template(apply_chat_template),
                     fewshot_as_multiturn=_flag(fewshot_as_multiturn, "fewshot_as_multiturn"),
-                    system_instruction=system_instruction,
+                    system_instruction=_instruction(system_instruction),
                     gen_kwargs=dict(_mapping(gen_kwargs)),
                     repeats=_count(repeats, "repeats", least=1) or 1,
                     seed=self._seed,
@@ -99,9 +100,22 @@ def _template(value: Any) -> bool | str | None:
     return value
 
 
+def _instruction(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise WrongUse(f"system_instruction={value!r}: allowed is a text")
+    return value
+
+
 def _mapping(value: Any) -> Mapping[str, Json]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise WrongUse(f'gen_kwargs={value!r}: allowed is a dict such as {{"temperature": 0.7}}')
+    try:
+        json.dumps(dict(value), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise WrongUse(
+            f"gen_kwargs={value!r}: {error}",
+            help="allowed are texts, numbers, booleans, None, lists and dicts, for they are stored",
+        ) from None
     return value

@@ -210,12 +210,13 @@ def _min_retention(
 
 
 def _check_retention(r: Any) -> float:
-    allowed = "allowed is a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
+    share = "a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
     if isinstance(r, bool) or not isinstance(r, (int, float)) or math.isnan(r):
-        raise WrongUse(f"not a number; {allowed}")
+        raise WrongUse(f"not a number; allowed is {share}")
     if 0 < r <= 1:
         return float(r)
-    raise WrongUse(f"did you mean {r / 100:g}? {allowed}" if 50 <= r <= 100 else allowed)
+    hint = f"did you mean {r / 100:g}? A" if 50 <= r <= 100 else "a"
+    raise WrongUse(f"{hint}llowed is {share}")
 
 
 def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:

@@ -169,8 +169,10 @@ OPTIONS: tuple[Option, ...] = (
 
 MARKERS: tuple[str, ...] = (
     "min_retention(r, *, task=None, metric=None): the quantized model must keep at least "
-    "this share of the baseline's score, e.g. 0.98. Needs the fixture compare_accuracy.",
-    "quant_schemes(*names): run this test only for these of the requested schemes.",
+    "this share of the baseline's score, e.g. 0.98, in every task that the test compares or in "
+    "the named task or metric alone. Needs the fixture compare_accuracy.",
+    "quant_schemes(*names): run this test only for those of the schemes under test "
+    "(--quant-scheme) that are named here.",
     "quant_gate(mode=None, confidence=None): judge this test with another gate (detect, "
     "certify, point) or one-sided confidence than the session's.",
 )

@@ -18,7 +18,7 @@ RUNTIME = pytest.StashKey["Runtime"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("quantreg", "gates for quantized language models")
+    group = parser.getgroup("quantreg", "quantreg, gates for quantized language models")
     for option in OPTIONS:
         if option.flags:
             group.addoption(*option.flags, default=None, help=option.help, **option.kwargs)
@@ -60,8 +60,8 @@ def pytest_make_collect_report(
 # When all other hooks may have added their marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if ours := [item for item in session.items if _is_ours(item)]:
-        _runtime(session.config).check_collected(ours)
+    if any(_is_ours(item) for item in session.items):
+        _runtime(session.config).check_collected(session)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -84,11 +84,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if RUNTIME in item.config.stash:
-        item.config.stash[RUNTIME].dress(item, report)
+        item.config.stash[RUNTIME].dress(item, call, report)
     return report
 
 
@@ -128,7 +128,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(scope="session")
 def quant_scheme(request: pytest.FixtureRequest) -> str:
     """The quantization scheme under test, by its canonical name such as "w8a8-fp8".
-
     A test that uses it, directly or through another fixture, runs once per scheme of
     --quant-scheme and is skipped without that option.
     """
@@ -138,7 +137,6 @@ def quant_scheme(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def baseline_model(request: pytest.FixtureRequest) -> ModelHandle:
     """The full-precision model: loaded when .model or .tokenizer is first used.
-
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
     return _runtime(request.config).baseline_handle()
@@ -147,7 +145,6 @@ def baseline_model(request: pytest.FixtureRequest) -> ModelHandle:
 @pytest.fixture(scope="session")
 def quantized_model(request: pytest.FixtureRequest, quant_scheme: str) -> ModelHandle:
     """The model under test at the current scheme: loaded when .model is first used.
-
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
     return _runtime(request.config).quantized_handle(quant_scheme)
@@ -156,7 +153,6 @@ def quantized_model(request: pytest.FixtureRequest, quant_scheme: str) -> ModelH
 @pytest.fixture
 def compare_accuracy(request: pytest.FixtureRequest, quant_scheme: str) -> CompareAccuracy:
     """compare_accuracy("gsm8k"): evaluate an lm-eval task and compare with the baseline.
-
     Every item is paired with the stored baseline's answer to it. The markers of the
     test (min_retention) are judged when its body has ended. Returns the comparison:
     .retention, .low, .high, .baseline, .quantized, .lost_items and more.
@@ -210,15 +206,16 @@ def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:
 
 def _is_configured(config: pytest.Config) -> bool:
     """Whether any option or ini key of ours is set. Raises UsageError for a wrong type."""
+    typed = [config.getoption(option.dest, None) for option in OPTIONS if option.flag]
+    configured = [_configured(config, option.ini) for option in OPTIONS if option.ini]
+    return any(value is not None for value in (*typed, *configured))
+
+
+def _configured(config: pytest.Config, key: str) -> object:
     try:
-        return any(
-            (option.flag and config.getoption(option.dest, None) is not None)
-            or (option.ini and config.getini(option.ini) is not None)
-            for option in OPTIONS
-        )
-    except (TypeError, ValueError) as error:
-        # Later versions of pytest raise a UsageError of their own.
-        raise pytest.UsageError(str(error)) from None
+        return config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"{key}: {error}") from None
 
 
 def _only_helps(config: pytest.Config) -> bool:

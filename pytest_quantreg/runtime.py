@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from . import collecting, markers
 from .check import Ask, Checker, Evidence, judge
 from .check.handles import ModelHandle
-from .check.models import baseline_spec, quantized_spec
+from .check.models import quantized_spec
 from .compare import CompareAccuracy
 from .core.comparison import Comparison, compare
 from .core.engine import Engine
@@ -32,6 +32,7 @@ from .ending import (
     own_error,
     place_skip,
     properties,
+    show,
 )
 from .measure import default_metric, find_metric
 from .option_table import COMPARE_FIXTURES
@@ -83,9 +84,9 @@ class Runtime:
         """Fails the collection of a file or class with wrong markers."""
         collecting.check_report(report, self.settings)
 
-    def check_collected(self, items: Sequence[pytest.Item]) -> None:
+    def check_collected(self, session: pytest.Session) -> None:
         """Skips what cannot run; refuses wrong markers that hooks have added."""
-        collecting.check_collected(items, self.settings)
+        collecting.check_collected(session, self.settings)
 
     def _check_request(self) -> None:
         """Tells before collection what would stop every gate. Raises WrongUse."""
@@ -106,7 +107,7 @@ class Runtime:
         if hasattr(request, "param"):
             return str(request.param)
         if self.recording:
-            return self._guard(self.checker.baseline_scheme)
+            return self._guard(self.checker.baseline_spec).scheme
         if not self.settings.schemes:
             pytest.skip(collecting.NO_SCHEME)
         if len(self.settings.schemes) > 1:
@@ -124,8 +125,8 @@ class Runtime:
         """The full-precision model."""
 
         def make() -> ModelHandle:
-            spec = baseline_spec(self.settings, self.checker.model_name())
-            return ModelHandle(spec, self.checker.baseline_scheme(), self._loader(spec))
+            spec = self.checker.baseline_spec()
+            return ModelHandle(spec, self._loader(spec))
 
         return self._guard(make)
 
@@ -134,7 +135,7 @@ class Runtime:
 
         def make() -> ModelHandle:
             spec = quantized_spec(self.settings, self.checker.model_name(), scheme)
-            return ModelHandle(spec, scheme, self._loader(spec))
+            return ModelHandle(spec, self._loader(spec))
 
         if self.recording:
             pytest.skip(collecting.RECORDING)
@@ -301,7 +302,9 @@ class Runtime:
             body_ended=when == "call" and not trial.passed_over,
         )
 
-    def dress(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def dress(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
         """Puts what the gates said on the report, as plain JSON types."""
         plain: dict[str, Any] = {}
         if loads := self._new_loads():
@@ -311,6 +314,9 @@ class Runtime:
             plain.update(dress(item, trial, trial.ended, report))
             if report.skipped and self.recording and not hasattr(report, "wasxfail"):
                 place_skip(item, report)
+        elif report.failed and call.excinfo and isinstance(call.excinfo.value, QuantregError):
+            # The report of a subtest; that of the whole test tells it again, judged.
+            show(item, report, f"REFUSED: {call.excinfo.value}")
         if plain:
             report.quantreg = plain  # type: ignore[attr-defined]  # reports take any
 

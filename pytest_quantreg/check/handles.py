@@ -17,9 +17,9 @@ class ModelHandle:
     frees whichever was loaded before.
     """
 
-    def __init__(self, spec: ModelSpec, scheme: str, load: Callable[[], Engine]) -> None:
+    def __init__(self, spec: ModelSpec, load: Callable[[], Engine]) -> None:
         self.name = spec.name
-        self.scheme = scheme
+        self.scheme = spec.scheme
         self._load = load
 
     @property

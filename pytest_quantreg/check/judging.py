@@ -101,7 +101,8 @@ def assign(plan: Plan, protocol: Protocol, metric: Metric) -> tuple[Chosen, Unkn
             continue
         metrics[judged.name] = judged
         wanted.append((gate, judged.name))
-    return [(metrics[name], gate) for name, gate in choose(wanted).items()], unknown
+    chosen = [(metrics[name], gate) for name, gate in choose(wanted).items()]
+    return sorted(chosen, key=lambda one: one[0] != metric), unknown
 
 
 def judge(

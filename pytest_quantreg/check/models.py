@@ -147,7 +147,7 @@ def context_of(
     """What the summary says above the lines of one model and scheme, as far as known."""
     revision = baseline.model.revision if baseline is not None else None
     layers = None
-    if effective is not None and effective.linear_layers:
+    if effective is not None and effective.linear_layers and effective.quantized_layers:
         layers = f"{effective.quantized_layers} of {effective.linear_layers} linear layers"
     return Context(
         model=name,
@@ -161,6 +161,8 @@ def context_of(
     )
 
 
-def _runs_as(effective: EffectiveScheme) -> str:
+def _runs_as(effective: EffectiveScheme) -> str | None:
+    if effective.mode == "full precision":
+        return None
     scheme = effective.scheme or f"{effective.weights} / {effective.activations}"
-    return f"{scheme}, {effective.mode}"
+    return f"{scheme} ({effective.mode})"

@@ -75,9 +75,11 @@ class Checker:
         """The loaded engine of ``spec``; frees any other first."""
         return self.bench.engine_of(spec)
 
-    def baseline_scheme(self) -> str:
-        """The scheme of the full-precision model: ``bf16``, ..., from its files."""
-        return self._scheme_of(models.baseline_spec(self.settings, self.model_name()))
+    def baseline_spec(self) -> ModelSpec:
+        """The full-precision model, its scheme (``bf16``, ...) read from its files."""
+        spec = models.baseline_spec(self.settings, self.model_name())
+        stored = self.bench.backend.stored_scheme(spec)
+        return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
 
     def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Measured:
         """Measures the quantized model on a task and pairs it with the stored baseline.
@@ -96,7 +98,9 @@ class Checker:
         differ = self._differ(baseline, ask, recording)
         differ(candidate)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
-        refuse_hopeless(part, metric, plan, max_undetected=self.settings.max_undetected)
+        refuse_hopeless(
+            part, metric, plan, scheme=scheme, max_undetected=self.settings.max_undetected
+        )
         loaded = self.bench.load(spec)
         notes = models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self.settings)
         candidate = replace(candidate, machine=loaded.machine)
@@ -125,10 +129,10 @@ class Checker:
     def record(self, ask: Ask, recording: Recording) -> Recorded:
         """Measures the baseline and stores it, unless a good one is there already."""
         self.store.check_writable()
-        spec = models.baseline_spec(self.settings, self.model_name())
+        spec = self.baseline_spec()
         prepared = self.bench.prepare(ask.request, spec)
         n = self._items(ask, prepared)
-        key = self._key(ask, prepared, self._scheme_of(spec))
+        key = self._key(ask, prepared, spec.scheme)
         if (run := self._stored.fresh(key, n)) is not None:
             return Recorded(run)
         if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
@@ -136,7 +140,7 @@ class Checker:
         self.store.check_writable(key)
         loaded = self.bench.load(spec)
         accuracy = self.bench.measure(spec, prepared, n, batch_size=DEFAULT_BATCH_SIZE)
-        run = Run(self._provenance(spec, key.scheme, loaded), replace(accuracy, resumed_items=0))
+        run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
         self.store.save(key, run)
         self._stored.note(key, run)
         return Recorded(run, notes=self.bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE))
@@ -168,11 +172,6 @@ class Checker:
             effective=loaded.effective,
         )
         return self._contexts[scheme]
-
-    def _scheme_of(self, spec: ModelSpec) -> str:
-        return models.baseline_scheme(
-            self.bench.identify(spec), self.bench.backend.stored_scheme(spec)
-        )
 
     def _items(self, ask: Ask, prepared: PreparedTask) -> int:
         limits = [limit for limit in (ask.limit, self.settings.limit) if limit is not None]
@@ -249,10 +248,10 @@ class Checker:
 
         return differ
 
-    def _provenance(self, spec: ModelSpec, scheme: str, loaded: Loaded) -> Provenance:
+    def _provenance(self, spec: ModelSpec, loaded: Loaded) -> Provenance:
         return Provenance(
             model=replace(self.bench.identify(spec), name=spec.name),
-            claimed=scheme,
+            claimed=spec.scheme,
             effective=loaded.effective,
             software=self.bench.backend.software(),
             machine=loaded.machine,

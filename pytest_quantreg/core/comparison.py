@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from . import stats
 from .record import Accuracy, Metric
@@ -35,8 +35,8 @@ class Comparison:
     low: float | None
     high: float | None
     counts: stats.PairedCounts | None
-    lost_items: tuple[int, ...]
-    won_items: tuple[int, ...]
+    lost_items: tuple[int, ...] = field(repr=False)
+    won_items: tuple[int, ...] = field(repr=False)
     notes: tuple[str, ...] = ()
 
     @property

@@ -39,7 +39,7 @@ class Gate:
     def __str__(self) -> str:
         named = {"task": self.task, "metric": self.metric}
         rest = "".join(f", {name}={value!r}" for name, value in named.items() if value)
-        return f"{self.marker}({self.minimum:g}{rest})"
+        return f"{self.marker}({self.minimum:.10g}{rest})"
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,12 @@ class Verdict:
     needed: tuple[stats.ItemsNeeded, stats.ItemsNeeded] | None
 
 
+def about(items: int) -> int:
+    """Two digits, rounded up: a number of items that is planned is good for no more."""
+    step: int = 10 ** max(len(str(items)) - 2, 0)
+    return -(-items // step) * step
+
+
 def default_discordance(scheme: str) -> float:
     """The share of answers that a sound model of this scheme typically flips.
 
@@ -102,11 +108,16 @@ def refuse_toothless(
     n: int,
     total_items: int,
     discordance: float,
+    planned: float,
     minimum: float,
     confidence: float,
     max_undetected: float,
 ) -> None:
-    """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal."""
+    """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal.
+
+    ``discordance`` is what the gate has teeth or none at; the items that the message
+    asks for are ``planned`` with this share of flips.
+    """
     accuracy = right / n
     floor = minimum - max_undetected
     sees = None
@@ -124,7 +135,7 @@ def refuse_toothless(
     needed = stats.items_needed(
         truth=max(floor, 0.0),
         baseline_accuracy=accuracy,
-        discordance=discordance,
+        discordance=planned,
         minimum=minimum,
         confidence=confidence,
         power=POWER,
@@ -133,8 +144,8 @@ def refuse_toothless(
     seen = "nothing" if sees is None else f"only a retention of {sees:.3f} or below"
     raise Refusal(
         Category.TOO_WEAK,
-        f"{n:,} items of {task} are too few for min_retention {minimum:g}: 4 times in 5 they "
-        f"would show {seen}",
+        f"{n:,} items are too few for min_retention({minimum:.10g}) on {task}: they would show, "
+        f"4 times in 5, {seen}",
         help=_more_items(needed, n, total_items, floor, max_undetected),
     )
 
@@ -170,6 +181,7 @@ def judge(
             n=counts.n,
             total_items=comparison.total_items,
             discordance=discordance,
+            planned=discordance,
             minimum=gate.minimum,
             confidence=plan.confidence,
             max_undetected=max_undetected,
@@ -234,12 +246,12 @@ def _more_items(
 ) -> tuple[str, ...]:
     if needed.needed is not None and n < needed.needed <= total:
         return (
-            f"about {needed.needed:,} items would show {floor:g}, and the task has {total:,}: "
-            "raise --quant-limit or limit=",
+            f"about {about(needed.needed):,} items would show {floor:g}, and the task has "
+            f"{total:,}: raise --quant-limit or limit=",
         )
     return (
         f"the task has {total:,} items, too few to show {floor:g}"
-        + (f" (about {needed.needed:,} would)" if needed.needed is not None else ""),
+        + (f" (about {about(needed.needed):,} would)" if needed.needed is not None else ""),
         "gate a task with more items, lower the minimum, or allow a larger undetected loss "
         f"(quant_max_undetected, now {max_undetected:g})",
     )

@@ -21,7 +21,10 @@ from ..core.outcome import (
 )
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.verdict import TRUTH_STEP, Verdict
+from ..core.verdict import TRUTH_STEP, Verdict, about
+
+NOT_RECORDED = "baseline"
+"""What stands for the scheme of a baseline that could not be recorded."""
 
 _SHOWN_ITEMS = 5
 _DUST = 1e-9  # 0.57 * 1000 is 569.9999999999999
@@ -106,7 +109,7 @@ def of_recording(
 
 def of_refused_recording(error: QuantregError, task: str | None) -> Outcome:
     """A baseline that could not be recorded."""
-    return of_refusal(error, scheme="baseline", context=None, task=task)
+    return of_refusal(error, scheme=NOT_RECORDED, context=None, task=task)
 
 
 def percent(share: float) -> str:
@@ -157,13 +160,14 @@ def _measured(comparison: Comparison, context: Context) -> Outcome:
 def _headline(verdict: Verdict, result: str) -> str:
     comparison = verdict.comparison
     who = f"{result.upper() if verdict.fails else result} {comparison.scheme} {comparison.task}"
-    kept = f"keeps {percent(comparison.retention)} of the baseline's {_bare(comparison.metric)}"
-    required = f"{verdict.gate.minimum * 100:g} % was required"
+    kept = f"keeps {percent(comparison.retention)} of the baseline's {bare(comparison.metric)}"
+    required = f"{verdict.gate.minimum * 100:.10g} % was required"
     sure = f"with {comparison.confidence * 100:g} % confidence"
     if verdict.mode is GateMode.POINT:
         return f"{who}: {kept}; {required} (point gate: no confidence)"
     if verdict.evidence is stats.Evidence.LOST:
-        return f"{who}: {kept}, {sure} no more than {_upper(comparison.high)}; {required}"
+        most = _upper(comparison.high, below=verdict.gate.minimum)
+        return f"{who}: {kept}, {sure} no more than {most}; {required}"
     at_least = f"{sure} at least {_lower(comparison.low)}"
     if verdict.evidence is stats.Evidence.KEPT:
         return f"{who}: {kept}, {at_least}; {required}"
@@ -184,54 +188,47 @@ def _figures(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _outlook(verdict: Verdict, result: str) -> tuple[str, ...]:
-    """What a gate that proved no loss could have seen."""
-    if result == LOST or verdict.mode is GateMode.POINT:
+    """What a gate that proved no loss could have seen, and what would decide it."""
+    if result == LOST:
         return ()
-    sees = _sees(verdict)
-    advice = _advice(verdict, result)
-    return tuple(line for line in (sees, advice) if line)
-
-
-def _sees(verdict: Verdict) -> str:
-    if verdict.detectable is None:
-        return "no loss, however large, would have turned a detect gate red 4 times in 5"
-    return (
-        "a detect gate would have turned red 4 times in 5 at a retention of "
-        f"{floor_3(verdict.detectable)} or below"
-    )
+    lines = []
+    if verdict.mode is GateMode.DETECT and verdict.detectable is not None:
+        lines.append(
+            "would have turned red 4 times in 5 at a true retention of "
+            f"{floor_3(verdict.detectable)} or below"
+        )
+    if (advice := _advice(verdict, result)) is not None:
+        lines.append(advice)
+    return tuple(lines)
 
 
 def _advice(verdict: Verdict, result: str) -> str | None:
     """What would decide an undecided gate."""
-    if result != UNDECIDED or verdict.needed is None:
+    if result != UNDECIDED:
         return None
-    minimum, total = verdict.gate.minimum, verdict.comparison.total_items
+    minimum = verdict.gate.minimum
+    if minimum >= 1:
+        return "that everything is kept can be refuted but never shown: lower the minimum"
+    if verdict.needed is None or verdict.needed[0].needed is None:
+        return None
     lossless, lossy = verdict.needed
-    parts = [
-        f"{_about(items)} decide {minimum:g} if {truth}"
-        for items, truth in (
-            (lossless, "the model is lossless"),
-            (lossy, f"it keeps {minimum - TRUTH_STEP:g}"),
-        )
-        if items.needed is not None
-    ]
-    if not parts:
-        return None
-    enough = not lossless.capped and lossless.needed is not None
-    way_out = (
-        f"the task has {total:,}: raise --quant-limit or limit="
-        if enough and verdict.comparison.n < total
-        else f"the task has {total:,}: relax the minimum or gate a larger task"
-    )
-    return f"{'; '.join(parts)}; {way_out}"
+    items = f"about {about(verdict.needed[0].needed):,} items"
+    plan = f"{items} decide {minimum:.10g} if the model is lossless"
+    if lossy.needed is not None:
+        plan += f", about {about(lossy.needed):,} if it keeps {minimum - TRUTH_STEP:.10g}"
+    return f"{plan}; {_way_out(verdict.comparison, lossless, lossy)}"
 
 
-def _about(items: stats.ItemsNeeded) -> str:
-    """``about 3,100 items``: two digits, rounded up, for that is all a plan is good for."""
-    n = items.needed or 0
-    digits = max(len(str(n)) - 2, 0)
-    step: int = 10**digits
-    return f"about {math.ceil(n / step) * step:,} items"
+def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.ItemsNeeded) -> str:
+    n, total = comparison.n, comparison.total_items
+    enough = [one.needed for one in (lossless, lossy) if not one.capped and one.needed is not None]
+    if any(needed > n for needed in enough):
+        return f"{n:,} of the task's {total:,} were compared: raise --quant-limit or limit="
+    whole = f"the task has {total:,}"
+    has = whole if n == total else f"{n:,} of the task's {total:,} were compared"
+    if lossless.needed is not None and lossless.needed <= n:
+        has += ", so the model has probably lost a little"
+    return f"{has}: lower the minimum or gate a larger task"
 
 
 def _items(n: int) -> str:
@@ -242,16 +239,24 @@ def _answers(n: int) -> str:
     return f"{n:,} answer" + ("" if n == 1 else "s")
 
 
-def _bare(metric: str) -> str:
+def bare(metric: str | None) -> str:
     """``acc`` for ``acc,none``; a real filter is part of what was required."""
-    return metric.removesuffix(",none")
+    return (metric or "-").removesuffix(",none")
 
 
-def _upper(bound: float | None) -> str:
-    """An upper bound in per cent, rounded up: what is printed is still true."""
+def _upper(bound: float | None, below: float = math.inf) -> str:
+    """An upper bound in per cent, rounded up: what is printed is still true.
+
+    With as many digits as it takes to show that it is ``below`` what was required.
+    """
     if bound is None or not math.isfinite(bound):
         return "any share"
-    return f"{math.ceil(bound * 1000 - _DUST) / 10:.1f} %"
+    for digits in (1, 2, 3):
+        scale = 10 ** (digits + 2)
+        rounded = math.ceil(bound * scale - _DUST) / scale
+        if rounded < below:
+            break
+    return f"{rounded * 100:.{digits}f} %"
 
 
 def _lower(bound: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.outcome import JUDGED, Context, Outcome
+from ..core.outcome import JUDGED, PRESENT, RECORDED, REFUSED, Context, Outcome
 from ..core.settings import Settings, Update
 
 
@@ -20,12 +20,31 @@ class SessionReport:
         self.settings = settings
         self.outcomes: list[Outcome] = []
         self.loads: dict[str, int] = {}
+        self._fed: set[str] = set()
+        self._idle: dict[str, None] = {}
 
     def add(self, plain: Mapping[str, Any]) -> None:
         """Takes the plain values of one test report."""
-        self.outcomes += [Outcome.from_plain(one) for one in plain.get("outcomes", ())]
+        for one in map(Outcome.from_plain, plain.get("outcomes", ())):
+            # Many tests may need one baseline; it is recorded once.
+            if one not in self.outcomes or one.result not in (RECORDED, PRESENT):
+                self.outcomes.append(one)
         for name, count in plain.get("loads", {}).items():
             self.loads[name] = self.loads.get(name, 0) + count
+        self._fed.update(plain.get("fed", ()))
+        self._idle.update(dict.fromkeys(plain.get("idle", ())))
+
+    def closing(self) -> list[str]:
+        """The last lines of the summary: gates that guard nothing, and what was loaded."""
+        lines = [
+            f"{gate} judged nothing: no test below this marker measured that task"
+            for gate in self._idle
+            if gate not in self._fed
+        ]
+        if self.loads:
+            loads = [f"{name} {_times(count)}" for name, count in self.loads.items()]
+            lines.append(f"loaded: {', '.join(loads)}")
+        return lines
 
     def header(self) -> str | None:
         """One line for the head of the session; None when nothing is gated or recorded."""
@@ -69,17 +88,24 @@ class SessionReport:
         return f"quantreg: --quant-require: no gate was judged for {', '.join(why)}"
 
     def _why_not(self, scheme: str) -> str:
-        if any(one.scheme == scheme for one in self.outcomes):
-            return "its tests measured, and no marker said what must hold"
-        return "none of its tests ran a comparison"
+        results = {one.result for one in self.outcomes if one.scheme == scheme}
+        if REFUSED in results:
+            return "its tests were refused"
+        if results:
+            return "its tests measured, and no marker such as min_retention said what must hold"
+        return "none of its tests compared anything"
 
 
 def context_line(context: Context) -> str:
-    """``tiny-llama 3f2a9c1, transformers 5.17.0, cpu, runs as w8a8-int8, emulated``."""
+    """``tiny-llama 3f2a9c1; transformers 5.17.0; cpu; runs as w8a8-int8 (emulated)``."""
     model = f"{context.model} {context.revision}" if context.revision else context.model
     parts = [model, context.engine, context.machine]
     if context.runs_as:
         parts.append(f"runs as {context.runs_as}")
     if context.layers:
         parts.append(f"{context.layers} quantized")
-    return ", ".join(part for part in parts if part)
+    return "; ".join(part for part in parts if part)
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.outcome import (
-    JUDGED,
     KEPT,
     LOST,
     MEASURED,
@@ -16,10 +15,12 @@ from ..core.outcome import (
     RECORDED,
     REFUSED,
     UNDECIDED,
+    Context,
     Outcome,
 )
-from .messages import floor_3
+from .messages import NOT_RECORDED, bare, floor_3
 from .session import SessionReport, context_line
+from .table import WORDS, minima, table
 
 if TYPE_CHECKING:
     import pytest
@@ -33,120 +34,97 @@ _COLOURS = {
     RECORDED: "green",
     PRESENT: "green",
 }
-_WORDS = {MEASURED: "not judged"}
-_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
-_LEFT = 2
-"""The first columns are text, the rest figures."""
+_ORDER = (KEPT, LOST, UNDECIDED, REFUSED, MEASURED, RECORDED, PRESENT)
 
 
 def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> None:
     """Writes one block per model and scheme; nothing when nothing was measured."""
     for (_, scheme), outcomes in report.groups().items():
-        _write_group(report, scheme, outcomes, terminal)
-    if report.loads:
-        loads = [f"{name} {_times(count)}" for name, count in report.loads.items()]
-        _write_wrapped(terminal, f"loaded: {', '.join(loads)}")
+        _write_group(scheme, outcomes, terminal)
+    for line in report.closing():
+        _write_wrapped(terminal, line)
 
 
 def _write_group(
-    report: SessionReport, scheme: str, outcomes: list[Outcome], terminal: pytest.TerminalReporter
+    scheme: str, outcomes: Sequence[Outcome], terminal: pytest.TerminalReporter
 ) -> None:
-    recording = any(one.result in (RECORDED, PRESENT) for one in outcomes)
-    contexts = [one.context for one in outcomes if one.context is not None]
-    against = f" against {contexts[0].baseline_scheme}" if contexts else ""
-    title = (
-        f"quantreg: {scheme} baselines"
-        if recording
-        else f"quantreg: {scheme}{against}, {_gate_words(report, outcomes)}"
-    )
-    terminal.write_sep("=", title)
-    for line in dict.fromkeys(context_line(context) for context in contexts):
-        _write_wrapped(terminal, line)
-    _write_table(outcomes, terminal)
-    for line in _closing(outcomes):
-        _write_wrapped(terminal, line)
-
-
-def _gate_words(report: SessionReport, outcomes: Sequence[Outcome]) -> str:
-    judged = [one for one in outcomes if one.mode and one.confidence]
-    gates = dict.fromkeys(f"{one.mode}, {(one.confidence or 0) * 100:g} %" for one in judged)
-    return " and ".join(gates) or report.gate_words()
-
-
-def _write_table(outcomes: Iterable[Outcome], terminal: pytest.TerminalReporter) -> None:
-    rows = [(one, _cells(one)) for one in outcomes if one.n is not None]
-    if not rows:
-        return
-    table = [_HEAD, *(cells for _, cells in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEAD))]
-    gap = "  " if sum(widths) + 2 * (len(_HEAD) - 1) < terminal._tw.fullwidth else " "
-    _narrow(widths, len(gap), terminal._tw.fullwidth)
-    terminal.write_line(_line(_HEAD, widths, gap).rstrip())
-    for one, cells in rows:
-        terminal.write(_line(cells[:-1], widths, gap) + gap)
-        terminal.write(cells[-1], **{_COLOURS[one.result]: True, "bold": one.fails})
+    terminal.write_sep("=", _title(scheme, outcomes))
+    for context in _contexts(outcomes):
+        _write_wrapped(terminal, context_line(context))
+    head, rows = table(outcomes, terminal._tw.fullwidth)
+    if rows:
+        terminal.write_line(head)
+    for row in rows:
+        terminal.write(row.figures)
+        bold = row.outcome.fails and not row.outcome.excused
+        terminal.write(row.word, **{_COLOURS[row.outcome.result]: True, "bold": bold})
         terminal.write("\n")
+    for line in dict.fromkeys(_closing(outcomes)):
+        _write_wrapped(terminal, line)
 
 
-def _cells(one: Outcome) -> tuple[str, ...]:
-    word = _WORDS.get(one.result, one.result)
-    return (
-        one.task or "",
-        (one.metric or "").removesuffix(",none"),
-        _figure(one.baseline),
-        _figure(one.quantized),
-        f"{one.retention:.3f}" if one.retention is not None else "-",
-        _interval(one),
-        f"{one.n:,}" if one.n is not None else "-",
-        f"{one.lost:,}" if one.lost is not None else "-",
-        f"{one.won:,}" if one.won is not None else "-",
-        (word.upper() if one.fails else word) + (" (xfail)" if one.excused else ""),
+def _title(scheme: str, outcomes: Sequence[Outcome]) -> str:
+    """``quantreg: w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
+    if any(one.result in (RECORDED, PRESENT) for one in outcomes):
+        return f"quantreg: {scheme} baselines"
+    if scheme == NOT_RECORDED:
+        return "quantreg: baselines that were not recorded"
+    against = [one.context.baseline_scheme for one in outcomes if one.context is not None]
+    gates = dict.fromkeys(
+        f"{one.mode}, {one.confidence * 100:g} %" if one.mode != "point" else "point"
+        for one in outcomes
+        if one.mode is not None and one.confidence is not None
     )
+    who = " ".join(["quantreg:", *([scheme] if scheme else [])])
+    parts = [f"{who} against {against[0]}" if against and against[0] else who]
+    return ", ".join([*parts, *([" and ".join(gates)] if gates else [])])
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+def _contexts(outcomes: Sequence[Outcome]) -> list[Context]:
+    """What is known of the models: the fullest, where a refusal came before the loading."""
+    every = dict.fromkeys(one.context for one in outcomes if one.context is not None)
+    return [one for one in every if one.runs_as is not None] or list(every)
 
 
-def _interval(one: Outcome) -> str:
-    if one.low is None:
-        return "-"
-    return f"{one.low:.3f}-{one.high:.3f}" if one.high is not None else f"{one.low:.3f}-"
-
-
-def _narrow(widths: list[int], gap: int, fullwidth: int) -> None:
-    """Shortens task and metric until the table fits, the wider of the two first."""
-    while sum(widths) + gap * (len(widths) - 1) >= fullwidth and max(widths[:_LEFT]) > 8:
-        widest = 0 if widths[0] >= widths[1] else 1
-        widths[widest] -= 1
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
-    words = []
-    for column, (cell, width) in enumerate(zip(cells, widths, strict=False)):
-        short = cell if len(cell) <= width else cell[: width - 1] + "~"
-        words.append(short.ljust(width) if column < _LEFT else short.rjust(width))
-    return gap.join(words)
-
-
-def _closing(outcomes: Sequence[Outcome]) -> list[str]:
-    """Counts, what green could have missed, what would decide the rest, and notes."""
+def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Counts, what was required, what green could have missed, what would decide the rest."""
     counts = Counter(one.result for one in outcomes)
-    order = (KEPT, LOST, UNDECIDED, REFUSED, MEASURED, RECORDED, PRESENT)
-    words = [f"{counts[word]} {_WORDS.get(word, word)}" for word in order if counts[word]]
-    lines = [", ".join(words)]
-    green = [one for one in outcomes if one.result in JUDGED and not one.fails]
-    seen = [f"{one.task} {floor_3(one.detectable)}" for one in green if one.detectable is not None]
+    yield ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
+    yield from _required(outcomes)
+    seen = [
+        f"{_name(one, outcomes)} {floor_3(one.detectable)}"
+        for one in outcomes
+        if one.detectable is not None and not one.fails and one.mode == "detect"
+    ]
     if seen:
-        lines.append(
-            "a loss would have turned this red 4 times in 5 at retention: " + ", ".join(seen)
-        )
-    lines += [f"{one.task}: {one.advice}" for one in outcomes if one.advice]
-    lines += [one.headline for one in outcomes if one.result == REFUSED]
-    lines += [f"note: {note}" for note in dict.fromkeys(n for one in outcomes for n in one.notes)]
-    return list(dict.fromkeys(lines))
+        yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(seen)}"
+    yield from (f"{_name(one, outcomes)}: {one.advice}" for one in outcomes if one.advice)
+    yield from (one.headline for one in outcomes if one.result == REFUSED)
+    yield from (f"note: {note}" for one in outcomes for note in one.notes)
+
+
+def _name(one: Outcome, outcomes: Sequence[Outcome]) -> str:
+    """The task, with the metric where several of its metrics were judged."""
+    metrics = {other.metric for other in outcomes if other.task == one.task and other.minimum}
+    return f"{one.task} {bare(one.metric)}" if len(metrics) > 1 else str(one.task)
+
+
+def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
+    text = f"{count:,} {WORDS.get(result, result)}"
+    passed = any(one.result == UNDECIDED and not one.fails for one in outcomes)
+    if result == UNDECIDED and passed:
+        return f"{text} (no loss is shown, nor its absence; detect passes that)"
+    if result == MEASURED:
+        return f"{text} (no marker such as min_retention says what must hold)"
+    return text
+
+
+def _required(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    found = minima(outcomes)
+    if len(found) == 1:
+        yield f"required retention: {found[0]}"
+    elif found:
+        yield "required retention: the figure behind each verdict"
 
 
 def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:
@@ -154,7 +132,3 @@ def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:
     width = max(terminal._tw.fullwidth - 1, 40)
     for line in textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False):
         terminal.write_line(line)
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
