@@ -1,0 +1,152 @@
+"""The bench on which one session measures: identities, prompts, engines and what they gave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+from ..backends import find
+from ..backends.slot import EngineSlot
+from ..core.engine import Backend, Engine
+from ..core.errors import Category, Refusal
+from ..core.record import (
+    Accuracy,
+    AccuracyRequest,
+    EffectiveScheme,
+    Machine,
+    ModelIdentity,
+    ModelSpec,
+)
+from ..core.settings import Settings
+from ..measure import Journal, PreparedTask, Progress, TaskLibrary, measure, prepare
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read from a model while it was loaded, kept after it is gone."""
+
+    effective: EffectiveScheme
+    machine: Machine
+
+
+class Bench:
+    """Does everything once: a model is loaded, and a task measured, when first needed."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self.slot = EngineSlot()
+        self._progress = progress
+        self._journal = Journal(settings.cache_dir / "journal")
+        self._library = TaskLibrary(progress.say)
+        self._backend: Backend | None = None
+        self._identities: dict[tuple[object, ...], ModelIdentity] = {}
+        self._loaded: dict[tuple[object, ...], Loaded] = {}
+        self._prepared: dict[str, PreparedTask] = {}
+        self._measured: dict[tuple[object, ...], Accuracy] = {}
+
+    @property
+    def backend(self) -> Backend:
+        """The engine of this session. Raises WrongUse for an unknown name."""
+        if self._backend is None:
+            self._backend = find(
+                self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints"
+            )
+        return self._backend
+
+    def identify(self, spec: ModelSpec) -> ModelIdentity:
+        """What the files of ``spec`` say. Raises Refusal for files that are no use."""
+        # Files are the same whatever they claim to be, and large ones take long to digest.
+        key = replace(spec, scheme="").key()
+        if key not in self._identities:
+            self._identities[key] = self.backend.identify(spec)
+        return self._identities[key]
+
+    def prepare(self, request: AccuracyRequest, spec: ModelSpec) -> PreparedTask:
+        """The task with all its prompts, as ``spec`` is asked it. Raises Refusal."""
+        identity = self.identify(spec)
+        # Prompts depend on the tokenizer's template and on nothing else of the model.
+        key = repr((request, identity.tokenizer_digest, identity.template_digest))
+        if key not in self._prepared:
+            self._prepared[key] = prepare(
+                request,
+                chat=lambda template: self.backend.chat_formatter(spec, template),
+                template_digest=identity.template_digest,
+                library=self._library,
+                say=self._progress.say,
+            )
+        return self._prepared[key]
+
+    def engine_of(self, spec: ModelSpec) -> Engine:
+        """The loaded engine of ``spec``; frees any other first."""
+        engine = self.slot.acquire(spec, self.backend, self._progress.say)
+        self._loaded[spec.key()] = Loaded(engine.effective, engine.machine)
+        return engine
+
+    def load(self, spec: ModelSpec) -> Loaded:
+        """What is known of ``spec`` once it was loaded; loads it if it never was."""
+        if spec.key() not in self._loaded:
+            self.engine_of(spec)
+        return self._loaded[spec.key()]
+
+    def measure(
+        self, spec: ModelSpec, prepared: PreparedTask, n: int, *, batch_size: int
+    ) -> Accuracy:
+        """The first ``n`` items of a task on ``spec``, measured once per session.
+
+        ``batch_size`` gives way to ``--quant-backend-arg=batch_size=N``.
+        """
+        size = _batch_size(spec, batch_size)
+        fingerprint = self._fingerprint(spec)
+        key = (fingerprint, prepared.protocol_digest, n, size)
+        if key not in self._measured:
+            self._measured[key] = measure(
+                prepared,
+                self.engine_of(spec),
+                n=n,
+                batch_size=size,
+                fingerprint=fingerprint,
+                journal=self._journal,
+                progress=self._progress,
+            )
+        return self._measured[key]
+
+    def told(self, spec: ModelSpec, accuracy: Accuracy, *, batch_size: int) -> tuple[str, ...]:
+        """What people must know of how a measurement came about."""
+        asked = _batch_size(spec, batch_size)
+        if accuracy.batch_size == asked:
+            return ()
+        return (
+            f"{accuracy.protocol.task}: out of memory at batch size {asked}, measured with "
+            f"{accuracy.batch_size}",
+        )
+
+    def close(self, *, forget: bool) -> None:
+        """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
+        self.slot.close()
+        if forget:
+            self._journal.discard()
+
+    def _fingerprint(self, spec: ModelSpec) -> str:
+        """Everything but task and batch size that decides what a model answers."""
+        identity, loaded = self.identify(spec), self.load(spec)
+        parts = {
+            "weights": identity.weights_digest,
+            "tokenizer": identity.tokenizer_digest,
+            "scheme": spec.scheme if spec.quantize else None,
+            "args": {key: value for key, value in spec.args.items() if key != "batch_size"},
+            "effective": asdict(loaded.effective),
+            "machine": asdict(loaded.machine),
+            "software": asdict(self.backend.software()),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _batch_size(spec: ModelSpec, default: int) -> int:
+    given = spec.args.get("batch_size", default)
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"--quant-backend-arg=batch_size={given}: allowed is a whole number, 1 or more",
+        )
+    return given

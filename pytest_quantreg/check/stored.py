@@ -1,0 +1,65 @@
+"""The stored baselines of a session: each is read once, and missing ones say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from ..baselines import BaselineKey, Store
+from ..core.errors import Category, Refusal
+from ..core.record import Run
+
+Recording: TypeAlias = Callable[[], str]
+"""Gives the command that records the baseline which the current test misses."""
+
+
+class StoredBaselines:
+    """What the store holds, as far as this session has asked for it or recorded it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[BaselineKey, Run] = {}
+        self._recorded: dict[BaselineKey, Run] = {}
+
+    def load(self, keys: Sequence[BaselineKey], n: int, recording: Recording) -> Run:
+        """The first of ``keys`` that is stored, with at least ``n`` items.
+
+        The later keys are other full-precision schemes of the same model: comparing
+        with one of those is refused, by name instead of as absent.
+        """
+        key = next((one for one in keys if self._store.exists(one)), keys[0])
+        if key not in self._read:
+            self._read[key] = self._load(key, recording)
+        have = len(self._read[key].accuracy.items)
+        if have < n:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the baseline holds {have:,} items and {n:,} are asked for",
+                help=(
+                    f"record the rest: {recording()}",
+                    f"or compare fewer: --quant-limit={have}",
+                ),
+            )
+        return self._read[key]
+
+    def fresh(self, key: BaselineKey, n: int) -> Run | None:
+        """What this session recorded for ``key``, if it has ``n`` items."""
+        run = self._recorded.get(key)
+        return run if run is not None and len(run.accuracy.items) >= n else None
+
+    def note(self, key: BaselineKey, run: Run) -> None:
+        """``run`` was recorded for ``key``."""
+        self._recorded[key] = run
+
+    def _load(self, key: BaselineKey, recording: Recording) -> Run:
+        try:
+            return self._store.load(key)
+        except Refusal as error:
+            if error.category is Category.BASELINE_ABSENT:
+                command = f"record it: {recording()}"
+            elif error.category is Category.BASELINE_UNREADABLE:
+                command = f"or record it again: {recording()}=all"
+            else:
+                raise
+            kept = [line for line in error.help if "pytest --quant-update" not in line]
+            raise Refusal(error.category, error.what, help=(*kept, command)) from None

@@ -1,0 +1,172 @@
+"""How one test of ours ended: what its evidence says, and what its reports show of that."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from .check import Evidence
+from .core.errors import QuantregError
+from .core.outcome import REFUSED, Outcome
+
+
+class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # an attribute
+    """A lost or refused gate; pytest shows its message without a traceback.
+
+    pytest keeps what a session's fixture raised and raises it again, by way of
+    `with_traceback`, for every test that asks: ``tell`` hears of each time, so that no
+    later test can catch it unheard.
+    """
+
+    def __init__(self, message: str, tell: Callable[[], None] | None = None) -> None:
+        super().__init__(message, pytrace=False)
+        self._tell = tell
+
+    def with_traceback(self, traceback: TracebackType | None) -> GateFailed:
+        """Raised once more."""
+        if self._tell is not None:
+            self._tell()
+        made: GateFailed = super().with_traceback(traceback)
+        return made
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the gates said after the phase ``when``; ``error`` is the test's own exception."""
+
+    when: str
+    outcomes: tuple[Outcome, ...]
+    error: BaseException | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether anything was refused, which no xfail excuses."""
+        return any(one.result == REFUSED for one in self.outcomes)
+
+    @property
+    def failing(self) -> list[Outcome]:
+        """The outcomes that turn the test red."""
+        return [one for one in self.outcomes if one.fails]
+
+
+@dataclass
+class Trial:
+    """One run of one test: the evidence it left, and how it ended as far as it has.
+
+    ``ours`` says that its arguments or markers name something of ours, ``heard`` how
+    many of its refusals have been told, ``passed_over`` that it is not for this scheme.
+    """
+
+    evidence: Evidence = field(default_factory=Evidence)
+    ours: bool = False
+    heard: int = 0
+    passed_over: bool = False
+    ended: Ended | None = None
+    fed: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+
+
+TRIAL = pytest.StashKey[Trial]()
+
+
+def own_error(error: BaseException | None) -> BaseException | None:
+    """``error`` if it is the test's own failure: no skip, no xfail and none of ours."""
+    passing: tuple[type[BaseException], ...] = (
+        pytest.skip.Exception,
+        pytest.xfail.Exception,
+        GateFailed,
+        QuantregError,
+    )
+    if (unittest := sys.modules.get("unittest")) is not None:
+        passing = (*passing, unittest.SkipTest)
+    return None if isinstance(error, passing) else error
+
+
+def message(outcomes: Sequence[Outcome]) -> str:
+    """Refusals first: they say that nothing may be concluded from the rest."""
+    lines: list[str] = []
+    for one in sorted(outcomes, key=lambda one: (one.result != REFUSED, not one.fails)):
+        lines += [one.headline, *(f"  {line}" for line in one.details)]
+    return "\n".join(lines)
+
+
+def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
+    """Flat figures for JUnit: ``quantreg.sum.exact_match.verdict`` and the like."""
+    for one in outcomes:
+        metric = (one.metric or "").removesuffix(",none")
+        prefix = ".".join(word for word in ("quantreg", one.task, metric) if word)
+        yield f"{prefix}.verdict", one.result
+        for name in ("minimum", "retention", "low", "high", "baseline", "quantized", "n"):
+            if (value := getattr(one, name)) is not None:
+                yield f"{prefix}.{name}", value
+
+
+def dress(
+    item: pytest.Item, trial: Trial, ended: Ended, report: pytest.TestReport
+) -> dict[str, Any]:
+    """Makes a report say what the gates said; returns the plain values it shall carry."""
+    expected = hasattr(report, "wasxfail")
+    lost = any(one.fails for one in ended.outcomes)
+    if not report.failed and (ended.refused or (lost and not expected)):
+        _unhide(item, ended, report)
+    elif report.failed and ended.error is None:
+        _set_headline(item, report)
+    excused = expected and not report.failed
+    outcomes = [one.excuse() if excused and one.fails else one for one in ended.outcomes]
+    shown = outcomes if ended.error is not None or not report.failed else _passing(outcomes)
+    if shown:
+        report.sections.append(("quantreg", message(shown)))
+    return {
+        "outcomes": [one.to_plain() for one in outcomes],
+        "refused": ended.refused and report.failed and (expected or ended.error is None),
+        "fed": list(trial.fed),
+        "idle": list(trial.idle),
+    }
+
+
+def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Lets a skip of ours name the test, not our line that raised it."""
+    path, line, _ = item.reportinfo()
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    report.longrepr = (os.fspath(path), (line or 0) + 1, text)
+
+
+def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [one for one in outcomes if not one.fails]
+
+
+def _unhide(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:
+    """Turns red what an xfail or another plugin made of a refused or lost test."""
+    text = message(ended.failing)
+    if ended.error is not None:
+        kind = type(ended.error).__name__
+        text += f"\n  besides, the test raised {kind}: {ended.error}"
+    report.__dict__.pop("wasxfail", None)
+    report.outcome = "failed"
+    show(item, report, text)
+
+
+def show(item: pytest.Item, report: pytest.TestReport, text: str) -> None:
+    """Makes ``text`` what a report of a failure says, without a traceback."""
+    try:
+        raise GateFailed(text) from None
+    except GateFailed as error:
+        report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
+    _set_headline(item, report)
+
+
+def _set_headline(item: pytest.Item, report: pytest.TestReport) -> None:
+    """pytest shows reprcrash in the short summary, whole when CI is set, and in --tb=line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is None:
+        return
+    first = str(crash.message).partition("\n")[0]
+    crash.message = first.removeprefix(f"{GateFailed.__module__}.GateFailed: ")
+    path, line, _ = item.reportinfo()
+    crash.path, crash.lineno = os.fspath(path), (line or 0) + 1

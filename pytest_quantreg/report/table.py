@@ -1,0 +1,146 @@
+"""The table of the summary: outcomes in, lines of equally wide cells out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, Outcome
+from .messages import bare, floor_3
+
+GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
+TIGHT_HEAD = tuple("keeps" if word == "retention" else word for word in GATE_HEAD)
+RECORDING_HEAD = ("task", "metric", "score", "n", "")
+WORDS = {MEASURED: "not judged"}
+"""What the summary calls a result, where that is not the result's own word."""
+
+_TEXTS = 2
+"""The first columns are text, the rest figures."""
+_LEAST = 8
+"""Texts are not shortened below this many characters."""
+_DUST = 1e-9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: ``figures`` with the space up to the ``word`` that ends it."""
+
+    figures: str
+    word: str
+    outcome: Outcome
+
+
+def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+    """The head and a row per outcome of a task, below ``width`` columns where possible."""
+    shown = [one for one in outcomes if one.task is not None]
+    heads: list[tuple[str, ...]]
+    if any(one.result in (RECORDED, PRESENT) for one in shown):
+        heads, cells = [RECORDING_HEAD], [_recording_cells(one) for one in shown]
+    else:
+        several = len(minima(shown)) > 1
+        heads, cells = [GATE_HEAD, TIGHT_HEAD], [_gate_cells(one, several) for one in shown]
+    head, widths, gap = _layout(heads, cells, width)
+    rows = [
+        Row(_line(line[:-1], widths, gap) + gap, line[-1], one)
+        for line, one in zip(cells, shown, strict=True)
+    ]
+    return _line(head, widths, gap).rstrip(), rows
+
+
+def minima(outcomes: Sequence[Outcome]) -> list[str]:
+    """The different minima that were judged, as people write them."""
+    judged = [one for one in outcomes if one.result in JUDGED and one.minimum is not None]
+    return list(dict.fromkeys(_minimum(one) for one in judged))
+
+
+def _layout(
+    heads: Sequence[tuple[str, ...]], cells: Sequence[tuple[str, ...]], width: int
+) -> tuple[tuple[str, ...], list[int], str]:
+    """The first head that fits with wide gaps, else with narrow ones, else shortened texts."""
+    for gap in ("  ", " "):
+        for head in heads:
+            widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+            if sum(widths) + len(gap) * (len(head) - 1) < width:
+                return head, widths, gap
+    _narrow(widths, len(gap), width)
+    return head, widths, gap
+
+
+def _word(one: Outcome, several_minima: bool) -> str:
+    """``kept``, ``LOST``, ``undecided``; capitals turn the build red."""
+    word = WORDS.get(one.result, one.result)
+    word = word.upper() if one.fails else word
+    if several_minima and one.result in JUDGED:
+        word += f" {_minimum(one)}"
+    return word + (" (xfail)" if one.excused else "")
+
+
+def _minimum(one: Outcome) -> str:
+    return f"{one.minimum or 0:.10g}"
+
+
+def _gate_cells(one: Outcome, several_minima: bool) -> tuple[str, ...]:
+    return (
+        one.task or "",
+        bare(one.metric),
+        _figure(one.baseline),
+        _figure(one.quantized),
+        floor_3(one.retention) if one.retention is not None else "-",
+        _interval(one),
+        _count(one.n),
+        _count(one.lost),
+        _count(one.won),
+        _word(one, several_minima),
+    )
+
+
+def _recording_cells(one: Outcome) -> tuple[str, ...]:
+    return (
+        one.task or "",
+        bare(one.metric),
+        _figure(one.baseline),
+        _count(one.n),
+        _word(one, False),
+    )
+
+
+def _count(value: int | None) -> str:
+    return f"{value:,}" if value is not None else "-"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def _interval(one: Outcome) -> str:
+    """Rounded outwards, so that what is printed is still true."""
+    if one.low is None:
+        return "-"
+    high = f"{math.ceil(one.high * 1000 - _DUST) / 1000:.3f}" if one.high is not None else ""
+    return f"{floor_3(one.low)}-{high}"
+
+
+def _narrow(widths: list[int], gap: int, width: int) -> None:
+    """Shortens task and metric until the table fits, the wider of the two first."""
+    while sum(widths) + gap * (len(widths) - 1) >= width and max(widths[:_TEXTS]) > _LEAST:
+        widest = 0 if widths[0] >= widths[1] else 1
+        widths[widest] -= 1
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    words = []
+    for column, (cell, width) in enumerate(zip(cells, widths, strict=False)):
+        short = _shortened(cell, width)
+        words.append(short.ljust(width) if column < _TEXTS else short.rjust(width))
+    return gap.join(words)
+
+
+def _shortened(cell: str, width: int) -> str:
+    """Long names differ at their ends (mmlu_..._history), so the middle is left out."""
+    if len(cell) <= width:
+        return cell
+    front = width // 2
+    return f"{cell[:front]}~{cell[len(cell) - (width - front - 1) :]}"

@@ -1,0 +1,204 @@
+"""What one value may be: each check takes it as written and says what is allowed instead."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from .core import schemes
+from .core.errors import WrongUse
+from .core.record import Json
+from .core.settings import ModelRef
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+class Given(NamedTuple):
+    """A value with what messages call its source and what its paths are relative to."""
+
+    value: Any
+    named: str
+    base: Path
+
+    @property
+    def text(self) -> str:
+        """The value as text without blanks around it. Raises WrongUse when none is left."""
+        text = str(self.value).strip()
+        if not text:
+            raise WrongUse(f"{self.named} is empty", help="give a value or leave it out")
+        return text
+
+    @property
+    def path(self) -> Path:
+        """The absolute path that the value names; links keep their own names."""
+        return Path(os.path.abspath(self.base / os.path.expanduser(self.text)))
+
+
+def check_confidence(value: Any, named: str) -> float:
+    """A one-sided confidence, above 0.5 and below 1, or WrongUse naming ``named``."""
+    allowed = "allowed is a number above 0.5 and below 1"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise WrongUse(f"{named}={value!r}: {allowed}")
+    if 0.5 < value < 1:
+        return float(value)
+    hint = f"; did you mean {value / 100:g}?" if 50 < value < 100 else ""
+    raise WrongUse(f"{named}={value:g}: {allowed}{hint}")
+
+
+def check_limit(value: Any, named: str) -> int | None:
+    """A number of items >= 1, or None for all; WrongUse naming ``named`` otherwise."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise WrongUse(
+            f"{named}={value!r}: allowed is a whole number of items, 1 or more "
+            "(leave it out for all items)"
+        )
+    return value
+
+
+def check_undetected(value: float, named: str) -> float:
+    """A loss of retention between 0 and 1, or WrongUse naming ``named``."""
+    if not 0 < value < 1:
+        raise WrongUse(
+            f"{named}={value:g}: allowed is above 0 and below 1, as a loss of retention "
+            "(0.10 is ten points)"
+        )
+    return float(value)
+
+
+def check_choice(given: Given, allowed: Sequence[str]) -> str:
+    """One of ``allowed``, or WrongUse with the nearest."""
+    if given.text in allowed:
+        return given.text
+    close = difflib.get_close_matches(given.text, allowed, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise WrongUse(f"{given.named}={given.text}: allowed are {', '.join(allowed)}{hint}")
+
+
+def check_model_name(given: Given) -> str:
+    """A name for the store: a hub id, with or without organisation."""
+    if not _HUB_ID.fullmatch(given.text):
+        raise WrongUse(
+            f"{given.named}={given.text}: allowed are letters, digits, '.', '_', '-' and one '/'"
+        )
+    return given.text
+
+
+def parse_schemes(sources: Sequence[Given]) -> tuple[str, ...]:
+    """Canonical names, each once, of comma-separated lists of quantized schemes."""
+    names: dict[str, None] = {}
+    for given in sources:
+        for word in given.text.split(","):
+            if not word.strip():
+                raise WrongUse(
+                    f"{given.named}={given.text}: an empty name",
+                    help="separate names by one comma: w8a8-fp8,w4a16-int4",
+                )
+            choice = _scheme(word, given.named)
+            if not choice.is_quantized:
+                raise WrongUse(
+                    f"{given.named}={word.strip()}: {choice.name} is not a quantized scheme",
+                    help="the baseline is named by --quant-model",
+                )
+            names[choice.name] = None
+    return tuple(names)
+
+
+def _scheme(word: str, named: str) -> schemes.SchemeChoice:
+    try:
+        return schemes.resolve(word.strip())
+    except WrongUse as error:
+        raise WrongUse(f"{named}: {error.what}", help=error.help) from None
+
+
+def parse_ref(given: Given, name: str | None = None) -> ModelRef:
+    """A folder, or a hub id with or without ``@revision``; ``name`` overrides its own."""
+    text = given.text
+    folder = given.path
+    if folder.is_dir():
+        return ModelRef(str(folder), name or folder.name, text)
+    if folder.exists():
+        raise WrongUse(f"{given.named}={text}: a file", help="a model is a folder or a hub id")
+    ref, at, revision = text.partition("@")
+    if at and given._replace(value=ref or ".").path.is_dir():
+        raise WrongUse(
+            f"{given.named}={text}: a folder has no revisions", help=f"leave out @{revision}"
+        )
+    if _looks_like_path(ref):
+        raise WrongUse(f"{given.named}={text}: no such folder", help=f"looked for {folder}")
+    if not _HUB_ID.fullmatch(ref) or (at and not revision):
+        raise WrongUse(
+            f"{given.named}={text}: neither a folder nor a hub id ORG/NAME[@REVISION]",
+            help=f"a folder is looked for in {given.base}",
+        )
+    return ModelRef(ref, name or ref, text, revision or None)
+
+
+def parse_checkpoints(sources: Sequence[Given]) -> dict[str | None, ModelRef]:
+    """Scheme -> checkpoint of ``[SCHEME=]REF`` words; None stands for a plain REF."""
+    found: dict[str | None, ModelRef] = {}
+    for given in sources:
+        scheme, ref = _split_checkpoint(given)
+        parsed = parse_ref(ref)
+        first = found.setdefault(scheme, parsed)
+        if (first.ref, first.revision) != (parsed.ref, parsed.revision):
+            whose = f"for {scheme}" if scheme else "without a scheme"
+            raise WrongUse(
+                f"{given.named}: two checkpoints {whose}: {first.given} and {parsed.given}",
+                help="keep one, or say which scheme each holds: "
+                f"{given.named}=SCHEME={parsed.given}",
+            )
+    return found
+
+
+def _split_checkpoint(given: Given) -> tuple[str | None, Given]:
+    left, equals, right = given.text.partition("=")
+    # A path may hold an equals sign; the name of a scheme holds no slash.
+    if not equals or given.path.exists() or "/" in left or "\\" in left:
+        return None, given
+    scheme = _scheme(left, given.named).name
+    return scheme, given._replace(value=right, named=f"{given.named}={left.strip()}")
+
+
+def parse_backend_args(sources: Sequence[Given]) -> tuple[dict[str, Json], dict[str, Json]]:
+    """(baseline's, quantized model's) arguments of ``[SIDE:]KEY=VALUE`` words.
+
+    The later of two words wins, and a word for one side over one for both.
+    """
+    sides: dict[str, dict[str, Json]] = {"": {}, "baseline": {}, "quantized": {}}
+    for given in sources:
+        key, equals, text = given.text.partition("=")
+        side, colon, name = key.rpartition(":")
+        known = side in sides and bool(colon) == bool(side)
+        if not (equals and known and name.strip().isidentifier()):
+            raise WrongUse(
+                f"{given.named}={given.text}: write [baseline:|quantized:]KEY=VALUE",
+                help="e.g. dtype=float16 or quantized:device_map=auto",
+            )
+        sides[side][name.strip()] = _json_or_text(text.strip())
+    both = sides[""]
+    return {**both, **sides["baseline"]}, {**both, **sides["quantized"]}
+
+
+def _json_or_text(text: str) -> Json:
+    try:
+        value: Json = json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+    return value
+
+
+def _no_constant(text: str) -> NoReturn:
+    # Python would read NaN and Infinity, which no JSON file may hold.
+    raise ValueError(text)
+
+
+def _looks_like_path(text: str) -> bool:
+    return text.startswith((".", "/", "~")) or text.count("/") > 1 or "\\" in text

@@ -1,0 +1,338 @@
+"""Which gate judges what: several tasks in a test, selectors, metrics, modes."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Suite
+from .events import events
+
+LOSES = {"seed": 5, "share": 0.3}
+HALF = {"seed": 5, "share": 0.05}
+
+
+def test_several_tasks_in_one_test(suite: Suite) -> None:
+    """Each call is judged, also when an earlier one is lost; all losses are told."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_both(compare_accuracy):
+            compare_accuracy("sum")
+            compare_accuracy("pick")
+        """
+    )
+    suite.record()
+    suite.checkpoint("bad", also_wrong=LOSES)
+    suite.gate().assert_outcomes(passed=1)
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: *", "LOST w8a8-int8 pick: *", "2 lost"])
+
+
+def test_a_smaller_second_call_does_not_replace_the_first(suite: Suite) -> None:
+    """A loss measured on all items stays lost when a part of them looks better."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_twice(compare_accuracy):
+            compare_accuracy("sum")
+            compare_accuracy("sum", limit=150)
+        """
+    )
+    suite.record()
+    suite.checkpoint("bad", also_wrong=LOSES)
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*2 lost*"])
+
+
+def test_the_more_specific_marker_wins(suite: Suite) -> None:
+    """task= on the module beats a bare marker nearer by; the others keep the bare one."""
+    suite.test(
+        """
+        pytestmark = pytest.mark.min_retention(0.6, task="sum")
+
+        @pytest.mark.min_retention(0.99)
+        @pytest.mark.parametrize("task", ["sum", "pick"])
+        def test_task(task, compare_accuracy):
+            compare_accuracy(task)
+        """
+    )
+    suite.record()
+    suite.checkpoint("half", also_wrong=HALF)
+    result = suite.gate(checkpoint="half")
+    assert result.ret == 1
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["sum * kept 0.6", "pick * LOST 0.99"])
+
+
+def test_a_gate_that_another_replaces_refuses_nothing(suite: Suite) -> None:
+    """Only the gate that will judge is looked at before loading, not the one it replaces."""
+    suite.test(
+        """
+        pytestmark = pytest.mark.min_retention(0.3)
+
+        @pytest.mark.min_retention(0.9)
+        def test_pick(compare_accuracy):
+            compare_accuracy("pick")
+        """
+    )
+    suite.record()
+    suite.gate("--quant-require").assert_outcomes(passed=1)
+
+
+def test_metric_selectors(suite: Suite) -> None:
+    """A gate that names a metric judges that one, the bare gate the call's own."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.8)
+        @pytest.mark.min_retention(0.7, metric="acc_norm")
+        def test_pick(compare_accuracy):
+            assert compare_accuracy("pick", metric="acc").metric == "acc,none"
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["pick *acc *kept 0.8", "pick *acc_norm *kept 0.7"])
+
+
+def test_a_gate_on_another_metric_leaves_the_call_listed(suite: Suite) -> None:
+    """The metric of the call is listed as not judged beside the one that a gate names."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.7, metric="acc_norm")
+        def test_pick(compare_accuracy):
+            compare_accuracy("pick")
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["pick *acc *not judged", "pick *acc_norm *kept"])
+
+
+@pytest.mark.parametrize(
+    ("mark", "call"),
+    [("min_retention(0.9, metric='f1')", "'pick'"), ("min_retention(0.9)", "'pick', metric='f1'")],
+)
+def test_a_metric_that_the_task_lacks(suite: Suite, mark: str, call: str) -> None:
+    """It is refused with the task's metrics, before anything loads."""
+    suite.test(
+        f"""
+        @pytest.mark.{mark}
+        def test_pick(compare_accuracy):
+            compare_accuracy({call})
+        """
+    )
+    suite.test(
+        """
+        def test_pick(compare_accuracy):
+            compare_accuracy("pick")
+        """,
+        "test_record.py",
+    )
+    suite.record("test_record.py")
+    folder = suite.checkpoint("logged", log="events.log")
+    result = suite.gate("test_gate.py", checkpoint="logged")
+    assert result.ret == 1
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["REFUSED * task 'pick' has no metric 'f1'", "*its metrics: acc,none, acc_norm,none"]
+    )
+    assert events(folder) == []
+
+
+def test_scores_that_are_not_0_or_1(suite: Suite) -> None:
+    """They are listed without a marker and refused under one, before anything loads."""
+    suite.test(
+        """
+        def test_listed(compare_accuracy):
+            assert compare_accuracy("prose").low is None
+        """,
+        "test_listed.py",
+    )
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_gated(compare_accuracy):
+            compare_accuracy("prose")
+        """
+    )
+    suite.record()
+    folder = suite.checkpoint("logged", log="events.log")
+    result = suite.gate("test_gate.py", checkpoint="logged")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (not judged yet) *its scores are not 0 or 1*"])
+    assert events(folder) == []
+    result = suite.gate("test_listed.py")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["prose *word_perplexity *not judged"])
+
+
+def test_a_part_of_the_items_is_compared_with_the_same_part(suite: Suite) -> None:
+    """The perplexity of a limited run is set beside the baseline's on those items."""
+    suite.test(
+        """
+        @pytest.mark.parametrize("metric", ["word_perplexity", "byte_perplexity"])
+        def test_prose(metric, compare_accuracy):
+            found = compare_accuracy("prose", limit=37, metric=metric)
+            assert found.baseline == pytest.approx(found.quantized, rel=1e-12)
+            assert found.retention == pytest.approx(1, rel=1e-12)
+        """
+    )
+    suite.record("--quant-limit=400")
+    suite.test(
+        """
+        def test_prose(compare_accuracy):
+            compare_accuracy("prose")
+        """,
+        "test_all.py",
+    )
+    suite.record("test_all.py")
+    assert suite.gate("test_gate.py").ret == 0
+
+
+MODES = [
+    # (answers lost, mode, verdict, passes)
+    ([], "detect", "kept", True),
+    ([], "certify", "kept", True),
+    ([], "point", "kept", True),
+    (HALF, "detect", "undecided", True),
+    (HALF, "certify", "UNDECIDED", False),
+    (HALF, "point", "kept", True),
+    (LOSES, "detect", "LOST", False),
+    (LOSES, "certify", "LOST", False),
+    (LOSES, "point", "LOST", False),
+]
+
+
+@pytest.mark.parametrize(("lost", "mode", "verdict", "passes"), MODES)
+def test_each_mode_on_each_evidence(
+    suite: Suite, lost: object, mode: str, verdict: str, passes: bool
+) -> None:
+    """detect fails on a loss, certify unless kept is shown, point on the plain ratio."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.93)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("made", also_wrong=lost)
+    result = suite.gate(f"--quant-gate={mode}", "-W", "error", checkpoint="made")
+    assert result.ret == (0 if passes else 1)
+    result.assert_outcomes(passed=passes, failed=not passes)
+    result.stdout.fnmatch_lines([f"sum *{verdict}"])
+    if not passes:
+        result.stdout.fnmatch_lines([f"{verdict} w8a8-int8 sum: keeps *; 93 % was required*"])
+
+
+def test_undecided_stands_in_a_section_and_in_junit(suite: Suite) -> None:
+    """An undecided gate passes, and -rA, the summary and JUnit say that it is undecided."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.93)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("half", also_wrong=HALF)
+    result = suite.gate("-rA", "--junit-xml=junit.xml", checkpoint="half")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*- quantreg -*",
+            "undecided w8a8-int8 sum: keeps *",
+            "*would have turned red 4 times in 5 at a true retention of 0.*",
+            "1 undecided (no loss is shown, nor its absence; detect passes that)",
+        ]
+    )
+    xml = (suite.path / "junit.xml").read_text()
+    assert '<property name="quantreg.sum.exact_match.verdict" value="undecided"' in xml
+    assert '<property name="quantreg.sum.exact_match.minimum" value="0.93"' in xml
+
+
+def test_quant_gate_marker_and_confidence(suite: Suite) -> None:
+    """The marker decides mode and confidence for its test; the heading names both gates."""
+    suite.test(
+        """
+        pytestmark = pytest.mark.min_retention(0.93)
+
+        def test_session(compare_accuracy):
+            compare_accuracy("sum")
+
+        @pytest.mark.quant_gate("certify", confidence=0.8)
+        def test_own(compare_accuracy):
+            assert compare_accuracy("sum").confidence == 0.8
+        """
+    )
+    suite.record()
+    suite.checkpoint("half", also_wrong=HALF)
+    result = suite.gate("--quant-confidence=0.99", checkpoint="half")
+    assert result.ret == 1
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*with 80 % confidence*",
+            "*quantreg: w8a8-int8 against bf16, detect, 99 % and certify, 80 %*",
+        ]
+    )
+
+
+def test_a_marker_added_in_the_body_cannot_loosen_the_gate(suite: Suite) -> None:
+    """Of two minima at one place the stricter judges, whenever it was added."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_sum(compare_accuracy, request):
+            compare_accuracy("sum")
+            request.node.add_marker(pytest.mark.min_retention(0.1), append=False)
+        """
+    )
+    suite.record()
+    suite.checkpoint("bad", also_wrong=LOSES)
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+
+
+def test_own_gate_for_a_task_that_was_not_measured(suite: Suite) -> None:
+    """A marker on the test whose task the body does not measure is refused."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9, task="pick")
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["REFUSED (nothing measured) *the test measured sum, so min_retention(0.9, task='pick')*"]
+    )
+
+
+def test_an_inherited_gate_that_guards_nothing_is_told(suite: Suite) -> None:
+    """A module's marker for a misspelt task fails no test, but the summary names it."""
+    suite.test(
+        """
+        pytestmark = [
+            pytest.mark.min_retention(0.9),
+            pytest.mark.min_retention(0.95, task="summ"),
+            pytest.mark.min_retention(0.8, task="pick"),
+        ]
+
+        @pytest.mark.parametrize("task", ["sum", "pick"])
+        def test_task(task, compare_accuracy):
+            compare_accuracy(task)
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["min_retention(0.95, task='summ') judged nothing: *"])
+    result.stdout.no_fnmatch_line("*task='pick') judged nothing*")

@@ -1,0 +1,296 @@
+"""The arrows between the rooms of the package, read from every import in its sources."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import pytest_quantreg
+
+ROOT = Path(pytest_quantreg.__file__).parent
+PACKAGE = "pytest_quantreg"
+
+ROOMS = frozenset({"core", "backends", "baselines", "measure", "report", "check"})
+
+MAY_IMPORT: Mapping[str, frozenset[str]] = {
+    "core": frozenset({"core"}),
+    "backends": frozenset({"core", "backends"}),
+    "baselines": frozenset({"core", "baselines"}),
+    "measure": frozenset({"core", "measure"}),
+    "report": frozenset({"core", "report"}),
+    "check": ROOMS,
+    # The modules beside the rooms, from the lowest to the highest.
+    "option_table": frozenset(),
+    "values": frozenset({"core"}),
+    "options": frozenset({"core", "option_table", "values"}),
+    "markers": frozenset({"core", "option_table", "values"}),
+    "scheduling": frozenset({"core"}),
+    "compare": frozenset({"core", "check", "values"}),
+    "collecting": frozenset({"core", "markers", "option_table"}),
+    "ending": frozenset({"core", "check"}),
+    "runtime": ROOMS
+    | {
+        "collecting",
+        "compare",
+        "ending",
+        "markers",
+        "option_table",
+        "options",
+        "scheduling",
+    },
+    "plugin": frozenset({"check", "compare", "option_table", "runtime"}),
+    "cli": ROOMS,
+}
+"""Room or module -> what it may import of the package."""
+
+ENGINES = frozenset(
+    {
+        "accelerate",
+        "compressed_tensors",
+        "datasets",
+        "huggingface_hub",
+        "llmcompressor",
+        "lm_eval",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "vllm",
+    }
+)
+WITH_ENGINES = frozenset({"backends", "measure"})
+
+PURE = frozenset(
+    {
+        "__future__",
+        "collections",
+        "dataclasses",
+        "difflib",
+        "enum",
+        "functools",
+        "itertools",
+        "math",
+        "numpy",
+        "re",
+        "scipy",
+        "types",
+        "typing",
+    }
+)
+"""All that core may import from outside: nothing that reads files, clock or environment."""
+
+# Settings hold paths as values; nothing in core opens one.
+IMPURE = {("core.settings", "pathlib")}
+
+WITH_PYTEST = frozenset({"collecting", "ending", "markers", "options", "plugin", "runtime"})
+WITH_XDIST = frozenset({"scheduling"})
+
+# A process of its own needs an environment; nothing is decided by what is read.
+WITH_ENVIRONMENT = frozenset({"options", "backends.transformers.quantize"})
+
+# Imported when a model is first asked for, so that reading scripts needs no lm-eval.
+LATE = {("backends.scripted", "backends.scripted_lm")}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name; ``module`` is absolute, ``typing`` whether only types need it."""
+
+    module: str
+    typing: bool
+
+    @property
+    def top(self) -> str:
+        """The distribution's first name, such as ``torch``."""
+        return self.module.partition(".")[0]
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a part of the package."""
+        return self.top == PACKAGE
+
+
+def imports(source: str, package: str) -> Iterator[Import]:
+    """Every import in ``source``, also in functions and under TYPE_CHECKING."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            child.parent = node  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        for name in _names(node, package):
+            yield Import(name, _is_for_types(node))
+
+
+def _names(node: ast.AST, package: str) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        above = package.split(".")[: len(package.split(".")) - node.level + 1]
+        base = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
+        return [f"{base}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+        ("import_module", "__import__")
+    ):
+        return [word.value for word in node.args[:1] if _is_text(word)]  # type: ignore[attr-defined]
+    return []
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    while (parent := getattr(node, "parent", None)) is not None:
+        if isinstance(parent, ast.If) and ast.unparse(parent.test).endswith("TYPE_CHECKING"):
+            return node in parent.body
+        node = parent
+    return False
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """Module -> source; the names are relative to the package, ``core.stats``."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path.read_text("utf-8")
+    return found
+
+
+def imports_of(module: str) -> list[Import]:
+    """The imports of one module of the package."""
+    full = f"{PACKAGE}.{module}" if module else PACKAGE
+    is_package = not module or (ROOT.joinpath(*module.split("."))).is_dir()
+    return list(imports(sources()[module], full if is_package else full.rpartition(".")[0]))
+
+
+def target(found: Import) -> str:
+    """The module of the package that an import reaches, ``""`` for the package itself."""
+    parts = found.module.split(".")[1:]
+    while parts and ".".join(parts) not in sources():
+        parts.pop()
+    return ".".join(parts)
+
+
+def room(module: str) -> str:
+    """The first name of a module: its room, or itself."""
+    return module.partition(".")[0]
+
+
+EACH = pytest.mark.parametrize("module", [name for name in sources() if name])
+
+
+def test_reader_sees_every_import() -> None:
+    """The reader finds imports in functions, under TYPE_CHECKING, relative and dynamic ones."""
+    source = """
+import a.b
+from c import d
+if TYPE_CHECKING:
+    from . import e
+else:
+    from .. import f
+def g():
+    from ..core.h import i
+    importlib.import_module("torch.nn")
+"""
+    found = [(one.module, one.typing) for one in imports(source, "pytest_quantreg.check")]
+    assert sorted(found) == [
+        ("a.b", False),
+        ("c.d", False),
+        ("pytest_quantreg.check.e", True),
+        ("pytest_quantreg.core.h.i", False),
+        ("pytest_quantreg.f", False),
+        ("torch.nn", False),
+    ]
+
+
+@EACH
+def test_arrows_point_one_way(module: str) -> None:
+    """A room imports only the rooms below it; the version may be read from everywhere."""
+    reached = {room(target(one)) for one in imports_of(module) if one.ours} - {""}
+    assert room(module) in MAY_IMPORT, f"{module} stands in no room: say what it may import"
+    assert reached <= MAY_IMPORT[room(module)] | {room(module)}
+
+
+@EACH
+def test_engines_stay_in_their_rooms(module: str) -> None:
+    """Only backends and measure import engines, not even for types elsewhere."""
+    used = {one.top for one in imports_of(module)} & ENGINES
+    assert not used or room(module) in WITH_ENGINES
+
+
+@EACH
+def test_pytest_stays_outside_the_rooms(module: str) -> None:
+    """Rooms know nothing of pytest and xdist; a report may name pytest's types."""
+    needed = {one.top for one in imports_of(module) if not one.typing}
+    named = {one.top for one in imports_of(module)}
+    assert not needed & {"pytest", "_pytest", "pluggy"} or module in WITH_PYTEST
+    assert "xdist" not in named or module in WITH_XDIST
+    assert "pytest" not in named or module in WITH_PYTEST or room(module) == "report"
+    assert "_pytest" not in named
+
+
+@pytest.mark.parametrize("module", [name for name in sources() if room(name) == "core"])
+def test_core_is_pure(module: str) -> None:
+    """core has no pytest, files, clock, environment or engine."""
+    outside = {one.top for one in imports_of(module) if not one.ours}
+    assert {name for name in outside - PURE if (module, name) not in IMPURE} == set()
+    called = {
+        node.func.id
+        for node in ast.walk(ast.parse(sources()[module]))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called.isdisjoint({"open", "input", "print", "exec", "eval"})
+
+
+@EACH
+def test_environment_is_read_in_one_place(module: str) -> None:
+    """os.environ is read by options alone, so that a run can be told by its Settings."""
+    words = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+    used = {
+        name
+        for node in ast.walk(ast.parse(sources()[module]))
+        for name in (getattr(node, "attr", None), getattr(node, "name", None))
+        if name in words
+    }
+    assert not used or module in WITH_ENVIRONMENT
+
+
+def test_no_import_cycles() -> None:
+    """No module reaches itself; an import for types alone is no import."""
+    edges = {
+        module: {target(one) for one in imports_of(module) if one.ours and not one.typing} - {""}
+        for module in sources()
+    }
+    for module, late in LATE:
+        edges[module].remove(late)
+    while leaves := {name for name, reached in edges.items() if not reached & edges.keys()}:
+        edges = {name: reached for name, reached in edges.items() if name not in leaves}
+    assert edges == {}
+
+
+def test_exceptions_are_needed() -> None:
+    """What the lists above allow is done somewhere, so that they do not outlive their reason."""
+    assert all(any(one.top == name for one in imports_of(module)) for module, name in IMPURE)
+    modules = WITH_PYTEST | WITH_XDIST | WITH_ENVIRONMENT
+    assert modules <= sources().keys()
+    assert {room(module) for module in sources() if module} == MAY_IMPORT.keys()
+
+
+@EACH
+def test_every_module_says_what_lives_there(module: str) -> None:
+    """Each module opens with a docstring whose first line is a sentence or a signature's table."""
+    text = ast.get_docstring(ast.parse(sources()[module]))
+    assert text
+    assert text.splitlines()[0].endswith((".", ":"))
+
+
+@EACH
+def test_files_are_small(module: str) -> None:
+    """No file grows beyond 400 lines."""
+    assert len(sources()[module].splitlines()) <= 400
