@@ -131,7 +131,7 @@ def quant_scheme(request: pytest.FixtureRequest) -> str:
     A test that uses it, directly or through another fixture, runs once per scheme of
     --quant-scheme and is skipped without that option.
     """
-    return _runtime(request.config).scheme_of(request)
+    return _runtime(request.config).fixtures.scheme_of(request)
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +139,7 @@ def baseline_model(request: pytest.FixtureRequest) -> ModelHandle:
     """The full-precision model: loaded when .model or .tokenizer is first used.
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
-    return _runtime(request.config).baseline_handle()
+    return _runtime(request.config).fixtures.baseline_handle()
 
 
 @pytest.fixture(scope="session")
@@ -147,7 +147,7 @@ def quantized_model(request: pytest.FixtureRequest, quant_scheme: str) -> ModelH
     """The model under test at the current scheme: loaded when .model is first used.
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
-    return _runtime(request.config).quantized_handle(quant_scheme)
+    return _runtime(request.config).fixtures.quantized_handle(quant_scheme)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def compare_accuracy(request: pytest.FixtureRequest, quant_scheme: str) -> Compa
     Arguments: task, limit=, num_fewshot=, metric=, apply_chat_template=,
     fewshot_as_multiturn=, system_instruction=, gen_kwargs=, repeats=1.
     """
-    return _runtime(request.config).comparer(request.node, quant_scheme)
+    return _runtime(request.config).fixtures.comparer(request.node, quant_scheme)
 
 
 class _Collector:

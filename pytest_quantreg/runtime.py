@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import pytest
 
 from . import collecting, markers
-from .check import Ask, Checker, Evidence, judge
-from .check.handles import ModelHandle
+from .check import Checker, Evidence, judge
 from .check.models import quantized_spec
-from .compare import CompareAccuracy
-from .core.comparison import Comparison, compare
-from .core.engine import Engine
-from .core.errors import Category, QuantregError, Refusal, WrongUse
+from .core.errors import QuantregError, WrongUse
 from .core.gates import idle, matching
 from .core.outcome import Outcome
-from .core.record import ModelSpec
 from .core.settings import Update
 from .ending import (
     TRIAL,
@@ -34,18 +26,13 @@ from .ending import (
     properties,
     show,
 )
-from .measure import default_metric, find_metric
+from .fixtures import Fixtures
 from .option_table import COMPARE_FIXTURES
-from .options import read, recording_command
+from .options import read
 from .report import messages
 from .report.progress import TerminalProgress
 from .report.session import SessionReport
 from .report.terminal import write_summary
-
-Made = TypeVar("Made")
-
-_RESUMED = frozenset({Category.ENGINE, Category.OUT_OF_MEMORY})
-"""After these the same command should go on where it stopped."""
 
 
 class Runtime:
@@ -60,9 +47,8 @@ class Runtime:
         except WrongUse as error:
             raise pytest.UsageError(str(error)) from None
         self.report = SessionReport(self.settings)
-        self._current: Evidence | None = None
+        self.fixtures = Fixtures(config, self.settings, self.checker)
         self._loads_told: dict[str, int] = {}
-        self._stopped_short = False
         self._last_line = ""
 
     @property
@@ -100,140 +86,6 @@ class Runtime:
             if quantized_spec(self.settings, "", scheme).quantize:
                 backend.check_makes(scheme)
 
-    # -- fixtures --------------------------------------------------------------------
-
-    def scheme_of(self, request: pytest.FixtureRequest) -> str:
-        """The scheme of the current test; skips or refuses where there is no one."""
-        if hasattr(request, "param"):
-            return str(request.param)
-        if self.recording:
-            return self._guard(self.checker.baseline_spec).scheme
-        if not self.settings.schemes:
-            pytest.skip(collecting.NO_SCHEME)
-        if len(self.settings.schemes) > 1:
-            self._refuse(
-                Refusal(
-                    Category.WRONG_USE,
-                    f"{len(self.settings.schemes)} schemes are under test, and a fixture got by "
-                    "request.getfixturevalue cannot run the test once for each",
-                    help="request the fixture as an argument of the test",
-                )
-            )
-        return self.settings.schemes[0]
-
-    def baseline_handle(self) -> ModelHandle:
-        """The full-precision model."""
-
-        def make() -> ModelHandle:
-            spec = self.checker.baseline_spec()
-            return ModelHandle(spec, self._loader(spec))
-
-        return self._guard(make)
-
-    def quantized_handle(self, scheme: str) -> ModelHandle:
-        """The model under test."""
-
-        def make() -> ModelHandle:
-            spec = quantized_spec(self.settings, self.checker.model_name(), scheme)
-            return ModelHandle(spec, self._loader(spec))
-
-        if self.recording:
-            pytest.skip(collecting.RECORDING)
-        return self._guard(make)
-
-    def comparer(self, item: pytest.Item, scheme: str) -> CompareAccuracy:
-        """What the fixture compare_accuracy gives to ``item``."""
-        trial = item.stash.setdefault(TRIAL, Trial())
-        evidence = trial.evidence
-        evidence.scheme = scheme
-        self._current = evidence
-        if not self.recording and not markers.schemes_for(item, [scheme]):
-            trial.passed_over = True
-            pytest.skip(f"not for {scheme} (marker quant_schemes)")
-        evidence.fixtures.add("compare_accuracy")
-        return CompareAccuracy(
-            lambda ask: self._compare(item, trial, ask),
-            seed=self.settings.seed,
-            include_paths=self.settings.include_paths,
-            refuse=lambda task, error: evidence.refuse(error, task, None),
-        )
-
-    def _compare(self, item: pytest.Item, trial: Trial, ask: Ask) -> Comparison:
-        evidence, scheme = trial.evidence, trial.evidence.scheme
-        try:
-            if trial.ended is not None:
-                raise Refusal(
-                    Category.WRONG_USE,
-                    "compare_accuracy was called after the test had ended and was judged",
-                    help="call it in the body of the test or before it, not in a teardown",
-                )
-            if self.recording:
-                return self._record(item, evidence, ask)
-            plan = markers.plan(item, self.settings, frozenset(evidence.fixtures))
-            measured = self.checker.compare(ask, scheme, plan, lambda: self._recording(item))
-        except QuantregError as error:
-            self._note(error)
-            evidence.refuse(error, ask.request.task, self.checker.known_context(scheme))
-            raise
-        evidence.measured.append(measured)
-        return measured.compare(measured.metric, plan.confidence)
-
-    def _record(self, item: pytest.Item, evidence: Evidence, ask: Ask) -> Comparison:
-        recorded = self.checker.record(ask, lambda: self._recording(item))
-        accuracy = recorded.run.accuracy
-        metric = (
-            find_metric(accuracy.protocol, ask.metric)
-            if ask.metric
-            else default_metric(accuracy.protocol)
-        )
-        outcome = messages.of_recording(
-            accuracy,
-            metric,
-            self.checker.recording_context(recorded.run),
-            present=recorded.present,
-            notes=recorded.notes,
-        )
-        evidence.recorded.append(outcome)
-        # The body goes on with a comparison of the baseline with itself.
-        return compare(
-            accuracy,
-            accuracy,
-            metric,
-            scheme=recorded.run.provenance.claimed,
-            confidence=self.settings.confidence,
-        )
-
-    def _recording(self, item: pytest.Item) -> str:
-        """The command that records what ``item`` misses, to be typed where pytest was started."""
-        path = os.path.relpath(item.path, self.config.invocation_params.dir)
-        names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-        target = "::".join([path, *names, getattr(item, "originalname", None) or item.name])
-        program, rest = recording_command(self.settings, target).split(" ", 1)
-        return " ".join([program, *map(shlex.quote, _found_by(self.config)), rest])
-
-    def _loader(self, spec: ModelSpec) -> Callable[[], Engine]:
-        return lambda: self._guard(lambda: self.checker.engine_of(spec))
-
-    def _guard(self, make: Callable[[], Made]) -> Made:
-        """Runs ``make``; its refusal is kept for the verdict, whatever the test does."""
-        try:
-            return make()
-        except QuantregError as error:
-            self._refuse(error)
-
-    def _refuse(self, error: QuantregError) -> NoReturn:
-        def tell() -> None:
-            self._note(error)
-            if self._current is not None:
-                self._current.refuse(error, None, None)
-
-        tell()
-        raise GateFailed(f"REFUSED: {error}", tell) from None
-
-    def _note(self, error: QuantregError) -> None:
-        if isinstance(error, Refusal) and error.category in _RESUMED:
-            self._stopped_short = True
-
     # -- running -----------------------------------------------------------------------
 
     def begin(self, item: pytest.Item, *, ours: bool) -> None:
@@ -245,7 +97,7 @@ class Runtime:
         scheme = callspec.params.get("quant_scheme", "") if callspec is not None else ""
         trial = Trial(Evidence(scheme=str(scheme)), ours=ours)
         item.stash[TRIAL] = trial
-        self._current = trial.evidence
+        self.fixtures.current = trial.evidence
 
     def end(self, item: pytest.Item, when: str, error: BaseException | None) -> None:
         """Judges a test of which a phase has ended, by ``error`` or well.
@@ -344,7 +196,7 @@ class Runtime:
         """Frees what is held; under --quant-require decides the exit status."""
         passing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         ended_well = session.exitstatus in (*passing, pytest.ExitCode.TESTS_FAILED)
-        self.checker.close(forget=ended_well and not self._stopped_short)
+        self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
         lacking = self.report.unmet_requirement()
@@ -380,18 +232,6 @@ def _is_due(trial: Trial, when: str, *, failed: bool) -> bool:
     if when == "setup":
         return failed and evidence.touched
     return len(evidence.refused) > trial.heard
-
-
-def _found_by(config: pytest.Config) -> list[str]:
-    """The typed options by which pytest found its ini file and rootdir."""
-    words: list[str] = []
-    if config.option.inifilename:
-        words += ["-c", str(config.option.inifilename)]
-    if config.option.rootdir:
-        words.append(f"--rootdir={config.option.rootdir}")
-    for override in config.option.override_ini or ():
-        words += ["-o", str(override)]
-    return words
 
 
 def _recorded(evidence: Evidence) -> str:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ..baselines import BaselineKey, RunSettings, Store
 from ..core.comparable import RECORD, Candidate, Difference, compare_runs, refusal
-from ..core.comparison import first_items
+from ..core.comparison import first_items, same_kinds
 from ..core.engine import Engine
 from ..core.errors import Refusal
 from ..core.gates import Plan
@@ -108,7 +108,9 @@ class Checker:
         batch_size = baseline.accuracy.batch_size
         accuracy = self.bench.measure(spec, prepared, n, batch_size=batch_size)
         notes = (*notes, *self.bench.told(spec, accuracy, batch_size=batch_size))
-        told = differ(
+        part, accuracy = same_kinds(part, accuracy)
+        whole, _ = same_kinds(baseline.accuracy, accuracy)
+        told = self._differ(replace(baseline, accuracy=whole), ask, recording)(
             replace(
                 candidate,
                 protocol=accuracy.protocol,
@@ -119,7 +121,7 @@ class Checker:
         return Measured(
             scheme=scheme,
             task=ask.request.task,
-            metric=metric,
+            metric=_metric(ask, part.protocol),
             baseline=part,
             candidate=accuracy,
             context=self._context(name, scheme, baseline.provenance, loaded),

@@ -99,6 +99,25 @@ def compare(
     )
 
 
+def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accuracy]:
+    """Both with a metric called 0/1 only where it is so in both.
+
+    Whether scores such as shares are all 0 or 1 depends on the answers and on how many
+    items there are; that is no difference between two ways of measuring.
+    """
+    kinds = [{one.name: one.kind for one in of.protocol.metrics} for of in (baseline, candidate)]
+    either = {"binary", "mean"}
+    loose = {name for name in kinds[0] if {kind.get(name) for kind in kinds} == either}
+    return _loosened(baseline, loose), _loosened(candidate, loose)
+
+
+def _loosened(accuracy: Accuracy, names: set[str]) -> Accuracy:
+    metrics = tuple(
+        replace(one, kind="mean") if one.name in names else one for one in accuracy.protocol.metrics
+    )
+    return replace(accuracy, protocol=replace(accuracy.protocol, metrics=metrics))
+
+
 def first_items(accuracy: Accuracy, n: int) -> Accuracy:
     """The first ``n`` items of a measurement, with the metrics' values on those.
 

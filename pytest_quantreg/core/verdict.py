@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -141,7 +142,7 @@ def refuse_toothless(
         power=POWER,
         available=total_items,
     )
-    seen = "nothing" if sees is None else f"only a retention of {sees:.3f} or below"
+    seen = "nothing" if sees is None else f"only a retention of {_floor(sees)} or below"
     raise Refusal(
         Category.TOO_WEAK,
         f"{n:,} items are too few for min_retention({minimum:.10g}) on {task}: they would show, "
@@ -202,6 +203,10 @@ def judge(
         ),
         needed=_needed(comparison, counts, discordance, gate.minimum),
     )
+
+
+def _floor(share: float) -> str:
+    return f"{math.floor(share * 1000) / 1000:.3f}"
 
 
 def _fails(mode: GateMode, evidence: stats.Evidence, retention: float, minimum: float) -> bool:

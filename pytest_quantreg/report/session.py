@@ -42,7 +42,7 @@ class SessionReport:
             if gate not in self._fed
         ]
         if self.loads:
-            loads = [f"{name} {_times(count)}" for name, count in self.loads.items()]
+            loads = [f"{name} {_times(count)}" for name, count in sorted(self.loads.items())]
             lines.append(f"loaded: {', '.join(loads)}")
         return lines
 
@@ -61,7 +61,7 @@ class SessionReport:
         return f"{self.settings.gate.value}, {self.settings.confidence * 100:g} %"
 
     def groups(self) -> dict[tuple[str, str], list[Outcome]]:
-        """The outcomes by (model, scheme), in the order of their first."""
+        """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
         found: dict[tuple[str, str], list[Outcome]] = {}
         for one in self.outcomes:
             model = one.context.model if one.context is not None else ""
@@ -72,7 +72,9 @@ class SessionReport:
             if not model and homes:
                 found[homes[0]] += outcomes
                 del found[(model, scheme)]
-        return found
+        # Under xdist the order in which tests end is anyone's guess.
+        asked = {scheme: place for place, scheme in enumerate(self.settings.schemes)}
+        return dict(sorted(found.items(), key=lambda one: asked.get(one[0][1], -1)))
 
     def unmet_requirement(self) -> str:
         """Why --quant-require fails this session; empty when it holds or is not asked for."""

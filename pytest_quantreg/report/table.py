@@ -17,7 +17,7 @@ WORDS = {MEASURED: "not judged"}
 
 _TEXTS = 2
 """The first columns are text, the rest figures."""
-_LEAST = 8
+_LEAST = 5
 """Texts are not shortened below this many characters."""
 _DUST = 1e-9
 

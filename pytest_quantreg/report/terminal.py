@@ -97,10 +97,21 @@ def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
         if one.detectable is not None and not one.fails and one.mode == "detect"
     ]
     if seen:
-        yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(seen)}"
-    yield from (f"{_name(one, outcomes)}: {one.advice}" for one in outcomes if one.advice)
+        each = ", ".join(dict.fromkeys(seen))
+        yield f"would have turned red 4 times in 5 at a true retention of: {each}"
+    yield from _advice(outcomes)
     yield from (one.headline for one in outcomes if one.result == REFUSED)
     yield from (f"note: {note}" for one in outcomes for note in one.notes)
+
+
+def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What would decide the undecided, said once for all tasks that it is the same for."""
+    tasks: dict[str, list[str]] = {}
+    for one in outcomes:
+        if one.advice:
+            tasks.setdefault(one.advice, []).append(_name(one, outcomes))
+    for advice, names in tasks.items():
+        yield f"{', '.join(dict.fromkeys(names))}: {advice}"
 
 
 def _name(one: Outcome, outcomes: Sequence[Outcome]) -> str:

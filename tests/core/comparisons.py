@@ -1,0 +1,68 @@
+"""Small measurements and comparisons for the tests of what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_quantreg.core.comparison import Comparison, compare
+from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
+
+ACC = Metric("acc,none", True, "binary")
+
+
+def accuracy(
+    scores: Sequence[float],
+    metric: Metric = ACC,
+    *,
+    value: float | None = None,
+    weights: Sequence[float] = (),
+    total: int | None = None,
+) -> Accuracy:
+    """A measurement of one metric of the task ``sum``, items numbered from the last down."""
+    n = len(scores)
+    protocol = Protocol(
+        task="sum",
+        task_version="1.0",
+        output_type="generate_until",
+        num_fewshot=0,
+        chat_template="off",
+        template_digest=None,
+        fewshot_as_multiturn=False,
+        system_instruction_digest=None,
+        gen_kwargs={},
+        repeats=1,
+        seed=1234,
+        config_digest="c",
+        metrics=(metric,),
+        total_items=n if total is None else total,
+    )
+    items = Items(
+        tuple(range(n - 1, -1, -1)),
+        tuple(f"d{i}" for i in range(n)),
+        {metric.name: tuple(map(float, scores))},
+        {metric.name: tuple(weights)} if weights else {},
+    )
+    mean = sum(scores) / n if value is None else value
+    return Accuracy(protocol, items, {metric.name: mean}, 0.0, 32)
+
+
+def paired(
+    both: int,
+    won: int,
+    lost: int,
+    neither: int,
+    *,
+    confidence: float = 0.95,
+    total: int | None = None,
+    scheme: str = "w8a8-int8",
+) -> Comparison:
+    """A comparison with these counts."""
+    before = [1] * both + [0] * won + [1] * lost + [0] * neither
+    after = [1] * both + [1] * won + [0] * lost + [0] * neither
+    return compare(
+        accuracy(before, total=total),
+        accuracy(after, total=total),
+        ACC,
+        scheme=scheme,
+        confidence=confidence,
+    )

@@ -1,0 +1,98 @@
+"""Pairing two measurements: counts, ratios, and values on a part of the items."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytest_quantreg.core.comparison import compare, first_items, same_kinds
+from pytest_quantreg.core.record import Metric
+
+from .comparisons import ACC, accuracy, paired
+
+
+def test_counts_and_items() -> None:
+    """Lost and won items are named by document, ascending, whatever the order measured in."""
+    found = paired(5, 2, 3, 4)
+    assert found.counts is not None
+    assert found.counts.cells == (5, 2, 3, 4)
+    assert (found.n, found.baseline, found.quantized) == (14, 8 / 14, 7 / 14)
+    assert found.retention == (7 / 14) / (8 / 14)
+    assert found.flips == 5 / 14
+    assert found.lost_items == (4, 5, 6)
+    assert found.won_items == (7, 8)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.retention < found.high
+
+
+def test_a_print_of_it_stays_short() -> None:
+    """Thousands of lost items do not flood a test's output."""
+    assert len(repr(paired(0, 0, 5000, 0))) < 600
+
+
+def test_other_items_are_a_bug() -> None:
+    """Comparability is checked before; here unequal items raise."""
+    with pytest.raises(ValueError, match="same items"):
+        compare(accuracy([1, 0]), accuracy([1]), ACC, scheme="x", confidence=0.95)
+
+
+def test_lower_is_better_is_inverted() -> None:
+    """A perplexity that grows by a quarter keeps 80 %."""
+    metric = Metric("word_perplexity,none", False, "perplexity")
+    base = accuracy([-1.0], metric, value=4.0, weights=[1.0])
+    worse = accuracy([-1.0], metric, value=5.0, weights=[1.0])
+    found = compare(base, worse, metric, scheme="x", confidence=0.95)
+    assert found.retention == 0.8
+    assert (found.low, found.high, found.counts, found.flips) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("base", "other", "ratio"), [(0, 0, 1.0), (0, 1, math.inf), (1, 0, 0.0)])
+def test_ratios_without_a_right_answer(base: int, other: int, ratio: float) -> None:
+    """No division by zero: nothing of nothing is kept, something of nothing is infinite."""
+    found = compare(accuracy([base]), accuracy([other]), ACC, scheme="x", confidence=0.95)
+    assert found.retention == ratio
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_metric_is_binary_only_if_it_is_in_both(swap: bool) -> None:
+    """Shares that happen to be 0 or 1 in one of the two are compared as means."""
+    share = Metric("acc,none", True, "mean")
+    pair = [accuracy([1, 0]), accuracy([1, 0.5], share)]
+    first, second = same_kinds(*(reversed(pair) if swap else pair))
+    assert first.protocol == second.protocol
+    found = compare(first, second, first.protocol.metrics[0], scheme="x", confidence=0.95)
+    assert found.counts is None
+    assert {found.baseline, found.quantized} == {0.5, 0.75}
+    assert same_kinds(pair[0], pair[0]) == (pair[0], pair[0])
+
+
+def test_first_items_recompute_means() -> None:
+    """The value of a part is the mean of the part."""
+    part = first_items(accuracy([1, 1, 0, 0, 0]), 2)
+    assert (len(part.items), part.values) == (2, {"acc,none": 1.0})
+    whole = accuracy([1, 0])
+    assert first_items(whole, 2) is whole
+    assert first_items(whole, 7) is whole
+
+
+@pytest.mark.parametrize("bits", [False, True])
+def test_first_items_recompute_perplexities(bits: bool) -> None:
+    """From log-likelihoods and weights, by the formula that gives the whole's own value."""
+
+    def form(loss: float) -> float:
+        return loss / math.log(2) if bits else math.exp(loss)
+
+    metric = Metric("p,none", False, "perplexity")
+    whole = accuracy([-3.0, -1.0, -9.0], metric, value=form(13 / 6), weights=[2.0, 1.0, 3.0])
+    assert first_items(whole, 2).values["p,none"] == pytest.approx(form(4 / 3), rel=1e-12)
+
+
+def test_first_items_leave_unknown_what_scores_cannot_give() -> None:
+    """An aggregate such as BLEU, or a formula of a task's own, is NaN on a part."""
+    bleu = Metric("bleu,none", True, "aggregate")
+    assert math.isnan(first_items(accuracy([1, 2], bleu, value=30.0), 1).values["bleu,none"])
+    own = Metric("p,none", False, "perplexity")
+    odd = accuracy([-3.0, -1.0], own, value=99.0, weights=[1.0, 1.0])
+    assert math.isnan(first_items(odd, 1).values["p,none"])

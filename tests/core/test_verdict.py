@@ -1,0 +1,171 @@
+"""One gate on one comparison: kept, lost, undecided, and when no verdict is given."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.gates import MIN_RETENTION, Gate, Plan
+from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.core.stats import Evidence
+from pytest_quantreg.core.verdict import (
+    Verdict,
+    about,
+    default_discordance,
+    judge,
+    refuse_chance,
+    refuse_other_scores,
+    refuse_toothless,
+)
+
+from .comparisons import paired
+
+BROKEN, SOUND, CLOSE = (600, 0, 300, 100), (880, 10, 12, 98), (870, 5, 25, 100)
+
+
+def verdict(
+    cells: tuple[int, int, int, int],
+    mode: GateMode = GateMode.DETECT,
+    minimum: float = 0.97,
+    chance: float = 0.0,
+    confidence: float = 0.95,
+) -> Verdict:
+    """The verdict of one bare gate."""
+    gate = Gate(MIN_RETENTION, minimum, None, None, 1)
+    return judge(
+        gate,
+        paired(*cells, confidence=confidence),
+        Plan((gate,), mode, confidence),
+        chance=chance,
+        max_undetected=0.1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "evidence", "fails"),
+    [
+        (SOUND, Evidence.KEPT, {}),
+        (CLOSE, Evidence.UNDECIDED, {GateMode.CERTIFY}),
+        (BROKEN, Evidence.LOST, {GateMode.DETECT, GateMode.CERTIFY, GateMode.POINT}),
+    ],
+)
+@pytest.mark.parametrize("mode", GateMode)
+def test_each_mode(
+    cells: tuple[int, int, int, int], evidence: Evidence, fails: set[GateMode], mode: GateMode
+) -> None:
+    """The evidence is the same in every mode; which of it fails is not."""
+    found = verdict(cells, mode)
+    assert found.evidence is evidence
+    assert found.fails is (mode in fails)
+
+
+def test_the_bound_decides_unrounded() -> None:
+    """A minimum a hair above the upper bound is lost, a hair below it is not."""
+    high = verdict(CLOSE).comparison.high
+    assert high is not None
+    assert verdict(CLOSE, minimum=high + 1e-9).fails
+    assert not verdict(CLOSE, minimum=high - 1e-9).fails
+
+
+def test_point_compares_unrounded() -> None:
+    """0.9749 is not 0.975."""
+    found = verdict((877, 0, 23, 100), GateMode.POINT, minimum=877 / 900 + 1e-12)
+    assert found.fails
+    assert not verdict((877, 0, 23, 100), GateMode.POINT, minimum=877 / 900).fails
+
+
+def test_a_promise_of_detect() -> None:
+    """What it says it would have seen lies below the minimum, and grows with n."""
+    small, large = verdict((176, 2, 2, 20), minimum=0.9), verdict(SOUND, minimum=0.9)
+    assert small.detectable is not None
+    assert large.detectable is not None
+    assert 0.8 <= small.detectable < large.detectable < 0.9
+
+
+def test_a_broken_candidate_does_not_plan() -> None:
+    """Its own flips say nothing about a sound one: planning takes the scheme's default."""
+    assert verdict(BROKEN).detectable == verdict((900, 0, 0, 100)).detectable
+    needed = verdict(BROKEN).needed
+    assert needed is not None
+    assert needed[0].needed is not None
+    assert needed[0].needed < 2000
+
+
+@pytest.mark.parametrize(("scheme", "share"), [("w8a8-fp8", 0.04), ("w4a16-int4", 0.08)])
+def test_default_discordance(scheme: str, share: float) -> None:
+    """Four bits flip more than eight."""
+    assert default_discordance(scheme) == share
+
+
+def test_chance() -> None:
+    """A baseline that may be guessing, and a minimum that a coin meets, are suspicious."""
+
+    def refuse(right: int, minimum: float) -> None:
+        refuse_chance(
+            task="pick", right=right, n=400, chance=0.25, minimum=minimum, confidence=0.95
+        )
+
+    refuse(320, 0.9)
+    for right, minimum, text in (
+        (100, 0.9, "not above chance"),
+        (112, 0.9, "not above"),
+        (320, 0.3, "guessing would meet"),
+        (0, 0.9, "not above"),
+    ):
+        with pytest.raises(Refusal, match=text) as caught:
+            refuse(right, minimum)
+        assert caught.value.category is Category.SUSPICIOUS
+
+
+@pytest.mark.parametrize("mode", GateMode)
+def test_chance_is_refused_in_every_mode(mode: GateMode) -> None:
+    """Also a lost or certified gate means nothing on a guessing baseline."""
+    with pytest.raises(Refusal, match="not above chance"):
+        verdict((200, 50, 60, 690), mode, chance=0.25)
+
+
+def test_too_weak_even_if_everything_were_lost() -> None:
+    """Three items never turn red at 95 %, whatever may stay undetected."""
+    with pytest.raises(Refusal) as caught:
+        refuse_toothless(
+            task="sum",
+            right=3,
+            n=3,
+            total_items=3,
+            discordance=0.0,
+            planned=0.04,
+            minimum=0.5,
+            confidence=0.999,
+            max_undetected=0.49,
+        )
+    assert caught.value.category is Category.TOO_WEAK
+    assert "nothing" in caught.value.what
+
+
+def test_too_weak_after_measuring() -> None:
+    """Flips beyond those of a sound model cost the gate its teeth."""
+    with pytest.raises(Refusal) as caught:
+        verdict((40, 30, 31, 49), minimum=0.9)
+    assert caught.value.category is Category.TOO_WEAK
+
+
+def test_a_shown_loss_needs_no_teeth() -> None:
+    """Evidence of a loss is red on any number of items."""
+    assert verdict((2, 0, 28, 0), minimum=0.9).fails
+
+
+def test_other_scores_are_not_judged() -> None:
+    """A perplexity is refused, with the metrics that could be judged."""
+    gate = Gate(MIN_RETENTION, 0.9, None, None, 1)
+    kinds = {"acc": "binary", "ppl": "perplexity"}
+    refuse_other_scores(gate, "sum", "acc", kinds)
+    with pytest.raises(Refusal) as caught:
+        refuse_other_scores(gate, "sum", "ppl", kinds)
+    assert caught.value.category is Category.NOT_JUDGED
+    assert "that has: acc" in caught.value.help[0]
+
+
+@pytest.mark.parametrize(("items", "shown"), [(7, 7), (99, 99), (154, 160), (3001, 3100)])
+def test_plans_have_two_digits(items: int, shown: int) -> None:
+    """Rounded up, so that following the advice is enough."""
+    assert about(items) == shown
