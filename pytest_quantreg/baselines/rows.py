@@ -36,7 +36,7 @@ class RowsInfo:
 def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
     """The rows as one file, and what to write about it; raises Damage for unsound items."""
     check(items, metrics)
-    names = [metric.name for metric in metrics]
+    names = _scored(metrics)
     weighed = [name for name in names if name in items.weights]
     columns = [
         map(str, items.doc_ids),
@@ -68,7 +68,7 @@ def matches(data: bytes, info: RowsInfo) -> bytes | None:
 
 def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     """The items in ``data``; raises Damage for rows that break any rule."""
-    names = [metric.name for metric in metrics]
+    names = _scored(metrics)
     weighed = [name for name in names if f"weight:{name}" in info.columns]
     if info.columns != _column_names(names, weighed):
         raise Damage("names columns that do not fit its metrics")
@@ -93,12 +93,17 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     return items
 
 
+def _scored(metrics: Sequence[Metric]) -> list[str]:
+    """The metrics with a column; an aggregate (F1) has a value and no score per item."""
+    return [metric.name for metric in metrics if metric.kind != "aggregate"]
+
+
 def check(items: Items, metrics: Sequence[Metric]) -> None:
     """Raises Damage unless the items are complete, unique, finite and of their kind."""
     kinds = {metric.name: metric.kind for metric in metrics}
     if len(items) == 0:
         raise Damage("holds no items")
-    if len(kinds) != len(metrics) or set(items.scores) != set(kinds):
+    if len(kinds) != len(metrics) or set(items.scores) != set(_scored(metrics)):
         raise Damage("does not hold one score for each of its metrics")
     if any(kinds.get(name) != "perplexity" for name in items.weights):
         raise Damage("holds weights for a metric that takes none")

@@ -126,8 +126,9 @@ class Metric:
     name: str
     higher_is_better: bool
     kind: str
-    """``binary`` (each score 0 or 1), ``mean`` (a number per item, averaged), or
-    ``perplexity`` (a log-likelihood and a weight per item)."""
+    """``binary`` (each score 0 or 1), ``mean`` (a number per item, averaged),
+    ``perplexity`` (a log-likelihood and a weight per item), or ``aggregate`` (F1, BLEU:
+    a value over all items and no score per item)."""
 
 
 @dataclass(frozen=True)

@@ -241,3 +241,19 @@ def test_a_key_says_what_it_is() -> None:
     """Messages name task, few-shot, settings, model, scheme and engine."""
     key = BaselineKey("org/m", "bf16", "vllm", "t", 5, RunSettings(repeats=3))
     assert str(key) == 't (5-shot, {"repeats": 3}) of org/m at bf16 on vllm'
+
+
+def test_an_aggregate_has_a_value_and_no_scores(tmp_path: Path) -> None:
+    """A metric over all items (F1, BLEU) is stored by its value; a column of scores is unsound."""
+    run = make_run()
+    metrics = (*METRICS, Metric("mcc,none", True, "aggregate"))
+    accuracy = replace(
+        with_protocol(run, metrics=metrics).accuracy,
+        values={**run.accuracy.values, "mcc,none": 0.31},
+    )
+    mixed = replace(run, accuracy=accuracy)
+    assert saved(tmp_path, mixed).load(KEY) == mixed
+    scores = {**accuracy.items.scores, "mcc,none": accuracy.items.scores["f1,none"]}
+    unsound = replace(mixed, accuracy=replace(accuracy, items=replace(accuracy.items, scores=scores)))
+    with pytest.raises(Refusal, match="one score for each of its metrics"):
+        saved(tmp_path / "other", unsound)

@@ -273,3 +273,24 @@ def test_an_inherited_gate_that_guards_nothing_is_told(suite: Suite) -> None:
     assert result.ret == 0
     result.stdout.fnmatch_lines(["min_retention(0.95, task='summ') judged nothing: *"])
     result.stdout.no_fnmatch_line("*task='pick') judged nothing*")
+
+
+def test_a_task_with_an_aggregate_metric_is_recorded_and_gated(suite: Suite) -> None:
+    """mcc has a value over all items and no score per item: acc is gated all the same."""
+    path = suite.path / "tasks" / "pick.yaml"
+    path.write_text(path.read_text("utf-8").rstrip() + "\n  - metric: mcc\n", "utf-8")
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_acc(compare_accuracy):
+            compare_accuracy("pick")
+
+        @pytest.mark.min_retention(0.9, metric="mcc")
+        def test_mcc(compare_accuracy):
+            compare_accuracy("pick")
+        """
+    )
+    assert suite.record("-rs").ret == 0
+    result = suite.gate()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["REFUSED (not judged yet) w8a8-int8 pick: *"])
