@@ -1,0 +1,15 @@
+"""The gate of a release: what a quantized tiny-llama must keep of the full-precision one."""
+
+import pytest
+
+
+@pytest.mark.min_retention(0.97)
+@pytest.mark.parametrize("task", ["recall", "pattern", "sum"])
+def test_keeps_accuracy(task, compare_accuracy):
+    """At least 97 % of the baseline's right answers, on every task."""
+    compare_accuracy(task)
+
+
+def test_perplexity(compare_accuracy):
+    """Perplexity is measured and listed beside the gates."""
+    compare_accuracy("stories")
