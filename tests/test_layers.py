@@ -33,11 +33,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "compare": frozenset({"core", "check", "values"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
     "ending": frozenset({"core", "check"}),
+    "fixtures": ROOMS | {"collecting", "compare", "ending", "markers", "option_table", "options"},
     "runtime": ROOMS
     | {
         "collecting",
         "compare",
         "ending",
+        "fixtures",
         "markers",
         "option_table",
         "options",
@@ -87,7 +89,9 @@ PURE = frozenset(
 # Settings hold paths as values; nothing in core opens one.
 IMPURE = {("core.settings", "pathlib")}
 
-WITH_PYTEST = frozenset({"collecting", "ending", "markers", "options", "plugin", "runtime"})
+WITH_PYTEST = frozenset(
+    {"collecting", "ending", "fixtures", "markers", "options", "plugin", "runtime"}
+)
 WITH_XDIST = frozenset({"scheduling"})
 
 # A process of its own needs an environment; nothing is decided by what is read.
