@@ -38,19 +38,21 @@ def read(config: pytest.Config) -> Settings:
     """
     source = Sources(config)
     update = _update(config)
-    names = parse_schemes(source.listed("quant_scheme"))
+    # While recording, schemes are ignored: their checkpoints need not even exist yet.
+    names = parse_schemes(source.listed("quant_scheme")) if update is Update.NO else ()
+    idle = update is Update.NO and not names
     baseline_args, quantized_args = _backend_args(source)
     confidence = source.first("quant_confidence", 0.95)
     limit = source.first("quant_limit", None)
     undetected = source.first("quant_max_undetected", 0.10)
     settings = Settings(
         schemes=names,
-        model=_model(source),
-        checkpoints=_checkpoints(source, names),
+        model=_model(source, idle=idle),
+        checkpoints=_checkpoints(source, names) if update is Update.NO else {},
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
-        include_paths=_include_paths(source),
+        include_paths=_include_paths(source, idle=idle),
         baselines=_baselines(source),
         update=update,
         gate=GateMode(check_choice(source.first("quant_gate", _MODES[0]), _MODES)),
@@ -167,9 +169,25 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
 
 
-def _model(source: Sources) -> ModelRef | None:
+def _model(source: Sources, *, idle: bool) -> ModelRef | None:
     given = source.given("quant_model")
-    return parse_ref(given, _model_name(source)) if given is not None else None
+    if given is None:
+        return None
+    try:
+        return parse_ref(given, _model_name(source))
+    except WrongUse:
+        if _may_be_absent(source, "quant_model", idle=idle):
+            return None
+        raise
+
+
+def _may_be_absent(source: Sources, key: str, *, idle: bool) -> bool:
+    """Whether the ini file alone names it, in a run that neither gates nor records.
+
+    A release job's ini file may name what only that job builds; that is no reason to
+    stop every other run of the repository.
+    """
+    return idle and source.typed(key) is None
 
 
 def _model_name(source: Sources) -> str | None:
@@ -179,7 +197,9 @@ def _model_name(source: Sources) -> str | None:
 
 def _checkpoints(source: Sources, names: Sequence[str]) -> dict[str | None, ModelRef]:
     configured, typed = source.both("quant_checkpoint")
-    of_ini, of_command = parse_checkpoints(configured), parse_checkpoints(typed)
+    # What the ini file names for schemes that are not under test may not be built yet.
+    of_ini = parse_checkpoints(configured, names)
+    of_command = parse_checkpoints(typed)
     for scheme, ref in of_command.items():
         if names and scheme is not None and scheme not in names:
             raise WrongUse(
@@ -205,10 +225,12 @@ def _backend_args(source: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**of_ini[0], **of_command[0]}, {**of_ini[1], **of_command[1]}
 
 
-def _include_paths(source: Sources) -> tuple[str, ...]:
+def _include_paths(source: Sources, *, idle: bool) -> tuple[str, ...]:
     found = []
     for given in source.listed("quant_include_path"):
         folder = given.path
+        if not folder.is_dir() and _may_be_absent(source, "quant_include_path", idle=idle):
+            continue
         if not folder.is_dir():
             what = "a file, not a folder" if folder.exists() else "no such folder"
             raise WrongUse(f"{given.named}={given.text}: {what}", help=f"looked for {folder}")

@@ -156,7 +156,6 @@ def compare_accuracy(request: pytest.FixtureRequest, quant_scheme: str) -> Compa
     Every item is paired with the stored baseline's answer to it. The markers of the
     test (min_retention) are judged when its body has ended. Returns the comparison:
     .retention, .low, .high, .baseline, .quantized, .lost_items and more.
-
     Arguments: task, limit=, num_fewshot=, metric=, apply_chat_template=,
     fewshot_as_multiturn=, system_instruction=, gen_kwargs=, repeats=1.
     """

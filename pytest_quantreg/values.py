@@ -141,11 +141,21 @@ def parse_ref(given: Given, name: str | None = None) -> ModelRef:
     return ModelRef(ref, name or ref, text, revision or None)
 
 
-def parse_checkpoints(sources: Sequence[Given]) -> dict[str | None, ModelRef]:
-    """Scheme -> checkpoint of ``[SCHEME=]REF`` words; None stands for a plain REF."""
+def parse_checkpoints(
+    sources: Sequence[Given], schemes_under_test: Sequence[str] | None = None
+) -> dict[str | None, ModelRef]:
+    """Scheme -> checkpoint of ``[SCHEME=]REF`` words; None stands for a plain REF.
+
+    With ``schemes_under_test``, words for other schemes are passed over, and plain ones
+    too when there are none.
+    """
     found: dict[str | None, ModelRef] = {}
     for given in sources:
         scheme, ref = _split_checkpoint(given)
+        if schemes_under_test is not None and not (
+            scheme in schemes_under_test or (scheme is None and schemes_under_test)
+        ):
+            continue
         parsed = parse_ref(ref)
         first = found.setdefault(scheme, parsed)
         if (first.ref, first.revision) != (parsed.ref, parsed.revision):
@@ -162,9 +172,24 @@ def _split_checkpoint(given: Given) -> tuple[str | None, Given]:
     left, equals, right = given.text.partition("=")
     # A path may hold an equals sign; the name of a scheme holds no slash.
     if not equals or given.path.exists() or "/" in left or "\\" in left:
+        _refuse_bare_scheme(given)
         return None, given
     scheme = _scheme(left, given.named).name
     return scheme, given._replace(value=right, named=f"{given.named}={left.strip()}")
+
+
+def _refuse_bare_scheme(given: Given) -> None:
+    """``--quant-checkpoint=w8a8-fp8`` is a forgotten ``=REF``, not a hub id."""
+    if given.path.exists():
+        return
+    try:
+        scheme = schemes.resolve(given.text)
+    except WrongUse:
+        return
+    raise WrongUse(
+        f"{given.named}={given.text}: a scheme without its checkpoint",
+        help=f"write {given.named}={scheme.name}=FOLDER-OR-HUB-ID",
+    )
 
 
 def parse_backend_args(sources: Sequence[Given]) -> tuple[dict[str, Json], dict[str, Json]]:

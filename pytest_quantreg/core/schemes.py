@@ -378,8 +378,11 @@ def _unknown(name: str, schemes: tuple[Scheme, ...]) -> WrongUse:
     names.update({short: short for short in _SHORTHANDS})
     near = difflib.get_close_matches(_normal(name), names, n=3, cutoff=0.5)
     nearest = f"nearest: {', '.join(names[n] for n in near)}" if near else None
-    every = "known: " + ", ".join(scheme.name for scheme in schemes)
-    suffixes = "with -rtn, -gptq, -awq, -smoothquant and +kv-fp8 behind them"
+    every = "known: " + ", ".join(scheme.name for scheme in schemes if scheme.is_quantized)
+    suffixes = (
+        "with -rtn, -gptq, -awq, -smoothquant and +kv-fp8 behind them; "
+        "`quantreg schemes` describes them"
+    )
     return WrongUse(
         f"unknown scheme {name!r}", help=tuple(h for h in (nearest, every, suffixes) if h)
     )

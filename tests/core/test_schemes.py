@@ -96,9 +96,9 @@ def test_all_names_of_the_field_are_there() -> None:
         ("w8a8-pf8", "nearest: w8a8-fp8"),
         ("w4a16int4", "w4a16-int4"),
         ("q4_k_n", "q4_k_m"),
-        ("zzzzzz", "known: native, bf16"),
-        ("", "known: native, bf16"),
-        ("-", "known: native, bf16"),
+        ("zzzzzz", "known: w8a16-int8, w8a8-int8"),
+        ("", "known: w8a16-int8, w8a8-int8"),
+        ("-", "known: w8a16-int8, w8a8-int8"),
     ],
 )
 def test_unknown_names_list_the_nearest(unknown: str, nearest: str) -> None:

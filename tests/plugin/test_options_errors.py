@@ -140,7 +140,41 @@ def test_wrong_type_on_the_command_line(option: str, text: str, suite: Suite) ->
 def test_wrong_ini_value(key: str, value: object, text: str, suite: Suite, fails: Fails) -> None:
     """The same checks hold in the ini file, and messages name the ini key."""
     suite.ini(**{key: value})
-    pytest.LineMatcher(fails()).fnmatch_lines([text])
+    gating = [] if key == "quant_scheme" else ["--quant-scheme=w8a8-int8"]
+    pytest.LineMatcher(fails(*gating)).fnmatch_lines([text])
+
+
+def test_an_ini_file_may_name_what_is_not_built_yet(suite: Suite) -> None:
+    """Runs that neither gate nor record are not stopped by a missing folder of the ini file."""
+    suite.ini(
+        quant_model="./gone",
+        quant_include_path=["gone"],
+        quant_checkpoint=["w8a8-fp8=./gone"],
+    )
+    suite.test("def test_unit():\n    pass")
+    result = suite.run()
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+
+
+def test_recording_ignores_schemes_and_their_checkpoints(suite: Suite) -> None:
+    """A baseline is recorded before the checkpoint that the ini file names exists."""
+    suite.ini(quant_scheme=["w8a8-fp8"], quant_checkpoint=["w8a8-fp8=./gone"])
+    suite.test("def test_sum(compare_accuracy):\n    compare_accuracy('sum')")
+    result = suite.record("-rs")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*baseline recorded: sum*"])
+
+
+def test_a_scheme_without_its_checkpoint(fails: Fails) -> None:
+    """A forgotten =REF is told before collection, not looked up as a hub id."""
+    words = fails("--quant-scheme=w8a8-fp8", "--quant-checkpoint=w8a8-fp8")
+    pytest.LineMatcher(words).fnmatch_lines(
+        [
+            "*--quant-checkpoint=w8a8-fp8: a scheme without its checkpoint",
+            "*write --quant-checkpoint=w8a8-fp8=FOLDER-OR-HUB-ID",
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,11 @@ def test_table_is_complete() -> None:
 def test_precedence(key: str, settings: Any, pytester: pytest.Pytester) -> None:
     """The command line wins over the ini file, and that over the default."""
     row = TABLE[key]
-    needed = ["--quant-model=org/m"] if key == "quant_update" else []
+    needed = {
+        "quant_update": ["--quant-model=org/m"],
+        # Checkpoints of the ini file count for schemes under test.
+        "quant_checkpoint": ["--quant-scheme=w8a8-fp8,w8a8-int8"],
+    }.get(key, [])
 
     def value(*args: str, ini: str = "") -> Any:
         read_value = getattr(settings(*args, *needed, ini=ini), row.field)
@@ -179,7 +183,7 @@ def test_ini_paths_start_at_the_ini_file(
 ) -> None:
     """Started in a subfolder, paths of the ini file still mean the folder of that file."""
     monkeypatch.chdir(pytester.path / "sub")
-    found = settings(ini=PATHS)
+    found = settings("--quant-scheme=w8a8-fp8", ini=PATHS)
     root = pytester.path
     assert found.model.ref == str(root / "model")
     assert found.include_paths == (str(root / "here"),)
@@ -212,14 +216,17 @@ def test_typed_paths_start_where_pytest_was_started(
     [
         (["w8a8-fp8=org/a"], ["org/b"], {None: "org/b"}),
         (["org/a"], ["w8a8-fp8=org/b"], {None: "org/a", "w8a8-fp8": "org/b"}),
-        (["w8a8-int8=org/a"], ["w8a8-fp8=org/b"], {"w8a8-int8": "org/a", "w8a8-fp8": "org/b"}),
+        (["w8a8-int8=org/a"], ["w8a8-fp8=org/b"], {"w8a8-fp8": "org/b"}),
         (["FP8-W8A8=org/a"], ["w8a8-fp8=org/b"], {"w8a8-fp8": "org/b"}),
     ],
 )
 def test_checkpoints_by_scheme(
     ini: list[str], typed: list[str], expected: dict[str | None, str], settings: Any
 ) -> None:
-    """A typed checkpoint replaces the configured one of its scheme; a plain one, all of them."""
+    """A typed checkpoint replaces the configured one of its scheme; a plain one, all of them.
+
+    Those configured for schemes that are not under test are passed over.
+    """
     words = [f"--quant-checkpoint={word}" for word in typed]
     quoted = ", ".join(f'"{word}"' for word in ini)
     text = f"[pytest]\nquant_checkpoint = [{quoted}]\n"
