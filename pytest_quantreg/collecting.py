@@ -11,6 +11,7 @@ from .core.settings import Settings, Update
 from .option_table import COMPARE_FIXTURES
 
 NO_SCHEME = "no --quant-scheme given, e.g. --quant-scheme=w8a8-fp8"
+NO_MODEL = "no --quant-model given, e.g. --quant-model=ORG/NAME"
 RECORDING = "recording baselines: no quantized model is run"
 
 
@@ -44,6 +45,7 @@ def check_collected(session: pytest.Session, settings: Settings) -> None:
     elif mistakes:
         raise pytest.UsageError("\n".join(mistakes))
     for item in session.items:
+        _skip_without_model(item, settings)
         _skip_without_scheme(item, settings)
 
 
@@ -71,6 +73,13 @@ def _items_below(nodes: Iterable[pytest.Item | pytest.Collector]) -> Iterator[py
             yield from _items_below(node.collect())
 
 
+def _skip_without_model(item: pytest.Item, settings: Settings) -> None:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    alone = "baseline_model" in fixtures and "quant_scheme" not in fixtures
+    if alone and settings.model is None and not settings.schemes:
+        item.add_marker(pytest.mark.skip(reason=NO_MODEL))
+
+
 def _skip_without_scheme(item: pytest.Item, settings: Settings) -> None:
     fixtures = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
@@ -80,6 +89,9 @@ def _skip_without_scheme(item: pytest.Item, settings: Settings) -> None:
         if fixtures & COMPARE_FIXTURES:
             return
         reason = RECORDING
+    elif markers.schemes_for(item, settings.schemes):
+        # pytest cannot run it once per scheme (unittest): the fixture takes the only one.
+        return
     elif settings.schemes:
         reason = f"not for {', '.join(settings.schemes)} (marker quant_schemes)"
     else:

@@ -14,6 +14,7 @@ import pytest
 from .check import Evidence
 from .core.errors import QuantregError
 from .core.outcome import REFUSED, Outcome
+from .markers import Declared
 
 
 class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # an attribute
@@ -60,11 +61,13 @@ class Trial:
     """One run of one test: the evidence it left, and how it ended as far as it has.
 
     ``ours`` says that its arguments or markers name something of ours, ``heard`` how
-    many of its refusals have been told, ``passed_over`` that it is not for this scheme.
+    many of its refusals have been told, ``passed_over`` that it is not for this scheme,
+    ``declared`` the marks it carried when its body began.
     """
 
     evidence: Evidence = field(default_factory=Evidence)
     ours: bool = False
+    declared: tuple[Declared, ...] | None = None
     heard: int = 0
     passed_over: bool = False
     ended: Ended | None = None

@@ -34,7 +34,8 @@ class Fixtures:
     """Makes what the fixtures return.
 
     ``current`` is the evidence of the test that runs, ``stopped_short`` whether a
-    measurement ended on the way and should be resumed by the next session.
+    measurement ended on the way and should be resumed by the next session, ``asked``
+    whether any was asked for.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, checker: Checker) -> None:
@@ -44,6 +45,7 @@ class Fixtures:
         self._recording = settings.update is not Update.NO
         self.current: Evidence | None = None
         self.stopped_short = False
+        self.asked = False
 
     def scheme_of(self, request: pytest.FixtureRequest) -> str:
         """The scheme of the current test; skips or refuses where there is no one."""
@@ -71,6 +73,8 @@ class Fixtures:
             spec = self._checker.baseline_spec()
             return ModelHandle(spec, self._loader(spec))
 
+        if self._settings.model is None and not self._settings.schemes:
+            pytest.skip(collecting.NO_MODEL)
         return self._guard(make)
 
     def quantized_handle(self, scheme: str) -> ModelHandle:
@@ -103,6 +107,7 @@ class Fixtures:
 
     def _compare(self, item: pytest.Item, trial: Trial, ask: Ask) -> Comparison:
         evidence, scheme = trial.evidence, trial.evidence.scheme
+        self.asked = True
         try:
             if trial.ended is not None:
                 raise Refusal(
@@ -112,8 +117,10 @@ class Fixtures:
                 )
             if self._recording:
                 return self._record(item, evidence, ask)
-            plan = markers.plan(item, self._settings, frozenset(evidence.fixtures))
-            measured = self._checker.compare(ask, scheme, plan, lambda: self._command(item))
+            plan = markers.plan(
+                item, self._settings, frozenset(evidence.fixtures), item.stash[TRIAL].declared
+            )
+            measured = self._checker.compare(ask, scheme, plan, self._recording_of(item))
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, ask.request.task, self._checker.known_context(scheme))
@@ -122,7 +129,7 @@ class Fixtures:
         return measured.compare(measured.metric, plan.confidence)
 
     def _record(self, item: pytest.Item, evidence: Evidence, ask: Ask) -> Comparison:
-        recorded = self._checker.record(ask, lambda: self._command(item))
+        recorded = self._checker.record(ask, self._recording_of(item))
         accuracy = recorded.run.accuracy
         metric = (
             find_metric(accuracy.protocol, ask.metric)
@@ -146,12 +153,15 @@ class Fixtures:
             confidence=self._settings.confidence,
         )
 
-    def _command(self, item: pytest.Item) -> str:
+    def _recording_of(self, item: pytest.Item) -> Callable[[Update], str]:
+        return lambda update: self._command(item, update)
+
+    def _command(self, item: pytest.Item, update: Update) -> str:
         """The command that records what ``item`` misses, to be typed where pytest was started."""
         path = os.path.relpath(item.path, self._config.invocation_params.dir)
         names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         target = "::".join([path, *names, getattr(item, "originalname", None) or item.name])
-        program, rest = recording_command(self._settings, target).split(" ", 1)
+        program, rest = recording_command(self._settings, target, update).split(" ", 1)
         return " ".join([program, *map(shlex.quote, _found_by(self._config)), rest])
 
     def _loader(self, spec: ModelSpec) -> Callable[[], Engine]:

@@ -43,8 +43,15 @@ def problems(item: pytest.Item, requested: Sequence[str]) -> list[str]:
     return wrong or [*_repeated(declared), *_unfeedable(item, declared)]
 
 
-def plan(item: pytest.Item, settings: Settings, fixtures: frozenset[str]) -> Plan:
+def plan(
+    item: pytest.Item,
+    settings: Settings,
+    fixtures: frozenset[str],
+    declared: Sequence[Declared] | None = None,
+) -> Plan:
     """The gates that apply to ``item`` when it uses ``fixtures``, nearest first.
+
+    ``declared`` are the marks it carried at some moment; without, those it carries now.
 
     A gate on the test itself applies whatever it used, so that one which nothing fed is
     refused. Raises WrongUse for a marker that was added after collection and is wrong.
@@ -52,7 +59,7 @@ def plan(item: pytest.Item, settings: Settings, fixtures: frozenset[str]) -> Pla
     gates: list[Gate] = []
     modes: list[GateMode] = []
     confidences: list[float] = []
-    for one in _declared(item):
+    for one in _declared(item) if declared is None else declared:
         value = _read(one)
         if isinstance(value, Gate) and (value.own or fixtures & MARKER_FIXTURES[value.marker]):
             gates.append(value)
@@ -65,6 +72,11 @@ def plan(item: pytest.Item, settings: Settings, fixtures: frozenset[str]) -> Pla
         mode=[*modes, settings.gate][0],
         confidence=[*confidences, settings.confidence][0],
     )
+
+
+def carried(item: pytest.Item) -> tuple[Declared, ...]:
+    """The marks of ours that ``item`` carries now, nearest first."""
+    return tuple(_declared(item))
 
 
 def schemes_for(item: pytest.Item, requested: Sequence[str]) -> tuple[str, ...]:

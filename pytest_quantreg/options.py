@@ -79,12 +79,21 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser().absolute() / "pytest-quantreg"
 
 
-def recording_command(settings: Settings, target: str | None) -> str:
-    """The exact command that records the baseline that ``target`` (a test) misses."""
+def recording_command(
+    settings: Settings, target: str | None, update: Update = Update.ABSENT
+) -> str:
+    """The exact command that records the baseline that ``target`` (a test) misses.
+
+    With ``update`` ALL the one that records it anew, and then whole: a limit of the
+    session that found it useless says nothing about how many items were stored.
+    """
     words = ["pytest", *([target] if target else []), *settings.invocation]
+    if update is Update.ALL:
+        words = [word for word in words if not word.startswith("--quant-limit=")]
     if settings.model is None:
         words.append("--quant-model=MODEL")
-    return " ".join([*(shlex.quote(word) for word in words), RECORD])
+    flag = RECORD_ALL if update is Update.ALL else RECORD
+    return " ".join([*(shlex.quote(word) for word in words), flag])
 
 
 class Sources:

@@ -74,6 +74,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    if RUNTIME in item.config.stash:
+        item.config.stash[RUNTIME].start_body(item)
     return (yield from _judged(item, "call"))
 
 
@@ -189,6 +191,8 @@ def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:
     try:
         result = yield
     except (KeyboardInterrupt, pytest.exit.Exception):
+        if RUNTIME in item.config.stash:
+            item.config.stash[RUNTIME].stop_short(item)
         raise
     except BaseException as raised:
         error = raised

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from . import collecting, markers
 from .check import Checker, Evidence, judge
 from .check.models import quantized_spec
 from .core.errors import QuantregError, WrongUse
-from .core.gates import idle, matching
+from .core.gates import Plan, idle, matching
 from .core.outcome import Outcome
 from .core.settings import Update
 from .ending import (
@@ -99,6 +100,23 @@ class Runtime:
         item.stash[TRIAL] = trial
         self.fixtures.current = trial.evidence
 
+    def start_body(self, item: pytest.Item) -> None:
+        """Setup is over: from here on the test's markers can only grow."""
+        if (trial := item.stash.get(TRIAL, None)) is not None:
+            trial.declared = markers.carried(item)
+
+    def stop_short(self, item: pytest.Item) -> None:
+        """``pytest.exit`` or Ctrl-C in a body: what it measured is judged and listed.
+
+        No report will come for the test, so its outcomes go to the summary directly.
+        """
+        trial = item.stash.get(TRIAL, None)
+        if trial is None or not trial.evidence.touched or trial.ended is not None:
+            return
+        trial.evidence.fixtures.update(getattr(item, "fixturenames", ()))
+        outcomes = self._outcomes(item, trial, "setup")
+        self.report.add({"outcomes": [one.to_plain() for one in outcomes]})
+
     def end(self, item: pytest.Item, when: str, error: BaseException | None) -> None:
         """Judges a test of which a phase has ended, by ``error`` or well.
 
@@ -140,19 +158,33 @@ class Runtime:
         if not self.settings.schemes:
             return []
         try:
-            plan = markers.plan(item, self.settings, frozenset(evidence.fixtures))
+            plan, added = self._plans(item, trial)
         except WrongUse as error:
             return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
         if evidence.measured:
             tasks = evidence.tasks
             trial.idle = tuple(str(gate) for gate in idle(plan.gates, tasks))
             trial.fed = tuple(str(gate) for task in tasks for gate in matching(plan.gates, task))
-        return judge(
-            plan,
-            evidence,
-            max_undetected=self.settings.max_undetected,
-            body_ended=when == "call" and not trial.passed_over,
-        )
+        undetected = self.settings.max_undetected
+        ended = when == "call" and not trial.passed_over
+        outcomes = judge(plan, evidence, max_undetected=undetected, body_ended=ended)
+        if added is not None:
+            outcomes += judge(added, evidence, max_undetected=undetected, body_ended=ended)
+        return list(dict.fromkeys(outcomes))
+
+    def _plans(self, item: pytest.Item, trial: Trial) -> tuple[Plan, Plan | None]:
+        """The gates as the body began, and those that it added to them.
+
+        What a body does to its own markers can add a gate, and neither take one away
+        nor loosen it.
+        """
+        fixtures = frozenset(trial.evidence.fixtures)
+        now = markers.plan(item, self.settings, fixtures)
+        if trial.declared is None:
+            return now, None
+        plan = markers.plan(item, self.settings, fixtures, trial.declared)
+        added = tuple(gate for gate in now.gates if gate not in plan.gates)
+        return plan, replace(plan, gates=added) if added else None
 
     def dress(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
@@ -199,13 +231,15 @@ class Runtime:
         self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
-        lacking = self.report.unmet_requirement()
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            self._last_line = self._interrupted()
+        lacking = self.report.unmet_requirement() or self.report.unheard_failure()
         if lacking and session.exitstatus in passing:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._last_line = lacking
 
     def last_line(self) -> None:
-        """The line below pytest's own last one, when --quant-require failed the session."""
+        """The line below pytest's own last one: --quant-require failed, or an interruption."""
         if not self._last_line:
             return
         terminal = self.config.pluginmanager.getplugin("terminalreporter")
@@ -213,6 +247,13 @@ class Runtime:
             terminal.write_line(self._last_line, red=True)
         else:
             print(self._last_line, file=sys.stderr)
+
+    def _interrupted(self) -> str:
+        """What an interruption has cost; empty when nothing of ours was measured."""
+        gates = bool(self.settings.schemes) or self.recording
+        # xdist's controller hears of a measurement only once it is over.
+        apart = gates and getattr(self.config.option, "dist", "no") != "no"
+        return self.report.interrupted() if apart or self.fixtures.asked else ""
 
     def scheduler(self, log: Any) -> Any:
         """xdist's scheduler that keeps the items of a scheme together; None for its own."""

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     class LoadScopeScheduling:
         """xdist's scheduler by scope; xdist ships no types."""
 
+        assigned_work: dict[Any, dict[str, dict[str, bool]]]
+
         def __init__(self, config: Any, log: Any) -> None: ...
+
+        def remove_node(self, node: Any) -> str | None:
+            """A worker is gone; what it had not run is given to others."""
+            ...
 else:
     from xdist.scheduler import LoadScopeScheduling
 
@@ -35,3 +41,16 @@ class SchemeScheduling(LoadScopeScheduling):
             if parameters.startswith((f"{scheme}-", f"{scheme}]")):
                 return scheme
         return nodeid
+
+    def remove_node(self, node: Any) -> str | None:
+        """A worker is gone; the test that took it down is not given to the next one.
+
+        xdist would run it again on every fresh worker: a model too large for memory
+        would be loaded, and killed, over and over.
+        """
+        units = self.assigned_work.get(node, {}).values()
+        pending = [(unit, name) for unit in units for name, ended in unit.items() if not ended]
+        for unit, name in pending[:1]:
+            unit[name] = True
+        super().remove_node(node)
+        return pending[0][1] if pending else None

@@ -32,7 +32,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "scheduling": frozenset({"core"}),
     "compare": frozenset({"core", "check", "values"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
-    "ending": frozenset({"core", "check"}),
+    "ending": frozenset({"core", "check", "markers"}),
     "fixtures": ROOMS | {"collecting", "compare", "ending", "markers", "option_table", "options"},
     "runtime": ROOMS
     | {

@@ -81,15 +81,12 @@ class Store:
     def check_writable(self, *keys: BaselineKey) -> None:
         """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
 
-        Called before a model loads. Makes the store's folder when it is absent.
+        Called before a model loads; makes no folder.
         """
         folders = {self.root, *(self._files(key).folder for key in keys)}
         for folder in sorted(folders):
             with self._writing(folder):
                 self._refuse_outside(folder)
-                if folder == self.root:
-                    nearest_folder(folder)
-                    folder.mkdir(parents=True, exist_ok=True)
                 probe(nearest_folder(folder))
 
     def find_models(self) -> list[str]:

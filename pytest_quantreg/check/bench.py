@@ -19,7 +19,8 @@ from ..core.record import (
     ModelSpec,
 )
 from ..core.settings import Settings
-from ..measure import Journal, PreparedTask, Progress, TaskLibrary, measure, prepare
+from ..measure import Journal, PreparedTask, Progress, TaskLibrary, chat_note, measure, prepare
+from .once import Once
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Bench:
         self._journal = Journal(settings.cache_dir / "journal")
         self._library = TaskLibrary(progress.say)
         self._backend: Backend | None = None
-        self._identities: dict[tuple[object, ...], ModelIdentity] = {}
+        self._identities: Once[ModelIdentity] = Once()
         self._loaded: dict[tuple[object, ...], Loaded] = {}
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
+        self._chat_told: set[str] = set()
 
     @property
     def backend(self) -> Backend:
@@ -58,9 +60,7 @@ class Bench:
         """What the files of ``spec`` say. Raises Refusal for files that are no use."""
         # Files are the same whatever they claim to be, and large ones take long to digest.
         key = replace(spec, scheme="").key()
-        if key not in self._identities:
-            self._identities[key] = self.backend.identify(spec)
-        return self._identities[key]
+        return self._identities.of(key, lambda: self.backend.identify(spec))
 
     def prepare(self, request: AccuracyRequest, spec: ModelSpec) -> PreparedTask:
         """The task with all its prompts, as ``spec`` is asked it. Raises Refusal."""
@@ -73,7 +73,6 @@ class Bench:
                 chat=lambda template: self.backend.chat_formatter(spec, template),
                 template_digest=identity.template_digest,
                 library=self._library,
-                say=self._progress.say,
             )
         return self._prepared[key]
 
@@ -112,13 +111,21 @@ class Bench:
         return self._measured[key]
 
     def told(self, spec: ModelSpec, accuracy: Accuracy, *, batch_size: int) -> tuple[str, ...]:
-        """What people must know of how a measurement came about."""
+        """What people must know of how a measurement came about.
+
+        A chat template that nobody asked for is told once per task of a session.
+        """
+        task, notes = accuracy.protocol.task, accuracy.notes
+        if task in self._chat_told:
+            notes = tuple(note for note in notes if note != chat_note(task))
+        elif chat_note(task) in notes:
+            self._chat_told.add(task)
         asked = _batch_size(spec, batch_size)
         if accuracy.batch_size == asked:
-            return ()
+            return notes
         return (
-            f"{accuracy.protocol.task}: out of memory at batch size {asked}, measured with "
-            f"{accuracy.batch_size}",
+            *notes,
+            f"{task}: out of memory at batch size {asked}, measured with {accuracy.batch_size}",
         )
 
     def close(self, *, forget: bool) -> None:

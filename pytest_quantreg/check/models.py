@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from ..baselines import Store
-from ..core.engine import Backend
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.outcome import Context
 from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Provenance, Software
-from ..core.schemes import same_identity
+from ..core.schemes import resolve, runs_as_claimed, same_identity
 from ..core.settings import GateMode, Settings
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _NATIVE = "native"
+
+LEAST_QUANTIZED = 0.5
+"""A model of which fewer linear layers are quantized does not run as the scheme it claims."""
 
 
 def model_name(settings: Settings, store: Store) -> str:
@@ -89,11 +91,8 @@ def baseline_schemes(identity: ModelIdentity) -> tuple[str, ...]:
     return tuple(dict.fromkeys((own, _NATIVE, *_SCHEME_OF_DTYPE.values())))
 
 
-def refuse_wrong_checkpoint(spec: ModelSpec, backend: Backend) -> None:
-    """Refuses files that do not hold the scheme they are tested as, before they load."""
-    if spec.quantize:
-        return
-    stored = backend.stored_scheme(spec)
+def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None) -> None:
+    """Refuses files that hold ``stored`` and not the scheme they are tested as."""
     if stored is None:
         raise Refusal(
             Category.SUSPICIOUS,
@@ -123,9 +122,9 @@ def refuse_unlike_claim(
             help=f"all {effective.linear_layers} linear layers hold {effective.weights}; the "
             "engine ignored the quantization or the checkpoint has none",
         )
-    if effective.scheme is not None and same_identity(claimed, effective.scheme):
+    runs = _unlike(claimed, effective)
+    if runs is None:
         return ()
-    runs = effective.scheme or f"{effective.weights} weights, {effective.activations} activations"
     if settings.effective != "warn" and (mode is GateMode.CERTIFY or settings.require):
         raise Refusal(
             Category.NOT_COMPARABLE,
@@ -133,6 +132,37 @@ def refuse_unlike_claim(
             help='allow it and have it said: ini key quant_effective = "warn"',
         )
     return (f"runs as {runs}, not as {claimed}",)
+
+
+def _unlike(claimed: str, effective: EffectiveScheme) -> str | None:
+    """What runs in place of ``claimed``, None when that is what runs."""
+    scheme = effective.scheme
+    if scheme is None:
+        return f"{effective.weights} weights, {effective.activations} activations"
+    if not runs_as_claimed(claimed, scheme):
+        return scheme
+    if effective.quantized_layers < LEAST_QUANTIZED * effective.linear_layers:
+        layers = f"{effective.quantized_layers} of {effective.linear_layers} linear layers"
+        return f"{scheme} in only {layers}"
+    return None
+
+
+def refuse_baseline_itself(spec: ModelSpec, identity: ModelIdentity, baseline: Provenance) -> None:
+    """Refuses a comparison of a model with itself, which nothing could lose. Raises Refusal."""
+    same = identity.weights_digest == baseline.model.weights_digest
+    runs = baseline.effective.scheme
+    if same and not spec.quantize:
+        what = "its weights are those of the baseline, to the bit"
+    elif runs is not None and resolve(runs).is_quantized and same_identity(spec.scheme, runs):
+        what = f"the baseline itself was recorded from a {runs} model"
+    else:
+        return
+    raise Refusal(
+        Category.SUSPICIOUS,
+        f"the model tested as {spec.scheme} is compared with itself: {what}",
+        help="record the baseline from the full-precision model: --quant-model=REF "
+        "--quant-update=all",
+    )
 
 
 def context_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..baselines import BaselineKey, RunSettings, Store
-from ..core.comparable import RECORD, Candidate, Difference, compare_runs, refusal
+from ..core.comparable import RECORD, Candidate, Difference, Level, compare_runs, refusal
 from ..core.comparison import first_items, same_kinds
 from ..core.engine import Engine
 from ..core.errors import Refusal
@@ -30,6 +30,7 @@ from . import models
 from .bench import Bench, Loaded
 from .foresight import refuse_hopeless
 from .judging import Measured
+from .once import Once
 from .provenance import git_commit, now
 from .stored import Recording, StoredBaselines
 
@@ -66,6 +67,8 @@ class Checker:
         self.store = Store(settings.baselines)
         self._stored = StoredBaselines(self.store)
         self._contexts: dict[str, Context] = {}
+        self._schemes: Once[str | None] = Once()
+        self._notes: dict[BaselineKey, tuple[str, ...]] = {}
 
     def model_name(self) -> str:
         """What the model under test is called in the store."""
@@ -78,7 +81,7 @@ class Checker:
     def baseline_spec(self) -> ModelSpec:
         """The full-precision model, its scheme (``bf16``, ...) read from its files."""
         spec = models.baseline_spec(self.settings, self.model_name())
-        stored = self.bench.backend.stored_scheme(spec)
+        stored = self._stored_scheme(spec)
         return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
 
     def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Measured:
@@ -89,13 +92,15 @@ class Checker:
         """
         name = self.model_name()
         spec = models.quantized_spec(self.settings, name, scheme)
-        models.refuse_wrong_checkpoint(spec, self.bench.backend)
+        if not spec.quantize:
+            models.refuse_wrong_checkpoint(spec, self._stored_scheme(spec))
         prepared = self.bench.prepare(ask.request, spec)
         n = self._items(ask, prepared)
         baseline = self._baseline(ask, spec, prepared, n, recording)
+        models.refuse_baseline_itself(spec, self.bench.identify(spec), baseline.provenance)
         metric = _metric(ask, baseline.accuracy.protocol)
         candidate = self._candidate(spec, baseline, prepared, n)
-        differ = self._differ(baseline, ask, recording)
+        differ = self._differ(baseline, ask, spec, recording)
         differ(candidate)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
         refuse_hopeless(
@@ -110,7 +115,7 @@ class Checker:
         notes = (*notes, *self.bench.told(spec, accuracy, batch_size=batch_size))
         part, accuracy = same_kinds(part, accuracy)
         whole, _ = same_kinds(baseline.accuracy, accuracy)
-        told = self._differ(replace(baseline, accuracy=whole), ask, recording)(
+        told = self._differ(replace(baseline, accuracy=whole), ask, spec, recording)(
             replace(
                 candidate,
                 protocol=accuracy.protocol,
@@ -129,23 +134,31 @@ class Checker:
         )
 
     def record(self, ask: Ask, recording: Recording) -> Recorded:
-        """Measures the baseline and stores it, unless a good one is there already."""
+        """Measures the baseline and stores it, unless a good one is there already.
+
+        Recording anew never leaves fewer items than were stored.
+        """
         self.store.check_writable()
         spec = self.baseline_spec()
         prepared = self.bench.prepare(ask.request, spec)
         n = self._items(ask, prepared)
         key = self._key(ask, prepared, spec.scheme)
         if (run := self._stored.fresh(key, n)) is not None:
-            return Recorded(run)
+            return Recorded(run, notes=self._notes[key])
         if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
             return Recorded(run, present=True)
         self.store.check_writable(key)
+        asked, n = n, max(n, min(self._stored.count(key), len(prepared)))
         loaded = self.bench.load(spec)
         accuracy = self.bench.measure(spec, prepared, n, batch_size=DEFAULT_BATCH_SIZE)
         run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
         self.store.save(key, run)
         self._stored.note(key, run)
-        return Recorded(run, notes=self.bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE))
+        notes = self.bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE)
+        if n > asked:
+            notes += (f"{ask.request.task}: {asked:,} items asked for, {n:,} as were stored",)
+        self._notes[key] = notes
+        return Recorded(run, notes=notes)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""
@@ -213,11 +226,11 @@ class Checker:
         """
         if self.settings.update is not Update.ABSENT or not self.store.exists(key):
             return None
-        run = self.store.load(key)
+        run = self._stored.read(key, recording)
         have = len(run.accuracy.items)
         candidate = self._candidate(spec, run, prepared, min(n, have))
         base = self.bench.identify(spec)
-        self._differ(run, ask, recording)(replace(candidate, base=base))
+        self._differ(run, ask, spec, recording)(replace(candidate, base=base))
         return run if have >= n else None
 
     def _candidate(
@@ -241,11 +254,17 @@ class Checker:
             return None
         return self.bench.identify(models.baseline_spec(self.settings, name))
 
-    def _differ(self, baseline: Run, ask: Ask, recording: Recording) -> Differ:
+    def _stored_scheme(self, spec: ModelSpec) -> str | None:
+        """What the files of ``spec`` say that they hold. Raises Refusal."""
+        key = replace(spec, scheme="").key()
+        return self._schemes.of(key, lambda: self.bench.backend.stored_scheme(spec))
+
+    def _differ(self, baseline: Run, ask: Ask, spec: ModelSpec, recording: Recording) -> Differ:
         def differ(candidate: Candidate) -> list[Difference]:
             differences = compare_runs(baseline, candidate, drift=self.settings.drift)
             if (error := refusal(differences, ask.request.task)) is not None:
-                raise _with_command(error, recording)
+                first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
+                raise _with_command(error, recording, first)
             return differences
 
         return differ
@@ -266,11 +285,23 @@ def _metric(ask: Ask, protocol: Protocol) -> Metric:
     return find_metric(protocol, ask.metric) if ask.metric else default_metric(protocol)
 
 
-def _with_command(error: Refusal, recording: Recording) -> Refusal:
+def _is_dtype(differences: list[Difference]) -> bool:
+    return any(one.field == "model.dtype" and one.level is Level.REFUSE for one in differences)
+
+
+def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
+    """Where an engine argument chose another compute type: the one to choose instead."""
+    if not {"dtype", "torch_dtype"} & {*spec.args}:
+        return ()
+    dtype = baseline.provenance.model.dtype
+    return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
+
+
+def _with_command(error: Refusal, recording: Recording, first: tuple[str, ...] = ()) -> Refusal:
     """The same refusal with the whole command where it says to record again."""
-    command = f"record the baseline again: {recording()}=all"
+    command = f"record the baseline again: {recording(Update.ALL)}"
     return Refusal(
         error.category,
         error.what,
-        help=tuple(command if line == RECORD else line for line in error.help),
+        help=(*first, *(command if line == RECORD else line for line in error.help)),
     )

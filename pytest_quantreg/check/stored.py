@@ -8,9 +8,10 @@ from typing import TypeAlias
 from ..baselines import BaselineKey, Store
 from ..core.errors import Category, Refusal
 from ..core.record import Run
+from ..core.settings import Update
 
-Recording: TypeAlias = Callable[[], str]
-"""Gives the command that records the baseline which the current test misses."""
+Recording: TypeAlias = Callable[[Update], str]
+"""Gives the command that records the baseline which the current test misses, or anew."""
 
 
 class StoredBaselines:
@@ -28,19 +29,31 @@ class StoredBaselines:
         with one of those is refused, by name instead of as absent.
         """
         key = next((one for one in keys if self._store.exists(one)), keys[0])
-        if key not in self._read:
-            self._read[key] = self._load(key, recording)
-        have = len(self._read[key].accuracy.items)
+        run = self.read(key, recording)
+        have = len(run.accuracy.items)
         if have < n:
             raise Refusal(
                 Category.NOT_COMPARABLE,
                 f"the baseline holds {have:,} items and {n:,} are asked for",
                 help=(
-                    f"record the rest: {recording()}",
+                    f"record the rest: {recording(Update.ABSENT)}",
                     f"or compare fewer: --quant-limit={have}",
                 ),
             )
+        return run
+
+    def read(self, key: BaselineKey, recording: Recording) -> Run:
+        """What is stored for ``key``, however many items. Raises Refusal."""
+        if key not in self._read:
+            self._read[key] = self._load(key, recording)
         return self._read[key]
+
+    def count(self, key: BaselineKey) -> int:
+        """How many items are stored for ``key``; 0 when nothing readable is."""
+        try:
+            return len(self._store.load(key).accuracy.items)
+        except Refusal:
+            return 0
 
     def fresh(self, key: BaselineKey, n: int) -> Run | None:
         """What this session recorded for ``key``, if it has ``n`` items."""
@@ -48,17 +61,18 @@ class StoredBaselines:
         return run if run is not None and len(run.accuracy.items) >= n else None
 
     def note(self, key: BaselineKey, run: Run) -> None:
-        """``run`` was recorded for ``key``."""
+        """``run`` was recorded for ``key``, and is what is stored now."""
         self._recorded[key] = run
+        self._read.pop(key, None)
 
     def _load(self, key: BaselineKey, recording: Recording) -> Run:
         try:
             return self._store.load(key)
         except Refusal as error:
             if error.category is Category.BASELINE_ABSENT:
-                command = f"record it: {recording()}"
+                command = f"record it: {recording(Update.ABSENT)}"
             elif error.category is Category.BASELINE_UNREADABLE:
-                command = f"or record it again: {recording()}=all"
+                command = f"or record it again: {recording(Update.ALL)}"
             else:
                 raise
             kept = [line for line in error.help if "pytest --quant-update" not in line]

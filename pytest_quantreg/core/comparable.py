@@ -91,6 +91,7 @@ RULES: tuple[Rule, ...] = (
     Rule("values", Level.IGNORE, "aggregates follow from the items"),
     Rule("chance", Level.IGNORE, "judged by itself"),
     Rule("resumed_items", Level.IGNORE, "an interrupted recording measures the same"),
+    Rule("notes", Level.IGNORE, "told by itself"),
     Rule("claimed", Level.IGNORE, "the scheme is what is under test"),
     Rule("effective", Level.IGNORE, "the candidate's own is judged by itself"),
     Rule("recorded_at", Level.IGNORE, "a baseline does not age by itself"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from . import stats
+from .errors import Category, Refusal
 from .record import Accuracy, Metric
 
 
@@ -58,14 +59,17 @@ def compare(
 
     Raises:
         ValueError: the items differ; comparability is checked before (`comparable`).
+        Refusal: one of the two has no such metric for some of its items.
     """
+    _refuse_partial(baseline, candidate, metric)
     if baseline.items.digests != candidate.items.digests:
         raise ValueError("the two measurements do not hold the same items in the same order")
     counts, low, high = None, None, None
     lost: tuple[int, ...] = ()
     won: tuple[int, ...] = ()
     values = _value(baseline, metric), _value(candidate, metric)
-    if metric.kind == "binary":
+    # With lower-is-better a 1 is a wrong answer, and the paired counts would be upside down.
+    if metric.kind == "binary" and metric.higher_is_better:
         before, after = baseline.items.scores[metric.name], candidate.items.scores[metric.name]
         counts = stats.PairedCounts.of(before, after)
         interval = stats.retention_interval(
@@ -97,6 +101,18 @@ def compare(
         won_items=won,
         notes=notes,
     )
+
+
+def _refuse_partial(baseline: Accuracy, candidate: Accuracy, metric: Metric) -> None:
+    """A task's own scoring may leave a metric out for some answers, such as empty ones."""
+    has = [metric.name in one.items.scores for one in (baseline, candidate)]
+    if has[0] != has[1]:
+        which = "the quantized model's" if has[0] else "the baseline's"
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{metric.name} of {baseline.protocol.task} is missing for some of {which} answers",
+            help="the task's scoring returns no such metric for them; let it return 0 instead",
+        )
 
 
 def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accuracy]:

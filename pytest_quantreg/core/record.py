@@ -191,6 +191,7 @@ class Accuracy:
     score on these items: the larger of the mean of 1/choices and the share of the
     commonest answer; 0 where that makes no sense. ``batch_size`` is the one used in
     the end, ``resumed_items`` how many came from the journal of an interrupted run.
+    ``notes`` say what people must know of these numbers; they are never stored.
     """
 
     protocol: Protocol
@@ -199,6 +200,7 @@ class Accuracy:
     chance: float
     batch_size: int
     resumed_items: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.stats import binom
+
 from . import stats
 from .comparison import Comparison
 from .errors import Category, Refusal
@@ -40,8 +42,8 @@ class Verdict:
 
 
 def about(items: int) -> int:
-    """Two digits, rounded up: a number of items that is planned is good for no more."""
-    step: int = 10 ** max(len(str(items)) - 2, 0)
+    """Two digits, or whole tens, rounded up: a planned number is good for no more."""
+    step: int = 10 ** max(len(str(items)) - 2, 1)
     return -(-items // step) * step
 
 
@@ -116,8 +118,9 @@ def refuse_toothless(
 ) -> None:
     """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal.
 
-    ``discordance`` is what the gate has teeth or none at; the items that the message
-    asks for are ``planned`` with this share of flips.
+    ``discordance`` is what the gate has teeth or none at. The items that the message
+    asks for are enough, 4 times in 5, after a run in which a share ``planned`` of the
+    answers flips.
     """
     accuracy = right / n
     floor = minimum - max_undetected
@@ -133,14 +136,14 @@ def refuse_toothless(
         )
         if sees is not None and sees >= floor:
             return
-    needed = stats.items_needed(
-        truth=max(floor, 0.0),
-        baseline_accuracy=accuracy,
-        discordance=planned,
+    needed = _enough(
+        floor=max(floor, 0.0),
+        total=total_items,
+        accuracy=accuracy,
+        discordance=discordance,
+        planned=planned,
         minimum=minimum,
         confidence=confidence,
-        power=POWER,
-        available=total_items,
     )
     seen = "nothing" if sees is None else f"only a retention of {_floor(sees)} or below"
     raise Refusal(
@@ -182,7 +185,7 @@ def judge(
             n=counts.n,
             total_items=comparison.total_items,
             discordance=discordance,
-            planned=discordance,
+            planned=default_discordance(comparison.scheme),
             minimum=gate.minimum,
             confidence=plan.confidence,
             max_undetected=max_undetected,
@@ -246,17 +249,64 @@ def _needed(
     return items(1.0), items(minimum - TRUTH_STEP)
 
 
+def _enough(
+    *,
+    floor: float,
+    total: int,
+    accuracy: float,
+    discordance: float,
+    planned: float,
+    minimum: float,
+    confidence: float,
+) -> int | None:
+    """Items, as `about` rounds them, that have teeth also when they were measured.
+
+    The check after a run plans with an upper bound of the flips it saw, and that is
+    wide on few items: so the flips that a run of so many will at most show, 4 times in
+    5, are planned with here. All ``total`` items of the task where rounding goes beyond
+    them; None if no number is enough.
+    """
+    least = stats.items_needed(
+        truth=floor,
+        baseline_accuracy=accuracy,
+        discordance=max(discordance, planned),
+        minimum=minimum,
+        confidence=confidence,
+        power=POWER,
+    ).needed
+    if least is None:
+        return None
+
+    def shows(items: int) -> bool:
+        flips = int(binom.ppf(POWER, items, planned))
+        bound = stats.wilson(flips, items, confidence=confidence, sides=1).high
+        power = stats.detection_power(
+            floor,
+            n=items,
+            baseline_accuracy=accuracy,
+            discordance=max(discordance, bound),
+            minimum=minimum,
+            confidence=confidence,
+        )
+        return power >= POWER
+
+    items = about(least)
+    while not shows(items):
+        items = about(items + 1)
+    return total if items > total and shows(total) else items
+
+
 def _more_items(
-    needed: stats.ItemsNeeded, n: int, total: int, floor: float, max_undetected: float
+    needed: int | None, n: int, total: int, floor: float, max_undetected: float
 ) -> tuple[str, ...]:
-    if needed.needed is not None and n < needed.needed <= total:
+    if needed is not None and n < needed <= total:
         return (
-            f"about {about(needed.needed):,} items would show {floor:g}, and the task has "
+            f"about {needed:,} items would show {floor:g}, and the task has "
             f"{total:,}: raise --quant-limit or limit=",
         )
     return (
         f"the task has {total:,} items, too few to show {floor:g}"
-        + (f" (about {about(needed.needed):,} would)" if needed.needed is not None else ""),
+        + (f" (about {needed:,} would)" if needed is not None else ""),
         "gate a task with more items, lower the minimum, or allow a larger undetected loss "
         f"(quant_max_undetected, now {max_undetected:g})",
     )

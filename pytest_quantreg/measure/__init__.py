@@ -6,6 +6,7 @@ from .accuracy import Progress, chunk_size, measure
 from .journal import Journal
 from .library import TaskLibrary
 from .metrics import default_metric, find_metric
+from .overrides import chat_note
 from .prepared import PreparedTask, prepare
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "PreparedTask",
     "Progress",
     "TaskLibrary",
+    "chat_note",
     "chunk_size",
     "default_metric",
     "find_metric",

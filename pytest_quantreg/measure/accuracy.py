@@ -22,6 +22,8 @@ BATCHES = 16
 LEAST = {"generate_until": 128, "loglikelihood_rolling": 128}
 LEAST_SCORED = 512
 MOST_TIES = 0.01
+SETTLED_SECONDS = 5.0
+"""No time left is told sooner: the first batches also warm the engine up."""
 
 
 class Progress(Protocol):
@@ -74,7 +76,7 @@ def measure(
     run = _Measurement(prepared, engine, n, batch_size, fingerprint, journal, progress)
     chunks = run.chunks(chunk_size(prepared.protocol.output_type, batch_size))
     _refuse_ties(prepared, chunks, n)
-    return _result(prepared, chunks, n, run.batch_size, run.resumed)
+    return _result(prepared, chunks, n, run)
 
 
 class _Measurement:
@@ -107,17 +109,14 @@ class _Measurement:
         for start in range(0, self._n, size):
             found.append(self._chunk(start, min(start + size, self._n)))
             self._report(start + len(found[-1].digests), 0.0, 0.0)
-        if self._runner.truncations:
-            self._progress.say(
-                f"{self._prepared.protocol.task}: prompts longer than the model's context"
-                " were cut from the left"
-            )
         return found
 
     def _report(self, done: int, items: float, seconds: float) -> None:
         """Says that ``done`` are done, ``items`` of them just now in ``seconds``."""
         measured, spent = self._measured + items, self._seconds + seconds
-        left = spent / measured * (self._n - done) if measured else None
+        # Never from a part of a batch: that would take the start for the pace.
+        settled = measured >= self.batch_size and spent >= SETTLED_SECONDS
+        left = spent / measured * (self._n - done) if settled else None
         self._progress.update(done, self._n, left)
 
     def _chunk(self, start: int, stop: int) -> Chunk:
@@ -188,9 +187,7 @@ def _refuse_ties(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Non
         )
 
 
-def _result(
-    prepared: PreparedTask, chunks: Sequence[Chunk], n: int, batch_size: int, resumed: int
-) -> Accuracy:
+def _result(prepared: PreparedTask, chunks: Sequence[Chunk], n: int, run: _Measurement) -> Accuracy:
     expected = prepared.protocol.metrics
     passes = []
     for index in range(prepared.protocol.repeats):
@@ -206,6 +203,13 @@ def _result(
         items=Items(prepared.doc_ids[:n], prepared.digests[:n], read.scores, read.weights),
         values=read.values,
         chance=prepared.chance_of(n),
-        batch_size=batch_size,
-        resumed_items=resumed,
+        batch_size=run.batch_size,
+        resumed_items=run.resumed,
+        notes=(*prepared.notes, *_cut(prepared.protocol.task, chunks)),
     )
+
+
+def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:
+    if not any(chunk.truncations for chunk in chunks):
+        return ()
+    return (f"{task}: prompts longer than the model's context were cut from the left",)

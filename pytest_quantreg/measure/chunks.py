@@ -27,7 +27,6 @@ class Runner:
     """Puts chunks of one task to one engine; keeps lm-eval's model object per batch size."""
 
     def __init__(self, prepared: PreparedTask, engine: Engine) -> None:
-        self.truncations = 0
         self._prepared = prepared
         self._engine = engine
         self._lm: tuple[int, Any] | None = None
@@ -46,7 +45,6 @@ class Runner:
                     self._pass(lm, start, stop, index)
                     for index in range(self._prepared.protocol.repeats)
                 ]
-            self.truncations += overheard.truncations
         except QuantregError:
             raise
         except Exception as error:
@@ -57,6 +55,7 @@ class Runner:
                 self._prepared.digests[start:stop],
                 tuple(scores for scores, _ in passes),
                 passes[0][1],
+                overheard.truncations,
             )
         # Only here, where the exception and the tensors of its frames are gone.
         self._lm = None

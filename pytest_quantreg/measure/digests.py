@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -94,14 +95,23 @@ def plain(value: Any) -> Any:
 
 def _code(value: Any) -> Any:
     # Never repr(): it holds addresses that differ from process to process.
+    if isinstance(value, functools.partial):
+        return [_code(value.func), plain(value.args), plain(value.keywords)]
+    value = inspect.unwrap(value) if callable(value) else value
     named = value if hasattr(value, "__qualname__") else type(value)
     return {"code": named.__qualname__, "module": _module_source(named)}
 
 
-def _module_source(named: Any) -> str | None:
-    # The whole module, since a task's function calls others beside it.
+def _module_source(named: Any) -> Any:
+    # The whole module, since a task's function calls others beside it; and where it is a
+    # task's own, the modules that lie beside that one, since it may import them.
     try:
         path = inspect.getsourcefile(named)
-        return sha(Path(path).read_text("utf-8")) if path else None
+        if path is None:
+            return None
+        if "lm_eval" in Path(path).parts or "site-packages" in Path(path).parts:
+            return sha(Path(path).read_text("utf-8"))
+        beside = sorted(Path(path).parent.glob("*.py"))
+        return {one.name: sha(one.read_text("utf-8")) for one in beside}
     except (OSError, TypeError, UnicodeDecodeError):
         return None

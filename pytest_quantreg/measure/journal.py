@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.engine import Say
 
-FORMAT = 1
+FORMAT = 2
 STALE_SECONDS = 14 * 24 * 3600
 
 
@@ -24,12 +24,14 @@ STALE_SECONDS = 14 * 24 * 3600
 class Chunk:
     """The results of some items: per pass and metric what lm-eval's scoring returned.
 
-    ``ties`` counts the items all of whose choices were equally likely.
+    ``ties`` counts the items all of whose choices were equally likely, ``truncations``
+    lm-eval's messages about prompts that did not fit the model's context.
     """
 
     digests: tuple[str, ...]
     passes: tuple[Mapping[str, Sequence[Any]], ...]
     ties: int
+    truncations: int
 
 
 class Journal:
@@ -110,6 +112,7 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
         "digests": list(chunk.digests),
         "passes": [dict(one) for one in chunk.passes],
         "ties": chunk.ties,
+        "truncations": chunk.truncations,
     }
     text = json.dumps({"check": _check(body), "body": body})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +132,12 @@ def _read(path: Path, key: str) -> Chunk | None:
         body = held["body"]
         if held["check"] != _check(body) or body["format"] != FORMAT or body["key"] != key:
             return None
-        return Chunk(tuple(body["digests"]), tuple(body["passes"]), int(body["ties"]))
+        return Chunk(
+            tuple(body["digests"]),
+            tuple(body["passes"]),
+            int(body["ties"]),
+            int(body["truncations"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

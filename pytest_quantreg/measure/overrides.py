@@ -6,35 +6,48 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.engine import ChatFormatter, Say
+from ..core.engine import ChatFormatter
 from ..core.errors import Category, Refusal
 from ..core.record import AccuracyRequest
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the prompts of a task are built. ``template`` is off, on or a name."""
+    """How the prompts of a task are built. ``template`` is off, on or a name.
+
+    ``notes`` tell what was decided here that nobody asked for and that moves scores.
+    """
 
     output_type: str
     num_fewshot: int
     template: str
     formatter: ChatFormatter | None
     multiturn: bool
+    notes: tuple[str, ...] = ()
 
 
 def apply(
     task: Any,
     request: AccuracyRequest,
     chat: Callable[[bool | str], ChatFormatter | None],
-    say: Say,
 ) -> Setting:
     """Changes the task's configuration to what ``request`` asks; returns the rest."""
     output_type = str(task.OUTPUT_TYPE or task.get_config("output_type"))
     shots = _fewshot(task, request, output_type)
-    _generation(task, request, output_type, say)
+    notes = _generation(task, request, output_type)
     template, formatter = _template(request, output_type, chat)
     multiturn = formatter is not None and request.fewshot_as_multiturn is not False
-    return Setting(output_type, shots, template, formatter, multiturn)
+    if request.apply_chat_template is None and formatter is not None:
+        notes = (*notes, chat_note(request.task))
+    return Setting(output_type, shots, template, formatter, multiturn, notes)
+
+
+def chat_note(task: str) -> str:
+    """What is told of a chat template that is on without having been asked for."""
+    return (
+        f"{task}: chat template on: the tokenizer has one (apply_chat_template=False switches it"
+        " off)"
+    )
 
 
 def _fewshot(task: Any, request: AccuracyRequest, output_type: str) -> int:
@@ -54,8 +67,10 @@ def _fewshot(task: Any, request: AccuracyRequest, output_type: str) -> int:
     return shots
 
 
-def _generation(task: Any, request: AccuracyRequest, output_type: str, say: Say) -> None:
+def _generation(task: Any, request: AccuracyRequest, output_type: str) -> tuple[str, ...]:
+    """Settles the generation arguments; returns notes."""
     asked = dict(request.gen_kwargs)
+    notes: tuple[str, ...] = ()
     if output_type != "generate_until":
         if asked:
             raise _wrong(request, "gen_kwargs", f"nothing is generated, it is {output_type}")
@@ -65,17 +80,18 @@ def _generation(task: Any, request: AccuracyRequest, output_type: str, say: Say)
                 f"repeats={request.repeats}",
                 "a repeat gives the same log-probabilities",
             )
-        return
+        return ()
     held = dict(task.get_config("generation_kwargs") or {})
     if _samples(held) and not {"do_sample", "temperature"} & set(asked):
-        say(
-            f"{request.task} samples in its own file; evaluated greedily here"
-            " (gen_kwargs={'do_sample': True, 'temperature': ...} samples)"
+        notes = (
+            f"{request.task}: samples in its own file; evaluated greedily here"
+            " (gen_kwargs={'do_sample': True, 'temperature': ...} samples)",
         )
         held.update(do_sample=False, temperature=0.0)
     held.update(asked)
     _check_sampling(held, request)
     task.set_config("generation_kwargs", held)
+    return notes
 
 
 def _check_sampling(held: dict[str, Any], request: AccuracyRequest) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ..core.engine import ChatFormatter, Say
+from ..core.engine import ChatFormatter
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.record import AccuracyRequest, Json, Protocol
 from . import chance, digests
@@ -31,6 +31,7 @@ class PreparedTask:
     ``requests``, ``digests``, ``doc_ids`` and ``answers`` have one entry per item, in
     the order the items are measured; ``requests`` holds the lm-eval Instances of
     each, which nobody writes to. ``task`` is lm-eval's object, for its scoring.
+    ``notes`` tell what was decided about the prompts without having been asked for.
     """
 
     protocol: Protocol
@@ -39,6 +40,7 @@ class PreparedTask:
     requests: tuple[tuple[Any, ...], ...]
     answers: tuple[chance.Answer, ...]
     task: Any
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -59,7 +61,6 @@ def prepare(
     chat: Chat,
     template_digest: str | None,
     library: TaskLibrary,
-    say: Say,
 ) -> PreparedTask:
     """Loads a task, applies what was asked, and builds the requests of all its items.
 
@@ -71,7 +72,7 @@ def prepare(
     with quiet(), compiled_once(), seeded(python=0, numpy=1234, torch=1234):
         # The seeds of lm-eval's simple_evaluate: some tasks shuffle while they load.
         task = library.load(request.task, request.include_paths)
-        setting = apply(task, request, chat, say)
+        setting = apply(task, request, chat)
         _build(task, request, setting)
         return _ordered(task, request, setting, template_digest)
 
@@ -126,6 +127,7 @@ def _ordered(
         requests=tuple(tuple(items[i]) for i in order),
         answers=tuple(answers[i] for i in order),
         task=task,
+        notes=setting.notes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.outcome import JUDGED, PRESENT, RECORDED, REFUSED, Context, Outcome
+from ..core.outcome import JUDGED, RECORDED, REFUSED, Context, Outcome
 from ..core.settings import Settings, Update
 
 
@@ -20,15 +20,18 @@ class SessionReport:
         self.settings = settings
         self.outcomes: list[Outcome] = []
         self.loads: dict[str, int] = {}
+        self._seen: set[Outcome] = set()
         self._fed: set[str] = set()
         self._idle: dict[str, None] = {}
 
     def add(self, plain: Mapping[str, Any]) -> None:
         """Takes the plain values of one test report."""
         for one in map(Outcome.from_plain, plain.get("outcomes", ())):
-            # Many tests may need one baseline; it is recorded once.
-            if one not in self.outcomes or one.result not in (RECORDED, PRESENT):
+            # Many tests may measure one task, which is done once, and told once; a refusal
+            # is each test's own.
+            if one not in self._seen or one.result == REFUSED:
                 self.outcomes.append(one)
+            self._seen.add(one)
         for name, count in plain.get("loads", {}).items():
             self.loads[name] = self.loads.get(name, 0) + count
         self._fed.update(plain.get("fed", ()))
@@ -88,6 +91,20 @@ class SessionReport:
             return ""
         why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
         return f"quantreg: --quant-require: no gate was judged for {', '.join(why)}"
+
+    def unheard_failure(self) -> str:
+        """What failed although no test did: its session was ended from inside; else empty."""
+        failed = [one for one in self.outcomes if one.fails and not one.excused]
+        return f"quantreg: the session was ended early, and {failed[0].headline}" if failed else ""
+
+    def interrupted(self) -> str:
+        """The one line after Ctrl-C: what is left of the work."""
+        recorded = any(one.result == RECORDED for one in self.outcomes)
+        stored = "what was recorded is whole" if recorded else "nothing stored was changed"
+        return (
+            f"quantreg: interrupted; {stored}, and finished items are kept: "
+            "the same command goes on where it stopped"
+        )
 
     def _why_not(self, scheme: str) -> str:
         results = {one.result for one in self.outcomes if one.scheme == scheme}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, Outcome
-from .messages import bare, floor_3
+from .messages import NOT_RECORDED, bare, floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
 TIGHT_HEAD = tuple("keeps" if word == "retention" else word for word in GATE_HEAD)
@@ -35,7 +35,7 @@ def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome of a task, below ``width`` columns where possible."""
     shown = [one for one in outcomes if one.task is not None]
     heads: list[tuple[str, ...]]
-    if any(one.result in (RECORDED, PRESENT) for one in shown):
+    if any(one.result in (RECORDED, PRESENT) or one.scheme == NOT_RECORDED for one in shown):
         heads, cells = [RECORDING_HEAD], [_recording_cells(one) for one in shown]
     else:
         several = len(minima(shown)) > 1

@@ -151,3 +151,12 @@ def test_a_hub_that_does_not_answer_is_one_line(
 def test_weights_on_the_hub_have_a_digest_undownloaded(server: str) -> None:
     """The hub's own sha256 of the weights stands in until they are fetched."""
     assert remote_digests(SPEC, COMMIT) == {"model.safetensors": "a" * 64}
+
+
+def test_a_path_that_is_none_is_told_offline(backend: TransformersBackend, hub: Path) -> None:
+    """org/other may have been meant as a folder: that there is none is said."""
+    with pytest.raises(Refusal) as caught:
+        backend.identify(replace(SPEC, ref="org/other", name="base"))
+    assert caught.value.what == (
+        "org/other is no folder here, and not in the local hub cache, and the hub cannot be reached"
+    )

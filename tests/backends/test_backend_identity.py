@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.quiet import quiet
+from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
 
 Spec = Callable[..., ModelSpec]
@@ -142,14 +142,11 @@ def test_templates_have_a_digest_of_their_own(
     assert backend.identify(spec(copy)).template_digest is None
 
 
-def test_weights_digest_covers_every_byte_and_name(
+def test_weights_digest_covers_every_byte(
     backend: TransformersBackend, copy: Path, spec: Spec
 ) -> None:
     """One flipped bit in the last tensor gives another digest, in the same backend too."""
     before = backend.identify(spec(copy)).weights_digest
-    content = hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest()
-    named = json.dumps([["model.safetensors", content]])
-    assert before == hashlib.sha256(named.encode()).hexdigest()
     data = bytearray((copy / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (copy / "model.safetensors").write_bytes(bytes(data))
@@ -236,3 +233,38 @@ def test_stored_scheme_of_every_format(
     """The scheme is read from what each format writes into config.json."""
     folder = stored(tmp_path / "model", quantization, tiny)
     assert backend.stored_scheme(spec(folder)) == scheme
+
+
+@pytest.mark.parametrize("args", [{"dtype": "float99"}, {"torch_dtype": 16}])
+def test_an_unknown_dtype_is_wrong_use(
+    backend: TransformersBackend, tiny: Path, spec: Spec, args: dict[str, Any]
+) -> None:
+    """It is told, with those that are known, before any file is read."""
+    with pytest.raises(WrongUse, match="not a dtype") as caught:
+        backend.identify(spec(tiny / "absent", **args))
+    assert "known: auto, bfloat16, float16, float32, float64" in str(caught.value)
+
+
+def test_a_checkpoint_is_named_by_its_folder(
+    backend: TransformersBackend, copy: Path, spec: Spec
+) -> None:
+    """A torn checkpoint is not blamed on the baseline whose name it goes by."""
+    folder = copy.rename(copy.with_name("tiny-int8"))
+    checkpoint = replace(spec(folder, "w8a8-int8"), name="base")
+    prepared = backend.prepare(checkpoint, lambda _: None)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    for attempt in (lambda: backend.identify(checkpoint), lambda: backend.load(prepared)):
+        with pytest.raises(Refusal, match=r"^tiny-int8: model.safetensors is torn"):
+            attempt()
+
+
+def test_the_config_is_part_of_the_weights(
+    backend: TransformersBackend, tiny: Path, copy: Path, spec: Spec
+) -> None:
+    """Another rope_theta over the same tensors is another model; a re-saved file is not."""
+    same = backend.identify(spec(tiny)).weights_digest
+    edit(copy / "config.json", lambda value: value.update(transformers_version="9.9.9"))
+    assert backend.identify(spec(copy)).weights_digest == same
+    edit(copy / "config.json", lambda value: value.update(rms_norm_eps=1.0))
+    assert backend.identify(spec(copy)).weights_digest != same

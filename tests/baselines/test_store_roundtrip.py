@@ -254,6 +254,7 @@ def test_an_aggregate_has_a_value_and_no_scores(tmp_path: Path) -> None:
     mixed = replace(run, accuracy=accuracy)
     assert saved(tmp_path, mixed).load(KEY) == mixed
     scores = {**accuracy.items.scores, "mcc,none": accuracy.items.scores["f1,none"]}
-    unsound = replace(mixed, accuracy=replace(accuracy, items=replace(accuracy.items, scores=scores)))
+    items = replace(accuracy.items, scores=scores)
+    unsound = replace(mixed, accuracy=replace(accuracy, items=items))
     with pytest.raises(Refusal, match="one score for each of its metrics"):
         saved(tmp_path / "other", unsound)

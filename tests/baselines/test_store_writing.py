@@ -354,10 +354,12 @@ def test_file_modes_are_readable_and_kept(tmp_path: Path) -> None:
         os.umask(mask)
 
 
-def test_check_writable_makes_the_store_and_leaves_nothing_else(tmp_path: Path) -> None:
-    """The folder is made, old probes of killed processes go, model folders are not made."""
+def test_check_writable_leaves_nothing(tmp_path: Path) -> None:
+    """No folder is made, and old probes of killed processes go."""
     store = Store(tmp_path / "deep" / "baselines")
     store.check_writable(KEY)
+    assert list(tmp_path.iterdir()) == []
+    store.root.mkdir(parents=True)
     (store.root / ".quantreg-probe-old").write_text("")
     store.check_writable(KEY)
     assert list(store.root.iterdir()) == []

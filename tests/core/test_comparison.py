@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from pytest_quantreg.core.comparison import compare, first_items, same_kinds
+from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.record import Metric
 
 from .comparisons import ACC, accuracy, paired
@@ -46,6 +48,23 @@ def test_lower_is_better_is_inverted() -> None:
     found = compare(base, worse, metric, scheme="x", confidence=0.95)
     assert found.retention == 0.8
     assert (found.low, found.high, found.counts, found.flips) == (None, None, None, None)
+
+
+def test_a_0_1_metric_where_lower_is_better_is_not_counted_upside_down() -> None:
+    """A rate of errors that doubles keeps half, and its 1s are never taken for right answers."""
+    metric = Metric("error_rate,none", False, "binary")
+    base, worse = accuracy([1, 0, 0, 0], metric), accuracy([1, 1, 0, 0], metric)
+    found = compare(base, worse, metric, scheme="x", confidence=0.95)
+    assert (found.retention, found.counts, found.low, found.won_items) == (0.5, None, None, ())
+
+
+def test_a_metric_that_some_answers_lack_is_refused() -> None:
+    """A task's scoring that leaves a metric out for empty answers hides them from the mean."""
+    partial = accuracy([1, 1])
+    partial = replace(partial, items=replace(partial.items, scores={}))
+    for base, other in ((accuracy([1, 1]), partial), (partial, accuracy([1, 1]))):
+        with pytest.raises(Refusal, match="missing for some"):
+            compare(base, other, ACC, scheme="x", confidence=0.95)
 
 
 @pytest.mark.parametrize(("base", "other", "ratio"), [(0, 0, 1.0), (0, 1, math.inf), (1, 0, 0.0)])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import pytest
+from scipy.stats import binom
 
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.gates import MIN_RETENTION, Gate, Plan
@@ -165,7 +169,63 @@ def test_other_scores_are_not_judged() -> None:
     assert "that has: acc" in caught.value.help[0]
 
 
-@pytest.mark.parametrize(("items", "shown"), [(7, 7), (99, 99), (154, 160), (3001, 3100)])
+@pytest.mark.parametrize(("items", "shown"), [(7, 10), (91, 100), (154, 160), (3001, 3100)])
 def test_plans_have_two_digits(items: int, shown: int) -> None:
-    """Rounded up, so that following the advice is enough."""
+    """Rounded up, to tens at least, so that following the advice is enough."""
     assert about(items) == shown
+
+
+def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -> tuple[str, ...]:
+    """The help of a gate refused before loading on n items."""
+    with pytest.raises(Refusal) as caught:
+        refuse_toothless(
+            task="sum",
+            right=right,
+            n=n,
+            total_items=total,
+            discordance=0.0,
+            planned=default_discordance("w8a8-int8"),
+            minimum=minimum,
+            confidence=0.95,
+            max_undetected=undetected,
+        )
+    return caught.value.help
+
+
+@pytest.mark.parametrize(
+    ("minimum", "undetected", "share"),
+    [*product([0.97], [0.1, 0.02], [0.01, 0.02, 0.03, 0.04]), (0.9, 0.1, 0.04)],
+)
+def test_the_advice_holds_after_measuring(minimum: float, undetected: float, share: float) -> None:
+    """As many flips as a sound 8-bit model shows, 4 times in 5, leave the gate its teeth."""
+    found = re.match(r"about ([\d,]+) items", _advice(30, 24, minimum, undetected, 10**6)[0])
+    assert found is not None
+    n = int(found[1].replace(",", ""))
+    assert n % 10 == 0
+    flips, right = int(binom.ppf(0.8, n, share)), round(0.8 * n)
+    won = flips // 2
+    lost = flips - won
+    gate = Gate(MIN_RETENTION, minimum, None, None, 1)
+    made = judge(
+        gate,
+        paired(right - lost, won, lost, n - right - won),
+        Plan((gate,), GateMode.DETECT, 0.95),
+        chance=0.0,
+        max_undetected=undetected,
+    )
+    assert made.detectable is not None
+    assert made.detectable >= minimum - undetected
+
+
+def test_the_advice_stays_within_the_task() -> None:
+    """A task that is just large enough is asked for whole, not for more than it has."""
+    asked = _advice(30, 24, 0.97, 0.1, 10**6)[0]
+    n = int(asked.split()[1])
+    assert _advice(30, 24, 0.97, 0.1, n - 1)[0].split(" items")[0] in (
+        f"about {n - 1}",
+        f"the task has {n - 1}",
+    )
+    assert _advice(30, 24, 0.97, 0.1, n)[0].endswith("raise --quant-limit or limit=")
+    assert _advice(30, 24, 0.97, 0.1, 40)[0] == (
+        f"the task has 40 items, too few to show 0.87 (about {n} would)"
+    )

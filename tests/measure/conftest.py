@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import random
 import warnings
@@ -126,17 +127,15 @@ def library() -> TaskLibrary:
 def prepared(task_folder: Path, library: TaskLibrary) -> Callable[..., PreparedTask]:
     """Prepares one of the folder's tasks with any field of the request."""
 
-    def make(task: str, *, said: list[str] | None = None, **fields: Any) -> PreparedTask:
+    def make(task: str, **fields: Any) -> PreparedTask:
         fields.setdefault("include_paths", (str(task_folder),))
         chat = fields.pop("chat", lambda template: None)
         shelf = fields.pop("library", library)
-        heard: list[str] = said if said is not None else []
         return prepare(
             AccuracyRequest(task, **fields),
             chat=chat,
             template_digest="feed",
             library=shelf,
-            say=heard.append,
         )
 
     return make
@@ -179,6 +178,8 @@ class ScriptedLM(LM):  # type: ignore[misc]
         for _ in requests if self.engine.bars else ():
             bar.update(1)
         bar.close()
+        if self.engine.cuts:
+            logging.getLogger("lm_eval.models.huggingface").warning("Left truncation applied.")
         warnings.warn("a library's own affair", UserWarning, stacklevel=1)
         if self.engine.calls == self.engine.dies_at:
             raise self.engine.death
@@ -201,6 +202,7 @@ class ScriptedEngine:
         self.asked: list[tuple[int, str]] = []
         self.batch_sizes: list[int] = []
         self.bars = False
+        self.cuts = False
         self.calls = 0
         self.dies_at = dies_at
         self.death = death or KeyboardInterrupt()

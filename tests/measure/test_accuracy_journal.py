@@ -238,3 +238,17 @@ def test_no_memory_at_all_is_refused(
     with pytest.raises(Refusal, match="even with batch size 1") as caught:
         run(prepared("write"), scripted(room=0), memory, batch_size=2)
     assert caught.value.category is Category.OUT_OF_MEMORY
+
+
+def test_cut_prompts_are_told_also_after_resuming(
+    prepared: Prepare, run: Any, scripted: Any, heard: Any, tmp_path: Path
+) -> None:
+    """That prompts did not fit is a note of the measurement, also of one read from files."""
+    task = prepared("write")
+    assert run(task, scripted(), Journal(None)).notes == ()
+    engine, silent = scripted(), scripted()
+    engine.cuts = True
+    told = run(task, engine, Journal(tmp_path)).notes
+    assert told == ("write: prompts longer than the model's context were cut from the left",)
+    again = run(task, silent, Journal(tmp_path))
+    assert (again.notes, again.resumed_items, silent.asked) == (told, 300, [])

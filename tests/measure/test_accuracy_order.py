@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,3 +127,19 @@ def test_chance_of_the_first_items(prepared: Callable[..., PreparedTask]) -> Non
     assert task.chance_of(600) == max(golds.count(i) for i in range(4)) / 600
     assert task.chance_of(600) > 0.3
     assert task.chance_of(50) == max(golds[:50].count(i) for i in range(4)) / 50
+
+
+def test_code_beside_a_tasks_function_is_part_of_it(tmp_path: Path) -> None:
+    """A rule that the scoring imports changes the digest, also behind partial and a cache."""
+    (tmp_path / "rules.py").write_text("LIMIT = 1\n", "utf-8")
+    (tmp_path / "scoring.py").write_text("def score(x):\n    return x\n", "utf-8")
+    place = spec_from_file_location("scoring", tmp_path / "scoring.py")
+    assert place is not None
+    assert place.loader is not None
+    module = module_from_spec(place)
+    place.loader.exec_module(module)
+    ways = [module.score, partial(module.score, 1), lru_cache(module.score)]
+    before = [plain(way) for way in ways]
+    assert before == [plain(way) for way in ways]
+    (tmp_path / "rules.py").write_text("LIMIT = 2\n", "utf-8")
+    assert all(plain(way) != was for way, was in zip(ways, before, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import warnings
 from collections.abc import Callable
@@ -97,6 +98,7 @@ def test_progress_within_a_chunk(
 ) -> None:
     """The bars of lm-eval, though hidden, tell how far a chunk is, with the time left."""
     monkeypatch.setattr("pytest_quantreg.measure.chunks.TICK_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.SETTLED_SECONDS", 0.0)
     engine = scripted()
     engine.bars = True
     measure(
@@ -114,7 +116,33 @@ def test_progress_within_a_chunk(
     assert len(set(done)) == 101
     assert all(total == 100 for _, total, _ in heard.updates)
     assert heard.updates[-1][2] == 0
-    assert all(left >= 0 for _, _, left in heard.updates)
+    assert all(left is None for done, _, left in heard.updates if done < 4)
+    assert all(left >= 0 for done, _, left in heard.updates if done >= 4)
+
+
+def test_no_time_left_from_the_first_seconds(
+    prepared: Callable[..., PreparedTask],
+    scripted: Any,
+    heard: Any,
+    memory: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many items are done, a pace is told only once the engine has settled."""
+    monkeypatch.setattr("pytest_quantreg.measure.chunks.TICK_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.SETTLED_SECONDS", math.inf)
+    engine = scripted()
+    engine.bars = True
+    measure(
+        prepared("choose"),
+        engine,
+        n=100,
+        batch_size=4,
+        fingerprint="model",
+        journal=memory,
+        progress=heard,
+    )
+    assert len(heard.updates) > 100
+    assert {left for _, _, left in heard.updates} == {None}
 
 
 def test_seeds_decide_the_draws() -> None:

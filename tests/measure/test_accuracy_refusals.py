@@ -15,6 +15,7 @@ from pytest_quantreg.measure import (
     Journal,
     PreparedTask,
     TaskLibrary,
+    chat_note,
     default_metric,
     find_metric,
     measure,
@@ -173,16 +174,21 @@ def test_chat_template_is_on_for_generation_only(prepared: Prepare) -> None:
     assert (off.protocol.chat_template, off.protocol.template_digest) == ("off", None)
     assert "<user>" not in off.requests[0][0].args[0]
     assert prepared("choose", chat=lambda template: formatter).protocol.chat_template == "off"
+    assert chatting.notes == (chat_note("write"),)
+    asked = prepared("write", chat=lambda template: formatter, apply_chat_template=True)
+    assert asked.notes == off.notes == ()
 
 
 def test_task_that_samples_is_made_greedy(prepared: Prepare) -> None:
     """A task's own sampling is switched off and that is said; gen_kwargs bring it back."""
-    said: list[str] = []
-    greedy = prepared("translate", said=said).protocol.gen_kwargs
+    made = prepared("translate")
+    greedy = made.protocol.gen_kwargs
     assert (greedy["do_sample"], greedy["temperature"]) == (False, 0.0)
-    assert "evaluated greedily" in said[0]
+    assert len(made.notes) == 1
+    assert made.notes[0].startswith("translate: samples in its own file; evaluated greedily")
     sampled = prepared("translate", gen_kwargs={"do_sample": True, "temperature": 0.9})
     assert sampled.protocol.gen_kwargs["temperature"] == 0.9
+    assert sampled.notes == ()
     assert sampled.protocol.config_digest != prepared("translate").protocol.config_digest
 
 

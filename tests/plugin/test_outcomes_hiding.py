@@ -263,3 +263,51 @@ def test_subtests_hide_nothing(suite: Suite) -> None:
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (baseline absent) w8a8-int8 pick: *"])
     result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: keeps *"])
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "request.node.add_marker(pytest.mark.min_retention(0.01, task='sum'))",
+        "request.node.own_markers.clear()",
+        "request.node.add_marker(pytest.mark.quant_gate('point', confidence=0.6), append=False)",
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_body_cannot_take_its_gates_away(suite: Suite, trick: str, before: bool) -> None:
+    """Markers loosened, removed or overridden while the body runs change no verdict."""
+    call = "compare_accuracy('sum')"
+    lines = [trick, call] if before else [call, trick]
+    suite.test(
+        f"""
+        @pytest.mark.min_retention(0.95)
+        def test_sum(compare_accuracy, request):
+            {lines[0]}
+            {lines[1]}
+        """
+    )
+    suite.record()
+    suite.checkpoint("bad", also_wrong={"seed": 5, "share": 0.3})
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: *with 95 % confidence*"])
+
+
+def test_a_loss_before_pytest_exit_is_no_green_session(suite: Suite) -> None:
+    """pytest.exit(returncode=0) after a loss: the loss is listed and the session fails."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.95)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+            pytest.exit("enough", returncode=0)
+        """
+    )
+    suite.record()
+    suite.checkpoint("bad", also_wrong={"seed": 5, "share": 0.3})
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["sum *LOST", "quantreg: the session was ended early, and LOST w8a8-int8 sum: *"]
+    )
+    assert suite.gate(checkpoint="int8").ret == 0

@@ -273,3 +273,45 @@ def test_a_refused_session_fixture_is_refused_in_every_test(suite: Suite) -> Non
     assert result.ret == 1
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["REFUSED (out of memory) *", "*2 refused"])
+
+
+def test_the_baseline_model_alone_is_skipped_unconfigured(suite: Suite) -> None:
+    """Without any model to speak of there is nothing to run, and that is no error."""
+    suite.ini(quant_model=None)
+    suite.test(
+        """
+        def test_argument(baseline_model):
+            raise AssertionError
+
+        def test_value(request):
+            request.getfixturevalue("baseline_model")
+        """
+    )
+    result = suite.run("-rs")
+    assert result.ret == 0
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["SKIPPED *test_gate.py:*: no --quant-model given, *"])
+
+
+def test_a_unittest_class_is_gated_and_not_passed_over(suite: Suite) -> None:
+    """unittest methods cannot run once per scheme: with one scheme they are judged."""
+    suite.test(
+        """
+        import unittest
+
+        @pytest.mark.min_retention(0.95)
+        class TestSum(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def _compare(self, compare_accuracy):
+                self.compare = compare_accuracy
+
+            def test_sum(self):
+                self.compare("sum")
+        """
+    )
+    suite.record()
+    suite.gate().assert_outcomes(passed=1)
+    suite.checkpoint("bad", also_wrong={"seed": 5, "share": 0.3})
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: *"])

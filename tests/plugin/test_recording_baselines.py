@@ -292,3 +292,101 @@ def test_a_failed_engine_leaves_its_chunks(suite: Suite) -> None:
     suite.model(log="events.log")
     assert suite.record().ret == 0
     assert 0 < requests(folder) < 1600
+
+
+def test_recording_anew_never_keeps_fewer_items(recorded: Suite) -> None:
+    """=all with a smaller limit measures as many items as were stored, and says so once."""
+    recorded.record("--quant-limit=300", "-k", "sum")
+    recorded.model(log="events.log", weights="v2")
+    result = recorded.run("--quant-update=all", "--quant-limit=50", "-k", "sum")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["sum * 300  recorded", "note: sum: 50 items asked for, 300 as were stored"]
+    )
+    result = recorded.run("--quant-update=all", "-k", "sum")
+    result.stdout.fnmatch_lines(["sum * 400  recorded"])
+    result.stdout.no_fnmatch_line("note: *")
+
+
+def test_anew_over_a_torn_baseline(recorded: Suite) -> None:
+    """What cannot be read counts as no items: =all replaces it."""
+    recorded.record("-k", "sum")
+    path = recorded.path / "baselines/model/bf16/scripted/sum.0shot.json"
+    path.write_text("{")
+    result = recorded.run("--quant-update=all", "--quant-limit=50", "-k", "sum")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["sum * 50  recorded"])
+
+
+def test_a_torn_baseline_has_the_command_while_recording(recorded: Suite) -> None:
+    """--quant-update refuses it with the same exact command as a gate does."""
+    recorded.record("-k", "sum")
+    path = recorded.path / "baselines/model/bf16/scripted/sum.0shot.json"
+    path.write_text("{")
+    result = recorded.record("-k", "sum", "--quant-limit=50")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*or record it again: pytest test_gate.py::test_task --quant-update=all"]
+    )
+
+
+def test_a_failed_recording_has_the_columns_of_recordings(recorded: Suite) -> None:
+    """No empty columns of gates for a task whose baseline was refused."""
+    recorded.record("-k", "sum")
+    recorded.model(weights="v2")
+    result = recorded.record("-k", "sum")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["task  metric  score  n", "sum   -           -  -  REFUSED"])
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_an_interruption_says_what_is_left(suite: Suite, started: bool) -> None:
+    """One line after pytest's own, only if something of ours ran; no empty store is left."""
+    body = 'compare_accuracy("sum")' if started else "raise KeyboardInterrupt"
+    suite.test(f"def test_sum(compare_accuracy):\n    {body}\n")
+    suite.write_tasks(items=1600)
+    suite.model(fail={"kind": "interrupt", "after": 1200})
+    result = suite.pytester.runpytest_inprocess("--quant-update", no_reraise_ctrlc=True)
+    assert result.ret == 2
+    line = (
+        "quantreg: interrupted; nothing stored was changed, and finished items are kept: "
+        "the same command goes on where it stopped"
+    )
+    assert (result.outlines[-1] == line) is started
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    assert not (suite.path / "baselines").exists()
+
+
+def test_an_interruption_after_a_recording(suite: Suite) -> None:
+    """What was recorded before is not called unchanged."""
+    suite.test(
+        """
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+
+        def test_stop():
+            raise KeyboardInterrupt
+        """
+    )
+    result = suite.pytester.runpytest_inprocess("--quant-update", no_reraise_ctrlc=True)
+    assert result.ret == 2
+    assert result.outlines[-1].startswith("quantreg: interrupted; what was recorded is whole, ")
+    assert (suite.path / "baselines/model/bf16/scripted/sum.0shot.json").exists()
+
+
+def test_an_interrupted_gate_says_so(suite: Suite) -> None:
+    """The same line for a gate."""
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("flaky", fail={"kind": "interrupt", "after": 100})
+    result = suite.pytester.runpytest_inprocess(
+        f"--quant-scheme={SCHEME}", "--quant-checkpoint=flaky", no_reraise_ctrlc=True
+    )
+    assert result.ret == 2
+    assert result.outlines[-1].startswith("quantreg: interrupted; nothing stored was changed")

@@ -226,3 +226,18 @@ def test_a_baseline_of_a_newer_schema(gated: Suite) -> None:
     result = gated.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (baseline unreadable) *99*"])
+
+
+def test_a_dtype_of_an_engine_argument(gated: Suite) -> None:
+    """The first way out is the baseline's dtype; the command to record drops the limit."""
+    gated.record()
+    result = gated.gate("--quant-backend-arg=dtype=float16", "--quant-limit=300")
+    assert result.ret == 1
+    at = next(i for i, line in enumerate(result.outlines) if line.startswith("REFUSED (not comp"))
+    assert "model.dtype: baseline bfloat16, now float16" in result.outlines[at]
+    assert result.outlines[at + 1].strip() == (
+        "use the dtype of the baseline: --quant-backend-arg=dtype=bfloat16"
+    )
+    words = command(result, "record the baseline again: ")
+    assert words[-1] == "--quant-update=all"
+    assert "--quant-limit=300" not in words

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.core.record import ModelSpec
+
 from .conftest import ANSWERS, Suite
 from .events import events, loads
 
@@ -44,14 +46,19 @@ def test_too_weak_before_loading(suite: Suite) -> None:
     assert done == []
 
 
-def test_the_items_that_it_asks_for_are_enough(suite: Suite) -> None:
-    """Following the advice of a too weak gate makes it strong enough."""
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.03, 0.04])
+def test_the_items_that_it_asks_for_are_enough(suite: Suite, share: float) -> None:
+    """Following the advice of a too weak gate gives a verdict, whatever typically flips."""
     gate(suite)
     suite.record()
+    suite.checkpoint("int8", also_wrong={"seed": 5, "share": share})
     result = suite.gate("--quant-limit=30")
     line = next(one for one in result.outlines if "items would show" in one)
     needed = line.split("about ")[1].split(" ")[0]
-    assert suite.gate(f"--quant-limit={needed}").ret == 0
+    judged = suite.gate(f"--quant-limit={needed}")
+    judged.stdout.no_fnmatch_line("*REFUSED*")
+    judged.stdout.fnmatch_lines([f"* {needed} *"])
+    assert judged.ret == 0
 
 
 def test_too_weak_for_a_small_task(suite: Suite) -> None:
@@ -241,3 +248,52 @@ def test_wrong_arguments_are_refused(suite: Suite) -> None:
         """
     )
     assert refused(suite, "(wrong use) *limit=0*") == []
+
+
+def test_a_refused_model_is_asked_once(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is each test's, the looking happens once in the session."""
+    from pytest_quantreg.backends import scripted
+
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        @pytest.mark.parametrize("again", range(3))
+        def test_sum(again, compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("torn", unusable="config.json is torn")
+    reads, read = [], scripted.read
+
+    def counted(spec: ModelSpec) -> scripted.Script:
+        reads.append(spec.ref)
+        return read(spec)
+
+    monkeypatch.setattr(scripted, "read", counted)
+    result = suite.gate(checkpoint="torn")
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["3 refused"])
+    assert reads == [str(suite.path / "torn")]
+
+
+def test_a_model_compared_with_itself_is_refused(suite: Suite) -> None:
+    """A baseline recorded from the checkpoint under test shows nothing, and says so."""
+    gate(suite)
+    suite.record("--quant-model=int8", "-o", "quant_model_name=model")
+    result = suite.gate("-o", "quant_model_name=model", "--quant-model=int8")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (suspicious) *is compared with itself: *"])
+
+
+def test_hardly_anything_quantized_is_not_the_scheme(suite: Suite) -> None:
+    """One quantized layer in eight is told under detect and refused under certify."""
+    gate(suite)
+    suite.record()
+    suite.checkpoint("thin", effective={"quantized_layers": 1})
+    result = suite.gate(checkpoint="thin")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["note: runs as w8a8-int8 in only 1 of 8 linear layers*"])
+    result = suite.gate("--quant-gate=certify", checkpoint="thin")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED *runs it as w8a8-int8 in only 1 of 8 linear layers*"])

@@ -159,3 +159,22 @@ def test_nothing_of_ours_without_results(suite: Suite) -> None:
     result = suite.run()
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*= quantreg*")
+
+
+def test_one_line_for_what_several_tests_judged_alike(suite: Suite) -> None:
+    """Equal outcomes are told and counted once, those of another minimum stay apart."""
+    suite.test(
+        """
+        @pytest.mark.parametrize("minimum", [0.9, 0.9, 0.8])
+        def test_sum(minimum, compare_accuracy, request):
+            request.node.add_marker(pytest.mark.min_retention(minimum))
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 0
+    result.assert_outcomes(passed=3)
+    rows = [line.split()[-2:] for line in summary(result.outlines) if line.startswith("sum ")]
+    assert rows == [["kept", "0.9"], ["kept", "0.8"]]
+    result.stdout.fnmatch_lines(["2 kept"])

@@ -71,3 +71,25 @@ def test_refusals_and_require_on_the_controller(suite: Suite) -> None:
     result = suite.run_apart(*words, "-k", "plain")
     assert result.ret == 1
     assert result.outlines[-1].startswith("quantreg: --quant-require: no gate was judged for")
+
+
+def test_a_test_that_kills_its_worker_runs_once(suite: Suite) -> None:
+    """A crash is reported once, and the tests that waited behind it still run."""
+    suite.test(
+        """
+        import os
+
+        def test_kills(quant_scheme):
+            with open("tries", "a") as file:
+                file.write("x")
+            os._exit(1)
+
+        def test_after(quant_scheme):
+            pass
+        """
+    )
+    words = [f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8"]
+    result = suite.run_apart("-n2", *words)
+    assert result.ret == 1
+    result.assert_outcomes(passed=1, failed=1)
+    assert (suite.path / "tries").read_text("utf-8") == "x"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core.outcome import KEPT, LOST, RECORDED, REFUSED, UNDECIDED, Outcome
+from pytest_quantreg.report.messages import NOT_RECORDED
 from pytest_quantreg.report.table import table
 
 KEPT_ROW = Outcome(
@@ -101,3 +102,9 @@ def test_recordings_have_columns_of_their_own() -> None:
     """No column for what a baseline has not."""
     row = Outcome(RECORDED, False, "bf16", "", task="sum", metric="acc,none", baseline=0.8, n=1500)
     assert lines(row) == ["task  metric  score      n", "sum   acc     0.800  1,500  recorded"]
+
+
+def test_failed_recordings_have_the_same_columns() -> None:
+    """Also where nothing could be recorded."""
+    row = Outcome(REFUSED, True, NOT_RECORDED, "", task="sum")
+    assert lines(row) == ["task  metric  score  n", "sum   -           -  -  REFUSED"]

@@ -12,7 +12,7 @@ from ...core.record import ModelIdentity, ModelSpec, Software
 from ...core.schemes import resolve
 from .engine import TransformersEngine
 from .folder import read_config
-from .hub import all_files, is_folder, small_files, weights_are_here
+from .hub import all_files, is_folder, shown, small_files, weights_are_here
 from .identity import FileDigests, identify
 from .loading import load_model
 from .quantize import made, need_llmcompressor
@@ -56,7 +56,7 @@ class TransformersBackend:
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What quantization_config in config.json says."""
         files = small_files(spec, trusted=_trusted(spec))
-        return stored_scheme(read_config(files.folder, spec.name))
+        return stored_scheme(read_config(files.folder, shown(spec)))
 
     def check_makes(self, scheme: str) -> None:
         """Raises WrongUse for a scheme that needs data, MissingExtra without its package."""
@@ -70,8 +70,8 @@ class TransformersBackend:
         """Renders chats as HFLM does; None without a template."""
         self.software()
         files = small_files(spec, trusted=_trusted(spec))
-        tokenizer = load_tokenizer(files.folder, spec.name, trusted=_trusted(spec))
-        return chat_formatter(tokenizer, template, spec.name)
+        tokenizer = load_tokenizer(files.folder, shown(spec), trusted=_trusted(spec))
+        return chat_formatter(tokenizer, template, shown(spec))
 
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:
         """Downloads weights, and makes the scheme from them when the spec says so.
@@ -82,12 +82,13 @@ class TransformersBackend:
         if spec.quantize:
             self.check_makes(spec.scheme)
         here = small_files(spec, trusted=_trusted(spec))
-        if not weights_are_here(here, spec.name):
+        if not weights_are_here(here, shown(spec)):
             say(f"downloading {spec.ref}")
         files = all_files(spec, trusted=_trusted(spec))
         local = spec if is_folder(spec) else replace(spec, ref=str(files.folder), revision=None)
         if not spec.quantize:
-            return local
+            # What is amiss with it is told of the checkpoint, not of its baseline.
+            return replace(local, name=shown(spec))
         choice = resolve(spec.scheme)
         if not choice.is_quantized:
             dtype = DTYPES.get(choice.scheme.name, "auto")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...core.errors import MissingExtra, Refusal
+from ...core.errors import Category, MissingExtra, Refusal
 from ...core.record import ModelSpec
-from .folder import INDEX, unusable, weight_files
+from .folder import INDEX, weight_files
 from .quiet import quiet
 
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
@@ -32,6 +32,11 @@ class Files:
 def is_folder(spec: ModelSpec) -> bool:
     """Whether ``spec.ref`` is a folder rather than a hub id."""
     return Path(spec.ref).is_absolute() or Path(spec.ref).is_dir()
+
+
+def shown(spec: ModelSpec) -> str:
+    """What messages call the files of ``spec``: the folder's name or the hub id."""
+    return Path(spec.ref).name if is_folder(spec) else spec.ref
 
 
 def small_files(spec: ModelSpec, *, trusted: bool) -> Files:
@@ -74,8 +79,7 @@ def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:
     found = {file.rfilename: file.lfs.sha256 for file in siblings if file.lfs is not None}
     names = [n for n in found if re.fullmatch(r"model[^/]*\.safetensors", n)]
     if not names:
-        raise unusable(
-            spec.name,
+        raise _refused(
             f"{spec.ref} on the hub has no safetensors weights",
             "choose a repository with model.safetensors, or convert it to a folder",
         )
@@ -116,35 +120,37 @@ def _asked(spec: ModelSpec, ask: Callable[[], T]) -> T:
             "transformers", needed_by=f"the model {spec.ref}", package="huggingface_hub"
         ) from None
     at = f"{spec.ref}@{spec.revision}" if spec.revision else spec.ref
+    # ORG/NAME may as well have been meant as a path; a revision belongs to the hub.
+    here = " is" if spec.revision else " is no folder here, and"
     sign_in = "then `hf auth login`, or set HF_TOKEN"
     try:
         return ask()
     except hub.GatedRepoError:
-        raise unusable(
-            spec.name,
+        raise _refused(
             f"{at} is gated and this account or token has no access",
             f"ask for access at https://huggingface.co/{spec.ref}, {sign_in}",
         ) from None
     except hub.RevisionNotFoundError:
-        raise unusable(spec.name, f"{at}: no such revision", "check what follows the @") from None
+        raise _refused(f"{at}: no such revision", "check what follows the @") from None
     except hub.RepositoryNotFoundError:
-        raise unusable(
-            spec.name,
+        raise _refused(
             f"{at} is neither a folder here nor a repository that this token can see",
             f"check the name; for a private one {sign_in[5:]}",
         ) from None
     except (hub.HFValidationError, hub.HfUriError):
-        raise unusable(
-            spec.name,
+        raise _refused(
             f"{at!r} is neither a folder here nor a hub id",
             "give a folder that exists or ORG/NAME",
         ) from None
     except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, ConnectError, TimeoutException):
-        raise unusable(
-            spec.name,
-            f"{at} is not in the local hub cache and the hub cannot be reached",
+        raise _refused(
+            f"{at}{here} not in the local hub cache, and the hub cannot be reached",
             "go online once, unset HF_HUB_OFFLINE, or give a folder",
         ) from None
     except (hub.HfHubHTTPError, OSError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
-        raise unusable(spec.name, f"{at} cannot be fetched: {first[0]}") from error
+        raise _refused(f"{at} cannot be fetched: {first[0]}") from error
+
+
+def _refused(what: str, *help: str) -> Refusal:
+    return Refusal(Category.UNUSABLE_MODEL, what, help=help)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import WrongUse
 from ...core.record import ModelIdentity, ModelSpec
 from .folder import (
     check_custom_code,
@@ -17,7 +18,7 @@ from .folder import (
     unusable,
     weight_files,
 )
-from .hub import Files, remote_digests, small_files, weights_are_here
+from .hub import Files, remote_digests, shown, small_files, weights_are_here
 from .quiet import quiet, quietly_imported
 from .tokenizer import load_tokenizer, template_digest, tokenizer_digest
 
@@ -40,6 +41,13 @@ _FLOATS = {
     "F16": "float16",
     "BF16": "bfloat16",
 }
+
+
+DTYPES = ("bfloat16", "float16", "float32", "float64")
+_ALIASES = {"half": "float16", "float": "float32"}
+
+_OF_NO_EFFECT = frozenset({"transformers_version", "_name_or_path", "_commit_hash"})
+"""Keys of config.json that change when a model is merely saved again."""
 
 
 class FileDigests:
@@ -66,24 +74,33 @@ class FileDigests:
 
 
 def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
-    """The identity of a model; raises Refusal for one that cannot be used."""
+    """The identity of a model; raises Refusal for one that cannot be used.
+
+    Raises WrongUse for an argument ``dtype`` that is none.
+    """
+    asked, name = _asked_dtype(spec), shown(spec)
     trusted = bool(spec.args.get("trust_remote_code", False))
     files = small_files(spec, trusted=trusted)
-    raw = read_config(files.folder, spec.name)
-    check_custom_code(files.folder, raw, spec.name, trusted)
-    headers = check_weights(files.folder, spec.name) if weights_are_here(files, spec.name) else {}
-    config = _config(files.folder, raw, spec.name, trusted)
-    tokenizer = load_tokenizer(files.folder, spec.name, trusted=trusted)
+    raw = read_config(files.folder, name)
+    check_custom_code(files.folder, raw, name, trusted)
+    headers = check_weights(files.folder, name) if weights_are_here(files, name) else {}
+    config = _config(files.folder, raw, name, trusted)
+    tokenizer = load_tokenizer(files.folder, name, trusted=trusted)
     return ModelIdentity(
         name=spec.name,
         revision=files.revision,
         architecture=_architecture(raw, config),
         vocab_size=int(config.get_text_config().vocab_size),
         shapes=_shapes(config.get_text_config()),
-        dtype=_dtype(spec, config, Counter(tensor.dtype for tensor in headers.values())),
+        dtype=asked or _dtype(config, Counter(tensor.dtype for tensor in headers.values())),
         tokenizer_digest=tokenizer_digest(tokenizer),
         template_digest=template_digest(tokenizer),
-        weights_digest=_weights_digest(spec, files, digests),
+        weights_digest=combined(
+            {
+                "weights": _weights_digest(spec, files, digests),
+                "config": _config_digest(files.folder, raw),
+            }
+        ),
     )
 
 
@@ -92,9 +109,19 @@ def combined(files: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()
 
 
+def _config_digest(folder: Path, raw: Mapping[str, Any]) -> str:
+    """What config.json makes of the weights, with the model's own code where it has some.
+
+    Another rope_theta over the same tensors is another model.
+    """
+    kept = {name: value for name, value in raw.items() if name not in _OF_NO_EFFECT}
+    code = {path.name: _sha256(path) for path in sorted(folder.glob("*.py"))}
+    return hashlib.sha256(json.dumps([kept, code], sort_keys=True).encode()).hexdigest()
+
+
 def _weights_digest(spec: ModelSpec, files: Files, digests: FileDigests) -> str:
-    if weights_are_here(files, spec.name):
-        return digests.of_weights(files.folder, spec.name)
+    if weights_are_here(files, shown(spec)):
+        return digests.of_weights(files.folder, shown(spec))
     return combined(remote_digests(spec, str(files.revision)))
 
 
@@ -143,10 +170,20 @@ def _shapes(config: Any) -> dict[str, int]:
     return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
-def _dtype(spec: ModelSpec, config: Any, stored: Counter[str]) -> str:
-    asked = spec.args.get("dtype", spec.args.get("torch_dtype", "auto"))
-    if isinstance(asked, str) and asked != "auto":
-        return {"half": "float16", "float": "float32"}.get(asked, asked)
+def _asked_dtype(spec: ModelSpec) -> str | None:
+    """The compute type of the engine arguments, None for the files' own. Raises WrongUse."""
+    key = "dtype" if "dtype" in spec.args else "torch_dtype"
+    asked = spec.args.get(key, "auto")
+    known = _ALIASES.get(asked, asked) if isinstance(asked, str) else None
+    if known not in (*DTYPES, "auto"):
+        raise WrongUse(
+            f"--quant-backend-arg={key}={asked}: not a dtype that models are run in",
+            help=f"known: auto, {', '.join(DTYPES)}",
+        )
+    return None if known == "auto" else known
+
+
+def _dtype(config: Any, stored: Counter[str]) -> str:
     stated = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
     if stated is not None:
         return str(stated).removeprefix("torch.")
