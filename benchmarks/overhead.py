@@ -21,7 +21,7 @@ PLUGINS = {
 }
 TARGET_MS = 5.0
 
-CHILD = '''
+CHILD = """
 import inspect, json, sys, time
 import pytest
 
@@ -53,7 +53,7 @@ class Timer:
 code = pytest.main(["-q", "-p", "no:cacheprovider", sys.argv[2]], plugins=[Timer()])
 print("RESULT" + json.dumps(Timer.seconds))
 sys.exit(code)
-'''
+"""
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from .check import Checker, Evidence, judge
 from .check.models import quantized_spec
 from .core.errors import QuantregError, WrongUse
 from .core.gates import Plan, idle, matching
-from .core.outcome import Outcome
+from .core.outcome import MEASURED, Outcome
 from .core.settings import Update
 from .ending import (
     TRIAL,
@@ -170,6 +170,12 @@ class Runtime:
         outcomes = judge(plan, evidence, max_undetected=undetected, body_ended=ended)
         if added is not None:
             outcomes += judge(added, evidence, max_undetected=undetected, body_ended=ended)
+            judged = {(one.task, one.metric) for one in outcomes if one.result != MEASURED}
+            outcomes = [
+                one
+                for one in outcomes
+                if one.result != MEASURED or (one.task, one.metric) not in judged
+            ]
         return list(dict.fromkeys(outcomes))
 
     def _plans(self, item: pytest.Item, trial: Trial) -> tuple[Plan, Plan | None]:
