@@ -38,7 +38,10 @@ def _refuse_gate(
     max_undetected: float,
 ) -> None:
     task, n = baseline.protocol.task, len(baseline.items)
-    kinds = {one.name: one.kind for one in baseline.protocol.metrics}
+    kinds = {
+        one.name: one.kind if one.higher_is_better else "lower is better"
+        for one in baseline.protocol.metrics
+    }
     refuse_other_scores(gate, task, metric.name, kinds)
     right = round(math.fsum(baseline.items.scores[metric.name]))
     refuse_chance(

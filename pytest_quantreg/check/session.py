@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ..baselines import BaselineKey, RunSettings, Store
 from ..core.comparable import RECORD, Candidate, Difference, Level, compare_runs, refusal
-from ..core.comparison import first_items, same_kinds
+from ..core.comparison import first_items, refuse_partial, same_kinds
 from ..core.engine import Engine
 from ..core.errors import Refusal
 from ..core.gates import Plan
@@ -113,6 +113,7 @@ class Checker:
         batch_size = baseline.accuracy.batch_size
         accuracy = self.bench.measure(spec, prepared, n, batch_size=batch_size)
         notes = (*notes, *self.bench.told(spec, accuracy, batch_size=batch_size))
+        refuse_partial(part, accuracy)
         part, accuracy = same_kinds(part, accuracy)
         whole, _ = same_kinds(baseline.accuracy, accuracy)
         told = self._differ(replace(baseline, accuracy=whole), ask, spec, recording)(

@@ -59,9 +59,7 @@ def compare(
 
     Raises:
         ValueError: the items differ; comparability is checked before (`comparable`).
-        Refusal: one of the two has no such metric for some of its items.
     """
-    _refuse_partial(baseline, candidate, metric)
     if baseline.items.digests != candidate.items.digests:
         raise ValueError("the two measurements do not hold the same items in the same order")
     counts, low, high = None, None, None
@@ -103,16 +101,20 @@ def compare(
     )
 
 
-def _refuse_partial(baseline: Accuracy, candidate: Accuracy, metric: Metric) -> None:
-    """A task's own scoring may leave a metric out for some answers, such as empty ones."""
-    has = [metric.name in one.items.scores for one in (baseline, candidate)]
-    if has[0] != has[1]:
-        which = "the quantized model's" if has[0] else "the baseline's"
-        raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{metric.name} of {baseline.protocol.task} is missing for some of {which} answers",
-            help="the task's scoring returns no such metric for them; let it return 0 instead",
-        )
+def refuse_partial(baseline: Accuracy, candidate: Accuracy) -> None:
+    """Refuses metrics with scores in one of the two alone. Raises Refusal (not comparable).
+
+    A task's own scoring may leave a metric out for some answers, such as empty ones.
+    """
+    for metric in baseline.protocol.metrics:
+        has = [metric.name in one.items.scores for one in (baseline, candidate)]
+        if has[0] != has[1]:
+            whose = "the quantized model's" if has[0] else "the baseline's"
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"{metric.name} of {baseline.protocol.task} is missing for some of {whose} answers",
+                help="the task's scoring returns no such metric for them; let it return 0 instead",
+            )
 
 
 def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accuracy]:

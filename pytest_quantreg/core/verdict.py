@@ -98,8 +98,8 @@ def _other_scores(gate: Gate, task: str, metric: str, others: Sequence[str]) -> 
     other = f", or name a metric= that has: {', '.join(others)}" if others else ""
     return Refusal(
         Category.NOT_JUDGED,
-        f"{gate} cannot judge {metric} of {task}: its scores are not 0 or 1, and this "
-        "version judges only those",
+        f"{gate} cannot judge {metric} of {task}: its scores are not 0 or 1 with 1 for right, "
+        "and this version judges only those",
         help=f"take the marker off this test to have it measured and listed{other}",
     )
 

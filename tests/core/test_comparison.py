@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.comparison import compare, first_items, same_kinds
+from pytest_quantreg.core.comparison import compare, first_items, refuse_partial, same_kinds
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.record import Metric
 
@@ -64,7 +64,8 @@ def test_a_metric_that_some_answers_lack_is_refused() -> None:
     partial = replace(partial, items=replace(partial.items, scores={}))
     for base, other in ((accuracy([1, 1]), partial), (partial, accuracy([1, 1]))):
         with pytest.raises(Refusal, match="missing for some"):
-            compare(base, other, ACC, scheme="x", confidence=0.95)
+            refuse_partial(base, other)
+    refuse_partial(accuracy([1, 1]), accuracy([1, 0]))
 
 
 @pytest.mark.parametrize(("base", "other", "ratio"), [(0, 0, 1.0), (0, 1, math.inf), (1, 0, 0.0)])

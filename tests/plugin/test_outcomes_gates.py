@@ -294,3 +294,53 @@ def test_a_task_with_an_aggregate_metric_is_recorded_and_gated(suite: Suite) -> 
     result = suite.gate()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["REFUSED (not judged yet) w8a8-int8 pick: *"])
+
+
+def test_a_metric_where_lower_is_better_is_not_judged(suite: Suite) -> None:
+    """A 0/1 rate of errors is refused before loading: a gate would read it upside down."""
+    path = suite.path / "tasks" / "sum.yaml"
+    path.write_text(path.read_text("utf-8").replace("better: true", "better: false"), "utf-8")
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("worse", also_wrong=LOSES)
+    for checkpoint in ("int8", "worse"):
+        result = suite.gate("--quant-gate=certify", checkpoint=checkpoint)
+        assert result.ret == 1
+        result.stdout.fnmatch_lines(["REFUSED (not judged yet) w8a8-int8 sum: *with 1 for right*"])
+
+
+def test_a_metric_that_the_scoring_leaves_out_for_some_answers(suite: Suite) -> None:
+    """A task's scoring that skips wrong answers is refused in one line, without a traceback."""
+    (suite.path / "tasks" / "scoring.py").write_text(
+        "def score(doc, results):\n"
+        "    right = results[0].strip() == doc['answer']\n"
+        "    return {'hit': 1} if right or doc['id'] != 7 else {}\n",
+        "utf-8",
+    )
+    path = suite.path / "tasks" / "sum.yaml"
+    text = path.read_text("utf-8").split("metric_list")[0]
+    path.write_text(
+        text + "process_results: !function scoring.score\n"
+        "metric_list: [{metric: hit, aggregation: mean, higher_is_better: true}]\n",
+        "utf-8",
+    )
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("int8", also_wrong=[7])
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (not comparable) w8a8-int8 sum: hit,none * missing *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*KeyError*")
