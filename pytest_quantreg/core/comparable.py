@@ -36,6 +36,7 @@ class Rule:
 
 RECORD = "record the baseline again: pytest --quant-update=all"
 SAME_MODEL = "name the model this was quantized from with --quant-model"
+SAME_TOKENS = f"{SAME_MODEL}, and give both the same max_length and add_bos_token"
 SAME_CALL = "ask for the task as it was recorded, or record it as it is asked for now"
 SAME_SOFTWARE = 'install the recorded version, record again, or quant_baseline_drift = "warn"'
 SAME_MACHINE = "record a baseline on this kind of machine, in a folder of its own"
@@ -50,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     _refuse("model.vocab_size", "another vocabulary is another model", SAME_MODEL),
     _refuse("model.shapes", "other layer sizes are another model", SAME_MODEL),
     Rule("model.shapes?", Level.TELL, "one config.json leaves this figure to its default"),
-    _refuse("model.tokenizer_digest", "other tokens are other prompts", SAME_MODEL),
+    _refuse("model.tokenizer_digest", "other tokens are other prompts", SAME_TOKENS),
     _refuse("model.dtype", "the compute type moves scores as much as quantization does", RECORD),
     Rule("model.name", Level.IGNORE, "a quantized checkpoint has a name of its own"),
     Rule("model.revision", Level.IGNORE, "a quantized checkpoint has a history of its own"),

@@ -268,3 +268,15 @@ def test_the_config_is_part_of_the_weights(
     assert backend.identify(spec(copy)).weights_digest == same
     edit(copy / "config.json", lambda value: value.update(rms_norm_eps=1.0))
     assert backend.identify(spec(copy)).weights_digest != same
+
+
+def test_arguments_that_cut_prompts_are_part_of_the_tokens(
+    backend: TransformersBackend, tiny: Path, spec: Spec
+) -> None:
+    """Another max_length or add_bos_token makes other prompts; a batch size does not."""
+    digests = [
+        backend.identify(spec(tiny, **args)).tokenizer_digest
+        for args in ({}, {"batch_size": 4}, {"max_length": 14}, {"add_bos_token": True})
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3

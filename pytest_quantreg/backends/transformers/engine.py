@@ -12,6 +12,7 @@ from ...core.record import EffectiveScheme, Machine, ModelSpec
 from .effective import effective_scheme
 from .memory import free, is_out_of_memory
 from .quiet import quietly_imported
+from .tokenizer import PROMPT_ARGS
 
 if TYPE_CHECKING:
     from .lm import LoadedHFLM
@@ -57,11 +58,7 @@ class TransformersEngine:
             quietly_imported("lm_eval.models.huggingface")
             from .lm import LoadedHFLM
 
-            options = {
-                key: self._spec.args[key]
-                for key in ("max_length", "add_bos_token")
-                if key in self._spec.args
-            }
+            options = {key: self._spec.args[key] for key in PROMPT_ARGS if key in self._spec.args}
             self._lm = LoadedHFLM(model, self._tokenizer, batch_size, **options)
         return self._lm.with_batch_size(batch_size)
 

@@ -93,7 +93,7 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
         vocab_size=int(config.get_text_config().vocab_size),
         shapes=_shapes(config.get_text_config()),
         dtype=asked or _dtype(config, Counter(tensor.dtype for tensor in headers.values())),
-        tokenizer_digest=tokenizer_digest(tokenizer),
+        tokenizer_digest=tokenizer_digest(tokenizer, spec.args),
         template_digest=template_digest(tokenizer),
         weights_digest=combined(
             {

@@ -12,8 +12,9 @@ from .folder import Tensor, check_custom_code, check_weights, read_config, unusa
 from .memory import is_out_of_memory
 from .quiet import quiet, quietly_imported
 from .stored import stored_scheme
+from .tokenizer import PROMPT_ARGS
 
-RESERVED = ("batch_size", "max_length", "add_bos_token")
+RESERVED = ("batch_size", *PROMPT_ARGS)
 """Arguments of the evaluation, not of from_pretrained."""
 
 _PLAIN_TYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ PROBES = (
 )
 """Texts whose encodings tell tokenizers with the same vocabulary apart."""
 
+PROMPT_ARGS = ("max_length", "add_bos_token")
+"""Engine arguments that change what becomes of a prompt, not how it is computed."""
+
 TEMPLATE_DAY = date(2024, 7, 26)
 """The day that templates which print today's date are given: prompts must not change at
 midnight. It is the one that Llama 3's own template falls back to."""
@@ -55,8 +59,10 @@ def load_tokenizer(folder: Path, name: str, *, trusted: bool) -> Any:
             ) from error
 
 
-def tokenizer_digest(tokenizer: Any) -> str:
+def tokenizer_digest(tokenizer: Any, args: Mapping[str, Any]) -> str:
     """sha256 over what the tokenizer does: the same for a folder saved again.
+
+    Those of ``args`` (`PROMPT_ARGS`) that cut prompts or add to them count where given.
 
     It covers the vocabulary, special tokens, and the encodings of `PROBES` with and
     without special tokens, not the way files spell it: newer versions write other keys,
@@ -64,12 +70,14 @@ def tokenizer_digest(tokenizer: Any) -> str:
     """
     with quiet():
         vocabulary = sorted((index, token) for token, index in tokenizer.get_vocab().items())
-        does = {
+        does: dict[str, Any] = {
             "vocabulary": vocabulary,
             "special": [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id],
             "with": [list(tokenizer.encode(text)) for text in PROBES],
             "without": [list(tokenizer.encode(text, add_special_tokens=False)) for text in PROBES],
         }
+    if given := {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}:
+        does["arguments"] = given
     return _digest(does)
 
 
