@@ -195,6 +195,15 @@ def test_evidence_refuses_a_minimum_that_is_none(minimum: float) -> None:
         evidence(Interval(0.9, 1.1), minimum)
 
 
+def test_whole_numbers_of_any_kind_are_counts() -> None:
+    """Counts from numpy or JSON, whole floats included, give the interval of the integers."""
+    expected = retention_interval(180, 4, 6, 60)
+    assert retention_interval(*np.array([180, 4, 6, 60], dtype=np.int32)) == expected
+    assert retention_interval(*np.array([180.0, 4.0, 6.0, 60.0])) == expected
+    with pytest.raises(ValueError, match="nan is not a count"):
+        retention_interval(1, 1, 1, math.nan)  # type: ignore[arg-type]
+
+
 def test_bad_arguments_name_the_value() -> None:
     """Impossible confidences, sides, methods, counts and ratios are refused by value."""
     with pytest.raises(ValueError, match=r"confidence=95.*0\.95"):

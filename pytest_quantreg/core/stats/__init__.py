@@ -1,9 +1,17 @@
 """The statistics behind every gate: plain numbers in, intervals and evidence out."""
 
 from .counts import PairedCounts
-from .discordance import mcnemar, planning_discordance
+from .discordance import Flips, flips, mcnemar, planning_discordance
 from .evidence import Evidence, evidence
 from .intervals import Interval, Intervals, retention_interval, retention_intervals, wilson
+from .layers import (
+    Layer,
+    pooled_detectable_retention,
+    pooled_items_needed,
+    pooled_power,
+    pooled_verdict_chance,
+)
+from .means import mean_ratio_interval, perplexity_ratio, perplexity_ratio_interval
 from .planning import (
     ItemsNeeded,
     can_turn_red,
@@ -12,31 +20,62 @@ from .planning import (
     items_needed,
     verdict_chance,
 )
+from .pooled import pooled_quantile, pooled_retention, pooled_statistic
+from .reruns import RerunNoise, rerun_noise
 from .score import DEFAULT_METHOD, METHODS, Method, normal_quantile, score_statistic
+from .strata import (
+    LEAST_RIGHT,
+    LEAST_UNITS,
+    Stratum,
+    Support,
+    pooled_estimate,
+    support,
+)
 from .truth import Truth, paired_truth
 
 __all__ = [
     "DEFAULT_METHOD",
+    "LEAST_RIGHT",
+    "LEAST_UNITS",
     "METHODS",
     "Evidence",
+    "Flips",
     "Interval",
     "Intervals",
     "ItemsNeeded",
+    "Layer",
     "Method",
     "PairedCounts",
+    "RerunNoise",
+    "Stratum",
+    "Support",
     "Truth",
     "can_turn_red",
     "detectable_retention",
     "detection_power",
     "evidence",
+    "flips",
     "items_needed",
     "mcnemar",
+    "mean_ratio_interval",
     "normal_quantile",
     "paired_truth",
+    "perplexity_ratio",
+    "perplexity_ratio_interval",
     "planning_discordance",
+    "pooled_detectable_retention",
+    "pooled_estimate",
+    "pooled_items_needed",
+    "pooled_power",
+    "pooled_quantile",
+    "pooled_retention",
+    "pooled_statistic",
+    "pooled_verdict_chance",
+    "rerun_noise",
     "retention_interval",
     "retention_intervals",
     "score_statistic",
+    "support",
     "verdict_chance",
     "wilson",
 ]

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from scipy.stats import binom
 
 from .counts import PairedCounts
 from .intervals import wilson
+
+
+class Flips(NamedTuple):
+    """The share of items on which two models disagree, and its bounds; NaN without items."""
+
+    share: float
+    low: float
+    high: float
+
+
+def flips(
+    both: int,
+    quantized_only: int,
+    baseline_only: int,
+    neither: int,
+    *,
+    confidence: float = 0.95,
+    sides: int = 2,
+) -> Flips:
+    """The share of changed answers with its Wilson interval; ``sides`` as in `wilson`.
+
+    Raises ValueError for negative counts or an impossible confidence.
+    """
+    counts = PairedCounts(both, quantized_only, baseline_only, neither)
+    changed = quantized_only + baseline_only
+    low, high = wilson(changed, counts.n, confidence=confidence, sides=sides)
+    return Flips(counts.flips, low, high)
 
 
 def mcnemar(quantized_only: int, baseline_only: int) -> float:

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from .score import DEFAULT_METHOD, METHODS, FloatArray, Method, normal_quantile, statistic, tables
 
+MOST_CUTS = 63
+"""Into at most one more section than this a bracket is cut at a time."""
+
 
 class Interval(NamedTuple):
     """The two bounds, ``low <= high``; either may be infinite, neither is ever NaN."""
@@ -82,25 +85,30 @@ def retention_intervals(
 def _lower_bounds(
     a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, z: float, method: Method
 ) -> FloatArray:
-    """The largest rejected ratio below the estimate, by bisection.
+    """The largest rejected ratio below the estimate, by cutting its bracket into sections.
 
     Runs on ratio/(1+ratio) in [0, 1), where the estimate is x/(x+y) with x and y the
     right answers, so that an infinite estimate needs no case of its own. The
-    statistic crosses z once (see the tests), so halving cannot go astray.
+    statistic crosses z once (see the tests), so halving cannot go astray. For few tables,
+    where a step costs the same whatever it does, more than two sections save steps.
     """
     quantized, baseline = a + b, a + c
     total = quantized + baseline
     outside = np.zeros_like(total)
     inside = np.divide(quantized, total, out=np.zeros_like(total), where=total > 0)
+    cuts = max(1, min(MOST_CUTS, 2 * MOST_CUTS // max(total.size, 1)))
+    share = (np.arange(1, cuts + 1) / (cuts + 1)).reshape(-1, *[1] * total.ndim)
     while True:
-        middle = 0.5 * (outside + inside)
-        between = (middle > outside) & (middle < inside) & (inside - outside > 1e-18)
+        at = outside + share * (inside - outside)
+        between = (at > outside) & (at < inside) & (inside - outside > 1e-18)
         if not between.any():
             return np.asarray(outside / (1.0 - outside))
-        ratio = np.where(between, middle / (1.0 - middle), 1.0)
-        rejected = statistic((a, b, c, d), ratio, z, method) > z
-        outside = np.where(between & rejected, middle, outside)
-        inside = np.where(between & ~rejected, middle, inside)
+        ratio = np.where(between, at / (1.0 - at), 1.0)
+        rejected = (statistic((a, b, c, d), ratio, z, method) > z) | (at <= outside)
+        leading = np.logical_and.accumulate(rejected & (at < inside), axis=0)
+        nearest = np.max(np.where(leading, at, outside), axis=0)
+        inside = np.minimum(inside, np.min(np.where(leading, inside, at), axis=0))
+        outside = nearest
 
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95, sides: int = 2) -> Interval:

@@ -73,9 +73,9 @@ def verdict_chance(
     rule = _rule(n, minimum, confidence, method)
     truth = paired_truth(retention, baseline_accuracy=baseline_accuracy, discordance=discordance)
     if verdict is Evidence.UNDECIDED:
-        decided = sum(_chance(v, truth, n, rule) for v in (Evidence.KEPT, Evidence.LOST))
+        decided = sum(table_chance(v, truth, n, rule) for v in (Evidence.KEPT, Evidence.LOST))
         return max(1.0 - decided, 0.0)
-    return _chance(verdict, truth, n, rule)
+    return table_chance(verdict, truth, n, rule)
 
 
 def detectable_retention(
@@ -176,24 +176,25 @@ def _least_items(verdict: Evidence, truth: Truth, rule: Rule, power: float) -> i
     if not guess < MOST_ITEMS:
         return None
     low, high = 0, max(8, math.ceil(guess))
-    while _chance(verdict, truth, high, rule) < power:
+    while table_chance(verdict, truth, high, rule) < power:
         low, high = high, 2 * high
         if high > MOST_ITEMS:
             return None
     if low == 0:
         low = max(high // 2, 0)
-        while low > 0 and _chance(verdict, truth, low, rule) >= power:
+        while low > 0 and table_chance(verdict, truth, low, rule) >= power:
             low, high = low // 2, low
     while high - low > 1:
         middle = (low + high) // 2
-        if _chance(verdict, truth, middle, rule) >= power:
+        if table_chance(verdict, truth, middle, rule) >= power:
             high = middle
         else:
             low = middle
     return high
 
 
-def _chance(verdict: Evidence, truth: Truth, n: int, rule: Rule) -> float:
+def table_chance(verdict: Evidence, truth: Truth, n: int, rule: Rule) -> float:
+    """Probability of a verdict over the tables of n items."""
     if n == 0:
         return 0.0
     return Grid(n, truth.baseline, truth.won, rule, verdict).chance(truth.lost, truth.baseline)

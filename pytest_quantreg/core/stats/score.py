@@ -142,15 +142,16 @@ def _restricted(
 
     Restricted to (both+won) = theta*(both+lost), theta <= 1. Items wrong twice drop
     out of the likelihood, which leaves one quadratic in the share of lost; its larger
-    root keeps all shares in [0, 1].
+    root keeps all shares in [0, 1]. Its discriminant, and the share won, which is
+    (lost - (1-theta))/theta, are written so that for small theta nothing cancels.
     """
-    gap = 1.0 - theta
+    gap = (1.0 - theta) * (1.0 + theta)
     lead = (1.0 + theta) * (both + won + lost)
-    middle = (both + lost) * gap * (1.0 + theta) + won + lost
-    root = np.sqrt(np.maximum(middle * middle - 4.0 * lead * lost * gap, 0.0))
-    some = lead > 0.0
-    share_lost = np.where(some, (middle + root) / np.where(some, 2.0 * lead, 1.0), 0.0)
-    share_won = np.maximum((share_lost - gap) / theta, 0.0)
+    rest = both * gap - theta * theta * lost - won
+    root = np.sqrt(rest * rest + 4.0 * gap * both * won)
+    twice = 2.0 * np.where(lead > 0.0, lead, 1.0)
+    share_lost = (both * gap + lost * (1.0 + gap) + won + root) / twice
+    share_won = np.maximum((root - rest - 2.0 * gap * won) / (twice * theta), 0.0)
     share_both = np.maximum(1.0 - share_won - share_lost, 0.0)
     return share_both, share_won, share_lost
 
