@@ -13,9 +13,10 @@ The file is ``scripted.json`` in the model's folder; every key may be left out::
         "sum": {
           "target": "answer",                     doc field with the right text or choice index
           "index": "id",                          doc field that tells items apart; none: doc_id
-          "wrong": {"seed": 1, "share": 0.2},     or a list of index values: answered wrongly
-          "also_wrong": [3, 7],                   wrong as well: losses against another script
-          "fixed": [12],                          right after all: wins against another script
+          "wrong": {"seed": 1, "share": 0.2},     or a list of index values, as all below
+          "also_wrong": [3, 7], "fixed": [12],    losses and wins against another script
+          "ambiguous": {"seed": 1, "share": 0.1}, right or wrong as the batch, or a sample, falls
+          "empty": [4], "endless": [5],           answers with no text, or up to max_gen_toks
           "wrong_text": "?", "nats_per_char": 1.0
         },
         "*": {"wrong": []}                        every other task
@@ -26,8 +27,8 @@ The file is ``scripted.json`` in the model's folder; every key may be left out::
       "log": "events.log"                         one line per event, in the model's folder
     }
 
-``fail`` has ``kind`` (``out_of_memory``, ``error``, ``interrupt``, ``exit`` with status
-137) and one of ``"at": "load"``, ``"after": N`` requests, ``"above_batch": N``. What
+``fail`` has ``kind`` (``out_of_memory``, ``error``, ``interrupt``, ``exit`` with status 137)
+and one of ``"at": "load"``, ``"after": N`` requests, ``"above_batch": N``. What
 ``on_the_fly`` holds for a scheme is laid over the file, tasks key by key.
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,21 +30,41 @@ class ScriptedLM(LM):  # type: ignore[misc]  # lm-eval ships no types
         super().__init__()
         self._engine = engine
         self.batch_size = batch_size
+        self.cut_answers: tuple[bool, ...] = ()
+        self._company = ""
 
     def loglikelihood(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
         """One (log-likelihood, greedy) per request."""
-        self._count(len(requests))
+        self._begin(requests)
         return [self._choice(request) for request in requests]
 
     def generate_until(self, requests: list[Any], **_: Any) -> list[str]:
-        """The target of each doc, or the script's ``wrong_text``."""
-        self._count(len(requests))
-        return [self._text(request) for request in requests]
+        """The target of each doc, or the script's ``wrong_text``, nothing or too much.
+
+        ``cut_answers`` then says which answers reached the limit of new tokens.
+        """
+        self._begin(requests)
+        self.cut_answers = tuple(
+            _among(request, self._task(request), "endless") for request in requests
+        )
+        return [
+            self._endless(request) if cut else self._text(request)
+            for request, cut in zip(requests, self.cut_answers, strict=True)
+        ]
 
     def loglikelihood_rolling(self, requests: list[Any], **_: Any) -> list[float]:
         """``nats_per_char`` for each character, up to 1 % more or less by document."""
-        self._count(len(requests))
+        self._begin(requests)
         return [self._rolling(request) for request in requests]
+
+    def tok_encode(self, string: str, **_: Any) -> list[int]:
+        """One number per word; there are no special tokens."""
+        return [zlib.crc32(word.encode()) for word in string.split()]
+
+    @property
+    def max_gen_toks(self) -> int:
+        """How many words an answer has at most where the task does not say."""
+        return 32
 
     def apply_chat_template(
         self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
@@ -63,7 +85,7 @@ class ScriptedLM(LM):  # type: ignore[misc]  # lm-eval ships no types
     def _choice(self, request: Any) -> tuple[float, bool]:
         task = self._task(request)
         continuation = str(request.args[1])
-        chosen = _is_target(request, continuation, task) != _is_wrong(request, task)
+        chosen = _is_target(request, continuation, task) != self._is_wrong(request, task)
         # Never two choices alike: wrong ones would tie when the right one is refused.
         jitter = _share("choice", _index(request, task), request.idx)
         per_char = 0.001 * (1 + jitter) if chosen else 5.0 + jitter
@@ -71,9 +93,33 @@ class ScriptedLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _text(self, request: Any) -> str:
         task = self._task(request)
-        if _is_wrong(request, task):
+        if _among(request, task, "empty"):
+            return ""
+        if self._is_wrong(request, task):
             return str(task.get("wrong_text", "?"))
         return str(_target(request.doc, task))
+
+    def _endless(self, request: Any) -> str:
+        limit = int(request.args[1].get("max_gen_toks") or self.max_gen_toks)
+        return " ".join(["and"] * limit)
+
+    def _is_wrong(self, request: Any, task: Mapping[str, Any]) -> bool:
+        if _among(request, task, "fixed"):
+            return False
+        if _among(request, task, "also_wrong"):
+            return True
+        if _among(request, task, "ambiguous"):
+            return self._draw(request) < 0.5
+        return _among(request, task, "wrong")
+
+    def _draw(self, request: Any) -> float:
+        """In [0, 1): by the items of the same call, or anew for each sampled answer."""
+        options = request.args[1]
+        if isinstance(options, Mapping) and options.get("do_sample"):
+            return random.random()
+        script = self._engine.script
+        model = (script.scheme, script.weights)
+        return _share("ambiguous", model, _index(request, self._task(request)), self._company)
 
     def _rolling(self, request: Any) -> float:
         task = self._task(request)
@@ -82,6 +128,12 @@ class ScriptedLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _task(self, request: Any) -> Mapping[str, Any]:
         return self._engine.script.task(str(request.task_name))
+
+    def _begin(self, requests: list[Any]) -> None:
+        # What an engine puts into one batch moves its answers; order within it does not.
+        company = sorted({(str(one.task_name), one.doc_id) for one in requests})
+        self._company = hashlib.sha256(repr(company).encode()).hexdigest()
+        self._count(len(requests))
 
     def _count(self, requests: int) -> None:
         how = self._engine.script.fail
@@ -100,17 +152,12 @@ def _is_target(request: Any, continuation: str, task: Mapping[str, Any]) -> bool
     return continuation.strip() == str(target).strip()
 
 
-def _is_wrong(request: Any, task: Mapping[str, Any]) -> bool:
-    index = _index(request, task)
-
-    def among(name: str) -> bool:
-        chosen = task.get(name, ())
-        if isinstance(chosen, Mapping):
-            drawn = _share(chosen.get("seed", 0), request.task_name, index)
-            return bool(drawn < chosen["share"])
-        return index in chosen
-
-    return (among("wrong") or among("also_wrong")) and not among("fixed")
+def _among(request: Any, task: Mapping[str, Any], name: str) -> bool:
+    """Whether a list of index values, or a draw by ``seed`` and ``share``, has the item."""
+    chosen, index = task.get(name, ()), _index(request, task)
+    if isinstance(chosen, Mapping):
+        return bool(_share(chosen.get("seed", 0), request.task_name, index) < chosen["share"])
+    return index in chosen
 
 
 def _index(request: Any, task: Mapping[str, Any]) -> Any:

@@ -1,22 +1,27 @@
-"""Item rows: the columns of `Items` to and from JSON lines, checked without a schema."""
+"""Item rows: the columns of `Items` to and from JSON lines."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from math import isfinite
 from typing import Any
 
-from ..core.record import Items, Metric
+from ..core.record import Columns, Items, Metric
+from .sound import FACTS, check, repeated, scored
 from .strict import Damage, dump, parse
 
 CHUNK = 8192
 """Rows parsed at once: fast, and a million rows never stand in memory twice."""
 
-_HEX = re.compile(r"[0-9a-f]*")
+FIRST_RERUN = 2
+"""What the first of the further runs is called: ``score:`` holds run 1."""
+
+_OURS = re.compile(
+    r"doc_id|digest|(?:score|weight|rerun(?:[2-9]|[1-9][0-9]+)):.+"
+    rf"|fact:(?:{'|'.join(FACTS)})"
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,19 @@ class RowsInfo:
 def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
     """The rows as one file, and what to write about it; raises Damage for unsound items."""
     check(items, metrics)
-    names = _scored(metrics)
+    names = scored(metrics)
     weighed = [name for name in names if name in items.weights]
+    again = repeated(metrics)
+    numbers = [
+        *(items.scores[name] for name in names),
+        *(items.weights[name] for name in weighed),
+        *(items.facts[name] for name in sorted(items.facts)),
+        *(rerun[name] for rerun in items.reruns for name in again),
+    ]
     columns = [
         map(str, items.doc_ids),
         (f'"{digest}"' for digest in items.digests),
-        *(map(_number, items.scores[name]) for name in names),
-        *(map(_number, items.weights[name]) for name in weighed),
+        *(map(_number, column) for column in numbers),
     ]
     data = "".join(f"[{','.join(row)}]\n" for row in zip(*columns, strict=True)).encode()
     info = RowsInfo(
@@ -50,7 +61,7 @@ def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         digest_length=len(items.digests[0]),
-        columns=_column_names(names, weighed),
+        columns=_column_names(names, weighed, sorted(items.facts), again, len(items.reruns)),
     )
     return data, info
 
@@ -67,11 +78,34 @@ def matches(data: bytes, info: RowsInfo) -> bytes | None:
 
 
 def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
-    """The items in ``data``; raises Damage for rows that break any rule."""
-    names = _scored(metrics)
-    weighed = [name for name in names if f"weight:{name}" in info.columns]
-    if info.columns != _column_names(names, weighed):
+    """The items in ``data``; raises Damage for rows that break any rule.
+
+    Columns of kinds that a newer minor version added are passed over.
+    """
+    ours = tuple(name for name in info.columns if _OURS.fullmatch(name))
+    if ours != _expected(ours, metrics):
         raise Damage("names columns that do not fit its metrics")
+    columns = _columns_of(data, info)
+    numbers = {name: _floats(columns[name], name) for name in ours[2:]}
+    again = repeated(metrics)
+    items = Items(
+        tuple(columns["doc_id"]),
+        tuple(columns["digest"]),
+        _taken(numbers, "score", scored(metrics)),
+        _taken(numbers, "weight", [name for name in scored(metrics) if f"weight:{name}" in ours]),
+        _taken(numbers, "fact", _facts(ours)),
+        tuple(
+            _taken(numbers, f"rerun{run}", again)
+            for run in range(FIRST_RERUN, FIRST_RERUN + _reruns(ours, again))
+        ),
+    )
+    check(items, metrics)
+    if len(items.digests[0]) != info.digest_length:
+        raise Damage(f"has digests that are not {info.digest_length} digits long")
+    return items
+
+
+def _columns_of(data: bytes, info: RowsInfo) -> dict[str, list[Any]]:
     lines = data.split(b"\n")
     if lines.pop() != b"" or len(lines) != info.count:
         raise Damage(f"does not hold {info.count} whole lines")
@@ -80,72 +114,27 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
         rows = _parse_rows(lines[start : start + CHUNK], start, len(columns))
         for column, part in zip(columns, zip(*rows, strict=True), strict=True):
             column.extend(part)
-    scores = [_floats(column, name) for column, name in zip(columns, info.columns, strict=True)][2:]
-    items = Items(
-        tuple(columns[0]),
-        tuple(columns[1]),
-        dict(zip(names, scores, strict=False)),
-        dict(zip(weighed, scores[len(names) :], strict=True)),
-    )
-    check(items, metrics)
-    if len(items.digests[0]) != info.digest_length:
-        raise Damage(f"has digests that are not {info.digest_length} digits long")
-    return items
+    return dict(zip(info.columns, columns, strict=True))
 
 
-def _scored(metrics: Sequence[Metric]) -> list[str]:
-    """The metrics with a column; an aggregate (F1) has a value and no score per item."""
-    return [metric.name for metric in metrics if metric.kind != "aggregate"]
+def _expected(ours: Sequence[str], metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """The columns as `encode` would name them, given which of the optional ones are there."""
+    names, again = scored(metrics), repeated(metrics)
+    weighed = [name for name in names if f"weight:{name}" in ours]
+    return _column_names(names, weighed, _facts(ours), again, _reruns(ours, again))
 
 
-def check(items: Items, metrics: Sequence[Metric]) -> None:
-    """Raises Damage unless the items are complete, unique, finite and of their kind."""
-    kinds = {metric.name: metric.kind for metric in metrics}
-    if len(items) == 0:
-        raise Damage("holds no items")
-    if len(kinds) != len(metrics) or set(items.scores) != set(_scored(metrics)):
-        raise Damage("does not hold one score for each of its metrics")
-    if any(kinds.get(name) != "perplexity" for name in items.weights):
-        raise Damage("holds weights for a metric that takes none")
-    every = chain([items.doc_ids], items.scores.values(), items.weights.values())
-    if any(len(column) != len(items) for column in every):
-        raise Damage("has columns of unequal length")
-    _check_names(items)
-    for name, column in items.scores.items():
-        _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
-    for name, column in items.weights.items():
-        _check_scores(name, column, items.doc_ids, binary=False)
-        if min(column) < 0:
-            raise Damage(f"has a negative weight for {name}")
+def _facts(ours: Sequence[str]) -> list[str]:
+    return sorted(name.removeprefix("fact:") for name in ours if name.startswith("fact:"))
 
 
-def _check_names(items: Items) -> None:
-    ids = items.doc_ids
-    if not all(type(one) is int for one in ids) or min(ids) < 0:
-        raise Damage("has a doc_id that is no whole number from 0")
-    if len(set(ids)) != len(ids):
-        raise Damage("holds the same doc_id twice")
-    if not all(type(one) is str for one in items.digests):
-        raise Damage("has an item digest that is no text")
-    length = len(items.digests[0])
-    even = all(len(one) == length for one in items.digests)
-    if not even or length not in range(16, 65, 2) or not _HEX.fullmatch("".join(items.digests)):
-        raise Damage("has an item digest that is not 16 to 64 hex digits, all equally long")
+def _reruns(ours: Sequence[str], again: Sequence[str]) -> int:
+    found = sum(name.startswith("rerun") for name in ours)
+    return found // len(again) if again else 0
 
 
-def _check_scores(name: str, column: Sequence[float], ids: Sequence[int], *, binary: bool) -> None:
-    if not all(map(isfinite, column)):
-        at, value = _first(column, ids, lambda score: not isfinite(score))
-        raise Damage(f"has {name} = {value} for doc {at}, which is no finite number")
-    if binary and not set(column) <= {0, 1}:
-        at, value = _first(column, ids, lambda score: score not in (0, 1))
-        raise Damage(f"has {name} = {value} for doc {at}, which must be 0 or 1")
-
-
-def _first(
-    column: Sequence[float], ids: Sequence[int], wrong: Callable[[float], bool]
-) -> tuple[int, float]:
-    return next((at, value) for at, value in zip(ids, column, strict=True) if wrong(value))
+def _taken(numbers: Columns, kind: str, names: Sequence[str]) -> Columns:
+    return {name: numbers[f"{kind}:{name}"] for name in names}
 
 
 def _parse_rows(lines: list[bytes], start: int, width: int) -> list[list[Any]]:
@@ -177,8 +166,6 @@ def _odd(rows: Iterable[Any], width: int) -> bool:
 
 
 def _floats(column: list[Any], name: str) -> tuple[float, ...]:
-    if name in ("doc_id", "digest"):
-        return ()
     if not set(map(type, column)) <= {int, float}:
         raise Damage(f"has a {name} that is no number")
     try:
@@ -191,12 +178,21 @@ def _floats(column: list[Any], name: str) -> tuple[float, ...]:
         raise Damage(f"has a {name} that is too large") from None
 
 
-def _column_names(names: Sequence[str], weighed: Sequence[str]) -> tuple[str, ...]:
+def _column_names(
+    names: Sequence[str],
+    weighed: Sequence[str],
+    facts: Sequence[str],
+    again: Sequence[str],
+    reruns: int,
+) -> tuple[str, ...]:
+    runs = range(FIRST_RERUN, FIRST_RERUN + reruns)
     return (
         "doc_id",
         "digest",
         *(f"score:{name}" for name in names),
         *(f"weight:{name}" for name in weighed),
+        *(f"fact:{name}" for name in facts),
+        *(f"rerun{run}:{name}" for run in runs for name in again),
     )
 
 

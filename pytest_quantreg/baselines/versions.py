@@ -17,9 +17,15 @@ Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"
 Step: TypeAlias = "Callable[[Document], Document]"
 
-CURRENT: Version = (1, 0)
+CURRENT: Version = (1, 1)
 
-STEPS: Mapping[Version, Step] = MappingProxyType({})
+
+def _to_1_1(document: Document) -> Document:
+    """1.1 may hold columns ``fact:NAME`` and ``rerunK:METRIC``; 1.0 knew neither."""
+    return {**document, "schema_version": "1.1"}
+
+
+STEPS: Mapping[Version, Step] = MappingProxyType({(1, 0): _to_1_1})
 """One function per step: takes a document of this version, returns one of a later."""
 
 SCHEMA_FILE = Path(__file__).parent / "schema" / f"run-{CURRENT[0]}.json"
@@ -70,18 +76,24 @@ def upgrade(
 def validate(document: Document) -> None:
     """Raises Damage with the first violation of the schema, and where it is.
 
-    Fields that the schema does not know are kept where a newer minor version wrote
-    them; in a document of this very version they are a violation like any other.
+    Fields and columns that the schema does not know are passed over where a newer minor
+    version wrote them; in a document of this very version they are a violation.
     """
     newer = version_of(document) > CURRENT
     try:
         for error in _validator().iter_errors(document):
-            if newer and error.validator == "additionalProperties":
+            if newer and _is_new(error):
                 continue
             where = ".".join(str(part) for part in error.absolute_path) or "the file"
             raise Damage(f"breaks the schema: {where}: {_shortened(error.message)}")
     except RecursionError:
         raise Damage("is nested too deeply") from None
+
+
+def _is_new(error: Any) -> bool:
+    """Whether a violation is something that this version has no name for."""
+    column = error.validator == "pattern" and list(error.absolute_path)[:2] == ["items", "columns"]
+    return column or error.validator == "additionalProperties"
 
 
 def _text(version: Version) -> str:

@@ -8,6 +8,9 @@ from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
+Columns: TypeAlias = Mapping[str, tuple[float, ...]]
+"""One number per item under each name."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -163,12 +166,23 @@ class Items:
     ``scores`` maps a metric to one number per item. For a ``perplexity`` metric the
     number is the item's log-likelihood and ``weights`` holds its divisor (words,
     bytes) per item; other metrics have no weights.
+
+    ``facts`` is what was noted of each item beside its scores: ``tokens`` (how many were
+    scored, by the engine's own tokenizer; tasks with a perplexity metric), ``empty`` and
+    ``truncated`` (share of the item's answers, 0..1, that were blank or reached the limit
+    of new tokens; tasks that generate) and ``cluster`` (a number per shared passage; tasks
+    where several items share one). A fact that is unknown for the task is absent.
+
+    ``reruns`` holds, per further run of the same model on the same items, the scores of
+    the binary and mean metrics; ``scores`` are those of the first run.
     """
 
     doc_ids: tuple[int, ...]
     digests: tuple[str, ...]
-    scores: Mapping[str, tuple[float, ...]]
-    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    scores: Columns
+    weights: Columns = field(default_factory=dict)
+    facts: Columns = field(default_factory=dict)
+    reruns: tuple[Columns, ...] = ()
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -178,9 +192,15 @@ class Items:
         return Items(
             self.doc_ids[:n],
             self.digests[:n],
-            {metric: column[:n] for metric, column in self.scores.items()},
-            {metric: column[:n] for metric, column in self.weights.items()},
+            _first(self.scores, n),
+            _first(self.weights, n),
+            _first(self.facts, n),
+            tuple(_first(rerun, n) for rerun in self.reruns),
         )
+
+
+def _first(columns: Columns, n: int) -> Columns:
+    return {name: column[:n] for name, column in columns.items()}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 from ..core.engine import Engine
 from ..core.errors import Category, Refusal
-from ..core.record import Accuracy, Items
+from ..core.record import Accuracy, Columns, Items
 from . import digests
 from .chunks import Runner
 from .journal import Chunk, Journal
 from .metrics import columns
 from .prepared import PreparedTask
 from .quiet import quiet
+from .reruns import put_back, rerun_chunk, visiting_order
 
 BATCHES = 16
 LEAST = {"generate_until": 128, "loglikelihood_rolling": 128}
@@ -56,6 +57,8 @@ def measure(
     fingerprint: str,
     journal: Journal,
     progress: Progress,
+    rerun: int = 0,
+    label: str | None = None,
 ) -> Accuracy:
     """The first ``n`` items of a task, in chunks that the journal keeps.
 
@@ -65,6 +68,10 @@ def measure(
     the end is in the result. Raises a Refusal for scores that are not finite, for
     choices that are all equal, without memory at batch size 1, and for engines that
     fail. An interruption passes through; finished chunks stay in the journal.
+
+    ``rerun`` 1, 2, ... measures the same items once more, visited in another order and
+    shared out to other batches; sampled answers are drawn anew. The result has the items
+    in the usual order. ``label`` is told before it starts (``run 2 of 3``).
     """
     if n < 1:
         raise Refusal(
@@ -73,10 +80,20 @@ def measure(
             help="--quant-limit and limit= must be 1 or more",
         )
     n = min(n, len(prepared))
-    run = _Measurement(prepared, engine, n, batch_size, fingerprint, journal, progress)
-    chunks = run.chunks(chunk_size(prepared.protocol.output_type, batch_size))
-    _refuse_ties(prepared, chunks, n)
-    return _result(prepared, chunks, n, run)
+    size = chunk_size(prepared.protocol.output_type, batch_size)
+    if label:
+        progress.say(f"{prepared.protocol.task}: {label}")
+    if not rerun:
+        visited = prepared
+    else:
+        order = visiting_order(prepared, n, rerun)
+        size = rerun_chunk(prepared, n, size=size, batch_size=batch_size)
+        visited = prepared.rearranged(order)
+    run = _Measurement(visited, engine, n, batch_size, fingerprint, journal, progress, rerun)
+    chunks = run.chunks(size)
+    _refuse_ties(visited, chunks, n)
+    found = _result(visited, chunks, n, run)
+    return replace(found, items=put_back(found.items, order)) if rerun else found
 
 
 class _Measurement:
@@ -91,13 +108,15 @@ class _Measurement:
         fingerprint: str,
         journal: Journal,
         progress: Progress,
+        rerun: int,
     ) -> None:
         self.batch_size = batch_size
         self._n = n
         self.resumed = 0
         self._prepared = prepared
         self._engine = engine
-        self._runner = Runner(prepared, engine)
+        self._runner = Runner(prepared, engine, rerun)
+        self._rerun = rerun
         self._fingerprint = fingerprint
         self._journal = journal
         self._progress = progress
@@ -161,6 +180,7 @@ class _Measurement:
             self._prepared.protocol_digest,
             self.batch_size,
             list(names),
+            self._rerun,
         ]
         return digests.sha(json.dumps(identity))
 
@@ -200,13 +220,30 @@ def _result(prepared: PreparedTask, chunks: Sequence[Chunk], n: int, run: _Measu
         read = columns(prepared.task, expected, passes, prepared.doc_ids[:n])
     return Accuracy(
         protocol=replace(prepared.protocol, metrics=read.metrics),
-        items=Items(prepared.doc_ids[:n], prepared.digests[:n], read.scores, read.weights),
+        items=Items(
+            prepared.doc_ids[:n],
+            prepared.digests[:n],
+            read.scores,
+            read.weights,
+            _facts(prepared, chunks, n),
+        ),
         values=read.values,
         chance=prepared.chance_of(n),
         batch_size=run.batch_size,
         resumed_items=run.resumed,
         notes=(*prepared.notes, *_cut(prepared.protocol.task, chunks)),
     )
+
+
+def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
+    """What is known of every item; a fact that one chunk lacks is known of none."""
+    known = [name for name in chunks[0].facts if all(name in chunk.facts for chunk in chunks)]
+    found = {
+        name: tuple(float(fact) for chunk in chunks for fact in chunk.facts[name]) for name in known
+    }
+    if prepared.clusters:
+        found["cluster"] = tuple(map(float, prepared.clusters[:n]))
+    return found
 
 
 def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.engine import Engine
 from ..core.errors import Category, QuantregError, Refusal
+from .facts import Notes
 from .journal import Chunk
 from .library import cause_of
 from .metrics import numbers
@@ -26,9 +27,10 @@ TICK_SECONDS = 1.0
 class Runner:
     """Puts chunks of one task to one engine; keeps lm-eval's model object per batch size."""
 
-    def __init__(self, prepared: PreparedTask, engine: Engine) -> None:
+    def __init__(self, prepared: PreparedTask, engine: Engine, rerun: int = 0) -> None:
         self._prepared = prepared
         self._engine = engine
+        self._rerun = rerun
         self._lm: tuple[int, Any] | None = None
 
     def run(
@@ -38,11 +40,12 @@ class Runner:
 
         ``hear`` is told the share that is done, 0..1, about once a second.
         """
+        notes = Notes(self._prepared.protocol, stop - start)
         try:
             with quiet(_Clock(self._requests(start, stop), hear)) as overheard, compiled_once():
                 lm = self._model(batch_size)
                 passes = [
-                    self._pass(lm, start, stop, index)
+                    self._pass(lm, start, stop, index, notes)
                     for index in range(self._prepared.protocol.repeats)
                 ]
         except QuantregError:
@@ -56,6 +59,7 @@ class Runner:
                 tuple(scores for scores, _ in passes),
                 passes[0][1],
                 overheard.truncations,
+                notes.facts(),
             )
         # Only here, where the exception and the tensors of its frames are gone.
         self._lm = None
@@ -73,15 +77,18 @@ class Runner:
             self._lm = (batch_size, self._engine.lm(batch_size))
         return self._lm[1]
 
-    def _pass(self, lm: Any, start: int, stop: int, index: int) -> tuple[dict[str, list[Any]], int]:
+    def _pass(
+        self, lm: Any, start: int, stop: int, index: int, notes: Notes
+    ) -> tuple[dict[str, list[Any]], int]:
         items = [
             [_fresh(request) for request in item] for item in self._prepared.requests[start:stop]
         ]
         protocol = self._prepared.protocol
-        seed = _seed(protocol.seed, protocol.task, index, start)
+        seed = _seed(protocol.seed, protocol.task, index, start, self._rerun)
         with seeded(python=seed, numpy=seed, torch=seed):
-            _respond(lm, items)
+            cut = _respond(lm, items)
         self._refuse_not_a_number(items, start)
+        notes.add(lm, items, cut)
         return self._score(items), sum(_tied(item) for item in items)
 
     def _score(self, items: list[list[Any]]) -> dict[str, list[Any]]:
@@ -144,15 +151,21 @@ def _fresh(request: Any) -> Any:
     return own
 
 
-def _respond(lm: Any, items: list[list[Any]]) -> None:
+def _respond(lm: Any, items: list[list[Any]]) -> dict[int, list[bool]]:
+    """Puts the answers into the requests; returns which were cut, per id of a request."""
     by_type: dict[str, list[Any]] = {}
     for item in items:
         for request in item:
             by_type.setdefault(request.request_type, []).extend([request] * request.repeats)
+    cut: dict[int, list[bool]] = {}
     for kind, requests in by_type.items():
         responses = getattr(lm, kind)(requests)
         for request, response in zip(requests, responses, strict=True):
             request.resps.append(response)
+        if kind == "generate_until" and hasattr(lm, "cut_answers"):
+            for request, was_cut in zip(requests, lm.cut_answers, strict=True):
+                cut.setdefault(id(request), []).append(was_cut)
+    return cut
 
 
 def _logprob(response: Any) -> float | None:
@@ -172,7 +185,7 @@ def _tied(item: Sequence[Any]) -> bool:
     return len(scored) > 1 and len({_logprob(response) for response in scored}) == 1
 
 
-def _seed(seed: int, task: str, index: int, start: int) -> int:
-    # Per pass and chunk, so that a resumed run draws what an uninterrupted one does.
-    text = f"{seed}|{task}|{index}|{start}"
+def _seed(seed: int, task: str, index: int, start: int, rerun: int) -> int:
+    # Per pass, chunk and rerun, so that a resumed run draws what an uninterrupted one does.
+    text = f"{seed}|{task}|{index}|{start}" + (f"|{rerun}" if rerun else "")
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -10,13 +10,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.engine import Say
 
-FORMAT = 2
+FORMAT = 3
 STALE_SECONDS = 14 * 24 * 3600
 
 
@@ -25,13 +25,15 @@ class Chunk:
     """The results of some items: per pass and metric what lm-eval's scoring returned.
 
     ``ties`` counts the items all of whose choices were equally likely, ``truncations``
-    lm-eval's messages about prompts that did not fit the model's context.
+    lm-eval's messages about prompts that did not fit the model's context. ``facts`` holds
+    what was noted of each item beside its scores.
     """
 
     digests: tuple[str, ...]
     passes: tuple[Mapping[str, Sequence[Any]], ...]
     ties: int
     truncations: int
+    facts: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 class Journal:
@@ -113,6 +115,7 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
         "passes": [dict(one) for one in chunk.passes],
         "ties": chunk.ties,
         "truncations": chunk.truncations,
+        "facts": {name: list(column) for name, column in chunk.facts.items()},
     }
     text = json.dumps({"check": _check(body), "body": body})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +140,7 @@ def _read(path: Path, key: str) -> Chunk | None:
             tuple(body["passes"]),
             int(body["ties"]),
             int(body["truncations"]),
+            dict(body["facts"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.engine import Say
 from ..core.errors import Category, QuantregError, Refusal
+from .groups import TaskGroup, listed, read_group
+from .taskfiles import broken_files, declares, files_declaring, mentioned_outside
 
 NEAREST = 5
 
@@ -25,6 +26,7 @@ class TaskLibrary:
     def __init__(self, say: Say) -> None:
         self._say = say
         self._managers: dict[tuple[str, ...] | None, Any] = {}
+        self._homes: dict[tuple[str, tuple[str, ...]], Any] = {}
 
     def load(self, name: str, include_paths: tuple[str, ...]) -> Any:
         """The lm-eval task object called ``name``.
@@ -35,7 +37,7 @@ class TaskLibrary:
         """
         manager = self._manager_with(name, include_paths)
         entry = manager.task_index[name]
-        _refuse_several(name, entry)
+        self._refuse_several(name, entry, include_paths, manager)
         _refuse_unsafe(name, entry.cfg or {})
         task = _built(manager, name)
         if getattr(task, "UNSAFE_CODE", False):
@@ -44,13 +46,68 @@ class TaskLibrary:
             raise _needs_media(name)
         return task
 
+    def group(self, name: str, include_paths: tuple[str, ...]) -> TaskGroup | None:
+        """The group called ``name``, None for a single task; loads no data.
+
+        Raises a Refusal for unknown names, for tags, and for groups that `read_group`
+        refuses.
+        """
+        manager = self._manager_with(name, include_paths)
+        entry = manager.task_index[name]
+        if entry.kind.name != "GROUP":
+            self._refuse_several(name, entry, include_paths, manager)
+            return None
+
+        def find(member: str) -> Any:
+            return self._member(member, include_paths, manager).task_index[member]
+
+        def expand(tag: str) -> Sequence[str]:
+            return sorted(self._tagged(tag, include_paths, manager))
+
+        return read_group(name, entry.cfg or {}, find, expand)
+
+    def _refuse_several(
+        self, name: str, entry: Any, include_paths: tuple[str, ...], manager: Any
+    ) -> None:
+        kind = entry.kind.name
+        if kind not in ("GROUP", "TAG"):
+            return
+        if kind == "TAG":
+            members = sorted(self._tagged(name, include_paths, manager))
+        else:
+            members = _members((entry.cfg or {}).get("task"))
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{name!r} is a {kind.lower()} of tasks; one call measures one task",
+            help=f"its tasks: {listed(members)}; parametrize the test with them",
+        )
+
+    def _member(self, name: str, include_paths: tuple[str, ...], nearby: Any) -> Any:
+        """The manager that knows a member of a group which ``nearby`` knows."""
+        own = self._own(include_paths)
+        known = [one for one in (own, nearby) if one is not None and name in one.task_index]
+        home = known[0] if known else self._manager_with(name, include_paths)
+        # Loading it later then needs no search: mmlu has 57 tasks.
+        self._homes[name, include_paths] = home
+        return home
+
+    def _tagged(self, tag: str, include_paths: tuple[str, ...], nearby: Any) -> set[str]:
+        home = self._member(tag, include_paths, nearby)
+        whole = (self._own(include_paths), self._managers.get(None))
+        if home not in whole and mentioned_outside(tag, home.include_path):
+            # Tasks in other folders may carry the tag too.
+            home = self._everything()
+        return set(home.task_index[tag].tags)
+
     def _manager_with(self, name: str, include_paths: tuple[str, ...]) -> Any:
+        if (home := self._homes.get((name, include_paths))) is not None:
+            return home
         own = self._own(include_paths)
         if own is not None and name in own.task_index:
             return own
-        broken = _broken_files(include_paths)
+        broken = broken_files(include_paths)
         for path, cause in broken:
-            if path.stem == name or _declares(path, name):
+            if path.stem == name or declares(path, name):
                 raise Refusal(
                     Category.WRONG_USE,
                     f"task {name!r}: its file {path.name} cannot be read: {cause}",
@@ -74,7 +131,7 @@ class TaskLibrary:
         return self._manager(include_paths)
 
     def _shipped(self, name: str, own: Any | None) -> Any | None:
-        for path in _files_declaring(name):
+        for path in files_declaring(name):
             manager = self._manager((str(path.parent),))
             if name in manager.task_index:
                 return manager
@@ -105,7 +162,7 @@ class TaskLibrary:
         near = near or difflib.get_close_matches(name, self._everything().all_tasks, NEAREST)
         lines = [f"nearest: {', '.join(near)}"] if near else []
         if mine:
-            lines.append(f"in your task folders: {_listed(mine)}")
+            lines.append(f"in your task folders: {listed(mine)}")
         else:
             lines.append("--quant-include-path DIR adds a folder with task files of your own")
         if broken:
@@ -167,29 +224,12 @@ def _loading_help(error: BaseException) -> tuple[str, ...]:
     return ("it must first load with lm-eval itself: lm_eval run --tasks NAME --limit 1",)
 
 
-def _refuse_several(name: str, entry: Any) -> None:
-    kind = entry.kind.name
-    if kind not in ("GROUP", "TAG"):
-        return
-    members = sorted(entry.tags) if kind == "TAG" else _members((entry.cfg or {}).get("task"))
-    raise Refusal(
-        Category.WRONG_USE,
-        f"{name!r} is a {kind.lower()} of tasks; one call measures one task",
-        help=f"its tasks: {_listed(members)}; parametrize the test with them",
-    )
-
-
 def _members(tasks: Any) -> list[str]:
     listed = tasks if isinstance(tasks, list) else [tasks]
     return [
         str(one.get("task") or one.get("group")) if isinstance(one, dict) else str(one)
         for one in listed
     ]
-
-
-def _listed(names: list[str], most: int = 12) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _refuse_unsafe(name: str, config: dict[str, Any]) -> None:
@@ -215,47 +255,3 @@ def _needs_media(name: str) -> Refusal:
         f"task {name!r} needs pictures or sound; only text tasks are supported",
         help="choose a task with text alone",
     )
-
-
-def _broken_files(folders: tuple[str, ...]) -> list[tuple[Path, str]]:
-    paths = sorted(path for folder in folders for path in Path(folder).glob("**/*.yaml"))
-    causes = ((path, _why_unreadable(path)) for path in paths)
-    return [(path, cause) for path, cause in causes if cause is not None]
-
-
-def _why_unreadable(path: Path) -> str | None:
-    import yaml
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    try:
-        load_yaml(path, resolve_func=False)
-    except (yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
-        return " ".join(str(error).split()) or type(error).__name__
-    return None
-
-
-def _declaration(name: str) -> re.Pattern[bytes]:
-    quoted = rb"(['\"]?)" + re.escape(name.encode()) + rb"\1[ \t]*(?:#.*)?\r?$"
-    return re.compile(rb"^(?:task|group|tag)[ \t]*:[ \t]*" + quoted, re.MULTILINE)
-
-
-def _declares(path: Path, name: str) -> bool:
-    try:
-        return _declaration(name).search(path.read_bytes()) is not None
-    except OSError:
-        return False
-
-
-def _files_declaring(name: str) -> list[Path]:
-    """lm-eval's own files with a line ``task: NAME``, in the order of its own index."""
-    import lm_eval.tasks
-
-    pattern, needle, found = _declaration(name), name.encode(), []
-    for folder, _, names in os.walk(Path(lm_eval.tasks.__file__).parent):
-        for file in names:
-            if file.endswith(".yaml"):
-                with open(os.path.join(folder, file), "rb") as stream:
-                    text = stream.read()
-                if needle in text and pattern.search(text):
-                    found.append(Path(folder, file))
-    return sorted(found, key=lambda path: path.as_posix())

@@ -141,7 +141,8 @@ def _add_scores(made: Columns, metric: Metric, raws: list[Sequence[Any]], items:
     if weighted:
         made.weights[metric.name] = tuple(item[0][1] for item in by_item)
         return "perplexity"
-    return "binary" if set(score) <= {0.0, 1.0} else "mean"
+    # An average of several answers is none of 0 or 1 by nature, also where all agree.
+    return "binary" if len(raws) == 1 and set(score) <= {0.0, 1.0} else "mean"
 
 
 def _pair(value: Any, weighted: bool) -> tuple[float, float] | None:

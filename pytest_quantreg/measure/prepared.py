@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from ..core.engine import ChatFormatter
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.record import AccuracyRequest, Json, Protocol
-from . import chance, digests
+from . import chance, digests, facts
 from .library import TaskLibrary, cause_of, no_items
 from .metrics import declared
 from .overrides import Setting, apply
@@ -32,6 +32,7 @@ class PreparedTask:
     the order the items are measured; ``requests`` holds the lm-eval Instances of
     each, which nobody writes to. ``task`` is lm-eval's object, for its scoring.
     ``notes`` tell what was decided about the prompts without having been asked for.
+    ``clusters`` numbers the passages that items share, one entry per item, or is empty.
     """
 
     protocol: Protocol
@@ -41,6 +42,7 @@ class PreparedTask:
     answers: tuple[chance.Answer, ...]
     task: Any
     notes: tuple[str, ...] = ()
+    clusters: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -48,6 +50,17 @@ class PreparedTask:
     def chance_of(self, n: int) -> float:
         """The share of the first ``n`` items that guessing gets right, 0..1."""
         return chance.chance_of(self.answers[:n])
+
+    def rearranged(self, positions: Sequence[int]) -> PreparedTask:
+        """The items at ``positions``, in that order, and no others."""
+        return replace(
+            self,
+            digests=tuple(self.digests[at] for at in positions),
+            doc_ids=tuple(self.doc_ids[at] for at in positions),
+            requests=tuple(self.requests[at] for at in positions),
+            answers=tuple(self.answers[at] for at in positions),
+            clusters=tuple(self.clusters[at] for at in positions) if self.clusters else (),
+        )
 
     @cached_property
     def protocol_digest(self) -> str:
@@ -128,6 +141,7 @@ def _ordered(
         answers=tuple(answers[i] for i in order),
         task=task,
         notes=setting.notes,
+        clusters=facts.clusters([items[i][0].doc for i in order]),
     )
 
 

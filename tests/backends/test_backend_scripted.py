@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,86 @@ def test_shares_are_drawn_by_seed(folder: Path, scripted: Backend) -> None:
     assert 90 <= len(wrong(1)) <= 150
 
 
-def request(doc_id: int) -> Any:
+def request(doc_id: int, **options: Any) -> Any:
     """A generate-until request as lm-eval makes it."""
     from lm_eval.api.instance import Instance
 
     doc = {"answer": str(doc_id)}
-    return Instance("generate_until", doc, ("say", {}), 0, ("t", doc_id, 1))
+    return Instance("generate_until", doc, ("say", options), 0, ("t", doc_id, 1))
+
+
+def test_answers_can_be_empty_or_endless(folder: Path, scripted: Backend) -> None:
+    """Empty answers have no text; endless ones fill the limit and are told as cut."""
+    tasks = {"t": {"empty": [1], "endless": [2, 3], "wrong": [4]}}
+    lm = scripted.load(script(folder, tasks=tasks)).lm(1)
+    limits = [{}, {}, {"max_gen_toks": 5}, {}, {}]
+    texts = lm.generate_until([request(i, **limit) for i, limit in enumerate(limits)])
+    assert [texts[i] for i in (0, 1, 4)] == ["0", "", "?"]
+    assert [len(lm.tok_encode(texts[i])) for i in (2, 3)] == [5, lm.max_gen_toks]
+    assert lm.cut_answers == (False, False, True, True, False)
+    many = {"t": {"empty": {"seed": 1, "share": 0.5}, "endless": {"seed": 2, "share": 0.5}}}
+    lm = scripted.load(script(folder, tasks=many)).lm(1)
+    texts = lm.generate_until([request(i) for i in range(200)])
+    assert 70 <= sum(lm.cut_answers) <= 130
+    assert 30 <= sum(text == "" for text in texts) <= 70
+
+
+def test_tokens_are_words(folder: Path, scripted: Backend) -> None:
+    """Equal words have equal numbers, so that documents can be counted in tokens."""
+    lm = scripted.load(script(folder)).lm(1)
+    first, second, third = lm.tok_encode("one two one", add_special_tokens=False)
+    assert (first == third, first == second) == (True, False)
+
+
+def _answers(lm: Any, *calls: range, **options: Any) -> dict[int, str]:
+    return {
+        i: text
+        for call in calls
+        for i, text in zip(
+            call, lm.generate_until([request(i, **options) for i in call]), strict=True
+        )
+    }
+
+
+def test_ambiguous_items_go_with_their_batch(folder: Path, scripted: Backend) -> None:
+    """They are right or wrong by what is asked with them, the same for the same company."""
+    tasks = {"t": {"ambiguous": {"seed": 1, "share": 0.25}, "wrong": [0], "also_wrong": [1]}}
+    lm = scripted.load(script(folder, tasks=tasks)).lm(1)
+    whole = _answers(lm, range(400))
+    assert _answers(lm, range(399, -1, -1)) == whole
+    halves = _answers(lm, range(200), range(200, 400))
+    moved = [i for i in whole if whole[i] != halves[i]]
+    assert 30 <= len(moved) <= 70  # half of a quarter of 400
+    assert 30 <= sum(text == "?" for text in whole.values()) <= 70
+    assert whole[1] == halves[1] == "?"
+    other = scripted.load(script(folder, tasks=tasks, scheme="w8a8-int8")).lm(1)
+    assert _answers(other, range(400)) != whole
+
+
+def test_sampled_ambiguous_items_are_drawn(folder: Path, scripted: Backend) -> None:
+    """With do_sample they follow Python's generator, which a measurement seeds."""
+    lm = scripted.load(script(folder, tasks={"t": {"ambiguous": {"share": 1.0}}})).lm(1)
+    random.seed(1)
+    first = _answers(lm, range(50), do_sample=True)
+    second = _answers(lm, range(50), do_sample=True)
+    random.seed(1)
+    assert _answers(lm, range(50), do_sample=True) == first != second
+
+
+def test_ambiguous_choices_agree_within_an_item(folder: Path, scripted: Backend) -> None:
+    """All choices of an item go the same way: exactly one is likely, right or wrong."""
+    from lm_eval.api.instance import Instance
+
+    task = {"target": "label", "ambiguous": {"seed": 1, "share": 1.0}}
+    lm = scripted.load(script(folder, tasks={"t": task})).lm(1)
+    requests = [
+        Instance("loglikelihood", {"label": 1}, ("q", " word"), choice, ("t", doc, 1))
+        for doc in range(100)
+        for choice in range(2)
+    ]
+    greedy = [greedy for _, greedy in lm.loglikelihood(requests)]
+    assert all(greedy[at] != greedy[at + 1] for at in range(0, 200, 2))
+    assert 30 <= sum(greedy[1::2]) <= 70
 
 
 def test_identity_follows_the_script(folder: Path, scripted: Backend) -> None:

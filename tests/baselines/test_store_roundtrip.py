@@ -52,6 +52,12 @@ def runs(draw: st.DrawFn) -> Run:
     def column(of: st.SearchStrategy[float]) -> tuple[float, ...]:
         return tuple(draw(st.lists(of, min_size=n, max_size=n)))
 
+    share, count = st.floats(0, 1), st.integers(0, 10**9).map(float)
+    kinds_of_facts = {"empty": share, "truncated": share, "tokens": count, "cluster": count}
+    column_of = {
+        name: st.lists(of, min_size=n, max_size=n).map(tuple) for name, of in kinds_of_facts.items()
+    }
+    again = {m.name: m.kind for m in metrics if m.kind in ("binary", "mean")}
     weighed = [m.name for m in metrics if m.kind == "perplexity" and draw(st.booleans())]
     items = Items(
         tuple(ids),
@@ -60,6 +66,11 @@ def runs(draw: st.DrawFn) -> Run:
         ),
         {metric.name: column(value[metric.kind]) for metric in metrics},
         {name: column(st.floats(0, 1e9)) for name in weighed},
+        draw(st.fixed_dictionaries({}, optional={name: column_of[name] for name in column_of})),
+        tuple(
+            {name: column(value[kind]) for name, kind in again.items()}
+            for _ in range(draw(st.integers(0, 3)) if again else 0)
+        ),
     )
     run = with_protocol(
         make_run(items),

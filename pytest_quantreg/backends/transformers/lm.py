@@ -6,6 +6,7 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 
+from .cut import CutRecorder, numbered, rows_cut
 from .quiet import quiet
 
 
@@ -16,6 +17,9 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     quantization. Prompts begin with BOS exactly when the tokenizer puts it there, and
     never twice: a prompt that begins with its text already is encoded without it.
     """
+
+    cut_answers: tuple[bool, ...] = ()
+    cache_hook: Any
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int, **options: Any) -> None:
         with quiet():
@@ -50,7 +54,32 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         return scored
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        """As HFLM, quietly."""
-        with quiet():
-            texts: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        """As HFLM, quietly; ``cut_answers`` then says which reached the limit of new tokens."""
+        hook, recorder = self.cache_hook, CutRecorder(len(requests))
+        self.cache_hook = recorder
+        try:
+            with quiet():
+                texts: list[str] = super().generate_until(
+                    list(numbered(requests)), disable_tqdm=disable_tqdm
+                )
+        finally:
+            self.cache_hook = hook
+        self.cut_answers = tuple(recorder.cut)
         return texts
+
+    def _model_generate(
+        self, context: Any, max_length: int, stop: list[str], **options: Any
+    ) -> Any:
+        made = super()._model_generate(context, max_length, stop, **options)
+        if isinstance(self.cache_hook, CutRecorder):
+            prompt = context.shape[1]
+            rows = made[:, prompt:].tolist()
+            limit = max_length - prompt
+            self.cache_hook.note_batch(rows_cut(rows, limit, self._ends(), stop, self.tok_decode))
+        return made
+
+    def _ends(self) -> set[int]:
+        """The tokens that end an answer: the model's own, and the tokenizer's."""
+        own = self.model.generation_config.eos_token_id
+        listed = own if isinstance(own, list) else [own]
+        return {token for token in (*listed, self.eot_token_id) if token is not None}
