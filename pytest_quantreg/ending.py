@@ -99,13 +99,20 @@ def message(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+_FIGURES = (
+    *("minimum", "maximum", "retention", "low", "high", "baseline", "quantized", "n"),
+    *("floor", "baseline_empty", "quantized_empty", "baseline_truncated", "quantized_truncated"),
+)
+"""The fields of an outcome that JUnit gets, where they are known."""
+
+
 def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
     """Flat figures for JUnit: ``quantreg.sum.exact_match.verdict`` and the like."""
     for one in outcomes:
         metric = (one.metric or "").removesuffix(",none")
         prefix = ".".join(word for word in ("quantreg", one.task, metric) if word)
         yield f"{prefix}.verdict", one.result
-        for name in ("minimum", "retention", "low", "high", "baseline", "quantized", "n"):
+        for name in _FIGURES:
             if (value := getattr(one, name)) is not None:
                 yield f"{prefix}.{name}", value
 

@@ -14,13 +14,13 @@ from .check import Ask, Checker, Evidence
 from .check.handles import ModelHandle
 from .check.models import quantized_spec
 from .compare import CompareAccuracy
-from .core.comparison import Comparison, compare
+from .core.compare import compare, pool
+from .core.comparison import Comparison, Pair
 from .core.engine import Engine
 from .core.errors import Category, QuantregError, Refusal
 from .core.record import ModelSpec
 from .core.settings import Settings, Update
 from .ending import TRIAL, GateFailed, Trial
-from .measure import default_metric, find_metric
 from .options import recording_command
 from .report import messages
 
@@ -130,27 +130,30 @@ class Fixtures:
 
     def _record(self, item: pytest.Item, evidence: Evidence, ask: Ask) -> Comparison:
         recorded = self._checker.record(ask, self._recording_of(item))
-        accuracy = recorded.run.accuracy
-        metric = (
-            find_metric(accuracy.protocol, ask.metric)
-            if ask.metric
-            else default_metric(accuracy.protocol)
-        )
-        outcome = messages.of_recording(
-            accuracy,
-            metric,
-            self._checker.recording_context(recorded.run),
-            present=recorded.present,
-            notes=recorded.notes,
-        )
-        evidence.recorded.append(outcome)
+        pairs = []
+        for one in recorded:
+            accuracy = one.run.accuracy
+            metric = ask.metric_of(accuracy.protocol)
+            outcome = messages.of_recording(
+                accuracy,
+                metric,
+                self._checker.recording_context(one.run),
+                present=one.present,
+                notes=one.notes,
+            )
+            evidence.recorded.append(outcome)
+            pairs.append(Pair(accuracy, accuracy, metric))
         # The body goes on with a comparison of the baseline with itself.
-        return compare(
-            accuracy,
-            accuracy,
-            metric,
-            scheme=recorded.run.provenance.claimed,
-            confidence=self._settings.confidence,
+        scheme, sure = recorded[0].run.provenance.claimed, self._settings.confidence
+        if len(pairs) == 1:
+            accuracy, _, metric, _ = pairs[0]
+            return compare(accuracy, accuracy, metric, scheme=scheme, confidence=sure)
+        return pool(
+            pairs,
+            task=ask.request.task,
+            metric=pairs[0].metric.name,
+            scheme=scheme,
+            confidence=sure,
         )
 
     def _recording_of(self, item: pytest.Item) -> Callable[[Update], str]:

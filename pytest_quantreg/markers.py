@@ -11,7 +11,7 @@ import pytest
 
 from .core import schemes
 from .core.errors import WrongUse
-from .core.gates import MIN_RETENTION, Gate, Plan
+from .core.gates import MAX_PERPLEXITY_RATIO, MIN_RETENTION, Gate, Plan
 from .core.settings import GateMode, Settings
 from .option_table import MARKER_FIXTURES, OUR_MARKERS
 from .values import check_confidence
@@ -67,10 +67,11 @@ def plan(
             modes += [value.mode] if value.mode is not None else []
             confidences += [value.confidence] if value.confidence is not None else []
     # Marker before command line before ini before default; of markers the nearest.
-    return Plan(
-        tuple(gates),
+    return Plan.of(
+        gates,
         mode=[*modes, settings.gate][0],
         confidence=[*confidences, settings.confidence][0],
+        family=settings.family,
     )
 
 
@@ -213,12 +214,20 @@ def _min_retention(
     for name, value in (("task", task), ("metric", metric)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise WrongUse(f"{name}={value!r}: allowed is a name as lm-eval spells it")
-    if task == "*":
-        raise WrongUse(
-            'task="*" (pooling over tasks) is not built yet; name a task, or leave task= out '
-            "to gate each task by itself"
-        )
     return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
+
+
+def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
+    ratio = "how many times the baseline's perplexity, at least 1, e.g. 1.02"
+    if isinstance(x, bool) or not isinstance(x, (int, float)) or not math.isfinite(x):
+        raise WrongUse(f"not a number; allowed is {ratio}")
+    if x < 1:
+        hint = f"did you mean {1 + x:g}? A" if 0 < x <= 0.5 else "a"
+        raise WrongUse(f"{hint}llowed is {ratio}")
+    if x > MOST_RATIO:
+        hint = f"did you mean {1 + x / 100:g}? A" if x <= 50 else "a"
+        raise WrongUse(f"{hint}llowed is {ratio}, and no more than {MOST_RATIO:g}")
+    return lambda level: Gate(MAX_PERPLEXITY_RATIO, float(x), None, None, level)
 
 
 def _check_retention(r: Any) -> float:
@@ -253,8 +262,12 @@ def _quant_schemes(*names: Any) -> tuple[schemes.SchemeChoice, ...]:
     return chosen
 
 
+MOST_RATIO = 2.0
+"""A gate that lets perplexity more than double guards nothing: it is a slip, such as 2 %."""
+
 _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
     MIN_RETENTION: ("min_retention(r, *, task=None, metric=None)", _min_retention),
+    MAX_PERPLEXITY_RATIO: ("max_perplexity_ratio(x)", _max_perplexity_ratio),
     "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
     "quant_schemes": ("quant_schemes(*names)", _quant_schemes),
 }
@@ -282,7 +295,7 @@ def _repeated(declared: Sequence[Declared]) -> list[str]:
 def _keyed(value: Any) -> list[tuple[tuple[object, ...], object]]:
     """(key, value) of each thing that a marker decides."""
     if isinstance(value, Gate):
-        return [((value.task, value.metric), value.minimum)]
+        return [((value.task, value.metric), value.bound)]
     if isinstance(value, _Judging):
         return [((name,), given) for name, given in value._asdict().items() if given is not None]
     return [((), tuple(choice.name for choice in value))]

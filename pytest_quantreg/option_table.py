@@ -117,6 +117,14 @@ OPTIONS: tuple[Option, ...] = (
         more_flags=(RECORD_ALL,),
     ),
     Option(
+        "--quant-repeats",
+        "With --quant-update: record N runs of the baseline in different batch orders. Their "
+        "mean narrows the intervals, and their disagreement shows what is noise (default: 1).",
+        "quant_repeats",
+        "int",
+        {"type": int, "metavar": "N"},
+    ),
+    Option(
         "--quant-gate",
         "detect: fail when a loss is proven (default); certify: fail unless its absence "
         "is proven; point: compare the plain ratio, no promise.",
@@ -154,6 +162,20 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         None,
+        "Under detect, how many gates the confidence is for together (default: 1, each for "
+        "itself): with N, each gate is judged at 1 - (1 - confidence)/N.",
+        "quant_family_size",
+        "int",
+    ),
+    Option(
+        None,
+        "Let a quantized model be far above its baseline, as after further training "
+        "(default: refuse, for it was probably asked differently).",
+        "quant_allow_better",
+        "bool",
+    ),
+    Option(
+        None,
         "'warn' allows certify and --quant-require when the engine runs another scheme "
         "than the one claimed (default: refuse).",
         "quant_effective",
@@ -170,7 +192,10 @@ OPTIONS: tuple[Option, ...] = (
 MARKERS: tuple[str, ...] = (
     "min_retention(r, *, task=None, metric=None): the quantized model must keep at least "
     "this share of the baseline's score, e.g. 0.98, in every task that the test compares or in "
-    "the named task or metric alone. Needs the fixture compare_accuracy.",
+    'the named task or metric alone; task="*" pools all tasks of the test into one gate. Needs '
+    "the fixture compare_accuracy.",
+    "max_perplexity_ratio(x): the quantized model's perplexity per token may be at most this "
+    "many times the baseline's, e.g. 1.02. Needs the fixture compare_accuracy.",
     "quant_schemes(*names): run this test only for those of the schemes under test "
     "(--quant-scheme) that are named here.",
     "quant_gate(mode=None, confidence=None): judge this test with another gate (detect, "
@@ -183,6 +208,7 @@ COMPARE_FIXTURES = frozenset({"compare_accuracy"})
 MARKER_FIXTURES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "min_retention": frozenset({"compare_accuracy"}),
+        "max_perplexity_ratio": frozenset({"compare_accuracy"}),
         "quant_schemes": frozenset({"quant_scheme"}),
         "quant_gate": COMPARE_FIXTURES,
     }

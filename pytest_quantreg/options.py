@@ -17,6 +17,7 @@ from .values import (
     Given,
     check_choice,
     check_confidence,
+    check_count,
     check_limit,
     check_model_name,
     check_undetected,
@@ -45,6 +46,7 @@ def read(config: pytest.Config) -> Settings:
     confidence = source.first("quant_confidence", 0.95)
     limit = source.first("quant_limit", None)
     undetected = source.first("quant_max_undetected", 0.10)
+    family = source.first("quant_family_size", 1)
     settings = Settings(
         schemes=names,
         model=_model(source, idle=idle),
@@ -65,6 +67,9 @@ def read(config: pytest.Config) -> Settings:
         effective=check_choice(source.first("quant_effective", _LENIENCE[0]), _LENIENCE),
         max_undetected=check_undetected(undetected.value, undetected.named),
         cache_dir=cache_dir(os.environ),
+        repeats=_repeats(source, update),
+        family=check_count(family.value, family.named),
+        allow_better=bool(source.first("quant_allow_better", False).value),
         invocation=_invocation(source),
     )
     _refuse_contradictions(settings)
@@ -178,6 +183,17 @@ def _refuse_contradictions(settings: Settings) -> None:
         )
 
 
+def _repeats(source: Sources, update: Update) -> int:
+    given = source.first("quant_repeats", 1)
+    if update is Update.NO and source.typed("quant_repeats") is not None:
+        raise WrongUse(
+            f"{given.named}={given.value} says how often a baseline is recorded, and this run "
+            "records none",
+            help=f"use it together with {RECORD}",
+        )
+    return check_count(given.value, given.named)
+
+
 def _model(source: Sources, *, idle: bool) -> ModelRef | None:
     given = source.given("quant_model")
     if given is None:
@@ -263,7 +279,7 @@ def _baselines(source: Sources) -> Path:
 def _invocation(source: Sources) -> tuple[str, ...]:
     """What was typed that the recording command must repeat, as typed."""
     words = ["-o", "quant_require=false"] if source.configured("quant_require") else []
-    for key in ("quant_model", "quant_backend", "quant_baselines", "quant_limit"):
+    for key in ("quant_model", "quant_backend", "quant_baselines", "quant_limit", "quant_repeats"):
         value = source.typed(key)
         words += [] if value is None else [f"--{key.replace('_', '-')}={value}"]
     for key in ("quant_include_path", "quant_backend_arg"):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from . import collecting, markers
-from .check import Checker, Evidence, judge
+from .check import Checker, Evidence, fed_by, judge
 from .check.models import quantized_spec
 from .core.errors import QuantregError, WrongUse
-from .core.gates import Plan, idle, matching
+from .core.gates import Plan, idle
 from .core.outcome import MEASURED, Outcome
 from .core.settings import Update
 from .ending import (
@@ -43,7 +44,7 @@ class Runtime:
         self.config = config
         try:
             self.settings = read(config)
-            self.checker = Checker(self.settings, TerminalProgress(config))
+            self.checker = Checker(self.settings, TerminalProgress(config), _session_id(config))
             self._check_request()
         except WrongUse as error:
             raise pytest.UsageError(str(error)) from None
@@ -162,14 +163,14 @@ class Runtime:
         except WrongUse as error:
             return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
         if evidence.measured:
-            tasks = evidence.tasks
-            trial.idle = tuple(str(gate) for gate in idle(plan.gates, tasks))
-            trial.fed = tuple(str(gate) for task in tasks for gate in matching(plan.gates, task))
-        undetected = self.settings.max_undetected
+            fed = fed_by(plan, evidence)
+            spare = idle(plan.gates, fed.__contains__, measured=True)
+            trial.idle = tuple(map(str, spare))
+            trial.fed = tuple(map(str, fed))
         ended = when == "call" and not trial.passed_over
-        outcomes = judge(plan, evidence, max_undetected=undetected, body_ended=ended)
+        outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
-            outcomes += judge(added, evidence, max_undetected=undetected, body_ended=ended)
+            outcomes += judge(added, evidence, self.settings, body_ended=ended)
             judged = {(one.task, one.metric) for one in outcomes if one.result != MEASURED}
             outcomes = [
                 one
@@ -269,6 +270,12 @@ class Runtime:
         from .scheduling import SchemeScheduling
 
         return SchemeScheduling(self.config, log, self.settings)
+
+
+def _session_id(config: pytest.Config) -> str:
+    """The same in all workers of one session, and in no other session."""
+    shared = getattr(config, "workerinput", {}).get("testrunuid")
+    return str(shared) if shared else uuid.uuid4().hex
 
 
 def _is_due(trial: Trial, when: str, *, failed: bool) -> bool:

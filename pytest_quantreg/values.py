@@ -63,6 +63,13 @@ def check_limit(value: Any, named: str) -> int | None:
     return value
 
 
+def check_count(value: Any, named: str) -> int:
+    """A whole number >= 1, or WrongUse naming ``named``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise WrongUse(f"{named}={value!r}: allowed is a whole number, 1 or more")
+    return value
+
+
 def check_undetected(value: float, named: str) -> float:
     """A loss of retention between 0 and 1, or WrongUse naming ``named``."""
     if not 0 < value < 1:

@@ -1,6 +1,9 @@
 """The one sequence: plan, measure or load, pair, compare, judge, outcome."""
 
-from .judging import Evidence, Measured, Refused, judge
-from .session import Ask, Checker, Recorded
+from .asking import Ask
+from .evidence import Evidence, Measured, Refused
+from .judging import fed_by, judge
+from .recording import Recorded
+from .session import Checker
 
-__all__ = ["Ask", "Checker", "Evidence", "Measured", "Recorded", "Refused", "judge"]
+__all__ = ["Ask", "Checker", "Evidence", "Measured", "Recorded", "Refused", "fed_by", "judge"]

@@ -19,7 +19,16 @@ from ..core.record import (
     ModelSpec,
 )
 from ..core.settings import Settings
-from ..measure import Journal, PreparedTask, Progress, TaskLibrary, chat_note, measure, prepare
+from ..measure import (
+    Journal,
+    PreparedTask,
+    Progress,
+    TaskGroup,
+    TaskLibrary,
+    chat_note,
+    measure,
+    prepare,
+)
 from .once import Once
 
 
@@ -43,6 +52,7 @@ class Bench:
         self._backend: Backend | None = None
         self._identities: Once[ModelIdentity] = Once()
         self._loaded: dict[tuple[object, ...], Loaded] = {}
+        self._groups: Once[TaskGroup | None] = Once()
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
         self._chat_told: set[str] = set()
@@ -76,6 +86,11 @@ class Bench:
             )
         return self._prepared[key]
 
+    def group(self, request: AccuracyRequest) -> TaskGroup | None:
+        """The group that a request names; None when it names a task. Raises Refusal."""
+        key = (request.task, request.include_paths)
+        return self._groups.of(key, lambda: self._library.group(*key))
+
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
         engine = self.slot.acquire(spec, self.backend, self._progress.say)
@@ -89,15 +104,23 @@ class Bench:
         return self._loaded[spec.key()]
 
     def measure(
-        self, spec: ModelSpec, prepared: PreparedTask, n: int, *, batch_size: int
+        self,
+        spec: ModelSpec,
+        prepared: PreparedTask,
+        n: int,
+        *,
+        batch_size: int,
+        rerun: int = 0,
+        runs: int = 1,
     ) -> Accuracy:
         """The first ``n`` items of a task on ``spec``, measured once per session.
 
-        ``batch_size`` gives way to ``--quant-backend-arg=batch_size=N``.
+        ``batch_size`` gives way to ``--quant-backend-arg=batch_size=N``. ``rerun`` counts
+        the ``runs`` of a recording from 0; each has a batch order of its own.
         """
         size = _batch_size(spec, batch_size)
         fingerprint = self._fingerprint(spec)
-        key = (fingerprint, prepared.protocol_digest, n, size)
+        key = (fingerprint, prepared.protocol_digest, n, size, rerun)
         if key not in self._measured:
             self._measured[key] = measure(
                 prepared,
@@ -107,6 +130,8 @@ class Bench:
                 fingerprint=fingerprint,
                 journal=self._journal,
                 progress=self._progress,
+                rerun=rerun,
+                label=f"run {rerun + 1} of {runs}" if runs > 1 else "",
             )
         return self._measured[key]
 

@@ -2,66 +2,60 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
+import numpy as np
+
+from ..core.compare import slice_of
 from ..core.gates import Gate, Plan
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.verdict import default_discordance, refuse_chance, refuse_other_scores, refuse_toothless
-from .judging import assign
+from ..core.sight import default_discordance, foresight, refuse_toothless
+from ..core.suspicion import refuse_chance
+from ..core.verdict import refuse_other_scores
 
 
 def refuse_hopeless(
-    baseline: Accuracy, metric: Metric, plan: Plan, *, scheme: str, max_undetected: float
-) -> None:
-    """Looks at every gate that would judge a call whose baseline is known.
-
-    ``baseline`` holds the items that will be compared, ``metric`` is the call's own.
-
-    Raises:
-        Refusal: a metric that the task lacks or that is not 0/1, a baseline at chance,
-            a minimum that guessing meets, too few items.
-    """
-    chosen, unknown = assign(plan, baseline.protocol, metric)
-    for _, error in unknown:
-        raise error
-    for judged, gate in chosen:
-        _refuse_gate(baseline, judged, gate, plan, default_discordance(scheme), max_undetected)
-
-
-def _refuse_gate(
-    baseline: Accuracy,
-    metric: Metric,
+    baselines: Sequence[tuple[Accuracy, Metric, float]],
     gate: Gate,
     plan: Plan,
-    planned: float,
+    *,
+    task: str,
+    scheme: str,
     max_undetected: float,
 ) -> None:
-    task, n = baseline.protocol.task, len(baseline.items)
-    kinds = {
-        one.name: one.kind if one.higher_is_better else "lower is better"
-        for one in baseline.protocol.metrics
-    }
-    refuse_other_scores(gate, task, metric.name, kinds)
-    right = round(math.fsum(baseline.items.scores[metric.name]))
-    refuse_chance(
-        task=task,
-        right=right,
-        n=n,
-        chance=baseline.chance,
-        minimum=gate.minimum,
-        confidence=plan.confidence,
-    )
+    """Looks at one gate on a call whose baselines are known, each with metric and weight.
+
+    ``baselines`` hold the items that will be compared; ``task`` is what the call named.
+
+    Raises:
+        Refusal: a metric without a score per item, a baseline at chance, a minimum that
+            guessing meets, too few items.
+    """
+    for accuracy, metric, _ in baselines:
+        kinds = {one.name: one.kind for one in accuracy.protocol.metrics}
+        refuse_other_scores(gate, task, metric.name, kinds)
+    scored = all(metric.kind in ("binary", "mean") for _, metric, _ in baselines)
+    if not scored or not all(metric.higher_is_better for _, metric, _ in baselines):
+        return
+    columns = [
+        np.asarray(accuracy.items.scores[metric.name], float) for accuracy, metric, _ in baselines
+    ]
+    if min(column.min() for column in columns) < 0.0:
+        return  # no share of that can be judged, as will be said
+    slices = [
+        slice_of(accuracy, metric, weight, column)
+        for (accuracy, metric, weight), column in zip(baselines, columns, strict=True)
+    ]
+    refuse_chance(slices, gate.minimum, name=task, confidence=plan.confidence)
     if plan.mode is GateMode.DETECT:
         # Without a flip is the best case: what is too weak now stays too weak.
-        refuse_toothless(
-            task=task,
-            right=right,
-            n=n,
-            total_items=baseline.protocol.total_items,
-            discordance=0.0,
-            planned=planned,
-            minimum=gate.minimum,
+        seen = foresight(
+            slices,
+            gate.minimum,
             confidence=plan.confidence,
-            max_undetected=max_undetected,
+            discordance=0.0,
+            planned=default_discordance(scheme),
+            exact=len(slices) == 1 and baselines[0][1].kind == "binary",
         )
+        refuse_toothless(seen, gate, task, max_undetected=max_undetected)

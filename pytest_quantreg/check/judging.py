@@ -1,170 +1,244 @@
-"""The evidence one test leaves behind, and the outcomes its gates make of it."""
+"""What the gates of one test make of its evidence: outcomes, one per gate and measurement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from ..core.comparison import Comparison, compare
-from ..core.errors import Category, QuantregError, Refusal
-from ..core.gates import Gate, Plan, choose, matching, unfed
+from ..core.comparison import TOKEN_PERPLEXITY, Comparison
+from ..core.errors import Category, Refusal
+from ..core.gates import POOLED, Gate, Plan, choose, matching, unfed
 from ..core.outcome import Context, Outcome
-from ..core.record import Accuracy, Metric, Protocol
+from ..core.record import Metric
+from ..core.settings import Settings
 from ..core.verdict import judge as judge_gate
-from ..measure import find_metric
 from ..report import messages
+from .asking import Subject
+from .evidence import Evidence, Finished, Refused
+from .pooling import pooled
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One finished call of compare_accuracy: both measurements of the same items."""
+class Assigned:
+    """Which gate judges which metric of one call.
 
-    scheme: str
-    task: str
-    metric: Metric
-    baseline: Accuracy
-    candidate: Accuracy
-    context: Context
-    notes: tuple[str, ...] = ()
-
-    def compare(self, metric: Metric, confidence: float) -> Comparison:
-        """The two measurements paired under ``metric``."""
-        return compare(
-            self.baseline,
-            self.candidate,
-            metric,
-            scheme=self.scheme,
-            confidence=confidence,
-            notes=self.notes,
-        )
-
-
-@dataclass(frozen=True)
-class Refused:
-    """One call that was refused, or a refusal before any call (task None)."""
-
-    scheme: str
-    error: QuantregError
-    task: str | None = None
-    context: Context | None = None
-
-
-@dataclass
-class Evidence:
-    """All that one test measured and was refused; grows while its body runs.
-
-    ``fixtures`` are the names of those it used, ``recorded`` the outcomes of recording;
-    a session that records judges nothing.
+    ``unknown`` are gates whose metric its task lacks, ``unsuited`` those that judge
+    another kind of metric than the one it was measured for.
     """
 
-    scheme: str = ""
-    fixtures: set[str] = field(default_factory=set)
-    measured: list[Measured] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    recorded: list[Outcome] = field(default_factory=list)
-
-    @property
-    def touched(self) -> bool:
-        """Whether anything was measured, recorded or refused."""
-        return bool(self.measured or self.refused or self.recorded)
-
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks it asked for, measured or refused."""
-        measured = [one.task for one in self.measured]
-        return measured + [one.task for one in self.refused if one.task is not None]
-
-    def refuse(self, error: QuantregError, task: str | None, context: Context | None) -> None:
-        """Notes a refusal, once however often it is raised."""
-        if all(one.error is not error for one in self.refused):
-            self.refused.append(Refused(self.scheme, error, task, context))
+    chosen: tuple[tuple[Metric, Gate], ...]
+    unknown: tuple[tuple[Gate, Refusal], ...] = ()
+    unsuited: tuple[Gate, ...] = ()
 
 
-Chosen: TypeAlias = list[tuple[Metric, Gate]]
-Unknown: TypeAlias = list[tuple[Gate, Refusal]]
+def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
+    """Which of ``gates``, all of which admit its task, judges which metric of ``subject``.
 
-
-def assign(plan: Plan, protocol: Protocol, metric: Metric) -> tuple[Chosen, Unknown]:
-    """Which gate judges which metric of a task, and the gates whose metric it lacks.
-
-    ``metric`` is the one that the call asked for; gates that name none judge that.
+    Gates that name no metric judge the one that the call asked for, but for perplexities:
+    their ratio has a gate of its own.
     """
     wanted: list[tuple[Gate, str]] = []
-    unknown: Unknown = []
-    metrics = {metric.name: metric}
-    for gate in matching(plan.gates, protocol.task):
+    unknown: list[tuple[Gate, Refusal]] = []
+    unsuited: list[Gate] = []
+    metrics: dict[str, Metric] = {}
+    for gate in gates:
         try:
-            judged = find_metric(protocol, gate.metric) if gate.metric else metric
+            metric = _judged_by(gate, subject)
         except Refusal as error:
             unknown.append((gate, error))
             continue
-        metrics[judged.name] = judged
-        wanted.append((gate, judged.name))
-    chosen = [(metrics[name], gate) for name, gate in choose(wanted).items()]
-    return sorted(chosen, key=lambda one: one[0] != metric), unknown
+        if metric is None:
+            unsuited.append(gate)
+            continue
+        metrics[metric.name] = metric
+        wanted.append((gate, metric.name))
+    chosen = [(metrics[name], gate) for gate, name in choose(wanted)]
+    return Assigned(
+        tuple(sorted(chosen, key=lambda pair: pair[0] != subject.metric)),
+        tuple(unknown),
+        tuple(unsuited),
+    )
+
+
+def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
+    """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
+    judged = found.chosen or found.unknown or any(gate.pools for gate in plan.gates)
+    if found.unsuited and not judged:
+        raise _other_kind(found.unsuited[0], subject)
+
+
+def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
+    """The gates of a test that its measurements, or refusals of them, bear on."""
+    refused = [one.task for one in evidence.refused if one.task is not None]
+    found = [gate for task in refused for gate in matching(plan.gates, task)]
+    for one in evidence.measured:
+        for part, gates in _levels(plan, one):
+            unsuited = assign(gates, part.subject).unsuited
+            found += [gate for gate in gates if gate not in unsuited]
+    if evidence.measured or refused:
+        found += [gate for gate in plan.gates if gate.pools]
+    return list(dict.fromkeys(found))
 
 
 def judge(
-    plan: Plan, evidence: Evidence, *, max_undetected: float, body_ended: bool = True
+    plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool = True
 ) -> list[Outcome]:
-    """All outcomes of one test: refusals, then what it measured, in order, then unfed gates.
+    """All outcomes of one test: refusals, what it measured, in order, pools, unfed gates.
 
     While the body has not run (``body_ended``) no gate can be unfed.
     """
     outcomes = [_refusal(one) for one in evidence.refused]
     for one in evidence.measured:
-        outcomes.extend(_judge_measured(plan, one, max_undetected))
+        outcomes.extend(_judge_call(plan, one, settings))
+    pools = [gate for gate in plan.gates if gate.pools]
+    if pools and evidence.measured:
+        outcomes.extend(_judge_pools(pools, plan, evidence, settings))
     refused_outright = any(one.task is None for one in evidence.refused)
     if body_ended and not refused_outright:
-        outcomes.extend(_unfed(gate, evidence) for gate in unfed(plan.gates, evidence.tasks))
+        fed = fed_by(plan, evidence)
+        lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
+        outcomes.extend(_unfed(gate, evidence) for gate in lacking)
     return list(dict.fromkeys(outcomes))
 
 
-def _judge_measured(plan: Plan, one: Measured, max_undetected: float) -> Iterator[Outcome]:
-    chosen, unknown = assign(plan, one.baseline.protocol, one.metric)
-    for gate, error in unknown:
-        yield messages.of_refusal(
-            error, scheme=one.scheme, context=one.context, task=one.task, gate=str(gate)
-        )
-    if all(metric != one.metric for metric, _ in chosen):
-        yield messages.of_measurement(one.compare(one.metric, plan.confidence), one.context)
-    for metric, gate in chosen:
-        yield _judge_gate(gate, one, one.compare(metric, plan.confidence), plan, max_undetected)
+def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
+    """A call and the gates that admit it; of a group also each part with those naming it."""
+    yield one, matching(plan.gates, one.task)
+    if one.parts != (one,):
+        for part in one.parts:
+            named = [gate for gate in plan.gates if gate.task == part.task]
+            yield part, named
+
+
+def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
+    if gate.of_perplexity:
+        return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
+    if gate.metric:
+        return subject.find(gate.metric)
+    return subject.metric if subject.metric.kind != "perplexity" else None
+
+
+def _judge_call(plan: Plan, one: Finished, settings: Settings) -> Iterator[Outcome]:
+    pooled_in = "the pool" if any(gate.pools for gate in plan.gates) else None
+    for level, (part, gates) in enumerate(_levels(plan, one)):
+        yield from _judge_task(plan, part, gates, settings, one.task if level else pooled_in)
+
+
+def _judge_task(
+    plan: Plan, one: Finished, gates: Sequence[Gate], settings: Settings, part_of: str | None
+) -> Iterator[Outcome]:
+    found = assign(gates, one.subject)
+    for gate, error in found.unknown:
+        yield _refused(error, one, gate)
+    try:
+        refuse_unjudged(plan, found, one.subject)
+    except Refusal as error:
+        yield _refused(error, one, found.unsuited[0])
+    judged = [metric for metric, _ in found.chosen]
+    same_text = one.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
+    if one.metric not in judged and not same_text:
+        comparison = one.compare(one.metric, plan.confidence)
+        yield messages.of_measurement(comparison, one.context, part_of=part_of)
+    for metric, gate in found.chosen:
+        yield _judge_metric(gate, metric, one, plan, settings)
+
+
+def _judge_metric(
+    gate: Gate, metric: Metric, one: Finished, plan: Plan, settings: Settings
+) -> Outcome:
+    try:
+        comparison = one.compare(metric, plan.confidence)
+    except Refusal as error:
+        return _refused(error, one, gate)
+    return _judge_gate(gate, comparison, one.scheme, one.context, plan, settings)
+
+
+def _judge_pools(
+    pools: Sequence[Gate], plan: Plan, evidence: Evidence, settings: Settings
+) -> Iterator[Outcome]:
+    measured = evidence.measured
+    scheme, context = measured[0].scheme, measured[0].context
+    for gate, _ in choose([(gate, gate.metric or "") for gate in pools]):
+        try:
+            comparison = pooled(gate, evidence, plan.confidence)
+        except Refusal as error:
+            yield messages.of_refusal(
+                error, scheme=scheme, context=context, task=POOLED, gate=str(gate)
+            )
+            continue
+        yield _judge_gate(gate, comparison, scheme, context, plan, settings)
 
 
 def _judge_gate(
-    gate: Gate, one: Measured, comparison: Comparison, plan: Plan, max_undetected: float
+    gate: Gate,
+    comparison: Comparison,
+    scheme: str,
+    context: Context,
+    plan: Plan,
+    settings: Settings,
 ) -> Outcome:
     try:
         verdict = judge_gate(
-            gate, comparison, plan, chance=one.baseline.chance, max_undetected=max_undetected
+            gate,
+            comparison,
+            plan,
+            max_undetected=settings.max_undetected,
+            allow_better=settings.allow_better,
         )
     except Refusal as error:
         return messages.of_refusal(
             error,
-            scheme=one.scheme,
-            context=one.context,
-            task=one.task,
+            scheme=scheme,
+            context=context,
+            task=comparison.task,
             comparison=comparison,
             gate=str(gate),
         )
-    return messages.of_verdict(verdict, one.context)
+    return messages.of_verdict(verdict, context)
 
 
 def _refusal(one: Refused) -> Outcome:
     return messages.of_refusal(one.error, scheme=one.scheme, context=one.context, task=one.task)
 
 
+def _refused(error: Refusal, one: Finished, gate: Gate) -> Outcome:
+    return messages.of_refusal(
+        error, scheme=one.scheme, context=one.context, task=one.task, gate=str(gate)
+    )
+
+
+def _other_kind(gate: Gate, subject: Subject) -> Refusal:
+    if gate.of_perplexity:
+        return Refusal(
+            Category.NOTHING_MEASURED,
+            f"{gate} judges perplexities, and {subject.task} has none",
+            help="say what its scores must keep with min_retention, or take the marker off",
+        )
+    others = [
+        metric.name
+        for protocol in subject.protocols
+        for metric in protocol.metrics
+        if metric.kind in ("binary", "mean")
+    ]
+    other = f", or name one with scores: metric={others[0].partition(',')[0]!r}" if others else ""
+    return Refusal(
+        Category.NOTHING_MEASURED,
+        f"{gate} does not judge {subject.metric.name} of {subject.task}: a share of a "
+        "perplexity says little",
+        help=f"bound its rise with max_perplexity_ratio, e.g. 1.02{other}",
+    )
+
+
 def _unfed(gate: Gate, evidence: Evidence) -> Outcome:
     tasks = evidence.tasks
-    did = f"measured {', '.join(dict.fromkeys(tasks))}" if tasks else "measured nothing"
-    call = f"compare_accuracy({gate.task!r})" if gate.task else "compare_accuracy(TASK)"
+    did = f"measured {', '.join(tasks)}" if tasks else "measured nothing"
+    named = gate.task if gate.task != POOLED else None
+    call = f"compare_accuracy({named!r})" if named else "compare_accuracy(TASK)"
     error = Refusal(
         Category.NOTHING_MEASURED,
         f"the test {did}, so {gate} judged nothing",
         help=f"call {call} in the body of the test, or take the marker off it",
     )
     return messages.of_refusal(
-        error, scheme=evidence.scheme, context=None, task=gate.task, gate=str(gate)
+        error, scheme=evidence.scheme, context=None, task=named, gate=str(gate)
     )

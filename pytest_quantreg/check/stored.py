@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..baselines import BaselineKey, Store
 from ..core.errors import Category, Refusal
@@ -12,6 +12,13 @@ from ..core.settings import Update
 
 Recording: TypeAlias = Callable[[Update], str]
 """Gives the command that records the baseline which the current test misses, or anew."""
+
+
+class Size(NamedTuple):
+    """How many items a stored baseline holds, and how many runs of each."""
+
+    items: int
+    runs: int
 
 
 class StoredBaselines:
@@ -48,12 +55,13 @@ class StoredBaselines:
             self._read[key] = self._load(key, recording)
         return self._read[key]
 
-    def count(self, key: BaselineKey) -> int:
-        """How many items are stored for ``key``; 0 when nothing readable is."""
+    def size(self, key: BaselineKey) -> Size:
+        """How much is stored for ``key``; nothing when nothing readable is."""
         try:
-            return len(self._store.load(key).accuracy.items)
+            items = self._store.load(key).accuracy.items
         except Refusal:
-            return 0
+            return Size(0, 0)
+        return Size(len(items), 1 + len(items.reruns))
 
     def fresh(self, key: BaselineKey, n: int) -> Run | None:
         """What this session recorded for ``key``, if it has ``n`` items."""

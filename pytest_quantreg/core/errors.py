@@ -22,7 +22,7 @@ class Category(str, Enum):
     BASELINE_ABSENT = "baseline absent"
     BASELINE_UNREADABLE = "baseline unreadable"
     NOTHING_MEASURED = "nothing measured"
-    NOT_JUDGED = "not judged yet"
+    NOT_JUDGED = "not judged"
     OUT_OF_MEMORY = "out of memory"
     MISSING_EXTRA = "missing extra"
     UNUSABLE_MODEL = "unusable model"

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .settings import GateMode
 
 MIN_RETENTION = "min_retention"
+MAX_PERPLEXITY_RATIO = "max_perplexity_ratio"
+
+POOLED = "*"
+"""The task selector that pools all tasks which one test measured."""
 
 
 @dataclass(frozen=True)
 class Gate:
     """One marker as declared.
 
+    ``bound`` is the number in it: the least retention, or the largest perplexity ratio.
     ``level`` counts outwards from the test: 0 a ``pytest.param`` mark, 1 the test
     itself, then its class (and base classes), module and packages.
     """
 
     marker: str
-    minimum: float
+    bound: float
     task: str | None
     metric: str | None
     level: int
@@ -32,6 +37,21 @@ class Gate:
         return self.level in self.OWN_LEVELS
 
     @property
+    def of_perplexity(self) -> bool:
+        """Whether it bounds a perplexity ratio, which reads 1 = same and more = worse."""
+        return self.marker == MAX_PERPLEXITY_RATIO
+
+    @property
+    def minimum(self) -> float:
+        """The least retention it allows; perplexity may rise by what retention falls."""
+        return 1.0 / self.bound if self.of_perplexity else self.bound
+
+    @property
+    def pools(self) -> bool:
+        """Whether it judges all tasks of its test together."""
+        return self.task == POOLED
+
+    @property
     def selectors(self) -> int:
         """How many selectors it names; more win over fewer."""
         return (self.task is not None) + (self.metric is not None)
@@ -39,16 +59,32 @@ class Gate:
     def __str__(self) -> str:
         named = {"task": self.task, "metric": self.metric}
         rest = "".join(f", {name}={value!r}" for name, value in named.items() if value)
-        return f"{self.marker}({self.minimum:.10g}{rest})"
+        return f"{self.marker}({self.bound:.10g}{rest})"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one test is judged: its gates, nearest first, with mode and confidence."""
+    """How one test is judged: its gates, nearest first, with mode and confidence.
+
+    ``confidence`` is that of each gate by itself: under ``detect`` what was asked for is
+    shared out over the ``family`` of gates that the promise is for (`of`).
+    """
 
     gates: tuple[Gate, ...]
     mode: GateMode
     confidence: float
+    family: int = 1
+
+    @classmethod
+    def of(cls, gates: Sequence[Gate], mode: GateMode, confidence: float, family: int) -> Plan:
+        """The plan of a test in a suite whose promise is for ``family`` gates together.
+
+        Bonferroni's division, 1 - (1 - confidence)/family, under ``detect`` alone: under
+        ``certify`` a model must pass every gate, so more gates make it no easier.
+        """
+        shared = family if mode is GateMode.DETECT else 1
+        each = confidence if shared == 1 else 1.0 - (1.0 - confidence) / shared
+        return cls(tuple(gates), mode, each, shared)
 
 
 def matching(gates: Sequence[Gate], task: str) -> list[Gate]:
@@ -56,42 +92,43 @@ def matching(gates: Sequence[Gate], task: str) -> list[Gate]:
     return [gate for gate in gates if gate.task in (None, task)]
 
 
-def choose(gates: Sequence[tuple[Gate, str]]) -> dict[str, Gate]:
-    """Of gates with the metric that each would judge, the one that does, per metric.
+def choose(gates: Sequence[tuple[Gate, str]]) -> list[tuple[Gate, str]]:
+    """Of gates with the metric that each would judge, the one that does, per marker and metric.
 
     More selectors win over fewer; among equals the marker nearest the test wins, and of
     two at one place (a test may add a marker while it runs) the stricter one.
     """
-    chosen: dict[str, Gate] = {}
+    chosen: dict[tuple[str, str], Gate] = {}
     for gate, metric in gates:
-        rival = chosen.get(metric)
+        rival = chosen.get((gate.marker, metric))
         if rival is None or _rank(gate) < _rank(rival):
-            chosen[metric] = gate
-    return chosen
+            chosen[gate.marker, metric] = gate
+    return [(gate, metric) for (_, metric), gate in chosen.items()]
 
 
 def _rank(gate: Gate) -> tuple[int, int, float]:
     return (-gate.selectors, gate.level, -gate.minimum)
 
 
-def unfed(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
-    """The gates that no measured task could feed and that therefore must be refused.
+def unfed(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool) -> list[Gate]:
+    """The gates that nothing fed and that therefore must be refused.
 
-    A marker inherited from class or module with a task selector is meant for some of
-    the tests below it, so it only has to be fed where it stands on the test itself;
-    elsewhere it is `idle`.
+    One on the test itself must be fed. One inherited from class or module that names a
+    task is meant for some of the tests below it; one that names none must be fed unless
+    the test ``measured`` what other gates judge, as perplexity beside accuracy.
     """
-    return [gate for gate in _without_task(gates, tasks) if gate.own or gate.task is None]
+    return [
+        gate
+        for gate in gates
+        if not fed(gate) and (gate.own or (gate.task in (None, POOLED) and not measured))
+    ]
 
 
-def idle(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
-    """The inherited gates for other tasks than a test measured.
+def idle(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool) -> list[Gate]:
+    """The gates that nothing fed and that are no fault of their test.
 
-    No fault of that test, but one that is idle in every test of a session guards
-    nothing, as a misspelt task does; the summary says so.
+    One that is idle in every test of a session guards nothing, as a misspelt task does;
+    the summary says so.
     """
-    return [gate for gate in _without_task(gates, tasks) if not gate.own and gate.task is not None]
-
-
-def _without_task(gates: Sequence[Gate], tasks: Sequence[str]) -> list[Gate]:
-    return [gate for gate in gates if not any(gate.task in (None, task) for task in tasks)]
+    refused = unfed(gates, fed, measured=measured)
+    return [gate for gate in gates if not fed(gate) and gate not in refused]

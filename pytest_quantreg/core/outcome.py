@@ -42,7 +42,12 @@ class Outcome:
 
     ``result`` is one of the words above; ``fails`` whether it turns its test red.
     ``low`` and ``high`` are None where unbounded or not judged. ``headline`` is the
-    first line of the message, ``details`` the lines below it.
+    first line of the message, ``details`` the lines below it. ``minimum`` is the retention
+    that a gate requires, ``maximum`` the ratio that a gate on perplexity allows (its
+    ``minimum`` is then 1/maximum). ``part_of`` names the group or pool that judges a
+    measurement, ``floor`` the share of items on which the baseline's own runs differ, and
+    ``family`` the number of gates that share the confidence, where more than one do. The
+    shares of empty and truncated answers are those of tasks that generate.
     """
 
     result: str
@@ -71,6 +76,14 @@ class Outcome:
     advice: str | None = None
     notes: tuple[str, ...] = field(default=())
     excused: bool = False
+    maximum: float | None = None
+    part_of: str | None = None
+    floor: float | None = None
+    family: int | None = None
+    baseline_empty: float | None = None
+    quantized_empty: float | None = None
+    baseline_truncated: float | None = None
+    quantized_truncated: float | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Plain JSON types only, so that it can travel on a test report."""

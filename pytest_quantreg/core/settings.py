@@ -44,6 +44,9 @@ class ModelRef:
 class Settings:
     """Every option of a session after precedence, validated.
 
+    ``repeats`` is how many runs of a baseline are recorded, ``family`` how many gates
+    share the session's confidence under ``detect``, and ``allow_better`` lets a candidate
+    be far above its baseline.
     ``checkpoints`` maps a canonical scheme to its checkpoint; the key None holds the
     one for every scheme. ``invocation`` is the part of the command line that must be
     repeated to record a baseline (model, backend, folders).
@@ -68,6 +71,9 @@ class Settings:
     effective: str
     max_undetected: float
     cache_dir: Path
+    repeats: int = 1
+    family: int = 1
+    allow_better: bool = False
     invocation: tuple[str, ...] = field(default=())
 
     def checkpoint_of(self, scheme: str) -> ModelRef | None:

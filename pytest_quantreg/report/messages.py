@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..core import stats
@@ -21,7 +22,8 @@ from ..core.outcome import (
 )
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.verdict import TRUTH_STEP, Verdict, about
+from ..core.sight import TRUTH_STEP, about
+from ..core.verdict import Verdict
 
 NOT_RECORDED = "baseline"
 """What stands for the scheme of a baseline that could not be recorded."""
@@ -39,18 +41,30 @@ def of_verdict(verdict: Verdict, context: Context) -> Outcome:
         result=result,
         fails=verdict.fails,
         headline=_headline(verdict, result),
-        details=(*_figures(comparison), *_outlook(verdict, result), *comparison.notes),
+        details=(
+            *_figures(comparison),
+            *_floor(comparison),
+            *_outlook(verdict, result),
+            *comparison.notes,
+        ),
         gate=str(verdict.gate),
         minimum=verdict.gate.minimum,
+        maximum=verdict.gate.bound if verdict.gate.of_perplexity else None,
+        family=verdict.family if verdict.family > 1 else None,
         mode=verdict.mode.value,
         detectable=verdict.detectable,
         advice=_advice(verdict, result),
     )
 
 
-def of_measurement(comparison: Comparison, context: Context) -> Outcome:
-    """A comparison that no gate judged: listed, never called kept."""
-    return _measured(comparison, context)
+def of_measurement(
+    comparison: Comparison, context: Context, *, part_of: str | None = None
+) -> Outcome:
+    """A comparison that no gate judged: listed, never called kept.
+
+    ``part_of`` names the group or pool that it is judged in, with others.
+    """
+    return replace(_measured(comparison, context), part_of=part_of)
 
 
 def of_refusal(
@@ -112,6 +126,14 @@ def of_refused_recording(error: QuantregError, task: str | None) -> Outcome:
     return of_refusal(error, scheme=NOT_RECORDED, context=None, task=task)
 
 
+def confidence(each: float, family: int | None) -> str:
+    """``95 %``, or ``99.75 % (95 % over 20 gates)`` where gates share it."""
+    text = f"{each * 100:.6g} %"
+    if family is None or family < 2:
+        return text
+    return f"{text} ({100 - (1 - each) * family * 100:.6g} % over {family} gates)"
+
+
 def percent(share: float) -> str:
     """``67.8 %`` rounded towards nothing: never shows 98.0 % for 97.96 %."""
     return f"{math.floor(share * 1000 + _DUST) / 10:.1f} %"
@@ -133,7 +155,7 @@ def _result(verdict: Verdict) -> str:
 
 
 def _measured(comparison: Comparison, context: Context) -> Outcome:
-    counts = comparison.counts
+    floor = comparison.floor
     return Outcome(
         MEASURED,
         False,
@@ -151,18 +173,25 @@ def _measured(comparison: Comparison, context: Context) -> Outcome:
         high=_finite(comparison.high),
         n=comparison.n,
         total_items=comparison.total_items,
-        lost=counts.baseline_only if counts is not None else None,
-        won=counts.quantized_only if counts is not None else None,
-        notes=comparison.notes,
+        lost=comparison.lost,
+        won=comparison.won,
+        floor=floor.noise.floor if floor is not None else None,
+        baseline_empty=comparison.empty[0] if comparison.empty else None,
+        quantized_empty=comparison.empty[1] if comparison.empty else None,
+        baseline_truncated=comparison.truncated[0] if comparison.truncated else None,
+        quantized_truncated=comparison.truncated[1] if comparison.truncated else None,
+        notes=(*comparison.notes, *_indistinguishable(comparison)),
     )
 
 
 def _headline(verdict: Verdict, result: str) -> str:
     comparison = verdict.comparison
     who = f"{result.upper() if verdict.fails else result} {comparison.scheme} {comparison.task}"
+    sure = f"with {confidence(comparison.confidence, verdict.family)} confidence"
+    if verdict.gate.of_perplexity:
+        return f"{who}: {_rise(verdict, sure)}"
     kept = f"keeps {percent(comparison.retention)} of the baseline's {bare(comparison.metric)}"
     required = f"{verdict.gate.minimum * 100:.10g} % was required"
-    sure = f"with {comparison.confidence * 100:g} % confidence"
     if verdict.mode is GateMode.POINT:
         return f"{who}: {kept}; {required} (point gate: no confidence)"
     if verdict.evidence is stats.Evidence.LOST:
@@ -174,17 +203,65 @@ def _headline(verdict: Verdict, result: str) -> str:
     return f"{who}: {kept}, {at_least} and no more than {_upper(comparison.high)}; {required}"
 
 
+def _rise(verdict: Verdict, sure: str) -> str:
+    """What became of a perplexity: all factors rounded to where they still hold."""
+    comparison = verdict.comparison
+    is_now = f"perplexity per token is {1 / comparison.retention:.4f} times the baseline's"
+    allowed = f"{verdict.gate.bound:.10g} times was allowed"
+    if verdict.mode is GateMode.POINT:
+        return f"{is_now}; {allowed} (point gate: no confidence)"
+    least = f"at least {factor(comparison.high, math.floor)}"
+    most = f"no more than {factor(comparison.low, math.ceil)}"
+    if verdict.evidence is stats.Evidence.LOST:
+        return f"{is_now}, {sure} {least}; {allowed}"
+    if verdict.evidence is stats.Evidence.KEPT:
+        return f"{is_now}, {sure} {most}; {allowed}"
+    return f"{is_now}, {sure} {least} and {most}; {allowed}"
+
+
+def factor(retention: float | None, rounded: Callable[[float], int]) -> str:
+    """``1.0132``: by how much a perplexity rises where so much is retained."""
+    if retention is None or not 0.0 < retention < math.inf:
+        return "any factor"
+    return f"{rounded(1e4 / retention) / 1e4:.4f}"
+
+
 def _figures(comparison: Comparison) -> tuple[str, ...]:
-    lost, won = len(comparison.lost_items), len(comparison.won_items)
-    lines = [
+    lost, won = comparison.lost, comparison.won
+    figures = (
         f"baseline {comparison.baseline:.3f}, quantized {comparison.quantized:.3f} on "
-        f"{_items(comparison.n)}: {_answers(lost)} lost, {won:,} won"
-    ]
+        f"{_items(comparison.n)}"
+    )
+    if lost is None or won is None:
+        return (figures,)
+    lines = [f"{figures}: {_answers(lost)} lost, {won:,} won"]
     if comparison.lost_items:
         shown = ", ".join(str(doc) for doc in comparison.lost_items[:_SHOWN_ITEMS])
         more = ", ..." if lost > _SHOWN_ITEMS else ""
         lines.append(f"first items lost (doc_id): {shown}{more}")
     return tuple(lines)
+
+
+def _floor(comparison: Comparison) -> tuple[str, ...]:
+    """How the change compares with that between runs of the baseline."""
+    floor = comparison.floor
+    if floor is None:
+        return ()
+    return (
+        f"differs from the baseline on {floor.candidate * 100:.1f} % of the items; "
+        f"{floor.noise.runs} runs of the baseline differ from each other on "
+        f"{floor.noise.floor * 100:.1f} %",
+    )
+
+
+def _indistinguishable(comparison: Comparison) -> tuple[str, ...]:
+    floor = comparison.floor
+    if floor is None or not floor.within:
+        return ()
+    return (
+        f"{comparison.task}: cannot be told from the baseline, which differs from itself as "
+        f"much ({floor.noise.floor * 100:.1f} % of the items, over {floor.noise.runs} runs)",
+    )
 
 
 def _outlook(verdict: Verdict, result: str) -> tuple[str, ...]:
@@ -193,10 +270,10 @@ def _outlook(verdict: Verdict, result: str) -> tuple[str, ...]:
         return ()
     lines = []
     if verdict.mode is GateMode.DETECT and verdict.detectable is not None:
-        lines.append(
-            "would have turned red 4 times in 5 at a true retention of "
-            f"{floor_3(verdict.detectable)} or below"
-        )
+        at = f"a true retention of {floor_3(verdict.detectable)} or below"
+        if verdict.gate.of_perplexity:
+            at = f"a true ratio of {factor(verdict.detectable, math.ceil)} or above"
+        lines.append(f"would have turned red 4 times in 5 at {at}")
     if (advice := _advice(verdict, result)) is not None:
         lines.append(advice)
     return tuple(lines)
@@ -206,6 +283,8 @@ def _advice(verdict: Verdict, result: str) -> str | None:
     """What would decide an undecided gate."""
     if result != UNDECIDED:
         return None
+    if verdict.sparse is not None:
+        return verdict.sparse
     minimum = verdict.gate.minimum
     if minimum >= 1:
         return "that everything is kept can be refuted but never shown: lower the minimum"
@@ -213,22 +292,27 @@ def _advice(verdict: Verdict, result: str) -> str | None:
         return None
     lossless, lossy = verdict.needed
     items = f"about {about(verdict.needed[0].needed):,} items"
-    plan = f"{items} decide {minimum:.10g} if the model is lossless"
+    plan = f"{items} decide {verdict.gate.bound:.10g} if the model is lossless"
     if lossy.needed is not None:
-        plan += f", about {about(lossy.needed):,} if it keeps {minimum - TRUTH_STEP:.10g}"
+        truth = f"keeps {minimum - TRUTH_STEP:.10g}"
+        if verdict.gate.of_perplexity:
+            truth = f"has {1 / (minimum - TRUTH_STEP):.4f} times the perplexity"
+        plan += f", about {about(lossy.needed):,} if it {truth}"
     return f"{plan}; {_way_out(verdict.comparison, lossless, lossy)}"
 
 
 def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.ItemsNeeded) -> str:
     n, total = comparison.n, comparison.total_items
+    several = len(comparison.slices) > 1
+    whose = "its tasks'" if several else "the task's"
     enough = [one.needed for one in (lossless, lossy) if not one.capped and one.needed is not None]
     if any(needed > n for needed in enough):
-        return f"{n:,} of the task's {total:,} were compared: raise --quant-limit or limit="
-    whole = f"the task has {total:,}"
-    has = whole if n == total else f"{n:,} of the task's {total:,} were compared"
+        return f"{n:,} of {whose} {total:,} were compared: raise --quant-limit or limit="
+    whole = f"its tasks have {total:,}" if several else f"the task has {total:,}"
+    has = whole if n == total else f"{n:,} of {whose} {total:,} were compared"
     if lossless.needed is not None and lossless.needed <= n:
         has += ", so the model has probably lost a little"
-    return f"{has}: lower the minimum or gate a larger task"
+    return f"{has}: lower the minimum or {'add tasks' if several else 'gate a larger task'}"
 
 
 def _items(n: int) -> str:

@@ -33,7 +33,7 @@ class Row:
 
 def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome of a task, below ``width`` columns where possible."""
-    shown = [one for one in outcomes if one.task is not None]
+    shown = _told_once([one for one in outcomes if one.task is not None])
     heads: list[tuple[str, ...]]
     if any(one.result in (RECORDED, PRESENT) or one.scheme == NOT_RECORDED for one in shown):
         heads, cells = [RECORDING_HEAD], [_recording_cells(one) for one in shown]
@@ -48,10 +48,20 @@ def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     return _line(head, widths, gap).rstrip(), rows
 
 
+def _told_once(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Without the parts of a pool that have a row of their own, for a gate of their own."""
+    judged = {_measurement(one) for one in outcomes if one.part_of is None}
+    return [one for one in outcomes if one.part_of is None or _measurement(one) not in judged]
+
+
+def _measurement(one: Outcome) -> tuple[object, ...]:
+    return one.task, one.metric, one.n, one.baseline, one.quantized
+
+
 def minima(outcomes: Sequence[Outcome]) -> list[str]:
-    """The different minima that were judged, as people write them."""
+    """The different bounds that were judged, as people write them."""
     judged = [one for one in outcomes if one.result in JUDGED and one.minimum is not None]
-    return list(dict.fromkeys(_minimum(one) for one in judged))
+    return list(dict.fromkeys(_bound(one) for one in judged))
 
 
 def _layout(
@@ -69,14 +79,17 @@ def _layout(
 
 def _word(one: Outcome, several_minima: bool) -> str:
     """``kept``, ``LOST``, ``undecided``; capitals turn the build red."""
-    word = WORDS.get(one.result, one.result)
+    word = f"in {one.part_of}" if one.part_of else WORDS.get(one.result, one.result)
     word = word.upper() if one.fails else word
     if several_minima and one.result in JUDGED:
-        word += f" {_minimum(one)}"
+        word += f" {_bound(one)}"
     return word + (" (xfail)" if one.excused else "")
 
 
-def _minimum(one: Outcome) -> str:
+def _bound(one: Outcome) -> str:
+    """``0.98``; ``1.02 max`` where a perplexity may rise by so much."""
+    if one.maximum is not None:
+        return f"{one.maximum:.10g} max"
     return f"{one.minimum or 0:.10g}"
 
 

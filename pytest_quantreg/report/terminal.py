@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from ..core.outcome import (
     Context,
     Outcome,
 )
-from .messages import NOT_RECORDED, bare, floor_3
+from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
 from .session import SessionReport, context_line
 from .table import WORDS, minima, table
 
@@ -71,7 +72,7 @@ def _title(scheme: str, outcomes: Sequence[Outcome]) -> str:
         return "quantreg: baselines that were not recorded"
     against = [one.context.baseline_scheme for one in outcomes if one.context is not None]
     gates = dict.fromkeys(
-        f"{one.mode}, {one.confidence * 100:g} %" if one.mode != "point" else "point"
+        f"{one.mode}, {confidence(one.confidence, one.family)}" if one.mode != "point" else "point"
         for one in outcomes
         if one.mode is not None and one.confidence is not None
     )
@@ -88,11 +89,11 @@ def _contexts(outcomes: Sequence[Outcome]) -> list[Context]:
 
 def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Counts, what was required, what green could have missed, what would decide the rest."""
-    counts = Counter(one.result for one in outcomes)
+    counts = Counter(one.result for one in outcomes if one.part_of is None)
     yield ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
     yield from _required(outcomes)
     seen = [
-        f"{_name(one, outcomes)} {floor_3(one.detectable)}"
+        f"{_name(one, outcomes)} {_detectable(one, one.detectable)}"
         for one in outcomes
         if one.detectable is not None and not one.fails and one.mode == "detect"
     ]
@@ -102,6 +103,10 @@ def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield from _advice(outcomes)
     yield from (one.headline for one in outcomes if one.result == REFUSED)
     yield from (f"note: {note}" for one in outcomes for note in one.notes)
+
+
+def _detectable(one: Outcome, retention: float) -> str:
+    return f"x{factor(retention, math.ceil)}" if one.maximum is not None else floor_3(retention)
 
 
 def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -133,9 +138,10 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
 def _required(outcomes: Sequence[Outcome]) -> Iterator[str]:
     found = minima(outcomes)
     if len(found) == 1:
-        yield f"required retention: {found[0]}"
+        what = "allowed perplexity ratio" if found[0].endswith("max") else "required retention"
+        yield f"{what}: {found[0].removesuffix(' max')}"
     elif found:
-        yield "required retention: the figure behind each verdict"
+        yield "required: the figure behind each verdict"
 
 
 def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pytest_quantreg.core.comparison import Comparison, compare
+from pytest_quantreg.core.compare import compare
+from pytest_quantreg.core.comparison import Comparison
 from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
 
 ACC = Metric("acc,none", True, "binary")
@@ -17,11 +18,15 @@ def accuracy(
     value: float | None = None,
     weights: Sequence[float] = (),
     total: int | None = None,
+    chance: float = 0.0,
+    task: str = "sum",
+    facts: Mapping[str, Sequence[float]] | None = None,
+    reruns: Sequence[Sequence[float]] = (),
 ) -> Accuracy:
-    """A measurement of one metric of the task ``sum``, items numbered from the last down."""
+    """A measurement of one metric of a task, items numbered from the last down."""
     n = len(scores)
     protocol = Protocol(
-        task="sum",
+        task=task,
         task_version="1.0",
         output_type="generate_until",
         num_fewshot=0,
@@ -41,9 +46,11 @@ def accuracy(
         tuple(f"d{i}" for i in range(n)),
         {metric.name: tuple(map(float, scores))},
         {metric.name: tuple(weights)} if weights else {},
+        {name: tuple(column) for name, column in (facts or {}).items()},
+        tuple({metric.name: tuple(map(float, column))} for column in reruns),
     )
     mean = sum(scores) / n if value is None else value
-    return Accuracy(protocol, items, {metric.name: mean}, 0.0, 32)
+    return Accuracy(protocol, items, {metric.name: mean}, chance, 32)
 
 
 def paired(
@@ -55,12 +62,13 @@ def paired(
     confidence: float = 0.95,
     total: int | None = None,
     scheme: str = "w8a8-int8",
+    chance: float = 0.0,
 ) -> Comparison:
     """A comparison with these counts."""
     before = [1] * both + [0] * won + [1] * lost + [0] * neither
     after = [1] * both + [1] * won + [0] * lost + [0] * neither
     return compare(
-        accuracy(before, total=total),
+        accuracy(before, total=total, chance=chance),
         accuracy(after, total=total),
         ACC,
         scheme=scheme,

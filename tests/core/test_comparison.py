@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.comparison import compare, first_items, refuse_partial, same_kinds
+from pytest_quantreg.core.compare import compare
 from pytest_quantreg.core.errors import Refusal
+from pytest_quantreg.core.pairing import first_items, refuse_partial, same_kinds
 from pytest_quantreg.core.record import Metric
 
 from .comparisons import ACC, accuracy, paired
@@ -43,19 +44,24 @@ def test_other_items_are_a_bug() -> None:
 def test_lower_is_better_is_inverted() -> None:
     """A perplexity that grows by a quarter keeps 80 %."""
     metric = Metric("word_perplexity,none", False, "perplexity")
-    base = accuracy([-1.0], metric, value=4.0, weights=[1.0])
-    worse = accuracy([-1.0], metric, value=5.0, weights=[1.0])
+    base = accuracy([-math.log(4.0)], metric, value=4.0, weights=[1.0])
+    worse = accuracy([-math.log(5.0)], metric, value=5.0, weights=[1.0])
     found = compare(base, worse, metric, scheme="x", confidence=0.95)
-    assert found.retention == 0.8
-    assert (found.low, found.high, found.counts, found.flips) == (None, None, None, None)
+    assert found.retention == pytest.approx(0.8)
+    assert (found.low, found.high, found.counts, found.flips) == (0.0, math.inf, None, None)
 
 
 def test_a_0_1_metric_where_lower_is_better_is_not_counted_upside_down() -> None:
     """A rate of errors that doubles keeps half, and its 1s are never taken for right answers."""
     metric = Metric("error_rate,none", False, "binary")
-    base, worse = accuracy([1, 0, 0, 0], metric), accuracy([1, 1, 0, 0], metric)
+    base = accuracy([1] * 100 + [0] * 300, metric)
+    worse = accuracy([1] * 200 + [0] * 200, metric)
     found = compare(base, worse, metric, scheme="x", confidence=0.95)
-    assert (found.retention, found.counts, found.low, found.won_items) == (0.5, None, None, ())
+    assert (found.retention, found.counts, found.won) == (0.5, None, 0)
+    assert found.lost == len(found.lost_items) == 100
+    assert found.low is not None
+    assert found.high is not None
+    assert 0.4 < found.low < 0.5 < found.high < 0.6
 
 
 def test_a_metric_that_some_answers_lack_is_refused() -> None:

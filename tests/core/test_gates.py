@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate, choose, idle, matching, unfed
+from pytest_quantreg.core.gates import (
+    MAX_PERPLEXITY_RATIO,
+    MIN_RETENTION,
+    Gate,
+    Plan,
+    choose,
+    idle,
+    matching,
+    unfed,
+)
+from pytest_quantreg.core.settings import GateMode
 
 
 def gate(
@@ -29,13 +39,13 @@ def gate(
 def test_one_gate_judges_a_metric(gates: list[Gate], minimum: float) -> None:
     """More selectors win, then the nearest, then the stricter."""
     chosen = choose([(one, "acc,none") for one in gates])
-    assert {name: one.minimum for name, one in chosen.items()} == {"acc,none": minimum}
+    assert [(one.minimum, name) for one, name in chosen] == [(minimum, "acc,none")]
 
 
 def test_each_metric_has_its_own_gate() -> None:
     """Gates that judge different metrics do not compete."""
     first, second = gate(0.9), gate(0.8, metric="acc_norm")
-    assert choose([(first, "acc"), (second, "acc_norm")]) == {"acc": first, "acc_norm": second}
+    assert choose([(first, "acc"), (second, "acc_norm")]) == [(first, "acc"), (second, "acc_norm")]
 
 
 def test_matching_looks_at_the_task() -> None:
@@ -48,11 +58,41 @@ def test_matching_looks_at_the_task() -> None:
 def test_what_nothing_fed() -> None:
     """Own gates and bare ones must be fed; an inherited one for another task is idle."""
     own, bare, inherited = gate(0.9, 1, task="a"), gate(0.9, 3), gate(0.9, 3, task="a")
-    gates = [own, bare, inherited]
-    assert unfed(gates, []) == [own, bare]
-    assert unfed(gates, ["b"]) == [own]
-    assert idle(gates, ["b"]) == [inherited]
-    assert unfed(gates, ["a"]) == idle(gates, ["a"]) == []
+    pooled = gate(0.9, 3, task="*")
+    gates = [own, bare, inherited, pooled]
+    assert unfed(gates, [].__contains__, measured=False) == [own, bare, pooled]
+    assert idle(gates, [].__contains__, measured=False) == [inherited]
+    fed = [bare, pooled].__contains__
+    assert unfed(gates, fed, measured=True) == [own]
+    assert idle(gates, fed, measured=True) == [inherited]
+    assert unfed(gates, gates.__contains__, measured=True) == []
+    assert idle(gates, gates.__contains__, measured=True) == []
+
+
+def test_a_gate_of_another_kind_of_metric_is_idle_beside_one_that_judges() -> None:
+    """A module's gate on perplexity asks nothing of a test on accuracy, unless it is its own."""
+    inherited = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 3)
+    own = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 1)
+    assert unfed([inherited, own], [].__contains__, measured=True) == [own]
+    assert idle([inherited, own], [].__contains__, measured=True) == [inherited]
+
+
+def test_a_family_shares_the_confidence_of_detect_alone() -> None:
+    """Twenty gates at 95 % are judged at 99.75 % each; certify needs no division."""
+    detect = Plan.of([], GateMode.DETECT, 0.95, 20)
+    assert detect.confidence == pytest.approx(0.9975)
+    assert detect.family == 20
+    certify = Plan.of([], GateMode.CERTIFY, 0.95, 20)
+    assert (certify.confidence, certify.family) == (0.95, 1)
+    assert Plan.of([], GateMode.DETECT, 0.95, 1).confidence == 0.95
+
+
+def test_a_perplexity_gate_requires_the_inverse() -> None:
+    """A ratio of at most 1.25 is a retention of at least 0.8."""
+    found = Gate(MAX_PERPLEXITY_RATIO, 1.25, None, None, 1)
+    assert found.minimum == 0.8
+    assert found.of_perplexity
+    assert str(found) == "max_perplexity_ratio(1.25)"
 
 
 def test_a_gate_reads_as_it_was_written() -> None:

@@ -8,19 +8,14 @@ from itertools import product
 import pytest
 from scipy.stats import binom
 
+from pytest_quantreg.core.comparison import Slice
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.gates import MIN_RETENTION, Gate, Plan
 from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.core.sight import about, default_discordance, foresight, refuse_toothless
 from pytest_quantreg.core.stats import Evidence
-from pytest_quantreg.core.verdict import (
-    Verdict,
-    about,
-    default_discordance,
-    judge,
-    refuse_chance,
-    refuse_other_scores,
-    refuse_toothless,
-)
+from pytest_quantreg.core.suspicion import refuse_chance
+from pytest_quantreg.core.verdict import Verdict, judge, refuse_other_scores
 
 from .comparisons import paired
 
@@ -38,9 +33,8 @@ def verdict(
     gate = Gate(MIN_RETENTION, minimum, None, None, 1)
     return judge(
         gate,
-        paired(*cells, confidence=confidence),
+        paired(*cells, confidence=confidence, chance=chance),
         Plan((gate,), mode, confidence),
-        chance=chance,
         max_undetected=0.1,
     )
 
@@ -105,9 +99,8 @@ def test_chance() -> None:
     """A baseline that may be guessing, and a minimum that a coin meets, are suspicious."""
 
     def refuse(right: int, minimum: float) -> None:
-        refuse_chance(
-            task="pick", right=right, n=400, chance=0.25, minimum=minimum, confidence=0.95
-        )
+        part = Slice("pick", 400, 400, 1.0, right / 400, 0.0, 0.25)
+        refuse_chance([part], minimum, name="pick", confidence=0.95)
 
     refuse(320, 0.9)
     for right, minimum, text in (
@@ -130,18 +123,16 @@ def test_chance_is_refused_in_every_mode(mode: GateMode) -> None:
 
 def test_too_weak_even_if_everything_were_lost() -> None:
     """Three items never turn red at 95 %, whatever may stay undetected."""
+    seen = foresight(
+        [Slice("sum", 3, 3, 1.0, 1.0, 0.0, 0.0)],
+        0.5,
+        confidence=0.999,
+        discordance=0.0,
+        planned=0.04,
+        exact=True,
+    )
     with pytest.raises(Refusal) as caught:
-        refuse_toothless(
-            task="sum",
-            right=3,
-            n=3,
-            total_items=3,
-            discordance=0.0,
-            planned=0.04,
-            minimum=0.5,
-            confidence=0.999,
-            max_undetected=0.49,
-        )
+        refuse_toothless(seen, Gate(MIN_RETENTION, 0.5, None, None, 1), "sum", max_undetected=0.49)
     assert caught.value.category is Category.TOO_WEAK
     assert "nothing" in caught.value.what
 
@@ -159,12 +150,12 @@ def test_a_shown_loss_needs_no_teeth() -> None:
 
 
 def test_other_scores_are_not_judged() -> None:
-    """A perplexity is refused, with the metrics that could be judged."""
+    """A figure over all items is refused, with the metrics that could be judged."""
     gate = Gate(MIN_RETENTION, 0.9, None, None, 1)
-    kinds = {"acc": "binary", "ppl": "perplexity"}
+    kinds = {"acc": "binary", "bleu": "aggregate"}
     refuse_other_scores(gate, "sum", "acc", kinds)
     with pytest.raises(Refusal) as caught:
-        refuse_other_scores(gate, "sum", "ppl", kinds)
+        refuse_other_scores(gate, "sum", "bleu", kinds)
     assert caught.value.category is Category.NOT_JUDGED
     assert "that has: acc" in caught.value.help[0]
 
@@ -177,18 +168,17 @@ def test_plans_have_two_digits(items: int, shown: int) -> None:
 
 def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -> tuple[str, ...]:
     """The help of a gate refused before loading on n items."""
+    seen = foresight(
+        [Slice("sum", n, total, 1.0, right / n, 0.0, 0.0)],
+        minimum,
+        confidence=0.95,
+        discordance=0.0,
+        planned=default_discordance("w8a8-int8"),
+        exact=True,
+    )
+    gate = Gate(MIN_RETENTION, minimum, None, None, 1)
     with pytest.raises(Refusal) as caught:
-        refuse_toothless(
-            task="sum",
-            right=right,
-            n=n,
-            total_items=total,
-            discordance=0.0,
-            planned=default_discordance("w8a8-int8"),
-            minimum=minimum,
-            confidence=0.95,
-            max_undetected=undetected,
-        )
+        refuse_toothless(seen, gate, "sum", max_undetected=undetected)
     return caught.value.help
 
 
@@ -210,7 +200,6 @@ def test_the_advice_holds_after_measuring(minimum: float, undetected: float, sha
         gate,
         paired(right - lost, won, lost, n - right - won),
         Plan((gate,), GateMode.DETECT, 0.95),
-        chance=0.0,
         max_undetected=undetected,
     )
     assert made.detectable is not None

@@ -38,8 +38,8 @@ def plans(suite: Suite) -> Plans:
 def minimum(found: Plan, task: str = "sum", metric: str = "exact_match") -> float | None:
     """What the plan requires of one metric of one task."""
     gates = [gate for gate in matching(found.gates, task) if gate.metric in (None, metric)]
-    gate = choose([(gate, metric) for gate in gates]).get(metric)
-    return None if gate is None else gate.minimum
+    chosen = choose([(gate, metric) for gate in gates])
+    return chosen[0][0].minimum if chosen else None
 
 
 NESTED = """

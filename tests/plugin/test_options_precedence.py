@@ -78,6 +78,9 @@ TABLE = {
     "quant_limit": Row("limit", ("--quant-limit=5",), "7", 5, 7, None),
     "quant_require": Row("require", ("--quant-require",), "true", True, True, False),
     "quant_max_undetected": Row("max_undetected", (), "0.2", None, 0.2, 0.10),
+    "quant_repeats": Row("repeats", ("--quant-repeats=3", "--quant-update"), "2", 3, 2, 1),
+    "quant_family_size": Row("family", (), "20", None, 20, 1),
+    "quant_allow_better": Row("allow_better", (), "true", None, True, False),
     "quant_effective": Row("effective", (), '"warn"', None, "warn", "refuse"),
     "quant_seed": Row("seed", (), "7", None, 7, 1234),
     "quant_model_name": Row("model_name", (), '"org/name"', None, "org/name", None),
@@ -118,6 +121,7 @@ def test_precedence(key: str, settings: Any, pytester: pytest.Pytester) -> None:
     row = TABLE[key]
     needed = {
         "quant_update": ["--quant-model=org/m"],
+        "quant_repeats": ["--quant-model=org/m"],
         # Checkpoints of the ini file count for schemes under test.
         "quant_checkpoint": ["--quant-scheme=w8a8-fp8,w8a8-int8"],
     }.get(key, [])

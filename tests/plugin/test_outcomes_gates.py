@@ -143,12 +143,12 @@ def test_a_metric_that_the_task_lacks(suite: Suite, mark: str, call: str) -> Non
     assert events(folder) == []
 
 
-def test_scores_that_are_not_0_or_1(suite: Suite) -> None:
-    """They are listed without a marker and refused under one, before anything loads."""
+def test_a_perplexity_under_a_retention(suite: Suite) -> None:
+    """It is listed without a marker and refused under one, before anything loads."""
     suite.test(
         """
         def test_listed(compare_accuracy):
-            assert compare_accuracy("prose").low is None
+            assert compare_accuracy("prose").low == pytest.approx(1.0, abs=0.01)
         """,
         "test_listed.py",
     )
@@ -163,7 +163,7 @@ def test_scores_that_are_not_0_or_1(suite: Suite) -> None:
     folder = suite.checkpoint("logged", log="events.log")
     result = suite.gate("test_gate.py", checkpoint="logged")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["REFUSED (not judged yet) *its scores are not 0 or 1*"])
+    result.stdout.fnmatch_lines(["REFUSED (nothing measured) *does not judge word_perplexity*"])
     assert events(folder) == []
     result = suite.gate("test_listed.py")
     assert result.ret == 0
@@ -293,26 +293,40 @@ def test_a_task_with_an_aggregate_metric_is_recorded_and_gated(suite: Suite) -> 
     assert suite.record("-rs").ret == 0
     result = suite.gate()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["REFUSED (not judged yet) w8a8-int8 pick: *"])
+    result.stdout.fnmatch_lines(
+        ["REFUSED (not judged) w8a8-int8 pick: *no score of 0 or more for each item*"]
+    )
 
 
-def test_a_metric_where_lower_is_better_is_not_judged(suite: Suite) -> None:
-    """A 0/1 rate of errors is refused before loading: a gate would read it upside down."""
+def test_a_metric_where_lower_is_better_is_inverted(suite: Suite) -> None:
+    """A rate of errors that rises from 20 % to over 40 % keeps less than half."""
+    (suite.path / "tasks" / "scoring.py").write_text(
+        "def score(doc, results):\n"
+        "    return {'error': float(results[0].strip() != doc['answer'])}\n",
+        "utf-8",
+    )
     path = suite.path / "tasks" / "sum.yaml"
-    path.write_text(path.read_text("utf-8").replace("better: true", "better: false"), "utf-8")
+    path.write_text(
+        path.read_text("utf-8").split("metric_list")[0]
+        + "process_results: !function scoring.score\n"
+        "metric_list: [{metric: error, aggregation: mean, higher_is_better: false}]\n",
+        "utf-8",
+    )
     suite.test(
         """
-        @pytest.mark.min_retention(0.9)
+        @pytest.mark.min_retention(0.6)
         def test_sum(compare_accuracy):
             compare_accuracy("sum")
         """
     )
+    suite.ini(quant_max_undetected=0.3)
     suite.record()
+    suite.checkpoint("same", also_wrong=[])
+    suite.gate(checkpoint="same").stdout.fnmatch_lines(["sum * 1.000 * 0 * 0 *kept"])
     suite.checkpoint("worse", also_wrong=LOSES)
-    for checkpoint in ("int8", "worse"):
-        result = suite.gate("--quant-gate=certify", checkpoint=checkpoint)
-        assert result.ret == 1
-        result.stdout.fnmatch_lines(["REFUSED (not judged yet) w8a8-int8 sum: *with 1 for right*"])
+    result = suite.gate(checkpoint="worse")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: keeps 4?.? % of the baseline's error, *"])
 
 
 def test_a_metric_that_the_scoring_leaves_out_for_some_answers(suite: Suite) -> None:

@@ -41,7 +41,7 @@ def test_kept(suite: Suite) -> None:
         "model; scripted 1.0; scripted; runs as w8a8-int8 (native); 8 of 8 linear layers",
         "  quantized",
         "task  metric           base quant retention    interval   n lost won",
-        "prose word_perplexity 59.75 59.75     1.000           - 400    -   - not judged",
+        "prose word_perplexity 59.75 59.75     1.000 1.000-1.000 400    -   - not judged",
         "sum   exact_match     0.812 0.792     0.975 0.956-0.987 400    8   0 kept",
         "pick  acc             0.805 0.787     0.978 0.960-0.989 400    7   0 kept",
         "2 kept, 1 not judged (no marker such as min_retention says what must hold)",

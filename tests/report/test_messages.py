@@ -24,7 +24,7 @@ def outcome(
     gate = Gate(MIN_RETENTION, minimum, None, None, 1)
     made = paired(*cells, total=total)
     plan = Plan((gate,), mode, 0.95)
-    return of_verdict(judge(gate, made, plan, chance=0.0, max_undetected=0.3), CONTEXT)
+    return of_verdict(judge(gate, made, plan, max_undetected=0.3), CONTEXT)
 
 
 def test_lost() -> None:

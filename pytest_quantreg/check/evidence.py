@@ -1,0 +1,164 @@
+"""The evidence one test leaves behind: what it measured, and what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..core.compare import compare, pool
+from ..core.comparison import TOKEN_PERPLEXITY, Comparison, Pair
+from ..core.errors import Category, QuantregError, Refusal
+from ..core.outcome import Context, Outcome
+from ..core.perplexity import compare_tokens
+from ..core.record import Accuracy, Metric
+from .asking import Subject
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One task measured on both models: the same items of each.
+
+    ``weight`` is its share of the group that it was measured for.
+    """
+
+    scheme: str
+    task: str
+    metric: Metric
+    baseline: Accuracy
+    candidate: Accuracy
+    context: Context
+    notes: tuple[str, ...] = ()
+    weight: float = 1.0
+
+    @property
+    def parts(self) -> tuple[Measured, ...]:
+        """The tasks it is made of: itself."""
+        return (self,)
+
+    @property
+    def subject(self) -> Subject:
+        """What gates see of it."""
+        return Subject(self.task, self.metric, (self.baseline.protocol,))
+
+    def compare(self, metric: Metric, confidence: float) -> Comparison:
+        """The two measurements paired under ``metric``.
+
+        Raises Refusal for perplexity per token where tokens were not counted.
+        """
+        if metric == TOKEN_PERPLEXITY:
+            return self._per_token(confidence)
+        return compare(
+            self.baseline,
+            self.candidate,
+            metric,
+            scheme=self.scheme,
+            confidence=confidence,
+            notes=self.notes,
+        )
+
+    def pairs(self, metric: Metric) -> list[Pair]:
+        """What a pool takes of it, the weights summing to 1."""
+        return [Pair(self.baseline, self.candidate, metric)]
+
+    def _per_token(self, confidence: float) -> Comparison:
+        metric = self.subject.perplexity()
+        made = None
+        if metric is not None:
+            made = compare_tokens(
+                self.baseline,
+                self.candidate,
+                metric,
+                scheme=self.scheme,
+                confidence=confidence,
+                notes=self.notes,
+            )
+        if made is None:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the tokens of {self.task} were not counted for both models alike",
+                help="record the baseline again: pytest --quant-update=all",
+            )
+        return made
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A group of tasks measured on both models, with lm-eval's own weights."""
+
+    scheme: str
+    task: str
+    metric: Metric
+    parts: tuple[Measured, ...]
+    context: Context
+    notes: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """What gates see of it."""
+        return Subject(self.task, self.metric, tuple(one.baseline.protocol for one in self.parts))
+
+    def compare(self, metric: Metric, confidence: float) -> Comparison:
+        """The parts pooled under ``metric``, as lm-eval weighs them."""
+        return pool(
+            self.pairs(metric),
+            task=self.task,
+            metric=metric.name,
+            scheme=self.scheme,
+            confidence=confidence,
+            notes=self.notes,
+        )
+
+    def pairs(self, metric: Metric) -> list[Pair]:
+        """What a pool takes of it, the weights summing to 1."""
+        return [
+            Pair(part.baseline, part.candidate, part.subject.find(metric.name), part.weight)
+            for part in self.parts
+        ]
+
+
+Finished: TypeAlias = "Measured | Grouped"
+"""What one call of compare_accuracy measured."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One call that was refused, or a refusal before any call (task None)."""
+
+    scheme: str
+    error: QuantregError
+    task: str | None = None
+    context: Context | None = None
+
+
+@dataclass
+class Evidence:
+    """All that one test measured and was refused; grows while its body runs.
+
+    ``fixtures`` are the names of those it used, ``recorded`` the outcomes of recording;
+    a session that records judges nothing.
+    """
+
+    scheme: str = ""
+    fixtures: set[str] = field(default_factory=set)
+    measured: list[Finished] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    recorded: list[Outcome] = field(default_factory=list)
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was measured, recorded or refused."""
+        return bool(self.measured or self.refused or self.recorded)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks and groups it asked for, measured or refused, and the groups' tasks."""
+        measured = [
+            name for one in self.measured for name in (one.task, *(p.task for p in one.parts))
+        ]
+        refused = [one.task for one in self.refused if one.task is not None]
+        return list(dict.fromkeys([*measured, *refused]))
+
+    def refuse(self, error: QuantregError, task: str | None, context: Context | None) -> None:
+        """Notes a refusal, once however often it is raised."""
+        if all(one.error is not error for one in self.refused):
+            self.refused.append(Refused(self.scheme, error, task, context))

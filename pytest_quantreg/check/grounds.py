@@ -1,0 +1,128 @@
+"""The ground on which models meet: which baseline, which items, and whether they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from ..baselines import BaselineKey, RunSettings, Store
+from ..core.comparable import RECORD, Candidate, Difference, Level, compare_runs, refusal
+from ..core.errors import Refusal
+from ..core.record import Items, ModelIdentity, ModelSpec, Run
+from ..core.settings import Settings, Update
+from ..measure import PreparedTask
+from . import models
+from .asking import Ask
+from .bench import Bench
+from .once import Once
+from .stored import Recording, StoredBaselines
+
+Differ: TypeAlias = Callable[[Candidate], list[Difference]]
+"""Refuses a candidate that cannot be compared; returns what is only told."""
+
+
+class Grounds:
+    """What is known of models and baselines before anything is loaded."""
+
+    def __init__(self, settings: Settings, bench: Bench) -> None:
+        self.settings = settings
+        self.bench = bench
+        self.store = Store(settings.baselines)
+        self.stored = StoredBaselines(self.store)
+        self._schemes: Once[str | None] = Once()
+
+    def model_name(self) -> str:
+        """What the model under test is called in the store."""
+        return models.model_name(self.settings, self.store)
+
+    def baseline_spec(self) -> ModelSpec:
+        """The full-precision model, its scheme (``bf16``, ...) read from its files."""
+        spec = models.baseline_spec(self.settings, self.model_name())
+        stored = self.stored_scheme(spec)
+        return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:
+        """What the files of ``spec`` say that they hold. Raises Refusal."""
+        key = replace(spec, scheme="").key()
+        return self._schemes.of(key, lambda: self.bench.backend.stored_scheme(spec))
+
+    def items(self, ask: Ask, prepared: PreparedTask) -> int:
+        """How many items of a task are compared."""
+        limits = [limit for limit in (ask.limit, self.settings.limit) if limit is not None]
+        return min([len(prepared), *limits])
+
+    def key(self, ask: Ask, prepared: PreparedTask, scheme: str) -> BaselineKey:
+        """What the baseline of a call is filed under."""
+        return BaselineKey(
+            model=self.model_name(),
+            scheme=scheme,
+            engine=self.settings.backend,
+            task=ask.request.task,
+            num_fewshot=prepared.protocol.num_fewshot,
+            settings=RunSettings.of(ask.request),
+        )
+
+    def baseline(
+        self, ask: Ask, spec: ModelSpec, prepared: PreparedTask, n: int, recording: Recording
+    ) -> Run:
+        """The stored baseline of ``spec``, with at least ``n`` items. Raises Refusal."""
+        schemes = models.baseline_schemes(self.bench.identify(spec))
+        keys = [self.key(ask, prepared, scheme) for scheme in schemes]
+        return self.stored.load(keys, n, recording)
+
+    def candidate(
+        self, spec: ModelSpec, baseline: Run, prepared: PreparedTask, n: int
+    ) -> Candidate:
+        """What can be compared before anything is loaded."""
+        identity = self.bench.identify(spec)
+        return Candidate(
+            model=identity,
+            software=self.bench.backend.software(),
+            # Which metrics came out 0/1 is known only after measuring.
+            protocol=replace(prepared.protocol, metrics=baseline.accuracy.protocol.metrics),
+            items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
+            base=identity if spec.quantize else self._base_at_hand(spec.name),
+        )
+
+    def differ(self, baseline: Run, ask: Ask, spec: ModelSpec, recording: Recording) -> Differ:
+        """What compares candidates with ``baseline``."""
+
+        def differ(candidate: Candidate) -> list[Difference]:
+            differences = compare_runs(baseline, candidate, drift=self.settings.drift)
+            if (error := refusal(differences, ask.request.task)) is not None:
+                first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
+                raise _with_command(error, recording, first)
+            return differences
+
+        return differ
+
+    def _base_at_hand(self, name: str) -> ModelIdentity | None:
+        """The full-precision model's identity, where it needs no download."""
+        model = self.settings.model
+        if model is None or not Path(model.ref).is_dir():
+            return None
+        return self.bench.identify(models.baseline_spec(self.settings, name))
+
+
+def _is_dtype(differences: list[Difference]) -> bool:
+    return any(one.field == "model.dtype" and one.level is Level.REFUSE for one in differences)
+
+
+def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
+    """Where an engine argument chose another compute type: the one to choose instead."""
+    if not {"dtype", "torch_dtype"} & {*spec.args}:
+        return ()
+    dtype = baseline.provenance.model.dtype
+    return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
+
+
+def _with_command(error: Refusal, recording: Recording, first: tuple[str, ...] = ()) -> Refusal:
+    """The same refusal with the whole command where it says to record again."""
+    command = f"record the baseline again: {recording(Update.ALL)}"
+    return Refusal(
+        error.category,
+        error.what,
+        help=(*first, *(command if line == RECORD else line for line in error.help)),
+    )

@@ -1,0 +1,87 @@
+"""Pools the tasks that one test measured, for gates with task="*"."""
+
+from __future__ import annotations
+
+from ..core.compare import pool
+from ..core.comparison import Comparison, Pair
+from ..core.errors import Category, Refusal
+from ..core.gates import Gate
+from ..core.record import Metric
+from ..core.suspicion import refuse_chance
+from .evidence import Evidence
+
+
+def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
+    """All tasks and groups of a test in one comparison, each with the same weight.
+
+    Raises:
+        Refusal: part of what the test asked for was refused, one task was measured in two
+            ways, a metric that cannot be averaged with others, or a baseline at chance,
+            which would only dilute what the others lost.
+    """
+    _refuse_incomplete(evidence)
+    _refuse_twice(evidence)
+    pairs: list[Pair] = []
+    metrics: list[Metric] = []
+    for one in evidence.measured:
+        metric = one.subject.find(gate.metric) if gate.metric else one.metric
+        part = one.pairs(metric)
+        for pair in part:
+            _refuse_unpoolable(pair, one.task)
+        refuse_chance(
+            one.compare(metric, confidence).slices,
+            gate.minimum,
+            name=one.task,
+            confidence=confidence,
+        )
+        pairs += part
+        metrics.append(metric)
+    names = list(dict.fromkeys(metric.name for metric in metrics))
+    return pool(
+        pairs,
+        task=f"pool of {len(evidence.measured)}",
+        metric=names[0] if len(names) == 1 else "several",
+        scheme=evidence.measured[0].scheme,
+        confidence=confidence,
+    )
+
+
+def _refuse_incomplete(evidence: Evidence) -> None:
+    missing = [one.task or "a measurement" for one in evidence.refused]
+    if missing:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{', '.join(dict.fromkeys(missing))} was refused, and a pool without it would be "
+            "another gate",
+            help="mend what was refused first",
+        )
+
+
+def _refuse_twice(evidence: Evidence) -> None:
+    names = [part.task for one in evidence.measured for part in one.parts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{twice} was measured more than once in this test, and a pool counts each task once",
+            help="measure each way of asking it in a test of its own",
+        )
+
+
+def _refuse_unpoolable(pair: Pair, task: str) -> None:
+    metric = pair.metric
+    why = None
+    if metric.kind not in ("binary", "mean"):
+        why = "has no score per item that could be averaged"
+    elif not metric.higher_is_better:
+        why = "is better when it is lower"
+    else:
+        scores = [one.items.scores[metric.name] for one in (pair.baseline, pair.candidate)]
+        if any(min(column) < 0 or max(column) > 1 for column in scores):
+            why = "is not between 0 and 1, and would outweigh the other tasks"
+    if why is not None:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{metric.name} of {task} cannot be pooled: it {why}",
+            help="measure it in a test of its own, or name a metric= that every task has",
+        )

@@ -1,0 +1,119 @@
+"""From one call to a stored baseline: the full-precision model measured and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..baselines import BaselineKey
+from ..core.record import Accuracy, ModelSpec, Provenance, Run
+from ..core.settings import Update
+from ..measure import PreparedTask, gains_from_reruns, with_reruns
+from .asking import Ask
+from .bench import Loaded
+from .grounds import Grounds
+from .provenance import git_commit, now
+from .stored import Recording
+
+DEFAULT_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A stored baseline, ``present`` when it was there before this session."""
+
+    run: Run
+    present: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Recorder:
+    """Measures baselines and stores them, unless good ones are there already."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        self._grounds = grounds
+        self._bench = grounds.bench
+        self._settings = grounds.settings
+        self._store = grounds.store
+        self._stored = grounds.stored
+        self._notes: dict[BaselineKey, tuple[str, ...]] = {}
+
+    def record(self, ask: Ask, recording: Recording) -> list[Recorded]:
+        """The baseline of a task, or of every task of a group. Raises Refusal."""
+        group = self._bench.group(ask.request)
+        asks = [ask] if group is None else ask.each(group.subtasks)
+        return [self._record(one, recording) for one in asks]
+
+    def _record(self, ask: Ask, recording: Recording) -> Recorded:
+        """Recording anew never leaves fewer items, or runs, than were stored."""
+        self._store.check_writable()
+        spec = self._grounds.baseline_spec()
+        prepared = self._bench.prepare(ask.request, spec)
+        n = self._grounds.items(ask, prepared)
+        key = self._grounds.key(ask, prepared, spec.scheme)
+        if (run := self._stored.fresh(key, n)) is not None:
+            return Recorded(run, notes=self._notes[key])
+        if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
+            return Recorded(run, present=True)
+        self._store.check_writable(key)
+        had = self._stored.size(key)
+        asked, n = n, max(n, min(had.items, len(prepared)))
+        runs = max(self._runs(prepared), had.runs)
+        loaded = self._bench.load(spec)
+        accuracy = self._measure(spec, prepared, n, runs)
+        run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
+        self._store.save(key, run)
+        self._stored.note(key, run)
+        notes = self._bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE)
+        if n > asked:
+            notes += (f"{ask.request.task}: {asked:,} items asked for, {n:,} as were stored",)
+        self._notes[key] = notes
+        return Recorded(run, notes=notes)
+
+    def _runs(self, prepared: PreparedTask) -> int:
+        """How many runs are asked for; perplexities keep but one."""
+        return self._settings.repeats if gains_from_reruns(prepared.protocol) else 1
+
+    def _measure(self, spec: ModelSpec, prepared: PreparedTask, n: int, runs: int) -> Accuracy:
+        """``runs`` runs in as many batch orders, one after another."""
+        first, *others = (
+            self._bench.measure(
+                spec, prepared, n, batch_size=DEFAULT_BATCH_SIZE, rerun=index, runs=runs
+            )
+            for index in range(runs)
+        )
+        return with_reruns(first, others) if others else first
+
+    def _present(
+        self,
+        ask: Ask,
+        spec: ModelSpec,
+        prepared: PreparedTask,
+        key: BaselineKey,
+        n: int,
+        recording: Recording,
+    ) -> Run | None:
+        """The stored baseline if it is sound and large enough; None to record anew.
+
+        Raises Refusal for one that this session could not be compared with: it is
+        replaced only when asked for in so many words.
+        """
+        if self._settings.update is not Update.ABSENT or not self._store.exists(key):
+            return None
+        run = self._stored.read(key, recording)
+        items = run.accuracy.items
+        candidate = self._grounds.candidate(spec, run, prepared, min(n, len(items)))
+        base = self._bench.identify(spec)
+        self._grounds.differ(run, ask, spec, recording)(replace(candidate, base=base))
+        enough = len(items) >= n and 1 + len(items.reruns) >= self._runs(prepared)
+        return run if enough else None
+
+    def _provenance(self, spec: ModelSpec, loaded: Loaded) -> Provenance:
+        return Provenance(
+            model=replace(self._bench.identify(spec), name=spec.name),
+            claimed=spec.scheme,
+            effective=loaded.effective,
+            software=self._bench.backend.software(),
+            machine=loaded.machine,
+            recorded_at=now(),
+            git_commit=git_commit(self._settings.baselines.parent),
+        )

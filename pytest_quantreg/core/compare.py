@@ -1,0 +1,226 @@
+"""Pairs two measurements of the same items, one task at a time or several pooled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import stats
+from .comparison import SURE, Comparison, Floats, Floor, Pair, Slice
+from .pairing import check_same_items, ratio_of
+from .perplexity import compare_perplexity
+from .record import Accuracy, Metric
+
+
+def compare(
+    baseline: Accuracy,
+    candidate: Accuracy,
+    metric: Metric,
+    *,
+    scheme: str,
+    confidence: float,
+    notes: tuple[str, ...] = (),
+) -> Comparison:
+    """Pairs two measurements of the same items in the same order.
+
+    Where the baseline was run several times, the mean of its runs is what is compared.
+
+    Raises:
+        ValueError: the items differ; comparability is checked before (`comparable`).
+    """
+    check_same_items(baseline, candidate)
+    if metric.kind not in ("binary", "mean"):
+        return compare_perplexity(
+            baseline, candidate, metric, scheme=scheme, confidence=confidence, notes=notes
+        )
+    pair = Pair(baseline, candidate, metric)
+    before, after = _scores(pair)
+    fell, rose = _moved(baseline, before > after), _moved(baseline, after > before)
+    lost, won = (fell, rose) if metric.higher_is_better else (rose, fell)
+    values = float(np.mean(before)), float(np.mean(after))
+    made = Comparison(
+        scheme=scheme,
+        task=baseline.protocol.task,
+        metric=metric.name,
+        n=len(baseline.items),
+        total_items=baseline.protocol.total_items,
+        confidence=confidence,
+        baseline=values[0],
+        quantized=values[1],
+        retention=ratio_of(*values, higher_is_better=metric.higher_is_better),
+        counts=_counts(pair, before, after),
+        lost_items=lost,
+        won_items=won,
+        notes=notes,
+        lost=len(lost),
+        won=len(won),
+        empty=_shares("empty", baseline, candidate),
+        truncated=_shares("truncated", baseline, candidate),
+    )
+    # A share of scores below 0 means nothing, and has no bounds.
+    negative = min(float(before.min()), float(after.min())) < 0.0
+    return made if negative else _bounded(made, pair)
+
+
+def _bounded(made: Comparison, pair: Pair) -> Comparison:
+    """With the interval of its retention, and what that rests on."""
+    stratum = _stratum(pair)
+    low, high, surely = _bounds([stratum], made.confidence)
+    floor = _floor(pair, within=low <= 1.0 <= high)
+    return replace(
+        made,
+        low=low,
+        high=high,
+        surely=surely,
+        support=stats.support([stratum]),
+        slices=(_slice(pair, stratum),),
+        floor=floor,
+        exact=made.counts is not None and floor is None and stratum.clusters is None,
+    )
+
+
+def pool(
+    pairs: Sequence[Pair],
+    *,
+    task: str,
+    metric: str,
+    scheme: str,
+    confidence: float,
+    notes: tuple[str, ...] = (),
+) -> Comparison:
+    """Pools tasks into one comparison: retention = sum(w * quantized) / sum(w * baseline).
+
+    ``task`` and ``metric`` are what the pool is called. All metrics must have scores per
+    item for which more is better (`judging` refuses others).
+
+    Raises:
+        ValueError: nothing to pool, or the items of a pair differ.
+    """
+    if not pairs:
+        raise ValueError("nothing to pool")
+    for one in pairs:
+        check_same_items(one.baseline, one.candidate)
+    strata = [_stratum(one) for one in pairs]
+    low, high, surely = _bounds(strata, confidence)
+    moved = [_scores(one) for one in pairs]
+    whole = math.fsum(one.weight for one in pairs)
+    shares = [one.weight / whole for one in pairs]
+    values = [
+        math.fsum(
+            share * float(np.mean(scores[side]))
+            for share, scores in zip(shares, moved, strict=True)
+        )
+        for side in (0, 1)
+    ]
+    return Comparison(
+        scheme=scheme,
+        task=task,
+        metric=metric,
+        n=sum(len(one.baseline.items) for one in pairs),
+        total_items=sum(one.baseline.protocol.total_items for one in pairs),
+        confidence=confidence,
+        baseline=values[0],
+        quantized=values[1],
+        retention=stats.pooled_estimate(strata),
+        low=low,
+        high=high,
+        notes=notes,
+        lost=sum(int(np.count_nonzero(before > after)) for before, after in moved),
+        won=sum(int(np.count_nonzero(before < after)) for before, after in moved),
+        surely=surely,
+        support=stats.support(strata),
+        slices=tuple(_slice(one, stratum) for one, stratum in zip(pairs, strata, strict=True)),
+    )
+
+
+def _runs(accuracy: Accuracy, metric: Metric) -> list[Floats]:
+    """The scores of each run, one array per run."""
+    columns = [accuracy.items.scores, *accuracy.items.reruns]
+    return [np.asarray(one[metric.name], dtype=np.float64) for one in columns]
+
+
+def _scores(pair: Pair) -> tuple[Floats, Floats]:
+    """Scores per item before (the mean of the baseline's runs) and after."""
+    runs = _runs(pair.baseline, pair.metric)
+    after = np.asarray(pair.candidate.items.scores[pair.metric.name], dtype=np.float64)
+    return (runs[0] if len(runs) == 1 else np.mean(runs, axis=0)), after
+
+
+def _stratum(pair: Pair) -> stats.Stratum:
+    before, after = _scores(pair)
+    runs = _runs(pair.baseline, pair.metric)
+    clusters = pair.baseline.items.facts.get("cluster")
+    if not pair.metric.higher_is_better:
+        # Retention is then what the errors were, over what they have become.
+        return stats.Stratum(after, before, pair.weight, clusters)
+    excess = stats.rerun_noise(runs).excess if len(runs) > 1 else 0.0
+    return stats.Stratum(before, after, pair.weight, clusters, len(runs), excess)
+
+
+def _bounds(strata: Sequence[stats.Stratum], confidence: float) -> tuple[float, float, float]:
+    low, high = stats.pooled_retention(strata, confidence=confidence, sides=1)
+    return low, high, stats.pooled_retention(strata, confidence=SURE, sides=1).low
+
+
+def _counts(pair: Pair, before: Floats, after: Floats) -> stats.PairedCounts | None:
+    # With lower-is-better a 1 is a wrong answer, and the paired counts would be upside down.
+    if pair.metric.kind != "binary" or not pair.metric.higher_is_better:
+        return None
+    return stats.PairedCounts.of(before > 0.5, after)
+
+
+def _moved(accuracy: Accuracy, which: NDArray[np.bool_]) -> tuple[int, ...]:
+    docs = accuracy.items.doc_ids
+    return tuple(sorted(docs[int(i)] for i in np.flatnonzero(which)))
+
+
+def _slice(pair: Pair, stratum: stats.Stratum) -> Slice:
+    before, after = np.asarray(stratum.baseline), np.asarray(stratum.quantized)
+    return slice_of(pair.baseline, pair.metric, pair.weight, before, after)
+
+
+def slice_of(
+    baseline: Accuracy,
+    metric: Metric,
+    weight: float,
+    before: Floats,
+    after: Floats | None = None,
+) -> Slice:
+    """What planning needs of one task; without ``after`` as if nothing had changed."""
+    now = before if after is None else after
+    full = max(1.0, float(np.max(np.abs(before))), float(np.max(np.abs(now))))
+    # What guessing scores is known for right and wrong answers alone.
+    right_or_wrong = metric.kind == "binary" or baseline.protocol.repeats > 1
+    chance = baseline.chance if right_or_wrong else 0.0
+    return Slice(
+        task=baseline.protocol.task,
+        n=len(before),
+        total=baseline.protocol.total_items,
+        weight=weight,
+        accuracy=float(np.mean(before)) / full,
+        changed=float(np.sum(((now - before) / full) ** 2)),
+        chance=chance if metric.higher_is_better else None,
+    )
+
+
+def _shares(fact: str, baseline: Accuracy, candidate: Accuracy) -> tuple[float, float] | None:
+    noted = [one.items.facts.get(fact) for one in (baseline, candidate)]
+    if noted[0] is None or noted[1] is None:
+        return None
+    return float(np.mean(noted[0])), float(np.mean(noted[1]))
+
+
+def _floor(pair: Pair, *, within: bool) -> Floor | None:
+    runs = _runs(pair.baseline, pair.metric)
+    if len(runs) < 2:
+        return None
+    after = _scores(pair)[1]
+    noise = stats.rerun_noise(runs)
+    share = float(np.mean([np.mean(run != after) for run in runs]))
+    n = len(after)
+    most = stats.wilson(round(noise.highest * n), n, sides=1).high
+    return Floor(noise, share, within and share <= most)

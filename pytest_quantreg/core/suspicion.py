@@ -1,0 +1,104 @@
+"""What makes a measurement suspicious: evidence that must not be judged, whatever it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from . import stats
+from .comparison import SURE, Comparison, Slice
+from .errors import Category, Refusal
+from .record import Accuracy
+
+TOO_GOOD = 1.05
+"""A lossy copy that surely keeps more than this was asked something else."""
+
+TOLD_RISE = 0.02
+"""A rise of empty or truncated answers is told above this share of the items."""
+
+FAR_MORE = 0.10
+"""And refused above this one."""
+
+
+def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confidence: float) -> None:
+    """Refuses a baseline no better than guessing and a minimum that guessing meets.
+
+    ``slices`` are judged as one, called ``name``. Raises Refusal (suspicious).
+    """
+    known = [one for one in slices if one.chance is not None]
+    if not known:
+        return
+    whole = math.fsum(one.weight for one in known)
+    accuracy = math.fsum(one.weight * one.accuracy for one in known) / whole
+    chance = math.fsum(one.weight * (one.chance or 0.0) for one in known) / whole
+    n = sum(one.n for one in known)
+    right = math.floor(accuracy * n + 1e-9)
+    if stats.wilson(right, n, confidence=confidence, sides=1).low <= chance:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the baseline is not above chance on {name}: {accuracy:.3f} on {n:,} items, and "
+            f"guessing scores {chance:.3f}",
+            help="nothing can be lost on this task; check its prompts, few-shot examples and "
+            "chat template, or gate another task",
+        )
+    if minimum * accuracy <= chance:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"guessing would meet this gate on {name}: {minimum:g} of the baseline's "
+            f"{accuracy:.3f} is {minimum * accuracy:.3f}, and guessing scores {chance:.3f}",
+            help="raise the minimum or gate a task the baseline is better at",
+        )
+
+
+def refuse_too_good(comparison: Comparison) -> None:
+    """Refuses a candidate that is far above its baseline. Raises Refusal (suspicious)."""
+    surely = comparison.surely
+    if surely is not None and surely > TOO_GOOD:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the quantized model is far above its baseline on {comparison.task}: "
+            f"{comparison.quantized:.4g} against {comparison.baseline:.4g}, with "
+            f"{SURE * 100:g} % confidence at least {surely:.3f} times as good",
+            help=(
+                "quantizing does not teach: the baseline was asked differently or answered badly; "
+                "look at its prompts, chat template and answers, and record it again",
+                "if the quantized model was trained further, set quant_allow_better = true",
+            ),
+        )
+
+
+def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
+    """Tells of empty or truncated answers that became more; none where few did.
+
+    Raises:
+        Refusal: far more of them (suspicious): by over 10 points, and beyond chance.
+    """
+    return tuple(
+        told
+        for kind in ("empty", "truncated")
+        if (told := _more(kind, baseline, candidate)) is not None
+    )
+
+
+def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
+    facts = [one.items.facts.get(kind) for one in (baseline, candidate)]
+    if facts[0] is None or facts[1] is None:
+        return None
+    before, after = (math.fsum(fact) / len(fact) for fact in (facts[0], facts[1]))
+    rise = after - before
+    if rise <= TOLD_RISE:
+        return None
+    task = baseline.protocol.task
+    figures = f"{after * 100:.1f} % of the quantized model's answers are {kind}, " + (
+        f"{before * 100:.1f} % of the baseline's"
+    )
+    more = sum(now > was for was, now in zip(facts[0], facts[1], strict=True))
+    fewer = sum(now < was for was, now in zip(facts[0], facts[1], strict=True))
+    if rise > FAR_MORE and stats.mcnemar(fewer, more) < 1.0 - SURE:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"{task}: {figures}",
+            help="the scores say little then; look at its answers, stop strings, "
+            "max_gen_toks and chat template",
+        )
+    return f"{task}: {figures}"

@@ -1,0 +1,198 @@
+"""Comparisons beyond one 0/1 column: pools, means, several runs, passages, perplexities."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pytest_quantreg.core import stats
+from pytest_quantreg.core.compare import compare, pool
+from pytest_quantreg.core.comparison import Comparison, Pair
+from pytest_quantreg.core.perplexity import compare_tokens
+from pytest_quantreg.core.record import Accuracy, Metric
+
+from .comparisons import ACC, accuracy
+
+MEAN = Metric("f1,none", True, "mean")
+PERPLEXITY = Metric("word_perplexity,none", False, "perplexity")
+
+
+def made(
+    baseline: Accuracy, candidate: Accuracy, metric: Metric = ACC, confidence: float = 0.95
+) -> Comparison:
+    """A comparison of two measurements."""
+    return compare(baseline, candidate, metric, scheme="w8a8-int8", confidence=confidence)
+
+
+def drawn(rng: np.random.Generator, n: int, share: float) -> list[float]:
+    """Random right and wrong answers."""
+    return [float(right) for right in rng.random(n) < share]
+
+
+def test_a_pool_of_one_task_is_that_task() -> None:
+    """Weights of a single task change nothing: the interval is the task's own."""
+    rng = np.random.default_rng(1)
+    before, after = accuracy(drawn(rng, 300, 0.8)), accuracy(drawn(rng, 300, 0.8))
+    alone = made(before, after)
+    pooled = pool(
+        [Pair(before, after, ACC, 3.0)],
+        task="*",
+        metric="acc,none",
+        scheme="w8a8-int8",
+        confidence=0.95,
+    )
+    assert (pooled.low, pooled.high, pooled.surely) == (alone.low, alone.high, alone.surely)
+    assert pooled.retention == pytest.approx(alone.retention)
+    assert (pooled.lost, pooled.won) == (alone.lost, alone.won)
+
+
+def test_a_pool_weighs_its_tasks() -> None:
+    """Retention is the ratio of weighted means, not the mean of ratios nor that of all items."""
+    big = Pair(accuracy([1] * 80 + [0] * 20), accuracy([1] * 70 + [0] * 30), ACC, 1.0)
+    small = Pair(
+        accuracy([1] * 10 + [0] * 10, task="b"), accuracy([1] * 10 + [0] * 10, task="b"), ACC, 3.0
+    )
+    found = pool([big, small], task="*", metric="m", scheme="w8a8-int8", confidence=0.95)
+    assert found.baseline == pytest.approx((0.8 + 3 * 0.5) / 4)
+    assert found.quantized == pytest.approx((0.7 + 3 * 0.5) / 4)
+    assert found.retention == pytest.approx((0.7 + 1.5) / (0.8 + 1.5))
+    assert (found.n, found.lost, found.won, found.lost_items) == (120, 10, 0, ())
+    assert [one.task for one in found.slices] == ["sum", "b"]
+
+
+def test_an_empty_pool_is_an_error() -> None:
+    """There is no ratio of nothing."""
+    with pytest.raises(ValueError, match="nothing to pool"):
+        pool([], task="*", metric="m", scheme="x", confidence=0.95)
+
+
+def test_scores_between_0_and_1_get_an_interval() -> None:
+    """A mean of scores is judged by items that fell and rose, without counts."""
+    rng = np.random.default_rng(2)
+    before = rng.random(500)
+    after = np.clip(before - 0.1 * (rng.random(500) < 0.5), 0, 1)
+    found = made(accuracy(list(before), MEAN), accuracy(list(after), MEAN), MEAN)
+    assert found.counts is None
+    assert not found.exact
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.retention < found.high < 1
+    assert found.lost == len(found.lost_items)
+    assert found.won == 0
+
+
+def test_scores_below_0_have_no_interval() -> None:
+    """A share of a negative score means nothing: listed, and no gate can judge it."""
+    found = made(accuracy([-1.0, 0.5], MEAN), accuracy([-1.0, 0.25], MEAN), MEAN)
+    assert (found.low, found.high, found.lost, found.slices) == (None, None, 1, ())
+
+
+def test_runs_of_the_baseline_are_averaged_and_make_a_floor() -> None:
+    """Two runs that differ on 8 % of the items: a candidate like them is within the floor."""
+    n = 500
+    first = [1.0] * 400 + [0.0] * 100
+    second = [1.0] * 380 + [0.0] * 100 + [1.0] * 20
+    like = [1.0] * 390 + [0.0] * 100 + [1.0] * 10
+    found = made(accuracy(first, reruns=[second]), accuracy(like))
+    assert found.baseline == pytest.approx(400 / n)
+    assert found.floor is not None
+    assert found.floor.noise.floor == pytest.approx(40 / n)
+    assert found.floor.candidate == pytest.approx(20 / n)
+    assert found.floor.within
+    alone = made(accuracy(first), accuracy(like))
+    assert found.high is not None
+    assert found.low is not None
+    assert alone.high is not None
+    assert alone.low is not None
+    assert found.high - found.low < alone.high - alone.low
+
+
+@pytest.mark.parametrize("change", ["lost", "flipped"])
+def test_what_is_beyond_the_floor_is_not_called_the_same(change: str) -> None:
+    """A one-sided loss within the share of noise, and far more flips to and fro."""
+    first = [1.0] * 400 + [0.0] * 100
+    second = [1.0] * 380 + [0.0] * 100 + [1.0] * 20
+    lost = [0.0] * 35 + [1.0] * 365 + [0.0] * 100
+    flipped = [0.0] * 60 + [1.0] * 400 + [0.0] * 40
+    candidate = {"lost": lost, "flipped": flipped}[change]
+    found = made(accuracy(first, reruns=[second]), accuracy(candidate))
+    assert found.floor is not None
+    assert not found.floor.within
+
+
+def test_shared_passages_are_the_units() -> None:
+    """Answers that stand and fall with their passage widen the interval."""
+    rng = np.random.default_rng(3)
+    passage = np.repeat(np.arange(60), 5)
+    before = np.repeat(rng.random(60) < 0.8, 5).astype(float)
+    after = np.where(np.repeat(rng.random(60) < 0.1, 5), 1 - before, before)
+    plain = made(accuracy(list(before)), accuracy(list(after)))
+    facts = {"cluster": [float(one) for one in passage]}
+    found = made(accuracy(list(before), facts=facts), accuracy(list(after), facts=facts))
+    assert found.support == stats.Support(60, float(before.sum()))
+    assert not found.exact
+    assert found.low is not None
+    assert found.high is not None
+    assert plain.low is not None
+    assert plain.high is not None
+    assert found.low < plain.low
+    assert found.high > plain.high
+
+
+def test_perplexity_is_compared_per_token_whatever_the_unit() -> None:
+    """Words, bytes and bits of one text give one and the same ratio per token."""
+    rng = np.random.default_rng(4)
+    tokens = rng.integers(5, 50, 80).astype(float)
+    nats = -tokens * rng.uniform(1.0, 2.0, 80)
+    worse = nats - 0.03 * tokens
+
+    def of(scores: np.ndarray[tuple[int], np.dtype[np.float64]], units: float) -> Accuracy:
+        value = math.exp(-scores.sum() / (units * 80))
+        return accuracy(
+            list(scores),
+            PERPLEXITY,
+            value=value,
+            weights=[units] * 80,
+            facts={"tokens": list(tokens)},
+        )
+
+    found = [
+        compare_tokens(
+            of(nats, units), of(worse, units), PERPLEXITY, scheme="w8a8-int8", confidence=0.95
+        )
+        for units in (10.0, 60.0)
+    ]
+    assert found[0] == found[1]
+    assert found[0] is not None
+    assert found[0].metric == "token_perplexity"
+    assert 1 / found[0].retention == pytest.approx(math.exp(0.03))
+    assert found[0].baseline == pytest.approx(math.exp(-nats.sum() / tokens.sum()))
+
+
+def test_perplexity_per_token_needs_the_tokens_of_both() -> None:
+    """Without them, or with other ones, there is nothing to compare."""
+    some = {"tokens": [3.0, 4.0]}
+    base = accuracy([-1.0, -2.0], PERPLEXITY, value=2.0, weights=[1, 1], facts=some)
+    none = accuracy([-1.0, -2.0], PERPLEXITY, value=2.0, weights=[1, 1])
+    for pair in ((base, none), (none, base), (none, none)):
+        assert compare_tokens(*pair, PERPLEXITY, scheme="x", confidence=0.95) is None
+
+
+def test_bits_per_byte_are_a_ratio_of_bits() -> None:
+    """A model that needs a tenth more bits keeps ten elevenths, with bounds around that."""
+    rng = np.random.default_rng(5)
+    metric = Metric("bits_per_byte,none", False, "perplexity")
+    nats = -rng.uniform(50, 150, 60)
+    size = 100.0
+
+    def of(scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Accuracy:
+        value = -scores.sum() / (60 * size) / math.log(2)
+        return accuracy(list(scores), metric, value=value, weights=[size] * 60)
+
+    found = made(of(nats), of(nats * 1.1 + rng.normal(0, 2, 60)), metric)
+    assert found.retention == pytest.approx(1 / 1.1, rel=0.02)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.retention < found.high < 1

@@ -1,0 +1,211 @@
+"""Gates over several tasks: task="*" in one test, and lm-eval's groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import HEAD, Suite
+
+LOSES = {"seed": 5, "share": 0.3}
+
+POOLED = """
+@pytest.mark.min_retention(0.9, task="*")
+def test_all(compare_accuracy):
+    compare_accuracy("sum")
+    compare_accuracy("pick")
+"""
+
+GROUP = """
+group: both
+task: [sum2, pick2]
+aggregate_metric_list: [{metric: acc, weight_by_size: true}]
+"""
+
+PICK = """
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_choice: choices
+doc_to_target: label
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+
+
+@pytest.fixture
+def grouped(suite: Suite) -> Suite:
+    """A group ``both`` of two tasks of 400 items, and a test that gates it."""
+    folder = suite.path / "tasks"
+    for name in ("sum2", "pick2"):
+        (folder / f"{name}.yaml").write_text(HEAD.format(name=name) + PICK, "utf-8")
+    (folder / "both.yaml").write_text(GROUP, "utf-8")
+    answers: dict[str, Any] = {"target": "label", "index": "id", "wrong": {"seed": 1, "share": 0.2}}
+    tasks: dict[str, dict[str, Any]] = {
+        "sum2": answers,
+        "pick2": {**answers, "wrong": {"seed": 2, "share": 0.3}},
+    }
+    suite.model(tasks=tasks)
+    suite.model("int8", scheme="w8a8-int8", tasks=_losing(tasks, {"seed": 5, "share": 0.01}))
+    suite.model("bad", scheme="w8a8-int8", tasks=_losing(tasks, LOSES))
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.93)
+        def test_both(compare_accuracy):
+            found = compare_accuracy("both")
+            assert (found.task, found.n) == ("both", 800)
+        """
+    )
+    return suite
+
+
+def _losing(tasks: dict[str, dict[str, Any]], lost: object) -> dict[str, dict[str, Any]]:
+    return {name: {**how, "also_wrong": lost} for name, how in tasks.items()}
+
+
+def test_a_pool_is_judged_once_and_its_tasks_are_listed(suite: Suite) -> None:
+    """One verdict over both tasks; their own rows say that they are judged in the pool."""
+    suite.test(POOLED)
+    suite.record()
+    result = suite.gate("--quant-require")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "sum * in the pool",
+            "pick * in the pool",
+            "pool of 2 several * 800 * kept",
+            "1 kept",
+            "required retention: 0.9",
+        ]
+    )
+
+
+def test_a_pool_loses(suite: Suite) -> None:
+    """What both tasks lost together turns the pool red, with one message."""
+    suite.test(POOLED)
+    suite.record()
+    suite.checkpoint("bad", also_wrong=LOSES)
+    result = suite.gate(checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["LOST w8a8-int8 pool of 2: keeps 6?.? % *"])
+    result.stdout.fnmatch_lines(["1 lost"])
+
+
+def test_a_pool_and_a_floor_for_each_task(suite: Suite) -> None:
+    """The gate of each task and that of the pool stand beside each other."""
+    suite.test(f"pytestmark = pytest.mark.min_retention(0.8)\n{POOLED}")
+    suite.record()
+    result = suite.gate()
+    result.stdout.fnmatch_lines(
+        ["sum * kept 0.8", "pick * kept 0.8", "pool of 2 * kept 0.9", "3 kept"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "text"),
+    [
+        ('compare_accuracy("sum"); compare_accuracy("sum", limit=150)', "*more than once*"),
+        ('compare_accuracy("sum"); compare_accuracy("prose")', "*word_perplexity,none of prose*"),
+        ('compare_accuracy("prose"); compare_accuracy("sum", metric="acc")', "*sum was refused*"),
+        ("pass", "*measured nothing*"),
+    ],
+)
+def test_a_pool_that_would_be_another_gate_is_refused(suite: Suite, calls: str, text: str) -> None:
+    """A task twice, a perplexity, a refused call or nothing at all make no pool."""
+    suite.test(
+        f"""
+        @pytest.mark.min_retention(0.9, task="*")
+        def test_all(compare_accuracy):
+            try:
+                {calls}
+            except Exception:
+                pass
+        """
+    )
+    suite.test(
+        'def test_r(compare_accuracy): compare_accuracy("sum"), compare_accuracy("prose")',
+        "test_r.py",
+    )
+    suite.record("test_r.py")
+    result = suite.gate("test_gate.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"REFUSED {text}"])
+
+
+def test_a_task_at_chance_does_not_dilute_a_pool(suite: Suite) -> None:
+    """A task on which nothing can be lost is refused in a pool, however well others are kept."""
+    wrong = {"seed": 3, "share": 0.8}
+    answers = {
+        "sum": {"target": "answer", "index": "id"},
+        "pick": {"target": "label", "index": "id", "wrong": wrong},
+    }
+    suite.model(tasks=answers)
+    suite.model("int8", scheme="w8a8-int8", weights="q", tasks=answers)
+    suite.test(POOLED)
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (suspicious) *not above chance on pick*"])
+
+
+def test_a_group_is_one_gate(grouped: Suite) -> None:
+    """A group is recorded task by task and judged as one, its tasks listed."""
+    recorded = grouped.record()
+    recorded.stdout.fnmatch_lines(["sum2 * 400 *recorded", "pick2 * 400 *recorded"])
+    result = grouped.gate("--quant-require")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["both * 800 * kept", "sum2 * 400 * in both", "pick2 * 400 * in both", "1 kept"]
+    )
+    lost = grouped.gate(checkpoint="bad")
+    assert lost.ret == 1
+    lost.stdout.fnmatch_lines(["LOST w8a8-int8 both: keeps *"])
+
+
+def test_a_limit_counts_for_each_task_of_a_group(grouped: Suite) -> None:
+    """The first 150 items of each task, as for tasks asked for one by one."""
+    grouped.test(
+        """
+        @pytest.mark.min_retention(0.93)
+        def test_both(compare_accuracy):
+            assert compare_accuracy("both", limit=150).n == 300
+        """
+    )
+    grouped.record()
+    grouped.gate().stdout.fnmatch_lines(["both * 300 *", "sum2 * 150 * in both"])
+
+
+def test_a_task_of_a_group_is_gated_when_it_is_named(grouped: Suite) -> None:
+    """A marker that names a task of the group judges that one beside the whole."""
+    grouped.test(
+        """
+        @pytest.mark.min_retention(0.93)
+        @pytest.mark.min_retention(0.85, task="pick2")
+        def test_both(compare_accuracy):
+            compare_accuracy("both")
+        """
+    )
+    grouped.record()
+    result = grouped.gate()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["both * kept 0.93", "sum2 * in both", "pick2 * kept 0.85", "2 kept"]
+    )
+
+
+def test_a_group_that_is_too_small_is_refused_before_loading(grouped: Suite) -> None:
+    """Ten items of each task show nothing: told before the model is loaded."""
+    grouped.record()
+    result = grouped.gate("--quant-limit=10")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (too weak) w8a8-int8 both: 20 items are too few *"])
+    result.stdout.no_fnmatch_line("loaded:*")
+
+
+def test_an_absent_baseline_of_one_task_is_named(grouped: Suite) -> None:
+    """A group with one baseline missing is refused, with the command that records it."""
+    grouped.record()
+    for path in (grouped.path / "baselines").rglob("pick2.*"):
+        path.unlink()
+    result = grouped.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (baseline absent) *no baseline of pick2*"])
