@@ -6,9 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import __version__
+from .core.errors import WrongUse
 from .core.schemes import AMBIGUOUS, SCHEMES, Scheme, describe
+from .core.settings import GateMode
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 WRONG_USE = 2
 
@@ -21,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return WRONG_USE
     try:
-        print(scheme_table(SCHEMES, aliases=chosen.aliases), flush=True)
+        print(chosen.page(chosen), flush=True)
+    except WrongUse as error:
+        print(f"quantreg {chosen.command}: {error.what}", file=sys.stderr)
+        return WRONG_USE
     except BrokenPipeError:
         # `quantreg schemes | head` has read enough; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -53,6 +62,29 @@ def scheme_table(schemes: Sequence[Scheme], *, aliases: bool = False) -> str:
     return "\n".join(lines)
 
 
+def _schemes(chosen: argparse.Namespace) -> str:
+    return scheme_table(SCHEMES, aliases=chosen.aliases)
+
+
+def _power(chosen: argparse.Namespace) -> str:
+    # Planning needs scipy, which the other commands start without.
+    from .report.power import power_page
+    from .report.power_question import Question
+
+    return power_page(
+        Question(
+            baseline_accuracy=chosen.baseline_accuracy,
+            flips=chosen.flips,
+            retention=chosen.retention,
+            tasks=chosen.tasks,
+            items=chosen.items,
+            confidence=chosen.confidence,
+            gate=GateMode(chosen.gate) if chosen.gate else None,
+            available=chosen.available,
+        )
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quantreg", description="Release gates for quantized language models."
@@ -61,7 +93,56 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     schemes = commands.add_parser("schemes", help="list the schemes that --quant-scheme takes")
     schemes.add_argument("--aliases", action="store_true", help="with the other names of each")
+    schemes.set_defaults(page=_schemes)
+    _add_power(commands)
     return parser
+
+
+def _add_power(commands: Commands) -> None:
+    power = commands.add_parser(
+        "power",
+        help="plan a gate: what it would catch, what a lossless model risks, items needed",
+        description="What min_retention gates would catch with so many items, how often a "
+        "lossless model would be green, and how many items decide. Shares are written 0.98, "
+        "not 98.",
+    )
+    power.set_defaults(page=_power)
+    power.add_argument(
+        "--baseline-accuracy",
+        type=float,
+        required=True,
+        metavar="P",
+        help="share of the items that the baseline has right, such as .78",
+    )
+    power.add_argument(
+        "--flips",
+        type=float,
+        required=True,
+        metavar="D",
+        help="share of the answers that a LOSSLESS quantized model changes, half of them from "
+        "right to wrong and half back; what a lossy model loses comes on top. Usual are .02 to "
+        ".05 at 8 bits and .05 to .10 at 4",
+    )
+    power.add_argument(
+        "--retention",
+        type=float,
+        default=0.98,
+        metavar="R",
+        help="what min_retention requires (default .98)",
+    )
+    power.add_argument(
+        "--tasks", type=int, default=1, metavar="N", help="tasks like this one in the suite"
+    )
+    power.add_argument("--items", type=int, metavar="N", help="items per task (default: examples)")
+    power.add_argument("--available", type=int, metavar="N", help="items that each task has")
+    power.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="C",
+        help="one-sided confidence of each gate (default .95)",
+    )
+    power.add_argument("--gate", choices=("detect", "certify"), help="show this gate alone")
 
 
 if __name__ == "__main__":

@@ -57,3 +57,32 @@ def test_the_command_starts_without_an_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_power_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command of the documentation prints both gates, pooling and the items needed."""
+    words = "power --baseline-accuracy .78 --flips .05 --retention .98 --tasks 4"
+    assert main(words.split()) == 0
+    page = capsys.readouterr().out
+    for part in ("detect:", "certify:", "4 pooled", "1,319", "items per task that decide"):
+        assert part in page
+    assert "flips 5 %" in page
+
+
+@pytest.mark.parametrize("more", ["--retention 98", "--tasks 0", "--flips .5"])
+def test_wrong_power_figures_exit_2(more: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An impossible figure is one line on standard error and exit status 2."""
+    assert main(["power", "--baseline-accuracy", ".78", "--flips", ".05", *more.split()]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith(f"quantreg power: {more.split()[0]}")
+
+
+def test_power_help_says_what_flips_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """--flips is about a lossless model, and the help says so."""
+    with pytest.raises(SystemExit) as ended:
+        main(["power", "--help"])
+    assert ended.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "share of the answers that a LOSSLESS quantized model changes" in words
