@@ -127,7 +127,7 @@ def test_mcnemar_agrees_with_the_published_counts() -> None:
     """The exact p of all published task and group counts is reproduced."""
     oracle = _read("mcnemar_bf16_vs_w4a16_nvfp4.json")
     rows = [*oracle["per_task"].values(), *oracle["groups"].values()]
-    assert len(rows) > 70
+    assert len(rows) == 79
     for row in rows:
         p = mcnemar(row["nvfp4_only_right"], row["bf16_only_right"])
         assert p == pytest.approx(row["mcnemar_p"], abs=1e-9)
