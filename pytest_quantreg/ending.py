@@ -110,7 +110,8 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
     """Flat figures for JUnit: ``quantreg.sum.exact_match.verdict`` and the like."""
     for one in outcomes:
         metric = (one.metric or "").removesuffix(",none")
-        prefix = ".".join(word for word in ("quantreg", one.task, metric) if word)
+        words = (word.replace(" ", "_") for word in ("quantreg", one.task or "", metric) if word)
+        prefix = ".".join(words)
         yield f"{prefix}.verdict", one.result
         for name in _FIGURES:
             if (value := getattr(one, name)) is not None:

@@ -14,10 +14,10 @@ from .check import Ask, Checker, Evidence
 from .check.handles import ModelHandle
 from .check.models import quantized_spec
 from .compare import CompareAccuracy
-from .core.compare import compare, pool
 from .core.comparison import Comparison, Pair
 from .core.engine import Engine
 from .core.errors import Category, QuantregError, Refusal
+from .core.pairs import compare, pool
 from .core.record import ModelSpec
 from .core.settings import Settings, Update
 from .ending import TRIAL, GateFailed, Trial
@@ -133,16 +133,15 @@ class Fixtures:
         pairs = []
         for one in recorded:
             accuracy = one.run.accuracy
-            metric = ask.metric_of(accuracy.protocol)
             outcome = messages.of_recording(
                 accuracy,
-                metric,
+                one.metric,
                 self._checker.recording_context(one.run),
                 present=one.present,
                 notes=one.notes,
             )
             evidence.recorded.append(outcome)
-            pairs.append(Pair(accuracy, accuracy, metric))
+            pairs.append(Pair(accuracy, accuracy, one.metric))
         # The body goes on with a comparison of the baseline with itself.
         scheme, sure = recorded[0].run.provenance.claimed, self._settings.confidence
         if len(pairs) == 1:

@@ -28,6 +28,9 @@ from .values import (
 )
 
 _MODES = tuple(mode.value for mode in GateMode)
+MOST_GATES = 1_000_000
+"""Of a family; beyond it nothing is left of what each gate may err."""
+
 _LENIENCE = ("refuse", "warn")
 
 
@@ -68,7 +71,7 @@ def read(config: pytest.Config) -> Settings:
         max_undetected=check_undetected(undetected.value, undetected.named),
         cache_dir=cache_dir(os.environ),
         repeats=_repeats(source, update),
-        family=check_count(family.value, family.named),
+        family=check_count(family.value, family.named, most=MOST_GATES),
         allow_better=bool(source.first("quant_allow_better", False).value),
         invocation=_invocation(source),
     )

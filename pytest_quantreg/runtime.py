@@ -115,6 +115,7 @@ class Runtime:
         if trial is None or not trial.evidence.touched or trial.ended is not None:
             return
         trial.evidence.fixtures.update(getattr(item, "fixturenames", ()))
+        trial.evidence.cut_short = True
         outcomes = self._outcomes(item, trial, "setup")
         self.report.add({"outcomes": [one.to_plain() for one in outcomes]})
 
@@ -135,6 +136,7 @@ class Runtime:
         if not _is_due(trial, when, failed=error is not None):
             return
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
+        evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         outcomes = self._outcomes(item, trial, when)
         trial.heard = len(evidence.refused)
         trial.ended = Ended(when, tuple(outcomes), own_error(error))
@@ -162,6 +164,15 @@ class Runtime:
             plan, added = self._plans(item, trial)
         except WrongUse as error:
             return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
+        try:
+            return self._judged(trial, evidence, plan, added, when)
+        except Exception as error:
+            # A fault of ours must not be what an xfail excuses.
+            return [messages.of_fault(error, scheme=evidence.scheme)]
+
+    def _judged(
+        self, trial: Trial, evidence: Evidence, plan: Plan, added: Plan | None, when: str
+    ) -> list[Outcome]:
         if evidence.measured:
             fed = fed_by(plan, evidence)
             spare = idle(plan.gates, fed.__contains__, measured=True)

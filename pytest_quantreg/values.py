@@ -63,11 +63,13 @@ def check_limit(value: Any, named: str) -> int | None:
     return value
 
 
-def check_count(value: Any, named: str) -> int:
-    """A whole number >= 1, or WrongUse naming ``named``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise WrongUse(f"{named}={value!r}: allowed is a whole number, 1 or more")
-    return value
+def check_count(value: Any, named: str, *, most: int | None = None) -> int:
+    """A whole number from 1 to ``most``, or WrongUse naming ``named``."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1 or (most is not None and value > most):
+        upto = "1 or more" if most is None else f"from 1 to {most:,}"
+        raise WrongUse(f"{named}={value!r}: allowed is a whole number, {upto}")
+    return int(value)
 
 
 def check_undetected(value: float, named: str) -> float:

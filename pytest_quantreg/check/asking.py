@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..core.record import AccuracyRequest, Metric, Protocol
-from ..measure import default_metric, find_metric
+from ..measure import TaskGroup, default_metric, find_metric
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,23 @@ class Ask:
         return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
 
 
+def asked(ask: Ask, group: TaskGroup | None) -> Ask:
+    """With the metric that a group's file names, where the call names none."""
+    if group is None or ask.metric is not None:
+        return ask
+    return replace(ask, metric=group.metric)
+
+
+def alike(protocol: Protocol, metric: Metric) -> Metric:
+    """What ``metric`` of one task of a group is called in another.
+
+    The same name, or the same under the first filter that has it, as lm-eval averages
+    tasks whose filters differ. Raises Refusal (wrong use).
+    """
+    known = {one.name: one for one in protocol.metrics}
+    return known.get(metric.name) or find_metric(protocol, metric.name.partition(",")[0])
+
+
 @dataclass(frozen=True)
 class Subject:
     """A task, or a group of tasks (``protocols``), that gates may judge by ``metric``."""
@@ -39,8 +56,10 @@ class Subject:
 
         Raises Refusal (wrong use).
         """
-        found = [find_metric(protocol, name) for protocol in self.protocols]
-        return found[0]
+        first = find_metric(self.protocols[0], name)
+        for protocol in self.protocols[1:]:
+            alike(protocol, first)
+        return first
 
     def perplexity(self) -> Metric | None:
         """The first metric made of log-likelihoods, of which all of them are made.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ..core import stats
 from ..core.comparable import Candidate, Difference
+from ..core.errors import Category, Refusal
 from ..core.gates import Gate, Plan, matching
 from ..core.outcome import Context
 from ..core.pairing import first_items, refuse_partial, same_kinds
+from ..core.pairs import refuse_overlap, refuse_unpoolable
 from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
-from ..core.settings import GateMode
+from ..core.settings import GateMode, Update
 from ..core.suspicion import answers
+from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
-from .asking import Ask, Subject
+from .asking import Ask, Subject, alike, asked
 from .attempts import Attempts
 from .bench import Loaded
 from .evidence import Finished, Grouped, Measured
@@ -24,6 +29,9 @@ from .grounds import Grounds
 from .judging import assign, refuse_unjudged
 from .provenance import now
 from .stored import Recording
+
+Weights: TypeAlias = Callable[[str], tuple[float, ...]]
+"""The name of a metric -> the weight of each task."""
 
 ContextOf: TypeAlias = Callable[[str, str, Provenance, Loaded], Context]
 """(model, scheme, baseline, what was loaded) -> what the summary says of them."""
@@ -69,23 +77,25 @@ class Comparer:
         group = self._bench.group(ask.request)
         spec = self._tested(scheme)
         asks = [ask] if group is None else ask.each(group.subtasks)
-        ready = [self._ready(_asked(one, group), spec, recording) for one in asks]
+        ready = [self._ready(asked(one, group), spec, recording) for one in asks]
         weights = _weights(group, ready)
+        if group is not None:
+            refuse_overlap([one.part for one in ready])
+            for one in ready:
+                refuse_unpoolable(alike(one.part.protocol, ready[0].metric), one.part)
         self._foresee(ask.request.task, ready, weights, plan, scheme)
         loaded = self._bench.load(spec)
         notes = models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
-        if plan.mode is GateMode.CERTIFY:
-            notes = (*notes, self._attempt(spec))
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:
             self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
-        parts = tuple(
-            self._measured(one, spec, loaded, weight, context, notes)
-            for one, weight in zip(ready, weights, strict=True)
-        )
+        parts = tuple(self._measured(one, spec, loaded, context) for one in ready)
+        if plan.mode is GateMode.CERTIFY and plan.gates:
+            notes = (*notes, self._attempt(spec, plan.confidence))
+        parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
         if group is None:
             return parts[0]
-        return Grouped(scheme, group.name, parts[0].metric, parts, context, notes)
+        return Grouped(scheme, group.name, parts[0].metric, weights, parts, context, notes)
 
     def _tested(self, scheme: str) -> ModelSpec:
         spec = models.quantized_spec(self._settings, self._grounds.model_name(), scheme)
@@ -109,7 +119,7 @@ class Comparer:
         self,
         task: str,
         ready: Sequence[_Ready],
-        weights: Sequence[float],
+        weights: Weights,
         plan: Plan,
         scheme: str,
     ) -> None:
@@ -119,14 +129,19 @@ class Comparer:
         if len(ready) > 1:
             for one in ready:
                 named = [gate for gate in plan.gates if gate.task == one.subject.task]
-                self._foresee_gates(named, one.subject, [one], [1.0], plan, scheme)
+                self._foresee_gates(named, one.subject, [one], _alone, plan, scheme)
+        for gate in (gate for gate in plan.gates if gate.pools):
+            for one in ready:
+                metric = alike(one.part.protocol, whole.find(gate.metric or whole.metric.name))
+                refuse_unpoolable(metric, one.part)
+            self._hopeless(gate, whole.metric, whole, ready, weights, plan, scheme, pooled=True)
 
     def _foresee_gates(
         self,
         gates: Sequence[Gate],
         subject: Subject,
         ready: Sequence[_Ready],
-        weights: Sequence[float],
+        weights: Weights,
         plan: Plan,
         scheme: str,
     ) -> None:
@@ -136,18 +151,34 @@ class Comparer:
         refuse_unjudged(plan, found, subject)
         for metric, gate in found.chosen:
             if gate.of_perplexity:
-                continue  # how much it varies is known only after measuring
-            refuse_hopeless(
-                [
-                    (one.part, one.subject.find(metric.name), weight)
-                    for one, weight in zip(ready, weights, strict=True)
-                ],
-                gate,
-                plan,
-                task=subject.task,
-                scheme=scheme,
-                max_undetected=self._settings.max_undetected,
-            )
+                _refuse_uncounted(ready[0])
+                if plan.mode is GateMode.DETECT:
+                    documents = stats.Support(len(ready[0].part.items), math.inf)
+                    refuse_sparse(documents, gate, subject.task)
+            else:
+                self._hopeless(gate, metric, subject, ready, weights, plan, scheme)
+
+    def _hopeless(
+        self,
+        gate: Gate,
+        metric: Metric,
+        subject: Subject,
+        ready: Sequence[_Ready],
+        weights: Weights,
+        plan: Plan,
+        scheme: str,
+        *,
+        pooled: bool = False,
+    ) -> None:
+        known = [
+            (one.part, alike(one.part.protocol, metric), weight)
+            for one, weight in zip(ready, weights(metric.name), strict=True)
+        ]
+        # What a pool is too weak for is known only when all of its tasks are.
+        undetected = None if pooled else self._settings.max_undetected
+        refuse_hopeless(
+            known, gate, plan, task=subject.task, scheme=scheme, max_undetected=undetected
+        )
 
     def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
         """Refuses what cannot be compared; returns what is only told."""
@@ -158,9 +189,7 @@ class Comparer:
         ready: _Ready,
         spec: ModelSpec,
         loaded: Loaded,
-        weight: float,
         context: Context,
-        notes: tuple[str, ...],
     ) -> Measured:
         """Measures one task on the loaded model. Raises Refusal."""
         task = ready.ask.request.task
@@ -188,35 +217,42 @@ class Comparer:
             candidate=accuracy,
             context=context,
             notes=(
-                *notes,
                 *self._bench.told(spec, accuracy, batch_size=batch_size),
                 *answers(part, accuracy),
                 *(f"{task}: {one}" for one in told),
             ),
-            weight=weight,
         )
 
-    def _attempt(self, spec: ModelSpec) -> str:
+    def _attempt(self, spec: ModelSpec, confidence: float) -> str:
         """Counts this session as an attempt to certify the checkpoint, and says the count."""
         digest = self._bench.identify(spec).weights_digest
         checkpoint = f"{digest} {spec.scheme}" if spec.quantize else digest
         count = self._attempts.count(checkpoint, now())
-        told = f"certify, attempt {count} on this checkpoint"
+        told = f"certify, attempt {count} on this checkpoint (as counted here)"
         if count == 1:
             return told
-        return f"{told}: one that loses more gets through up to {count} times as often as in one"
+        chance = min(count * (1.0 - confidence), 1.0)
+        return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
 
 
-def _asked(ask: Ask, group: TaskGroup | None) -> Ask:
-    """The metric that a group's file names, where the call names none."""
-    if group is None or ask.metric is not None:
-        return ask
-    return replace(ask, metric=group.metric)
-
-
-def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> tuple[float, ...]:
+def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> Weights:
     """lm-eval's own, by the sizes of the whole tasks: a limit must not shift them."""
     if group is None:
-        return (1.0,)
+        return _alone
     sizes = [one.part.protocol.total_items for one in ready]
-    return group.weights(sizes, ready[0].metric.name)
+    return lambda metric: group.weights(sizes, metric)
+
+
+def _alone(_metric: str) -> tuple[float, ...]:
+    return (1.0,)
+
+
+def _refuse_uncounted(ready: _Ready) -> None:
+    """Refuses a perplexity per token of a baseline whose tokens were not counted."""
+    if "tokens" not in ready.part.items.facts:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the baseline of {ready.ask.request.task} was recorded without counting tokens, and "
+            "its perplexity is judged per token",
+            help=f"record it again: {ready.recording(Update.ALL)}",
+        )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..core.compare import compare, pool
 from ..core.comparison import TOKEN_PERPLEXITY, Comparison, Pair
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.outcome import Context, Outcome
+from ..core.pairs import compare, pool
 from ..core.perplexity import compare_tokens
 from ..core.record import Accuracy, Metric
-from .asking import Subject
+from .asking import Subject, alike
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One task measured on both models: the same items of each.
-
-    ``weight`` is its share of the group that it was measured for.
-    """
+    """One task measured on both models: the same items of each."""
 
     scheme: str
     task: str
@@ -28,7 +26,6 @@ class Measured:
     candidate: Accuracy
     context: Context
     notes: tuple[str, ...] = ()
-    weight: float = 1.0
 
     @property
     def parts(self) -> tuple[Measured, ...]:
@@ -43,7 +40,7 @@ class Measured:
     def compare(self, metric: Metric, confidence: float) -> Comparison:
         """The two measurements paired under ``metric``.
 
-        Raises Refusal for perplexity per token where tokens were not counted.
+        Raises Refusal for perplexity per token where tokens were not counted alike.
         """
         if metric == TOKEN_PERPLEXITY:
             return self._per_token(confidence)
@@ -83,11 +80,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A group of tasks measured on both models, with lm-eval's own weights."""
+    """A group of tasks measured on both models.
+
+    ``weights`` gives lm-eval's own weight of each part for the metric of that name.
+    """
 
     scheme: str
     task: str
     metric: Metric
+    weights: Callable[[str], tuple[float, ...]]
     parts: tuple[Measured, ...]
     context: Context
     notes: tuple[str, ...] = ()
@@ -110,9 +111,10 @@ class Grouped:
 
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
+        weights = self.weights(metric.name)
         return [
-            Pair(part.baseline, part.candidate, part.subject.find(metric.name), part.weight)
-            for part in self.parts
+            Pair(part.baseline, part.candidate, alike(part.baseline.protocol, metric), weight)
+            for part, weight in zip(self.parts, weights, strict=True)
         ]
 
 
@@ -135,7 +137,8 @@ class Evidence:
     """All that one test measured and was refused; grows while its body runs.
 
     ``fixtures`` are the names of those it used, ``recorded`` the outcomes of recording;
-    a session that records judges nothing.
+    a session that records judges nothing. ``cut_short`` says that its body did not come
+    to its end: it skipped, or the session was stopped.
     """
 
     scheme: str = ""
@@ -143,6 +146,7 @@ class Evidence:
     measured: list[Finished] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     recorded: list[Outcome] = field(default_factory=list)
+    cut_short: bool = False
 
     @property
     def touched(self) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.compare import slice_of
+from ..core import stats
 from ..core.gates import Gate, Plan
+from ..core.pairs import slice_of
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
 from ..core.sight import default_discordance, foresight, refuse_toothless
 from ..core.suspicion import refuse_chance
-from ..core.verdict import refuse_other_scores
+from ..core.verdict import refuse_other_scores, refuse_sparse
 
 
 def refuse_hopeless(
@@ -22,11 +23,12 @@ def refuse_hopeless(
     *,
     task: str,
     scheme: str,
-    max_undetected: float,
+    max_undetected: float | None,
 ) -> None:
     """Looks at one gate on a call whose baselines are known, each with metric and weight.
 
     ``baselines`` hold the items that will be compared; ``task`` is what the call named.
+    Without ``max_undetected`` their number is not looked at.
 
     Raises:
         Refusal: a metric without a score per item, a baseline at chance, a minimum that
@@ -48,7 +50,12 @@ def refuse_hopeless(
         for (accuracy, metric, weight), column in zip(baselines, columns, strict=True)
     ]
     refuse_chance(slices, gate.minimum, name=task, confidence=plan.confidence)
-    if plan.mode is GateMode.DETECT:
+    if plan.mode is GateMode.DETECT and max_undetected is not None:
+        exact = len(slices) == 1 and baselines[0][1].kind == "binary"
+        strata = [
+            stats.Stratum(column, column, weight, accuracy.items.facts.get("cluster"))
+            for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
+        ]
         # Without a flip is the best case: what is too weak now stays too weak.
         seen = foresight(
             slices,
@@ -56,6 +63,8 @@ def refuse_hopeless(
             confidence=plan.confidence,
             discordance=0.0,
             planned=default_discordance(scheme),
-            exact=len(slices) == 1 and baselines[0][1].kind == "binary",
+            exact=exact,
         )
         refuse_toothless(seen, gate, task, max_undetected=max_undetected)
+        if not exact or strata[0].clusters is not None:
+            refuse_sparse(stats.support(strata), gate, task)

@@ -17,6 +17,9 @@ from .asking import Subject
 from .evidence import Evidence, Finished, Refused
 from .pooling import pooled
 
+_POOL = "pool"
+"""What stands for a task where there is no pool, for want of a part of it."""
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -163,7 +166,7 @@ def _judge_pools(
             comparison = pooled(gate, evidence, plan.confidence)
         except Refusal as error:
             yield messages.of_refusal(
-                error, scheme=scheme, context=context, task=POOLED, gate=str(gate)
+                error, scheme=scheme, context=context, task=_POOL, gate=str(gate)
             )
             continue
         yield _judge_gate(gate, comparison, scheme, context, plan, settings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..core.compare import pool
 from ..core.comparison import Comparison, Pair
 from ..core.errors import Category, Refusal
 from ..core.gates import Gate
+from ..core.pairs import pool, refuse_unpoolable
 from ..core.record import Metric
 from ..core.suspicion import refuse_chance
 from .evidence import Evidence
@@ -27,7 +27,8 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
         metric = one.subject.find(gate.metric) if gate.metric else one.metric
         part = one.pairs(metric)
         for pair in part:
-            _refuse_unpoolable(pair, one.task)
+            refuse_unpoolable(metric, pair.baseline, pair.candidate)
+            _refuse_large(pair)
         refuse_chance(
             one.compare(metric, confidence).slices,
             gate.minimum,
@@ -40,14 +41,22 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
     return pool(
         pairs,
         task=f"pool of {len(evidence.measured)}",
-        metric=names[0] if len(names) == 1 else "several",
+        metric=names[0] if len(names) == 1 else "scores",
         scheme=evidence.measured[0].scheme,
         confidence=confidence,
+        notes=tuple(dict.fromkeys(note for one in evidence.measured for note in one.notes)),
     )
 
 
 def _refuse_incomplete(evidence: Evidence) -> None:
     missing = [one.task or "a measurement" for one in evidence.refused]
+    if evidence.cut_short:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"the test ended before its end, after {', '.join(evidence.tasks)}, and a pool of a "
+            "part of its tasks would be another gate",
+            help="let the test measure all of its tasks",
+        )
     if missing:
         raise Refusal(
             Category.NOTHING_MEASURED,
@@ -68,20 +77,12 @@ def _refuse_twice(evidence: Evidence) -> None:
         )
 
 
-def _refuse_unpoolable(pair: Pair, task: str) -> None:
-    metric = pair.metric
-    why = None
-    if metric.kind not in ("binary", "mean"):
-        why = "has no score per item that could be averaged"
-    elif not metric.higher_is_better:
-        why = "is better when it is lower"
-    else:
-        scores = [one.items.scores[metric.name] for one in (pair.baseline, pair.candidate)]
-        if any(min(column) < 0 or max(column) > 1 for column in scores):
-            why = "is not between 0 and 1, and would outweigh the other tasks"
-    if why is not None:
+def _refuse_large(pair: Pair) -> None:
+    name = pair.metric.name
+    if any(max(one.items.scores[name]) > 1.0 for one in (pair.baseline, pair.candidate)):
         raise Refusal(
             Category.WRONG_USE,
-            f"{metric.name} of {task} cannot be pooled: it {why}",
+            f"{name} of {pair.baseline.protocol.task} cannot be pooled with others: its scores are "
+            "not between 0 and 1, and would outweigh theirs",
             help="measure it in a test of its own, or name a metric= that every task has",
         )

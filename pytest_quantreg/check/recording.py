@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..baselines import BaselineKey
-from ..core.record import Accuracy, ModelSpec, Provenance, Run
+from ..core.pairs import refuse_unpoolable
+from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
 from ..core.settings import Update
 from ..measure import PreparedTask, gains_from_reruns, with_reruns
-from .asking import Ask
+from .asking import Ask, asked
 from .bench import Loaded
 from .grounds import Grounds
 from .provenance import git_commit, now
@@ -22,6 +24,7 @@ class Recorded:
     """A stored baseline, ``present`` when it was there before this session."""
 
     run: Run
+    metric: Metric
     present: bool = False
     notes: tuple[str, ...] = ()
 
@@ -41,7 +44,16 @@ class Recorder:
         """The baseline of a task, or of every task of a group. Raises Refusal."""
         group = self._bench.group(ask.request)
         asks = [ask] if group is None else ask.each(group.subtasks)
-        return [self._record(one, recording) for one in asks]
+        if group is not None:
+            self._refuse_unpoolable([asked(one, group) for one in asks])
+        return [self._record(asked(one, group), recording) for one in asks]
+
+    def _refuse_unpoolable(self, asks: Sequence[Ask]) -> None:
+        """Refuses a group that no gate could judge, before any of it is measured."""
+        spec = self._grounds.baseline_spec()
+        for one in asks:
+            protocol = self._bench.prepare(one.request, spec).protocol
+            refuse_unpoolable(one.metric_of(protocol), task=one.request.task)
 
     def _record(self, ask: Ask, recording: Recording) -> Recorded:
         """Recording anew never leaves fewer items, or runs, than were stored."""
@@ -51,9 +63,9 @@ class Recorder:
         n = self._grounds.items(ask, prepared)
         key = self._grounds.key(ask, prepared, spec.scheme)
         if (run := self._stored.fresh(key, n)) is not None:
-            return Recorded(run, notes=self._notes[key])
+            return self._recorded(ask, run, notes=self._notes[key])
         if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
-            return Recorded(run, present=True)
+            return self._recorded(ask, run, present=True)
         self._store.check_writable(key)
         had = self._stored.size(key)
         asked, n = n, max(n, min(had.items, len(prepared)))
@@ -66,8 +78,15 @@ class Recorder:
         notes = self._bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE)
         if n > asked:
             notes += (f"{ask.request.task}: {asked:,} items asked for, {n:,} as were stored",)
+        if self._settings.repeats > 1 and runs == 1:
+            notes += (f"{ask.request.task}: one run; a perplexity gains nothing from more",)
         self._notes[key] = notes
-        return Recorded(run, notes=notes)
+        return self._recorded(ask, run, notes=notes)
+
+    def _recorded(
+        self, ask: Ask, run: Run, *, present: bool = False, notes: tuple[str, ...] = ()
+    ) -> Recorded:
+        return Recorded(run, ask.metric_of(run.accuracy.protocol), present, notes)
 
     def _runs(self, prepared: PreparedTask) -> int:
         """How many runs are asked for; perplexities keep but one."""

@@ -51,15 +51,17 @@ class Slice:
 class Floor:
     """How much the baseline differs from itself, and the candidate from it.
 
-    ``noise`` is about the baseline's runs; ``candidate`` is the share of items on which
-    the candidate differs from a run of the baseline, on average over the runs.
-    ``within`` says that this is no more than the runs differ from each other (up to what
-    chance explains on so many items) and that no loss or gain stands out.
+    ``noise`` is about the baseline's runs; ``candidate`` is by how much an item's score
+    differs from that of a run of the baseline, on average; ``of_items`` says that scores
+    are 0/1, so that these are shares of the items.
+    ``within`` says that this is no more than the most different two of the runs, and that
+    no loss or gain stands out.
     """
 
     noise: stats.RerunNoise
     candidate: float
     within: bool
+    of_items: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Comparison:
     ``retention`` their ratio, read so that 1 is kept and less is worse (inverted for
     metrics where lower is better). ``low`` and ``high`` are the two one-sided bounds at
     ``confidence``, None when the metric has no score per item; ``surely`` is the lower
-    bound at 99.9 %. ``counts`` are those of a 0/1 metric. ``lost_items`` and
+    bound at 99.9 %. ``counts`` are those of a 0/1 metric run once. ``lost_items`` and
     ``won_items`` are the ``doc_id`` of items whose score fell, or rose, in ascending
     order, and ``lost`` and ``won`` how many those are (None for perplexities); of
     tasks that are pooled (``slices``) only the numbers are known.
@@ -98,6 +100,8 @@ class Comparison:
     support: stats.Support | None = None
     slices: tuple[Slice, ...] = field(default=(), repr=False)
     floor: Floor | None = None
+    own_width: bool = False
+    """Whether units are other than items, so that only the interval itself tells its width."""
     empty: tuple[float, float] | None = None
     truncated: tuple[float, float] | None = None
     """Shares of the answers of baseline and quantized model, where they generate."""
@@ -106,5 +110,10 @@ class Comparison:
 
     @property
     def flips(self) -> float | None:
-        """Share of the items that changed between right and wrong, either way."""
+        """Share of the items that changed between right and wrong, either way.
+
+        Of several runs of the baseline, on average; None for other scores.
+        """
+        if self.floor is not None and self.floor.of_items:
+            return self.floor.candidate
         return self.counts.flips if self.counts is not None else None

@@ -28,6 +28,7 @@ class Category(str, Enum):
     UNUSABLE_MODEL = "unusable model"
     WRONG_USE = "wrong use"
     ENGINE = "engine failed"
+    FAULT = "internal fault"
 
 
 class QuantregError(Exception):

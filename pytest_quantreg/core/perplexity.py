@@ -25,7 +25,7 @@ def compare_tokens(
     """Perplexity per token, whatever the unit of ``metric`` (word, byte, bits).
 
     ``metric`` is any perplexity of the task: all of them are made of the same
-    log-likelihoods. None where the number of tokens was not recorded.
+    log-likelihoods. None where the tokens were not counted, or not alike.
 
     Raises:
         ValueError: the items differ.
@@ -119,7 +119,7 @@ def _per_unit(
     before, after = (
         np.asarray(one.items.scores[metric.name], dtype=np.float64) for one in (baseline, candidate)
     )
-    clusters = baseline.items.facts.get("cluster")
+    clusters = {**baseline.items.facts, **candidate.items.facts}.get("cluster")
 
     def ratio(level: float) -> stats.Interval:
         return stats.perplexity_ratio_interval(

@@ -55,9 +55,10 @@ def sight(
 
     Planned with the upper Wilson bound of the flips it saw, or with the scheme's default
     when nothing flipped or the candidate is ``broken``: its flips say nothing about how
-    much a sound one flips.
+    much a sound one flips. Where items are not the units (passages, runs that shift as a
+    whole), with the width of its own interval.
     """
-    if not comparison.slices:
+    if comparison.own_width or not comparison.slices:
         return _of_bounds(comparison, minimum, confidence)
     default = default_discordance(comparison.scheme)
     discordance = default
@@ -125,10 +126,15 @@ def refuse_toothless(seen: Sight, gate: Gate, task: str, *, max_undetected: floa
         )
     raise Refusal(
         Category.TOO_WEAK,
-        f"{seen.n:,} items are too few for {gate.marker}({gate.bound:.10g}) on {task}: they "
+        f"{n_items(seen.n)} are too few for {gate.marker}({gate.bound:.10g}) on {task}: they "
         f"would show, 4 times in 5, {what}",
-        help=_more_items(seen, max(floor, 0.0), floor, max_undetected),
+        help=_more_items(seen, gate, max(floor, 0.0), max_undetected),
     )
+
+
+def n_items(n: int) -> str:
+    """``1 item``, ``1,500 items``."""
+    return f"{n:,} item" + ("" if n == 1 else "s")
 
 
 def about(items: int) -> int:
@@ -296,17 +302,20 @@ def _of_bounds(comparison: Comparison, minimum: float, confidence: float) -> _Bo
     return _Bounds(comparison.n, comparison.total_items, half, minimum, confidence)
 
 
-def _more_items(seen: Sight, at: float, floor: float, max_undetected: float) -> tuple[str, ...]:
-    needed = seen.enough(at)
-    if needed is not None and seen.n < needed <= seen.total:
-        return (
-            f"about {needed:,} items would show {floor:g}, and the task has "
-            f"{seen.total:,}: raise --quant-limit or limit=",
-        )
+def _more_items(seen: Sight, gate: Gate, floor: float, max_undetected: float) -> tuple[str, ...]:
+    needed = seen.enough(floor)
+    shows = f"a ratio of {_ceiling(1.0 / floor)}" if gate.of_perplexity else f"{floor:g}"
+    more = gate.of_perplexity if needed is None else seen.n < needed <= seen.total
+    if seen.n < seen.total and more:
+        enough = f"about {needed:,} items would show {shows}, and the task has {seen.total:,}"
+        if needed is None:
+            enough = f"{n_items(seen.n)} of the task's {seen.total:,} were compared"
+        return (f"{enough}: raise --quant-limit or limit=",)
+    looser = "allow a larger ratio" if gate.of_perplexity else "lower the minimum"
     return (
-        f"the task has {seen.total:,} items, too few to show {floor:g}"
+        f"the task has {n_items(seen.total)}, too few to show {shows}"
         + (f" (about {needed:,} would)" if needed is not None else ""),
-        "gate a task with more items, lower the minimum, or allow a larger undetected loss "
+        f"gate a task with more items, {looser}, or allow a larger undetected loss "
         f"(quant_max_undetected, now {max_undetected:g})",
     )
 

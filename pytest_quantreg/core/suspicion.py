@@ -9,9 +9,13 @@ from . import stats
 from .comparison import SURE, Comparison, Slice
 from .errors import Category, Refusal
 from .record import Accuracy
+from .sight import n_items
 
 TOO_GOOD = 1.05
 """A lossy copy that surely keeps more than this was asked something else."""
+
+MOST_DILUTED = 0.5
+"""The weight that tasks at chance may have in a group."""
 
 TOLD_RISE = 0.02
 """A rise of empty or truncated answers is told above this share of the items."""
@@ -32,14 +36,23 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
     accuracy = math.fsum(one.weight * one.accuracy for one in known) / whole
     chance = math.fsum(one.weight * (one.chance or 0.0) for one in known) / whole
     n = sum(one.n for one in known)
-    right = math.floor(accuracy * n + 1e-9)
-    if stats.wilson(right, n, confidence=confidence, sides=1).low <= chance:
+    if _guesses(accuracy, n, chance, confidence):
         raise Refusal(
             Category.SUSPICIOUS,
-            f"the baseline is not above chance on {name}: {accuracy:.3f} on {n:,} items, and "
+            f"the baseline is not above chance on {name}: {accuracy:.3f} on {n_items(n)}, and "
             f"guessing scores {chance:.3f}",
             help="nothing can be lost on this task; check its prompts, few-shot examples and "
             "chat template, or gate another task",
+        )
+    idle = [one for one in known if _guesses(one.accuracy, one.n, one.chance or 0.0, confidence)]
+    diluted = math.fsum(one.weight for one in idle) / whole
+    if diluted > MOST_DILUTED:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the baseline is not above chance on {len(idle)} of the {len(known)} tasks of {name}, "
+            f"{diluted * 100:.0f} % of its weight: {', '.join(one.task for one in idle[:3])}"
+            + (", ..." if len(idle) > 3 else ""),
+            help="nothing can be lost there, and what the others lose is diluted; gate those",
         )
     if minimum * accuracy <= chance:
         raise Refusal(
@@ -48,6 +61,11 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
             f"{accuracy:.3f} is {minimum * accuracy:.3f}, and guessing scores {chance:.3f}",
             help="raise the minimum or gate a task the baseline is better at",
         )
+
+
+def _guesses(accuracy: float, n: int, chance: float, confidence: float) -> bool:
+    right = math.floor(accuracy * n + 1e-9)
+    return stats.wilson(right, n, confidence=confidence, sides=1).low <= chance
 
 
 def refuse_too_good(comparison: Comparison) -> None:
@@ -62,7 +80,7 @@ def refuse_too_good(comparison: Comparison) -> None:
             help=(
                 "quantizing does not teach: the baseline was asked differently or answered badly; "
                 "look at its prompts, chat template and answers, and record it again",
-                "if the quantized model was trained further, set quant_allow_better = true",
+                "if it was trained further, set the ini key quant_allow_better = true",
             ),
         )
 
@@ -82,6 +100,11 @@ def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
 
 def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
     facts = [one.items.facts.get(kind) for one in (baseline, candidate)]
+    if facts[1] is not None and facts[0] is None:
+        return (
+            f"{baseline.protocol.task}: {kind} answers were not counted when the baseline was "
+            "recorded, and are not compared"
+        )
     if facts[0] is None or facts[1] is None:
         return None
     before, after = (math.fsum(fact) / len(fact) for fact in (facts[0], facts[1]))
@@ -97,7 +120,7 @@ def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
     if rise > FAR_MORE and stats.mcnemar(fewer, more) < 1.0 - SURE:
         raise Refusal(
             Category.SUSPICIOUS,
-            f"{task}: {figures}",
+            figures,
             help="the scores say little then; look at its answers, stop strings, "
             "max_gen_toks and chat template",
         )

@@ -74,14 +74,19 @@ def judge(
     refuse_chance(comparison.slices, gate.minimum, name=comparison.task, confidence=plan.confidence)
     if not allow_better:
         refuse_too_good(comparison)
-    sparse = _sparse(comparison)
+    support = comparison.support
+    sparse = too_sparse(support) if support is not None and not comparison.exact else None
     evidence = stats.evidence(stats.Interval(comparison.low, comparison.high), gate.minimum)
     if sparse is not None:
         evidence = stats.Evidence.UNDECIDED
     broken = evidence is stats.Evidence.LOST
-    seen = sight(comparison, gate.minimum, confidence=plan.confidence, broken=broken)
+    # The flips of a broken candidate, or of one trained further, are not those of a sound one.
+    other = broken or comparison.low > 1.0
+    seen = sight(comparison, gate.minimum, confidence=plan.confidence, broken=other)
     if plan.mode is GateMode.DETECT and not broken:
         refuse_toothless(seen, gate, comparison.task, max_undetected=max_undetected)
+        if support is not None and sparse is not None:
+            refuse_sparse(support, gate, comparison.task)
     needed = None
     if TRUTH_STEP < gate.minimum < 1:
         needed = seen.needed(1.0), seen.needed(gate.minimum - TRUTH_STEP)
@@ -98,17 +103,31 @@ def judge(
     )
 
 
-def _sparse(comparison: Comparison) -> str | None:
+def refuse_sparse(support: stats.Support, gate: Gate, task: str) -> None:
+    """Refuses a ``detect`` gate on so little that it could never turn red. Raises Refusal."""
+    if (sparse := too_sparse(support)) is not None:
+        raise Refusal(
+            Category.TOO_WEAK,
+            f"{gate} on {task}: {sparse}",
+            help="compare more items (--quant-limit, limit=), or gate another task",
+        )
+
+
+def too_sparse(support: stats.Support) -> str | None:
     """Why an interval that leans on averages cannot be trusted here; None where it can."""
-    support = comparison.support
-    if comparison.exact or support is None or support.suffices:
+    if support.suffices:
         return None
     if support.units < stats.LEAST_UNITS:
         what = f"{support.units} independent items or groups of items"
         return f"{what} are too few to judge, {stats.LEAST_UNITS} are the least"
+    if support.right < stats.LEAST_RIGHT:
+        return (
+            f"the baseline's scores add up to {support.right:.3g} right answers, too few to "
+            f"judge: {stats.LEAST_RIGHT} are the least"
+        )
     return (
-        f"the baseline has {support.right:.3g} right answers, too few to judge: "
-        f"{stats.LEAST_RIGHT} are the least"
+        "too much weighs on tasks of which the baseline has hardly anything right: one of their "
+        f"items is more than {stats.HEAVY_ITEM * 100:g} % of the whole"
     )
 
 

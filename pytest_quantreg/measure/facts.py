@@ -116,8 +116,10 @@ def clusters(docs: Sequence[Any]) -> tuple[int, ...]:
     """The number of each item's passage, in order of appearance; empty if none is shared.
 
     A text that more than half of all items hold is an instruction, no passage: the field
-    with it is passed over.
+    with it is passed over. Of several fields with shared texts the one with the fewest
+    passages counts.
     """
+    found: list[tuple[int, ...]] = []
     for field in PASSAGES:
         texts = [_passage(doc, field) for doc in docs]
         counts = Counter(text for text in texts if text is not None)
@@ -125,8 +127,8 @@ def clusters(docs: Sequence[Any]) -> tuple[int, ...]:
         if 1 < most <= len(docs) / 2:
             numbers: dict[object, int] = {}
             keys = [at if text is None else text for at, text in enumerate(texts)]
-            return tuple(numbers.setdefault(key, len(numbers)) for key in keys)
-    return ()
+            found.append(tuple(numbers.setdefault(key, len(numbers)) for key in keys))
+    return min(found, key=max, default=())
 
 
 def _passage(doc: Any, field: str) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from ..core import stats
 from ..core.comparison import Comparison
-from ..core.errors import QuantregError, Refusal
+from ..core.errors import Category, QuantregError, Refusal
 from ..core.outcome import (
     KEPT,
     LOST,
@@ -22,7 +24,7 @@ from ..core.outcome import (
 )
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.sight import TRUTH_STEP, about
+from ..core.sight import TRUTH_STEP, about, n_items
 from ..core.verdict import Verdict
 
 NOT_RECORDED = "baseline"
@@ -64,7 +66,11 @@ def of_measurement(
 
     ``part_of`` names the group or pool that it is judged in, with others.
     """
-    return replace(_measured(comparison, context), part_of=part_of)
+    made = _measured(comparison, context)
+    if part_of is None:
+        return made
+    headline = made.headline.replace("no gate", f"judged in {part_of}")
+    return replace(made, part_of=part_of, headline=headline)
 
 
 def of_refusal(
@@ -95,6 +101,18 @@ def of_refusal(
     )
 
 
+def of_fault(error: Exception, *, scheme: str) -> Outcome:
+    """An error of this plugin while it judged: a refusal, with where it happened."""
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    at = "".join(f" ({Path(one.filename).name}, line {one.lineno})" for one in where)
+    fault = Refusal(
+        Category.FAULT,
+        f"judging failed: {type(error).__name__}: {error}{at}",
+        help="this is a fault of pytest-quantreg; please report it with the test and this line",
+    )
+    return of_refusal(fault, scheme=scheme, context=None, task=None)
+
+
 def of_recording(
     accuracy: Accuracy,
     metric: Metric,
@@ -110,15 +128,26 @@ def of_recording(
         word,
         False,
         context.scheme,
-        f"baseline {word}: {accuracy.protocol.task}, {_items(n)} of {context.model}",
+        f"baseline {word}: {accuracy.protocol.task}, {n_items(n)} of {context.model}",
         context=context,
         task=accuracy.protocol.task,
         metric=metric.name,
         baseline=accuracy.values.get(metric.name),
         n=n,
         total_items=accuracy.protocol.total_items,
-        notes=notes,
+        notes=(*notes, *_runs(accuracy, metric)),
     )
+
+
+def _runs(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
+    """How many runs a baseline holds, and how much they differ."""
+    columns = [one.get(metric.name) for one in (accuracy.items.scores, *accuracy.items.reruns)]
+    runs = [column for column in columns if column is not None]
+    if len(runs) < 2:
+        return ()
+    floor = stats.rerun_noise(runs).floor
+    share = f"on {floor * 100:.1f} % of the items" if metric.kind == "binary" else f"by {floor:.4f}"
+    return (f"{accuracy.protocol.task}: {len(runs)} runs, which differ from each other {share}",)
 
 
 def of_refused_recording(error: QuantregError, task: str | None) -> Outcome:
@@ -230,7 +259,7 @@ def _figures(comparison: Comparison) -> tuple[str, ...]:
     lost, won = comparison.lost, comparison.won
     figures = (
         f"baseline {comparison.baseline:.3f}, quantized {comparison.quantized:.3f} on "
-        f"{_items(comparison.n)}"
+        f"{n_items(comparison.n)}"
     )
     if lost is None or won is None:
         return (figures,)
@@ -247,6 +276,11 @@ def _floor(comparison: Comparison) -> tuple[str, ...]:
     floor = comparison.floor
     if floor is None:
         return ()
+    if not floor.of_items:
+        return (
+            f"an item's score differs from the baseline's by {floor.candidate:.4f} on average; "
+            f"those of {floor.noise.runs} runs of the baseline by {floor.noise.floor:.4f}",
+        )
     return (
         f"differs from the baseline on {floor.candidate * 100:.1f} % of the items; "
         f"{floor.noise.runs} runs of the baseline differ from each other on "
@@ -259,8 +293,8 @@ def _indistinguishable(comparison: Comparison) -> tuple[str, ...]:
     if floor is None or not floor.within:
         return ()
     return (
-        f"{comparison.task}: cannot be told from the baseline, which differs from itself as "
-        f"much ({floor.noise.floor * 100:.1f} % of the items, over {floor.noise.runs} runs)",
+        f"{comparison.task}: cannot be told from the baseline, whose {floor.noise.runs} runs "
+        "differ from each other as much",
     )
 
 
@@ -313,10 +347,6 @@ def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.I
     if lossless.needed is not None and lossless.needed <= n:
         has += ", so the model has probably lost a little"
     return f"{has}: lower the minimum or {'add tasks' if several else 'gate a larger task'}"
-
-
-def _items(n: int) -> str:
-    return f"{n:,} item" + ("" if n == 1 else "s")
 
 
 def _answers(n: int) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, Outcome
+from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, REFUSED, Outcome
 from .messages import NOT_RECORDED, bare, floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
@@ -50,7 +50,7 @@ def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
 
 def _told_once(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Without the parts of a pool that have a row of their own, for a gate of their own."""
-    judged = {_measurement(one) for one in outcomes if one.part_of is None}
+    judged = {_measurement(one) for one in outcomes if one.result in (*JUDGED, REFUSED)}
     return [one for one in outcomes if one.part_of is None or _measurement(one) not in judged]
 
 
@@ -99,7 +99,7 @@ def _gate_cells(one: Outcome, several_minima: bool) -> tuple[str, ...]:
         bare(one.metric),
         _figure(one.baseline),
         _figure(one.quantized),
-        floor_3(one.retention) if one.retention is not None else "-",
+        _ratio(one),
         _interval(one),
         _count(one.n),
         _count(one.lost),
@@ -128,10 +128,22 @@ def _figure(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 
+def _ratio(one: Outcome) -> str:
+    """Retention; under a gate on perplexity the factor by which it rises, ``x1.011``."""
+    if one.retention is None:
+        return "-"
+    if one.maximum is not None and one.retention > 0.0:
+        return f"x{math.ceil(1000 / one.retention - _DUST) / 1000:.3f}"
+    return floor_3(one.retention)
+
+
 def _interval(one: Outcome) -> str:
     """Rounded outwards, so that what is printed is still true."""
     if one.low is None:
         return "-"
+    if one.maximum is not None and one.low > 0.0:
+        least = floor_3(1 / one.high) if one.high else floor_3(0.0)
+        return f"{least}-{math.ceil(1000 / one.low - _DUST) / 1000:.3f}"
     high = f"{math.ceil(one.high * 1000 - _DUST) / 1000:.3f}" if one.high is not None else ""
     return f"{floor_3(one.low)}-{high}"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.outcome import (
+    JUDGED,
     KEPT,
     LOST,
     MEASURED,
@@ -92,21 +93,35 @@ def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
     counts = Counter(one.result for one in outcomes if one.part_of is None)
     yield ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
     yield from _required(outcomes)
-    seen = [
-        f"{_name(one, outcomes)} {_detectable(one, one.detectable)}"
-        for one in outcomes
-        if one.detectable is not None and not one.fails and one.mode == "detect"
-    ]
-    if seen:
-        each = ", ".join(dict.fromkeys(seen))
-        yield f"would have turned red 4 times in 5 at a true retention of: {each}"
+    yield from _detectable(outcomes)
     yield from _advice(outcomes)
     yield from (one.headline for one in outcomes if one.result == REFUSED)
     yield from (f"note: {note}" for one in outcomes for note in one.notes)
 
 
-def _detectable(one: Outcome, retention: float) -> str:
-    return f"x{factor(retention, math.ceil)}" if one.maximum is not None else floor_3(retention)
+def _detectable(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What each green ``detect`` gate would have seen."""
+    blind = [
+        one
+        for one in outcomes
+        if one.detectable is not None and not one.fails and one.mode == "detect"
+    ]
+    shown = {
+        "a true retention of": [
+            f"{_name(one, outcomes)} {floor_3(one.detectable or 0.0)}"
+            for one in blind
+            if one.maximum is None
+        ],
+        "a true perplexity ratio of": [
+            f"{_name(one, outcomes)} {factor(one.detectable, math.ceil)}"
+            for one in blind
+            if one.maximum is not None
+        ],
+    }
+    for what, seen in shown.items():
+        if seen:
+            each = ", ".join(dict.fromkeys(seen))
+            yield f"would have turned red 4 times in 5 at {what}: {each}"
 
 
 def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -136,12 +151,20 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
 
 
 def _required(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    modes: dict[str, list[Outcome]] = {}
+    for one in outcomes:
+        if one.result in JUDGED and one.mode is not None:
+            modes.setdefault(one.mode, []).append(one)
+    if len(modes) > 1:
+        each = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())
+        yield f"required: {', '.join(each)}"
+        return
     found = minima(outcomes)
     if len(found) == 1:
         what = "allowed perplexity ratio" if found[0].endswith("max") else "required retention"
         yield f"{what}: {found[0].removesuffix(' max')}"
     elif found:
-        yield "required: the figure behind each verdict"
+        yield f"required: {' and '.join(found)}, as behind each verdict"
 
 
 def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_quantreg.core.compare import compare
 from pytest_quantreg.core.comparison import Comparison
+from pytest_quantreg.core.pairs import compare
 from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
 
 ACC = Metric("acc,none", True, "binary")
@@ -43,7 +43,7 @@ def accuracy(
     )
     items = Items(
         tuple(range(n - 1, -1, -1)),
-        tuple(f"d{i}" for i in range(n)),
+        tuple(f"{task}-{i}" for i in range(n)),
         {metric.name: tuple(map(float, scores))},
         {metric.name: tuple(weights)} if weights else {},
         {name: tuple(column) for name, column in (facts or {}).items()},

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pytest_quantreg.core import stats
-from pytest_quantreg.core.compare import compare, pool
 from pytest_quantreg.core.comparison import Comparison, Pair
+from pytest_quantreg.core.errors import Refusal
+from pytest_quantreg.core.pairs import compare, pool
 from pytest_quantreg.core.perplexity import compare_tokens
 from pytest_quantreg.core.record import Accuracy, Metric
+from pytest_quantreg.core.sight import sight
 
 from .comparisons import ACC, accuracy
 
@@ -62,6 +65,17 @@ def test_a_pool_weighs_its_tasks() -> None:
     assert [one.task for one in found.slices] == ["sum", "b"]
 
 
+def pool_of(*measured: Accuracy, metric: Metric = ACC) -> Comparison:
+    """A pool of measurements, each with itself."""
+    return pool(
+        [Pair(one, one, metric) for one in measured],
+        task="*",
+        metric="m",
+        scheme="w8a8-int8",
+        confidence=0.95,
+    )
+
+
 def test_an_empty_pool_is_an_error() -> None:
     """There is no ratio of nothing."""
     with pytest.raises(ValueError, match="nothing to pool"):
@@ -83,6 +97,55 @@ def test_scores_between_0_and_1_get_an_interval() -> None:
     assert found.won == 0
 
 
+def test_items_that_two_tasks_share_are_not_pooled() -> None:
+    """The same items under two names would count twice; a repetition here and there is let be."""
+    one = accuracy([1.0] * 80 + [0.0] * 20)
+    copy = replace(one, protocol=replace(one.protocol, task="copy"))
+    with pytest.raises(Refusal, match="copy and sum hold the same items"):
+        pool_of(one, copy)
+    names = (*one.items.digests[:4], *(f"own-{i}" for i in range(96)))
+    few = replace(copy, items=replace(copy.items, digests=names))
+    assert pool_of(one, few).n == 200
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        (Metric("bleu,none", True, "aggregate"), "no score per item"),
+        (Metric("error,none", False, "mean"), "better when it is lower"),
+    ],
+)
+def test_what_cannot_be_averaged_is_refused(metric: Metric, text: str) -> None:
+    """Figures over all items, and errors, make no pool."""
+    with pytest.raises(Refusal, match=text):
+        pool_of(accuracy([1.0, 0.0], metric), metric=metric)
+
+
+def test_passages_are_known_from_the_candidate_too() -> None:
+    """A baseline of an older version that noted none loses nothing of the interval's width."""
+    rng = np.random.default_rng(6)
+    before = np.repeat(rng.random(60) < 0.8, 5).astype(float)
+    after = np.where(np.repeat(rng.random(60) < 0.1, 5), 1 - before, before)
+    facts = {"cluster": [float(one) for one in np.repeat(np.arange(60), 5)]}
+    both = made(accuracy(list(before), facts=facts), accuracy(list(after), facts=facts))
+    fresh = made(accuracy(list(before)), accuracy(list(after), facts=facts))
+    assert (fresh.low, fresh.high, fresh.own_width) == (both.low, both.high, True)
+
+
+def test_a_plan_with_passages_goes_by_the_width_of_the_interval() -> None:
+    """What would have been seen is less than the items alone promise."""
+    rng = np.random.default_rng(7)
+    before = np.repeat(rng.random(100) < 0.8, 10).astype(float)
+    after = np.where(np.repeat(rng.random(100) < 0.06, 10), 1 - before, before)
+    facts = {"cluster": [float(one) for one in np.repeat(np.arange(100), 10)]}
+    clustered = made(accuracy(list(before)), accuracy(list(after), facts=facts))
+    plain = made(accuracy(list(before)), accuracy(list(after)))
+    seen = [sight(one, 0.9, confidence=0.95).detectable() for one in (clustered, plain)]
+    assert seen[0] is not None
+    assert seen[1] is not None
+    assert seen[0] < seen[1] - 0.02
+
+
 def test_scores_below_0_have_no_interval() -> None:
     """A share of a negative score means nothing: listed, and no gate can judge it."""
     found = made(accuracy([-1.0, 0.5], MEAN), accuracy([-1.0, 0.25], MEAN), MEAN)
@@ -101,6 +164,8 @@ def test_runs_of_the_baseline_are_averaged_and_make_a_floor() -> None:
     assert found.floor.noise.floor == pytest.approx(40 / n)
     assert found.floor.candidate == pytest.approx(20 / n)
     assert found.floor.within
+    assert found.flips == found.floor.candidate
+    assert found.counts is None
     alone = made(accuracy(first), accuracy(like))
     assert found.high is not None
     assert found.low is not None
@@ -120,6 +185,57 @@ def test_what_is_beyond_the_floor_is_not_called_the_same(change: str) -> None:
     found = made(accuracy(first, reruns=[second]), accuracy(candidate))
     assert found.floor is not None
     assert not found.floor.within
+
+
+def test_a_floor_of_nothing_is_no_floor_for_changes() -> None:
+    """Runs that agree on every item call a candidate the same only if it agrees, too."""
+    first = [1.0] * 400 + [0.0] * 100
+    other = [0.0] * 2 + first[2:]
+    for candidate, same in ((first, True), (other, False)):
+        floor = made(accuracy(first, reruns=[first, first]), accuracy(candidate)).floor
+        assert floor is not None
+        assert floor.within is same
+
+
+def test_scores_between_0_and_1_have_a_floor_of_their_size() -> None:
+    """A change of 0.4 on every item is not within runs that differ by a thousandth on each."""
+    rng = np.random.default_rng(8)
+    first = rng.uniform(0.4, 0.6, 300)
+    second = first + 0.001
+    change = np.where(np.arange(300) % 2, 0.4, -0.4)
+    found = made(
+        accuracy(list(first), MEAN, reruns=[list(second)]),
+        accuracy(list(first + change), MEAN),
+        MEAN,
+    )
+    assert found.floor is not None
+    assert found.floor.noise.floor == pytest.approx(0.001)
+    assert not found.floor.of_items
+    assert not found.floor.within
+
+
+def test_a_pool_has_the_floor_of_its_tasks() -> None:
+    """Tasks with as many runs each; one without makes the pool have none."""
+    first, second = [1.0] * 60 + [0.0] * 40, [1.0] * 50 + [0.0] * 50
+    one = accuracy(first, reruns=[second])
+    two = accuracy(first, task="b", reruns=[second])
+    floor = pool_of(one, two).floor
+    assert floor is not None
+    assert floor.noise.floor == pytest.approx(0.1)
+    assert pool_of(one, accuracy(first, task="b")).floor is None
+
+
+def test_errors_with_several_runs_are_on_the_safe_side() -> None:
+    """Where less is better the excess of the runs widens the interval as well."""
+    metric = Metric("error,none", False, "mean")
+    first = [1.0] * 100 + [0.0] * 300
+    shifted = [1.0] * 180 + [0.0] * 220
+    plain = made(accuracy(first, metric), accuracy(first, metric), metric)
+    found = made(accuracy(first, metric, reruns=[shifted]), accuracy(first, metric), metric)
+    assert found.own_width
+    assert found.high is not None
+    assert plain.high is not None
+    assert found.high > plain.high
 
 
 def test_shared_passages_are_the_units() -> None:

@@ -174,7 +174,17 @@ def test_support_counts_units_and_full_scores() -> None:
     assert not Support(100, 9.9).suffices
     scaled = Stratum([50, 100, 0], [100, 0, 0], clusters=["a", "a", "b"])
     assert support([scaled]) == Support(2, 1.5)
-    assert support([scaled, items]) == Support(22, 13.5)
+    assert support([scaled, items]) == Support(22, 13.5, blind=0.5)
+
+
+def test_support_is_blind_where_single_items_weigh_much() -> None:
+    """Five items with a quarter of the weight and none of them right leave nothing to judge."""
+    large = [Stratum(*_task(900, 10, 10, 80)) for _ in range(3)]
+    none = Stratum([0.0] * 5, [0.0] * 5)
+    assert support([*large, none]).blind == 0.25
+    assert not support([*large, none]).suffices
+    assert support([*large, Stratum([0.0] * 5, [0.0] * 5, weight=0.1)]).suffices
+    assert support([*large, Stratum(*_task(10, 0, 0, 5))]).suffices
     assert support([Stratum([0], [0])]) == Support(1, 0.0)
 
 

@@ -24,6 +24,13 @@ def test_chance_of_a_group_is_that_of_its_tasks_weighed() -> None:
         refuse_chance([_slice(0.25, 0.25, 9), _slice(0.35, 0.25)], 0.9, name="g", confidence=0.95)
 
 
+def test_tasks_at_chance_may_not_outweigh_a_group() -> None:
+    """Six of seven tasks on which nothing can be lost would hide what the seventh lost."""
+    idle = [_slice(0.25, 0.25)] * 6
+    with pytest.raises(Refusal, match="not above chance on 6 of the 7 tasks of g, 86 % of its"):
+        refuse_chance([_slice(0.95, 0.25), *idle], 0.9, name="g", confidence=0.95)
+
+
 def test_chance_means_nothing_for_errors() -> None:
     """Where less is better nobody guesses."""
     refuse_chance([_slice(0.0, None)], 0.9, name="errors", confidence=0.95)
@@ -61,5 +68,7 @@ def test_a_great_rise_is_refused_unless_it_may_be_chance() -> None:
 
 
 def test_answers_nobody_looked_at_say_nothing() -> None:
-    """Tasks that choose among answers, and baselines of an older version, have no such facts."""
-    assert answers(accuracy([1.0]), accuracy([1.0], facts={"empty": [1.0]})) == ()
+    """Tasks that choose among answers have no such facts; an older baseline is told of."""
+    assert answers(accuracy([1.0]), accuracy([1.0])) == ()
+    (told,) = answers(accuracy([1.0]), accuracy([1.0], facts={"empty": [1.0]}))
+    assert "were not counted when the baseline was recorded" in told

@@ -37,7 +37,7 @@ def test_certify_is_not_divided(suite: Suite) -> None:
     suite.gate("--quant-gate=certify", "-s").stdout.fnmatch_lines(["*CONFIDENCE 0.95"])
 
 
-@pytest.mark.parametrize("value", [0, -3, True])
+@pytest.mark.parametrize("value", [0, -3, True, 10**9])
 def test_a_family_is_a_whole_number(suite: Suite, value: object) -> None:
     """Anything else is a usage error that names the key."""
     suite.ini(quant_family_size=value)
@@ -52,13 +52,15 @@ def test_attempts_to_certify_are_counted_and_shown(suite: Suite) -> None:
     suite.test(TEST + TEST.replace("test_sum", "test_again"))
     suite.record()
     one = suite.gate("--quant-gate=certify")
-    one.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint"])
+    one.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint (as counted here)"])
     (suite.path / "int8").rename(suite.path / "renamed")
     two = suite.gate("--quant-gate=certify", checkpoint="renamed")
-    two.stdout.fnmatch_lines(["note: certify, attempt 2 on this checkpoint: one that loses more *"])
+    two.stdout.fnmatch_lines(
+        ["note: certify, attempt 2 on this checkpoint (as counted here): by now*"]
+    )
     suite.checkpoint("other", also_wrong=[7], weights="others")
     other = suite.gate("--quant-gate=certify", checkpoint="other")
-    other.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint"])
+    other.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint (as counted here)"])
     suite.gate(checkpoint="renamed").stdout.no_fnmatch_line("*certify, attempt*")
 
 
@@ -74,3 +76,19 @@ def test_attempts_outlive_a_damaged_file(suite: Suite) -> None:
     path.unlink()
     path.mkdir()
     assert suite.gate("--quant-gate=certify").ret == 0
+
+
+def test_what_judges_nothing_is_no_attempt(suite: Suite) -> None:
+    """A session without a gate, and one that is refused, do not count."""
+    suite.test('def test_free(compare_accuracy): compare_accuracy("sum")', "test_free.py")
+    suite.test(TEST)
+    suite.record()
+    suite.gate("--quant-gate=certify", "test_free.py")
+    suite.model("broken", scheme="w8a8-int8", fail={"kind": "error", "at": "load"})
+    suite.gate("--quant-gate=certify", "test_gate.py", checkpoint="broken")
+    (suite.path / "broken" / "scripted.json").write_text(
+        (suite.path / "int8" / "scripted.json").read_text("utf-8"), "utf-8"
+    )
+    suite.gate("--quant-gate=certify", "test_gate.py", checkpoint="broken").stdout.fnmatch_lines(
+        ["note: certify, attempt 1 on this checkpoint*"]
+    )

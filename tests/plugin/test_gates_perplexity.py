@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from pytest_quantreg.baselines import Store
 
 from .conftest import ANSWERS, Suite
 
@@ -127,3 +130,31 @@ def test_slips_are_told_at_collection(suite: Suite, marker: str, text: str) -> N
     result = suite.run("--collect-only")
     assert result.ret == 2
     result.stdout.fnmatch_lines([f"*max_perplexity_ratio(*): {text}"])
+
+
+def test_few_documents_are_refused_before_loading(suite: Suite) -> None:
+    """Ten documents could never turn the gate red: too weak, not green."""
+    suite.test(GATE)
+    suite.record()
+    suite.model("made", scheme="w8a8-int8", tasks=_prose(1.5))
+    result = suite.gate("--quant-limit=10", checkpoint="made")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (too weak) *10 independent items *too few to judge*"])
+    result.stdout.no_fnmatch_line("loaded:*")
+
+
+def test_a_baseline_without_tokens_is_refused_before_loading(suite: Suite) -> None:
+    """One of an older version does not know them; the command that records it again is given."""
+    suite.test(GATE)
+    suite.record()
+    store = Store(suite.path / "baselines")
+    (key,) = store.keys()
+    run = store.load(key)
+    old = replace(run.accuracy, items=replace(run.accuracy.items, facts={}))
+    store.save(key, replace(run, accuracy=old))
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["REFUSED (not comparable) *without counting tokens*", "*record it again: pytest *=all"]
+    )
+    result.stdout.no_fnmatch_line("loaded:*")

@@ -36,8 +36,11 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 def grouped(suite: Suite) -> Suite:
     """A group ``both`` of two tasks of 400 items, and a test that gates it."""
     folder = suite.path / "tasks"
-    for name in ("sum2", "pick2"):
-        (folder / f"{name}.yaml").write_text(HEAD.format(name=name) + PICK, "utf-8")
+    text = (folder / "items.jsonl").read_text("utf-8")
+    (folder / "other.jsonl").write_text(text.replace("What is", "How much is"), "utf-8")
+    for name, data in (("sum2", "items"), ("pick2", "other")):
+        head = HEAD.format(name=name).replace("items.jsonl", f"{data}.jsonl")
+        (folder / f"{name}.yaml").write_text(head + PICK, "utf-8")
     (folder / "both.yaml").write_text(GROUP, "utf-8")
     answers: dict[str, Any] = {"target": "label", "index": "id", "wrong": {"seed": 1, "share": 0.2}}
     tasks: dict[str, dict[str, Any]] = {
@@ -72,7 +75,7 @@ def test_a_pool_is_judged_once_and_its_tasks_are_listed(suite: Suite) -> None:
         [
             "sum * in the pool",
             "pick * in the pool",
-            "pool of 2 several * 800 * kept",
+            "pool of 2 scores * 800 * kept",
             "1 kept",
             "required retention: 0.9",
         ]
@@ -105,7 +108,7 @@ def test_a_pool_and_a_floor_for_each_task(suite: Suite) -> None:
     [
         ('compare_accuracy("sum"); compare_accuracy("sum", limit=150)', "*more than once*"),
         ('compare_accuracy("sum"); compare_accuracy("prose")', "*word_perplexity,none of prose*"),
-        ('compare_accuracy("prose"); compare_accuracy("sum", metric="acc")', "*sum was refused*"),
+        ('compare_accuracy("pick"); compare_accuracy("sum", metric="acc")', "*sum was refused*"),
         ("pass", "*measured nothing*"),
     ],
 )
@@ -122,7 +125,7 @@ def test_a_pool_that_would_be_another_gate_is_refused(suite: Suite, calls: str, 
         """
     )
     suite.test(
-        'def test_r(compare_accuracy): compare_accuracy("sum"), compare_accuracy("prose")',
+        'def test_r(compare_accuracy): [compare_accuracy(t) for t in ("sum", "pick", "prose")]',
         "test_r.py",
     )
     suite.record("test_r.py")
@@ -209,3 +212,87 @@ def test_an_absent_baseline_of_one_task_is_named(grouped: Suite) -> None:
     result = grouped.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (baseline absent) *no baseline of pick2*"])
+
+
+def test_a_pool_of_a_body_that_skips_is_refused(suite: Suite) -> None:
+    """Skipping before the second task leaves a pool of one, which would be another gate."""
+    suite.test(POOLED.replace('compare_accuracy("pick")', 'pytest.skip("enough")'))
+    suite.test(
+        'def test_r(compare_accuracy): compare_accuracy("sum"), compare_accuracy("pick")',
+        "test_r.py",
+    )
+    suite.record("test_r.py")
+    result = suite.gate("test_gate.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (nothing measured) *ended before its end, after sum*"])
+
+
+@pytest.mark.parametrize("step", ["record", "gate"])
+def test_a_group_of_perplexities_is_refused_in_one_line(suite: Suite, step: str) -> None:
+    """Perplexities of different texts make no average: told before anything is measured."""
+    folder = suite.path / "tasks"
+    (folder / "texts.yaml").write_text(
+        "group: texts\ntask: [prose]\n"
+        "aggregate_metric_list: [{metric: word_perplexity, weight_by_size: true}]\n",
+        "utf-8",
+    )
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_texts(compare_accuracy):
+            compare_accuracy("texts")
+        """
+    )
+    suite.test('def test_r(compare_accuracy): compare_accuracy("prose")', "test_r.py")
+    suite.record("test_r.py")
+    result = suite.record("test_gate.py") if step == "record" else suite.gate("test_gate.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (wrong use) *word_perplexity,none of prose cannot be *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_each_metric_of_a_group_has_its_own_weights(grouped: Suite) -> None:
+    """acc is averaged by size and acc_norm task by task, as the group's file says."""
+    folder = grouped.path / "tasks"
+    (folder / "both.yaml").write_text(
+        GROUP.replace("}]", "}, {metric: acc_norm, weight_by_size: false}]"), "utf-8"
+    )
+    metric = "  - {metric: acc_norm, aggregation: mean, higher_is_better: true}\n"
+    for name in ("sum2", "pick2"):
+        path = folder / f"{name}.yaml"
+        body = PICK.replace("metric_list: [{", "metric_list:\n  - {").replace("}]", "}") + metric
+        path.write_text(path.read_text("utf-8").replace(PICK, body), "utf-8")
+    other = folder / "other.jsonl"
+    other.write_text("\n".join(other.read_text("utf-8").splitlines()[:200]), "utf-8")
+    grouped.test(
+        """
+        @pytest.mark.min_retention(0.5)
+        @pytest.mark.min_retention(0.6, metric="acc_norm")
+        def test_both(compare_accuracy):
+            size = compare_accuracy("both").baseline
+            equal = compare_accuracy("both", metric="acc_norm").baseline
+            parts = [compare_accuracy(task).baseline for task in ("sum2", "pick2")]
+            assert size == pytest.approx((400 * parts[0] + 200 * parts[1]) / 600)
+            assert equal == pytest.approx(sum(parts) / 2)
+            print("EQUAL", round(equal, 3), "SIZE", round(size, 3))
+        """
+    )
+    grouped.ini(quant_max_undetected=0.4)
+    grouped.record()
+    result = grouped.gate("-s")
+    assert result.ret == 0
+    (line,) = [line for line in result.outlines if "EQUAL" in line]
+    equal, size = (f"{float(word):.3f}" for word in line.split("EQUAL")[1].split()[::2])
+    result.stdout.fnmatch_lines(
+        [f"both *acc * {size} *kept 0.5", f"both *acc_norm * {equal} *kept 0.6"]
+    )
+
+
+def test_tasks_of_the_same_items_are_no_pool(grouped: Suite) -> None:
+    """A copy of a task under another name would count every answer twice."""
+    path = grouped.path / "tasks" / "pick2.yaml"
+    path.write_text(path.read_text("utf-8").replace("other.jsonl", "items.jsonl"), "utf-8")
+    grouped.record("-p", "no:cacheprovider")
+    result = grouped.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (wrong use) * hold the same items*"])

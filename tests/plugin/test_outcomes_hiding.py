@@ -311,3 +311,26 @@ def test_a_loss_before_pytest_exit_is_no_green_session(suite: Suite) -> None:
         ["sum *LOST", "quantreg: the session was ended early, and LOST w8a8-int8 sum: *"]
     )
     assert suite.gate(checkpoint="int8").ret == 0
+
+
+def test_a_fault_while_judging_is_a_refusal(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of ours is no failure that an xfail excuses, and says where it happened."""
+    suite.test(
+        """
+        @pytest.mark.xfail
+        @pytest.mark.min_retention(0.9)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("pytest_quantreg.check.judging.judge_gate", broken)
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["REFUSED (internal fault) *: judging failed: ZeroDivisionError: of ours (*, line *)"]
+    )

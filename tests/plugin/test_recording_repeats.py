@@ -39,7 +39,8 @@ def noisy(suite: Suite) -> Suite:
 
 def test_several_runs_are_recorded(noisy: Suite) -> None:
     """Three runs are stored; asked for again they are present, and more are added."""
-    noisy.record("--quant-repeats=3")
+    recorded = noisy.record("--quant-repeats=3")
+    recorded.stdout.fnmatch_lines(["note: sum: 3 runs, which differ from each other on *% *"])
     assert _reruns(noisy) == 2
     noisy.record("--quant-repeats=2").stdout.fnmatch_lines(["1 present"])
     noisy.record("--quant-repeats=4").stdout.fnmatch_lines(["1 recorded"])
@@ -61,7 +62,7 @@ def test_the_floor_is_told(noisy: Suite) -> None:
     result.stdout.fnmatch_lines(
         [
             "*differs from the baseline on *% of the items; 3 runs of the baseline differ from *",
-            "note: sum: cannot be told from the baseline, which differs from itself as much*",
+            "note: sum: cannot be told from the baseline, whose 3 runs differ from each*",
         ]
     )
     assert "quantreg.sum.exact_match.floor" in (noisy.path / "junit.xml").read_text()

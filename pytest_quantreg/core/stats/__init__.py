@@ -24,6 +24,7 @@ from .pooled import pooled_quantile, pooled_retention, pooled_statistic
 from .reruns import RerunNoise, rerun_noise
 from .score import DEFAULT_METHOD, METHODS, Method, normal_quantile, score_statistic
 from .strata import (
+    HEAVY_ITEM,
     LEAST_RIGHT,
     LEAST_UNITS,
     Stratum,
@@ -35,6 +36,7 @@ from .truth import Truth, paired_truth
 
 __all__ = [
     "DEFAULT_METHOD",
+    "HEAVY_ITEM",
     "LEAST_RIGHT",
     "LEAST_UNITS",
     "METHODS",

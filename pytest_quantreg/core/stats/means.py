@@ -46,6 +46,9 @@ def mean_ratio_interval(
     Where no score differs, the set is the estimate alone: it is the plain set of the
     literature, and gates use `pooled_retention`, which allows for what few units hide.
 
+    Gates on mean scores take `pooled_retention` instead, which allows for losses that nobody
+    has seen yet.
+
     Raises ValueError for shapes, NaN, negative weights, an impossible confidence.
     """
     before, after = paired_scores(baseline, quantized)

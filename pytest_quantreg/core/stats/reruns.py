@@ -20,8 +20,9 @@ SURE_OF_EXCESS = 0.99
 class RerunNoise:
     """What ``runs`` runs of one model on the same items say about each other.
 
-    ``floor`` is the share of items on which two runs differ, on average over the pairs
-    of runs, ``highest`` that of the most different pair. ``expected`` is the variance of
+    ``floor`` is by how much an item's scores of two runs differ, on average over items and
+    pairs of runs (for 0/1 the share of items that differ), ``highest`` that of the most
+    different pair. ``expected`` is the variance of
     a run's total (in squared scores) if items flip independently, ``observed`` that of
     the totals, ``excess`` what is added to a gate's variance.
     """
@@ -55,7 +56,9 @@ def rerun_noise(runs: Sequence[ArrayLike] | FloatArray) -> RerunNoise:
     if not np.all(np.isfinite(scores)):
         raise ValueError("scores of runs must be finite numbers")
     count = scores.shape[0]
-    differ = [float(np.mean(one != other)) for one, other in itertools.combinations(scores, 2)]
+    differ = [
+        float(np.mean(np.abs(one - other))) for one, other in itertools.combinations(scores, 2)
+    ]
     expected = float(np.sum(np.var(scores, axis=0, ddof=1)))
     observed = float(np.var(np.sum(scores, axis=1), ddof=1))
     usual = expected * float(chi2.ppf(SURE_OF_EXCESS, count - 1)) / (count - 1)

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from . import stats
 from .comparison import SURE, Comparison, Floats, Floor, Pair, Slice
+from .errors import Category, Refusal
 from .pairing import check_same_items, ratio_of
 from .perplexity import compare_perplexity
 from .record import Accuracy, Metric
+
+MOST_SHARED = 0.05
+"""Of a task's items, those that may also be another's in the same pool."""
 
 
 def compare(
@@ -52,7 +56,7 @@ def compare(
         baseline=values[0],
         quantized=values[1],
         retention=ratio_of(*values, higher_is_better=metric.higher_is_better),
-        counts=_counts(pair, before, after),
+        counts=_counts(pair),
         lost_items=lost,
         won_items=won,
         notes=notes,
@@ -70,7 +74,7 @@ def _bounded(made: Comparison, pair: Pair) -> Comparison:
     """With the interval of its retention, and what that rests on."""
     stratum = _stratum(pair)
     low, high, surely = _bounds([stratum], made.confidence)
-    floor = _floor(pair, within=low <= 1.0 <= high)
+    floor = _floor([pair])
     return replace(
         made,
         low=low,
@@ -79,7 +83,8 @@ def _bounded(made: Comparison, pair: Pair) -> Comparison:
         support=stats.support([stratum]),
         slices=(_slice(pair, stratum),),
         floor=floor,
-        exact=made.counts is not None and floor is None and stratum.clusters is None,
+        own_width=_has_own_width([stratum]),
+        exact=made.counts is not None and stratum.clusters is None,
     )
 
 
@@ -94,16 +99,18 @@ def pool(
 ) -> Comparison:
     """Pools tasks into one comparison: retention = sum(w * quantized) / sum(w * baseline).
 
-    ``task`` and ``metric`` are what the pool is called. All metrics must have scores per
-    item for which more is better (`judging` refuses others).
+    ``task`` and ``metric`` are what the pool is called.
 
     Raises:
+        Refusal: a metric that cannot be averaged with others (`refuse_unpoolable`).
         ValueError: nothing to pool, or the items of a pair differ.
     """
     if not pairs:
         raise ValueError("nothing to pool")
     for one in pairs:
         check_same_items(one.baseline, one.candidate)
+        refuse_unpoolable(one.metric, one.baseline, one.candidate)
+    refuse_overlap([one.baseline for one in pairs])
     strata = [_stratum(one) for one in pairs]
     low, high, surely = _bounds(strata, confidence)
     moved = [_scores(one) for one in pairs]
@@ -134,7 +141,49 @@ def pool(
         surely=surely,
         support=stats.support(strata),
         slices=tuple(_slice(one, stratum) for one, stratum in zip(pairs, strata, strict=True)),
+        floor=_floor(pairs),
+        own_width=_has_own_width(strata),
     )
+
+
+def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = None) -> None:
+    """Refuses a metric of which no share of an average can be judged. Raises Refusal.
+
+    ``measured`` are what is known of it, ``task`` names it where nothing is measured yet.
+    """
+    why = None
+    if metric.kind not in ("binary", "mean"):
+        why = "has no score per item that could be averaged"
+    elif not metric.higher_is_better:
+        why = "is better when it is lower"
+    elif any(min(one.items.scores[metric.name], default=0.0) < 0.0 for one in measured):
+        why = "has scores below 0"
+    if why is not None:
+        name = task if task is not None else measured[0].protocol.task
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{metric.name} of {name} cannot be pooled with others: it {why}",
+            help="measure each task in a call of its own, or name a metric= that all of them have",
+        )
+
+
+def refuse_overlap(measured: Sequence[Accuracy]) -> None:
+    """Refuses tasks that hold the same items: each would count several times. Raises Refusal.
+
+    A few are let through, for data sets repeat themselves here and there.
+    """
+    owner: dict[str, str] = {}
+    for one in measured:
+        task = one.protocol.task
+        shared = [owner[digest] for digest in one.items.digests if digest in owner]
+        if len(shared) > MOST_SHARED * len(one.items):
+            raise Refusal(
+                Category.WRONG_USE,
+                f"{task} and {shared[0]} hold the same items ({len(shared):,} of "
+                f"{len(one.items):,}), which would count twice in a pool",
+                help="pool tasks with items of their own",
+            )
+        owner.update(dict.fromkeys(one.items.digests, task))
 
 
 def _runs(accuracy: Accuracy, metric: Metric) -> list[Floats]:
@@ -153,11 +202,14 @@ def _scores(pair: Pair) -> tuple[Floats, Floats]:
 def _stratum(pair: Pair) -> stats.Stratum:
     before, after = _scores(pair)
     runs = _runs(pair.baseline, pair.metric)
-    clusters = pair.baseline.items.facts.get("cluster")
-    if not pair.metric.higher_is_better:
-        # Retention is then what the errors were, over what they have become.
-        return stats.Stratum(after, before, pair.weight, clusters)
+    # A baseline of an older version does not know; the candidate was measured just now.
+    facts = {**pair.baseline.items.facts, **pair.candidate.items.facts}
+    clusters = facts.get("cluster")
     excess = stats.rerun_noise(runs).excess if len(runs) > 1 else 0.0
+    if not pair.metric.higher_is_better:
+        # Retention is then what the errors were, over what they have become, and the mean
+        # of the runs is what is divided: counting it as one run is on the safe side.
+        return stats.Stratum(after, before, pair.weight, clusters, excess=excess)
     return stats.Stratum(before, after, pair.weight, clusters, len(runs), excess)
 
 
@@ -166,11 +218,21 @@ def _bounds(strata: Sequence[stats.Stratum], confidence: float) -> tuple[float, 
     return low, high, stats.pooled_retention(strata, confidence=SURE, sides=1).low
 
 
-def _counts(pair: Pair, before: Floats, after: Floats) -> stats.PairedCounts | None:
-    # With lower-is-better a 1 is a wrong answer, and the paired counts would be upside down.
+def _has_own_width(strata: Sequence[stats.Stratum]) -> bool:
+    return any(one.clusters is not None or one.excess > 0.0 for one in strata)
+
+
+def _counts(pair: Pair) -> stats.PairedCounts | None:
+    # With lower-is-better a 1 is a wrong answer, and the paired counts would be upside down;
+    # of several runs an answer may be right in some.
     if pair.metric.kind != "binary" or not pair.metric.higher_is_better:
         return None
-    return stats.PairedCounts.of(before > 0.5, after)
+    if pair.baseline.items.reruns:
+        return None
+    name = pair.metric.name
+    return stats.PairedCounts.of(
+        pair.baseline.items.scores[name], pair.candidate.items.scores[name]
+    )
 
 
 def _moved(accuracy: Accuracy, which: NDArray[np.bool_]) -> tuple[int, ...]:
@@ -214,13 +276,17 @@ def _shares(fact: str, baseline: Accuracy, candidate: Accuracy) -> tuple[float, 
     return float(np.mean(noted[0])), float(np.mean(noted[1]))
 
 
-def _floor(pair: Pair, *, within: bool) -> Floor | None:
-    runs = _runs(pair.baseline, pair.metric)
-    if len(runs) < 2:
+def _floor(pairs: Sequence[Pair]) -> Floor | None:
+    """None unless every task has as many runs of the baseline, two or more."""
+    runs = [_runs(one.baseline, one.metric) for one in pairs]
+    count = min(len(one) for one in runs)
+    if count < 2 or any(len(one) != count for one in runs):
         return None
-    after = _scores(pair)[1]
-    noise = stats.rerun_noise(runs)
-    share = float(np.mean([np.mean(run != after) for run in runs]))
-    n = len(after)
-    most = stats.wilson(round(noise.highest * n), n, sides=1).high
-    return Floor(noise, share, within and share <= most)
+    every = [np.concatenate([one[index] for one in runs]) for index in range(count)]
+    after = np.concatenate([_scores(one)[1] for one in pairs])
+    noise = stats.rerun_noise(every)
+    change = float(np.mean([np.mean(np.abs(run - after)) for run in every]))
+    # A statement about the models, so the same at every gate's own confidence.
+    low, high = stats.pooled_retention([_stratum(one) for one in pairs], confidence=0.95, sides=1)
+    within = low <= 1.0 <= high and change <= noise.highest
+    return Floor(noise, change, within, of_items=all(p.metric.kind == "binary" for p in pairs))
