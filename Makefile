@@ -1,4 +1,5 @@
-# make demo: gate the small example model; make test: the whole suite. Nothing else is needed
+# make demo: gate the small example model; make test: the whole suite, files spread over two
+# processes (`pytest` alone runs it in one). Nothing else is needed
 # but Python (>= 3.10), pip and make; both install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,7 +15,7 @@ demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
