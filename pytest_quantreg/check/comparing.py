@@ -27,6 +27,7 @@ from .evidence import Finished, Grouped, Measured
 from .foresight import refuse_hopeless
 from .grounds import Grounds
 from .judging import assign, refuse_unjudged
+from .pooling import takes
 from .provenance import now
 from .stored import Recording
 
@@ -130,11 +131,11 @@ class Comparer:
             for one in ready:
                 named = [gate for gate in plan.gates if gate.task == one.subject.task]
                 self._foresee_gates(named, one.subject, [one], _alone, plan, scheme)
-        for gate in (gate for gate in plan.gates if gate.pools):
+        for gate in (gate for gate in plan.gates if gate.pools and takes(gate, whole)):
+            metric = whole.find(gate.metric) if gate.metric else whole.metric
             for one in ready:
-                metric = alike(one.part.protocol, whole.find(gate.metric or whole.metric.name))
-                refuse_unpoolable(metric, one.part)
-            self._hopeless(gate, whole.metric, whole, ready, weights, plan, scheme, pooled=True)
+                refuse_unpoolable(alike(one.part.protocol, metric), one.part)
+            self._hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
 
     def _foresee_gates(
         self,

@@ -15,7 +15,7 @@ from ..core.verdict import judge as judge_gate
 from ..report import messages
 from .asking import Subject
 from .evidence import Evidence, Finished, Refused
-from .pooling import pooled
+from .pooling import pooled, takes
 
 _POOL = "pool"
 """What stands for a task where there is no pool, for want of a part of it."""
@@ -65,9 +65,11 @@ def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
 
 def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
     """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
-    judged = found.chosen or found.unknown or any(gate.pools for gate in plan.gates)
-    if found.unsuited and not judged:
-        raise _other_kind(found.unsuited[0], subject)
+    pools = [gate for gate in plan.gates if gate.pools]
+    unsuited = [*found.unsuited, *(gate for gate in pools if not takes(gate, subject))]
+    judged = found.chosen or found.unknown or any(takes(gate, subject) for gate in pools)
+    if unsuited and not judged:
+        raise _other_kind(unsuited[0], subject)
 
 
 def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
@@ -78,8 +80,7 @@ def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
         for part, gates in _levels(plan, one):
             unsuited = assign(gates, part.subject).unsuited
             found += [gate for gate in gates if gate not in unsuited]
-    if evidence.measured or refused:
-        found += [gate for gate in plan.gates if gate.pools]
+    found += [gate for gate in plan.gates if gate.pools and (refused or _feeds(gate, evidence))]
     return list(dict.fromkeys(found))
 
 
@@ -93,8 +94,8 @@ def judge(
     outcomes = [_refusal(one) for one in evidence.refused]
     for one in evidence.measured:
         outcomes.extend(_judge_call(plan, one, settings))
-    pools = [gate for gate in plan.gates if gate.pools]
-    if pools and evidence.measured:
+    pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
+    if pools:
         outcomes.extend(_judge_pools(pools, plan, evidence, settings))
     refused_outright = any(one.task is None for one in evidence.refused)
     if body_ended and not refused_outright:
@@ -122,7 +123,8 @@ def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
 
 
 def _judge_call(plan: Plan, one: Finished, settings: Settings) -> Iterator[Outcome]:
-    pooled_in = "the pool" if any(gate.pools for gate in plan.gates) else None
+    in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
+    pooled_in = "the pool" if in_pool else None
     for level, (part, gates) in enumerate(_levels(plan, one)):
         yield from _judge_task(plan, part, gates, settings, one.task if level else pooled_in)
 
@@ -136,7 +138,7 @@ def _judge_task(
     try:
         refuse_unjudged(plan, found, one.subject)
     except Refusal as error:
-        yield _refused(error, one, found.unsuited[0])
+        yield _refused(error, one, None)
     judged = [metric for metric, _ in found.chosen]
     same_text = one.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
     if one.metric not in judged and not same_text:
@@ -154,6 +156,10 @@ def _judge_metric(
     except Refusal as error:
         return _refused(error, one, gate)
     return _judge_gate(gate, comparison, one.scheme, one.context, plan, settings)
+
+
+def _feeds(pool: Gate, evidence: Evidence) -> bool:
+    return any(takes(pool, one.subject) for one in evidence.measured)
 
 
 def _judge_pools(
@@ -204,9 +210,13 @@ def _refusal(one: Refused) -> Outcome:
     return messages.of_refusal(one.error, scheme=one.scheme, context=one.context, task=one.task)
 
 
-def _refused(error: Refusal, one: Finished, gate: Gate) -> Outcome:
+def _refused(error: Refusal, one: Finished, gate: Gate | None) -> Outcome:
     return messages.of_refusal(
-        error, scheme=one.scheme, context=one.context, task=one.task, gate=str(gate)
+        error,
+        scheme=one.scheme,
+        context=one.context,
+        task=one.task,
+        gate=str(gate) if gate is not None else None,
     )
 
 

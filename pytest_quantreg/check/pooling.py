@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..core.comparison import Comparison, Pair
 from ..core.errors import Category, Refusal
 from ..core.gates import Gate
 from ..core.pairs import pool, refuse_unpoolable
 from ..core.record import Metric
 from ..core.suspicion import refuse_chance
-from .evidence import Evidence
+from .asking import Subject
+from .evidence import Evidence, Finished
+
+
+def takes(gate: Gate, subject: Subject) -> bool:
+    """Whether a pool takes a task in: perplexities only when ``metric=`` names them."""
+    return gate.metric is not None or subject.metric.kind != "perplexity"
 
 
 def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
-    """All tasks and groups of a test in one comparison, each with the same weight.
+    """The tasks and groups of a test in one comparison, each with the same weight.
 
     Raises:
         Refusal: part of what the test asked for was refused, one task was measured in two
@@ -20,10 +28,11 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
             which would only dilute what the others lost.
     """
     _refuse_incomplete(evidence)
-    _refuse_twice(evidence)
+    taken = [one for one in evidence.measured if takes(gate, one.subject)]
+    _refuse_twice(taken)
     pairs: list[Pair] = []
     metrics: list[Metric] = []
-    for one in evidence.measured:
+    for one in taken:
         metric = one.subject.find(gate.metric) if gate.metric else one.metric
         part = one.pairs(metric)
         for pair in part:
@@ -40,11 +49,11 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
     names = list(dict.fromkeys(metric.name for metric in metrics))
     return pool(
         pairs,
-        task=f"pool of {len(evidence.measured)}",
+        task=f"pool of {len(taken)}",
         metric=names[0] if len(names) == 1 else "scores",
-        scheme=evidence.measured[0].scheme,
+        scheme=taken[0].scheme,
         confidence=confidence,
-        notes=tuple(dict.fromkeys(note for one in evidence.measured for note in one.notes)),
+        notes=tuple(dict.fromkeys(note for one in taken for note in one.notes)),
     )
 
 
@@ -66,8 +75,8 @@ def _refuse_incomplete(evidence: Evidence) -> None:
         )
 
 
-def _refuse_twice(evidence: Evidence) -> None:
-    names = [part.task for one in evidence.measured for part in one.parts]
+def _refuse_twice(taken: Sequence[Finished]) -> None:
+    names = [part.task for one in taken for part in one.parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise Refusal(

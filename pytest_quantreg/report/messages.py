@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core import stats
-from ..core.comparison import Comparison
+from ..core.comparison import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.outcome import (
     KEPT,
@@ -355,6 +355,8 @@ def _answers(n: int) -> str:
 
 def bare(metric: str | None) -> str:
     """``acc`` for ``acc,none``; a real filter is part of what was required."""
+    if metric == TOKEN_PERPLEXITY.name:
+        return "ppl/token"
     return (metric or "-").removesuffix(",none")
 
 

@@ -34,7 +34,7 @@ def test_the_rise_is_judged_per_token(suite: Suite, nats: float, word: str, stat
         [
             f"{word} w8a8-int8 prose: perplexity per token is *times the baseline's, with 95 % *"
             "1.02 times was allowed",
-            f"prose *token_perplexity *{word}",
+            f"prose *ppl/token *{word}",
             f"1 {word.lower()}",
             "allowed perplexity ratio: 1.02",
         ]
@@ -158,3 +158,41 @@ def test_a_baseline_without_tokens_is_refused_before_loading(suite: Suite) -> No
         ["REFUSED (not comparable) *without counting tokens*", "*record it again: pytest *=all"]
     )
     result.stdout.no_fnmatch_line("loaded:*")
+
+
+def test_a_pool_of_a_module_leaves_perplexities_to_their_own_gate(suite: Suite) -> None:
+    """Accuracy is pooled, the perplexity of the same or another test is judged by its ratio."""
+    suite.test(
+        """
+        pytestmark = [
+            pytest.mark.min_retention(0.9, task="*"), pytest.mark.max_perplexity_ratio(1.02)
+        ]
+
+        def test_both(compare_accuracy):
+            compare_accuracy("sum")
+            compare_accuracy("prose")
+
+        def test_prose(compare_accuracy):
+            compare_accuracy("prose")
+        """
+    )
+    suite.record()
+    result = suite.gate("--quant-require")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["prose *kept 1.02 max", "pool of 1 *kept 0.9", "2 kept"])
+
+
+def test_a_pool_alone_does_not_let_a_perplexity_through(suite: Suite) -> None:
+    """An inherited pool judges no perplexity, so a test with nothing else is refused."""
+    suite.test(
+        """
+        pytestmark = pytest.mark.min_retention(0.9, task="*")
+
+        def test_prose(compare_accuracy):
+            compare_accuracy("prose")
+        """
+    )
+    suite.record()
+    result = suite.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED * does not judge word_perplexity,none of prose*"])
