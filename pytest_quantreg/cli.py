@@ -85,6 +85,16 @@ def _power(chosen: argparse.Namespace) -> str:
     )
 
 
+def _hardware(chosen: argparse.Namespace) -> str:
+    # Reading what is installed is slow enough to leave it to the command that needs it.
+    from .measure.accelerator import all_devices, installed_engines, is_installed
+    from .report.hardware import hardware_page, named_page
+
+    if chosen.gpu is not None:
+        return named_page(chosen.gpu, installed_engines(), is_installed)
+    return hardware_page(all_devices(), installed_engines(), is_installed)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quantreg", description="Release gates for quantized language models."
@@ -95,7 +105,25 @@ def _parser() -> argparse.ArgumentParser:
     schemes.add_argument("--aliases", action="store_true", help="with the other names of each")
     schemes.set_defaults(page=_schemes)
     _add_power(commands)
+    _add_hardware(commands)
     return parser
+
+
+def _add_hardware(commands: Commands) -> None:
+    hardware = commands.add_parser(
+        "hardware",
+        help="this machine's accelerators: what they compute, what engines have kernels for",
+        description="Prints the accelerators of this machine, what their silicon computes "
+        "natively, and which schemes the installed engines have kernels for on the first of "
+        "them.",
+    )
+    hardware.set_defaults(page=_hardware)
+    hardware.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help="answer for this accelerator instead, which need not be here, such as H100 or "
+        "MI300X; with all engines, installed or not",
+    )
 
 
 def _add_power(commands: Commands) -> None:

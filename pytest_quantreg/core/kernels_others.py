@@ -1,0 +1,135 @@
+"""Which kernels transformers, torchao and llama.cpp have."""
+
+from __future__ import annotations
+
+from .kernel_rules import Engine, Where, cpu, cuda, emulated, native, no_kernel, not_known, rocm
+from .schemes import SCHEMES
+
+
+def _schemes(*containers: str) -> str:
+    return " ".join(s.name for s in SCHEMES if s.is_quantized and s.container in containers)
+
+
+_TRIED = "tried on an x86 CPU"
+
+_UNPACKS = "compressed-tensors files are unpacked to bf16 in the first forward pass"
+_OPTIMIZED = f"{_UNPACKS}; use_optimized_inference=True runs FP8 products from 8.9 on"
+_FINE_GRAINED = f"{_UNPACKS}; files of the method fp8 run natively from 8.9 on"
+_QUANTIZER = "transformers 5.17, quantizers/quantizer_compressed_tensors.py"
+_BF16 = "bf16 matmul"
+_CT = "compressed-tensors"
+
+_BNB = "bitsandbytes 0.50, README, accelerator support"
+_BNB_AMD = rocm(
+    "gfx908", "gfx90a", "gfx942", "gfx950", "gfx101", "gfx103", "gfx110", "gfx115", "gfx120"
+)
+
+TRANSFORMERS = Engine(
+    "transformers",
+    ("transformers",),
+    ((5, 17), (5, 24)),
+    (
+        emulated(
+            "w8a8-int8 w8a16-int8 w4a16-int4 w8a8-fp8 w4a16-nvfp4",
+            cpu(),
+            _BF16,
+            _TRIED,
+            _UNPACKS,
+            needs=_CT,
+            measured=True,
+        ),
+        emulated("w8a8-fp8", cuda((8, 9)), _BF16, _QUANTIZER, _OPTIMIZED, needs=_CT),
+        emulated(
+            "w8a8-fp8-block",
+            cuda((8, 9)),
+            _BF16,
+            f"{_QUANTIZER}; quantizer_finegrained_fp8.py",
+            _FINE_GRAINED,
+            needs=_CT,
+        ),
+        emulated(_schemes("tensors"), Where(), _BF16, _QUANTIZER, _UNPACKS, needs=_CT),
+        native(
+            "bnb-int8 bnb-nf4",
+            cpu(),
+            "bitsandbytes",
+            f"{_TRIED}; {_BNB}",
+            needs="bitsandbytes",
+            measured=True,
+        ),
+        native(
+            "bnb-int8",
+            cuda((6, 0), (7, 4)),
+            "bitsandbytes",
+            _BNB,
+            "slow: its fast 8-bit products begin at 7.5",
+            needs="bitsandbytes",
+        ),
+        *(
+            native("bnb-int8 bnb-nf4", where, "bitsandbytes", _BNB, needs="bitsandbytes")
+            for where in (cuda((6, 0)), _BNB_AMD, Where("xpu"))
+        ),
+        native(
+            "bnb-int8 bnb-nf4",
+            Where("mps"),
+            "bitsandbytes",
+            _BNB,
+            "not optimized there, says bitsandbytes",
+            needs="bitsandbytes",
+        ),
+        not_known(
+            _schemes("gguf"),
+            Where(),
+            "transformers 5.17, quantizers/quantizer_gguf.py",
+            "depends on a kernel for the device; without one the model is dequantized",
+        ),
+    ),
+)
+
+_AO = "torchao 0.18, quantization/quant_api.py"
+
+TORCHAO = Engine(
+    "torchao",
+    ("torchao",),
+    ((0, 18), (0, 19)),
+    (
+        native("w8a16-int8 w8a8-int8 w4a8-int8 w8a16-fp8", cpu(), "torchao", _TRIED, measured=True),
+        no_kernel(
+            "w4a16-int4",
+            cpu(),
+            _TRIED,
+            "int4 weights alone need the package mslk",
+            measured=True,
+        ),
+        no_kernel(
+            "w8a8-fp8", cpu(), _TRIED, "FP8 activations need a GPU of 8.9 or MI300", measured=True
+        ),
+        native("w8a8-fp8", cuda((8, 9)), "torchao", _AO),
+        native("w8a8-fp8", rocm("gfx942", "gfx950"), "torchao", _AO),
+        no_kernel("w8a8-fp8", cuda(), _AO, "FP8 activations need compute capability 8.9"),
+        no_kernel(
+            _schemes("bitsandbytes", "gguf"), Where(), _AO, "torchao has types of its own alone"
+        ),
+    ),
+)
+
+LLAMACPP = Engine(
+    "llamacpp",
+    ("llama-cpp-python",),
+    ((0, 3), (0, 4)),
+    (
+        native(_schemes("gguf"), cpu(), "ggml", _TRIED, measured=True),
+        native(
+            _schemes("gguf"),
+            Where(),
+            "ggml",
+            "llama.cpp, README, supported backends",
+            "if it was built for this device; a plain install is for the CPU",
+        ),
+        no_kernel(
+            _schemes("tensors", "bitsandbytes"),
+            Where(),
+            "llama.cpp, README",
+            "llama.cpp reads GGUF files alone",
+        ),
+    ),
+)
