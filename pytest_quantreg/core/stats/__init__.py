@@ -21,8 +21,10 @@ from .planning import (
     verdict_chance,
 )
 from .pooled import pooled_quantile, pooled_retention, pooled_statistic
+from .quantiles import quantile_interval
 from .reruns import RerunNoise, rerun_noise
 from .score import DEFAULT_METHOD, METHODS, Method, normal_quantile, score_statistic
+from .sessions import session_ratio
 from .strata import (
     HEAVY_ITEM,
     LEAST_RIGHT,
@@ -32,6 +34,8 @@ from .strata import (
     pooled_estimate,
     support,
 )
+from .timing import Estimate, speedup_interval, typical
+from .timing_plans import detectable_ratio, least_units, timing_spread, units_needed
 from .truth import Truth, paired_truth
 
 __all__ = [
@@ -40,6 +44,7 @@ __all__ = [
     "LEAST_RIGHT",
     "LEAST_UNITS",
     "METHODS",
+    "Estimate",
     "Evidence",
     "Flips",
     "Interval",
@@ -53,11 +58,13 @@ __all__ = [
     "Support",
     "Truth",
     "can_turn_red",
+    "detectable_ratio",
     "detectable_retention",
     "detection_power",
     "evidence",
     "flips",
     "items_needed",
+    "least_units",
     "mcnemar",
     "mean_ratio_interval",
     "normal_quantile",
@@ -73,11 +80,17 @@ __all__ = [
     "pooled_retention",
     "pooled_statistic",
     "pooled_verdict_chance",
+    "quantile_interval",
     "rerun_noise",
     "retention_interval",
     "retention_intervals",
     "score_statistic",
+    "session_ratio",
+    "speedup_interval",
     "support",
+    "timing_spread",
+    "typical",
+    "units_needed",
     "verdict_chance",
     "wilson",
 ]
