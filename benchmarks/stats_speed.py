@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_quantreg.core.comparison import Comparison
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate, Plan
+from pytest_quantreg.core.gates import MIN_RETENTION, Gate
 from pytest_quantreg.core.pairs import compare
+from pytest_quantreg.core.plan import Plan
 from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.stats import mean_ratio_interval, retention_interval, retention_intervals

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core import stats
-from ..core.gates import Gate, Plan
+from ..core.gates import Gate
 from ..core.pairs import slice_of
+from ..core.plan import Plan
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
 from ..core.sight import default_discordance, foresight, refuse_toothless

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .settings import GateMode
-
 MIN_RETENTION = "min_retention"
 MAX_PERPLEXITY_RATIO = "max_perplexity_ratio"
 
 POOLED = "*"
 """The task selector that pools all tasks which one test measured."""
+
+OWN_LEVELS = (0, 1)
+"""Where a marker stands on the test itself, not on its class or module."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,10 @@ class Gate:
     metric: str | None
     level: int
 
-    OWN_LEVELS = (0, 1)
-
     @property
     def own(self) -> bool:
         """Whether the test carries the marker itself, not its class or module."""
-        return self.level in self.OWN_LEVELS
+        return self.level in OWN_LEVELS
 
     @property
     def of_perplexity(self) -> bool:
@@ -60,31 +59,6 @@ class Gate:
         named = {"task": self.task, "metric": self.metric}
         rest = "".join(f", {name}={value!r}" for name, value in named.items() if value)
         return f"{self.marker}({self.bound:.10g}{rest})"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one test is judged: its gates, nearest first, with mode and confidence.
-
-    ``confidence`` is that of each gate by itself: under ``detect`` what was asked for is
-    shared out over the ``family`` of gates that the promise is for (`of`).
-    """
-
-    gates: tuple[Gate, ...]
-    mode: GateMode
-    confidence: float
-    family: int = 1
-
-    @classmethod
-    def of(cls, gates: Sequence[Gate], mode: GateMode, confidence: float, family: int) -> Plan:
-        """The plan of a test in a suite whose promise is for ``family`` gates together.
-
-        Bonferroni's division, 1 - (1 - confidence)/family, under ``detect`` alone: under
-        ``certify`` a model must pass every gate, so more gates make it no easier.
-        """
-        shared = family if mode is GateMode.DETECT else 1
-        each = confidence if shared == 1 else 1.0 - (1.0 - confidence) / shared
-        return cls(tuple(gates), mode, each, shared)
 
 
 def matching(gates: Sequence[Gate], task: str) -> list[Gate]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from . import stats
 from .comparison import Comparison
 from .errors import Category, Refusal
-from .gates import Gate, Plan
+from .gates import Gate
+from .plan import Plan
 from .settings import GateMode
 from .sight import TRUTH_STEP, refuse_toothless, sight
 from .suspicion import refuse_chance, refuse_too_good

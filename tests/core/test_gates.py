@@ -8,12 +8,12 @@ from pytest_quantreg.core.gates import (
     MAX_PERPLEXITY_RATIO,
     MIN_RETENTION,
     Gate,
-    Plan,
     choose,
     idle,
     matching,
     unfed,
 )
+from pytest_quantreg.core.plan import Plan
 from pytest_quantreg.core.settings import GateMode
 
 

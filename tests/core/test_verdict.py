@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from pytest_quantreg.core.comparison import Slice
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate, Plan
+from pytest_quantreg.core.gates import MIN_RETENTION, Gate
+from pytest_quantreg.core.plan import Plan
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.sight import about, default_discordance, foresight, refuse_toothless
 from pytest_quantreg.core.stats import Evidence
