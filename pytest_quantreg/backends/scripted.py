@@ -24,6 +24,7 @@ The file is ``scripted.json`` in the model's folder; every key may be left out::
       "on_the_fly": {"w8a8-int8": {"scheme": "w8a8-int8", "tasks": {"sum": {"fixed": [3]}}}},
       "unusable": "text of a refusal while the files are read",
       "fail": {"kind": "out_of_memory", "at": "load"},
+      "speed": {"seconds_per_token": 0.01},       how fast and large: see `scripted_speed`
       "log": "events.log"                         one line per event, in the model's folder
     }
 
@@ -47,6 +48,8 @@ from ..core.engine import ChatFormatter, Say
 from ..core.errors import Category, MissingExtra, Refusal, WrongUse
 from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
 from ..core.schemes import describe, resolve
+from ..core.speed import DeviceState, Footprint, Load, Request
+from .scripted_speed import ScriptedTiming
 
 FILE = "scripted.json"
 _NO_SCRIPT: Mapping[str, Any] = {}
@@ -70,6 +73,7 @@ class Script:
     on_the_fly: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unusable: str | None = None
     fail: Mapping[str, Any] = field(default_factory=dict)
+    speed: Mapping[str, Any] = field(default_factory=dict)
     log: str | None = None
 
     def task(self, name: str) -> Mapping[str, Any]:
@@ -165,6 +169,7 @@ class ScriptedEngine:
     def __init__(self, spec: ModelSpec, script: Script) -> None:
         self._spec = spec
         self._script: Script | None = script
+        self._timing = ScriptedTiming(spec.name, script.speed)
         self.requests = 0
 
     @property
@@ -200,9 +205,35 @@ class ScriptedEngine:
 
         return ScriptedLM(self, batch_size)
 
+    @property
+    def load_seconds(self) -> float | None:
+        """What a worker reports in place of the time it took."""
+        return self._timing.load_seconds
+
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """Times computed from the script."""
+        requests = self._timing.serve(load)
+        self.log(f"served {len(load.prompts)} requests of {load.output_tokens} tokens")
+        return requests
+
+    def footprint(self) -> Footprint:
+        """The sizes of the script."""
+        return self._timing.footprint()
+
+    def forget_peak(self) -> None:
+        """The script's peak stays what it is."""
+
+    def copy_bandwidth(self) -> float | None:
+        """The bandwidth of the script."""
+        return self._timing.copy_bandwidth()
+
+    def state(self) -> DeviceState:
+        """The state of the script's device."""
+        return self._timing.state()
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether the script caused ``error`` as running out of memory."""
-        return isinstance(error, ScriptedOutOfMemory)
+        return isinstance(error, (ScriptedOutOfMemory, MemoryError))
 
     def close(self) -> None:
         """Forgets the script; scoring afterwards raises RuntimeError."""

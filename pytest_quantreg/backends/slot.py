@@ -51,7 +51,7 @@ class EngineSlot:
         started = time.perf_counter()
         engine = backend.load(prepared)
         self._engine, self._key = engine, key
-        self._count(label(spec), time.perf_counter() - started)
+        self.note(spec, time.perf_counter() - started)
         return engine
 
     def close(self) -> None:
@@ -60,7 +60,9 @@ class EngineSlot:
         if engine is not None:
             engine.close()
 
-    def _count(self, name: str, seconds: float) -> None:
+    def note(self, spec: ModelSpec, seconds: float) -> None:
+        """Counts a loading of ``spec``, here or in a process of its own."""
+        name = label(spec)
         self._loads[name] = self._loads.get(name, 0) + 1
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 

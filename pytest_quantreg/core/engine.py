@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 from .record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
+from .speed import DeviceState, Footprint, Load, Request
 
 ChatFormatter: TypeAlias = Callable[..., str]
 """``(messages, add_generation_prompt=True) -> str``, as lm-eval calls it."""
@@ -47,6 +48,34 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Frees the memory, also while something still refers to the model object."""
+        ...
+
+
+class TimedEngine(Engine, Protocol):
+    """An engine that can be timed. Engines without these methods measure accuracy only."""
+
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """Answers every prompt of ``load`` with exactly its number of tokens.
+
+        The end-of-sequence token ends nothing. The device is idle before and after, and
+        times are those at which tokens were there, not those at which work was queued.
+        """
+        ...
+
+    def footprint(self) -> Footprint:
+        """What it occupies now; its peak is that since the last `forget_peak`."""
+        ...
+
+    def forget_peak(self) -> None:
+        """Starts the peak of `footprint` anew."""
+        ...
+
+    def copy_bandwidth(self) -> float | None:
+        """Bytes read plus written per second of a large copy on its device."""
+        ...
+
+    def state(self) -> DeviceState:
+        """How the device is now."""
         ...
 
 

@@ -77,9 +77,11 @@ class TransformersBackend:
         """Downloads weights, and makes the scheme from them when the spec says so.
 
         An unquantized scheme is made by loading in that type, the bitsandbytes ones
-        while loading; both leave no files.
+        while loading, and so is what an argument ``quantization_config`` asks
+        transformers for; all of them leave no files.
         """
-        if spec.quantize:
+        at_load = "quantization_config" in spec.args
+        if spec.quantize and not at_load:
             self.check_makes(spec.scheme)
         here = small_files(spec, trusted=_trusted(spec))
         if not weights_are_here(here, shown(spec)):
@@ -89,6 +91,8 @@ class TransformersBackend:
         if not spec.quantize:
             # What is amiss with it is told of the checkpoint, not of its baseline.
             return replace(local, name=shown(spec))
+        if at_load:
+            return replace(local, quantize=False)
         choice = resolve(spec.scheme)
         if not choice.is_quantized:
             dtype = DTYPES.get(choice.scheme.name, "auto")

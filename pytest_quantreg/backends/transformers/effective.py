@@ -9,6 +9,7 @@ from typing import Any
 
 from ...core.record import EffectiveScheme
 from ...core.schemes import Quantization, describe, name_of
+from . import ao
 from .stored import amounts_to, quantization
 
 _BNB_TYPES = {"nf4": "bnb-nf4"}
@@ -175,10 +176,13 @@ def _packed_kernel(module: Any) -> Layer | None:
 
 def _torchao(module: Any) -> Layer | None:
     weight = getattr(module, "weight", None)
-    home = type(getattr(weight, "data", weight)).__module__
-    if not home.startswith("torchao"):
+    held = getattr(weight, "data", weight)
+    if not type(held).__module__.startswith("torchao"):
         return None
-    words = f"torchao {type(getattr(weight, 'data', weight)).__name__}"
+    if (found := ao.loaded(held)) is not None:
+        weights, activations, kernel = found
+        return Layer(weights, activations, kernel=kernel, mode="native")
+    words = f"torchao {type(held).__name__}"
     return Layer(words=words, kernel="torchao", mode="native", name=words)
 
 

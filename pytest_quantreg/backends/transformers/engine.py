@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
+from ...core.speed import DeviceState, Footprint, Load, Request
 from .effective import effective_scheme
 from .memory import free, is_out_of_memory
 from .quiet import quietly_imported
+from .timing import Timing
 from .tokenizer import PROMPT_ARGS
 
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
 
 
 class TransformersEngine:
-    """Implements `pytest_quantreg.core.engine.Engine`."""
+    """Implements `pytest_quantreg.core.engine.TimedEngine`."""
 
     def __init__(self, spec: ModelSpec, model: Any, tokenizer: Any) -> None:
         self._spec = spec
         self._model = model
         self._tokenizer = tokenizer
         self._lm: LoadedHFLM | None = None
+        self._timing: Timing | None = None
         # Now: the first forward unpacks compressed weights for good.
         self._effective = effective_scheme(model)
         self._machine = machine(model)
@@ -62,6 +65,26 @@ class TransformersEngine:
             self._lm = LoadedHFLM(model, self._tokenizer, batch_size, **options)
         return self._lm.with_batch_size(batch_size)
 
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """Answers a round with the model's own ``generate``, as a user would call it."""
+        return self._timed().serve(load)
+
+    def footprint(self) -> Footprint:
+        """What model and process occupy; ask once before the first forward."""
+        return self._timed().footprint()
+
+    def forget_peak(self) -> None:
+        """Starts the peak anew."""
+        self._timed().forget_peak()
+
+    def copy_bandwidth(self) -> float | None:
+        """Of the device that the model begins on."""
+        return self._timed().copy_bandwidth()
+
+    def state(self) -> DeviceState:
+        """Of the same device."""
+        return self._timed().state()
+
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether a smaller batch may help."""
         return is_out_of_memory(error)
@@ -69,12 +92,19 @@ class TransformersEngine:
     def close(self) -> None:
         """Empties every tensor of the model, then forgets it; harmless the second time."""
         model, self._model, self._tokenizer = self._model, None, None
+        self._timing = None
         if self._lm is not None:
             # A caller may still hold the HFLM.
             self._lm._model = None
             self._lm = None
         if model is not None:
             free(model)
+
+    def _timed(self) -> Timing:
+        model = self._open()
+        if self._timing is None:
+            self._timing = Timing(f"{self._spec.name} {self._spec.scheme}", model)
+        return self._timing
 
     def _open(self) -> Any:
         if self._model is None:

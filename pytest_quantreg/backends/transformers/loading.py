@@ -13,6 +13,7 @@ from .memory import is_out_of_memory
 from .quiet import quiet, quietly_imported
 from .stored import stored_scheme
 from .tokenizer import PROMPT_ARGS
+from .weights import plain_parts
 
 RESERVED = ("batch_size", *PROMPT_ARGS)
 """Arguments of the evaluation, not of from_pretrained."""
@@ -54,7 +55,8 @@ def check_finite(model: Any, name: str) -> None:
     import torch
 
     for key, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if not _finite(tensor.detach(), torch):
+        # Subclasses that hold quantized weights answer few questions; their parts do.
+        if not all(_finite(part.detach(), torch) for part in plain_parts(tensor)):
             raise unusable(
                 name,
                 f"{key} holds NaN or infinity",

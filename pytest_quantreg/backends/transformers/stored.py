@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...core.schemes import Granularity, Quantization, ScaleType, describe, name_of
+from . import ao
 
 GRANULARITIES: Mapping[str, Granularity] = {
     "tensor": "tensor",
@@ -140,4 +141,5 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "fbgemm_fp8": _fp8,
     "mxfp4": lambda _: "w4a16-mxfp4",
     "modelopt": _modelopt,
+    "torchao": ao.stored,
 }

@@ -1,0 +1,130 @@
+"""A worker process: started, sent one line, waited for, and ended with all it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest_quantreg
+
+_BOOT = """
+import sys
+root, *paths = sys.argv[1:]
+sys.argv[1:] = []
+here = [path for path in sys.path if path]
+sys.path[:] = [root, *here]
+import pytest_quantreg
+sys.path[:] = here + [path for path in paths if path not in here]
+from pytest_quantreg.backends.worker import main
+main()
+"""
+"""The same package as here, whatever the folder. Other paths of this process come last, so
+that no folder of tests hides a package."""
+
+_POLL = 0.005
+_SLICE = 0.5
+_TAIL = 8192
+
+
+class WorkerProcess:
+    """A process of `worker`; whoever makes it ends it. POSIX only.
+
+    It is in a session of its own: Ctrl-C in the terminal is for the tests, which end it.
+    """
+
+    def __init__(self) -> None:
+        package = str(Path(pytest_quantreg.__file__).parents[1])
+        paths = [path for path in sys.path if path]
+        # Its text goes to a file, since a pipe that nobody reads would stop the process.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", _BOOT, package, *paths],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except BaseException:
+            self._errors.close()
+            raise
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._in, False)
+        self._held = b""
+
+    @property
+    def pid(self) -> int:
+        """Its id, which is that of its group too."""
+        return self._process.pid
+
+    def exchange(self, message: bytes, timeout: float) -> bytes:
+        """Sends a line and reads one; TimeoutError after so many seconds, EOFError at its end."""
+        deadline = time.monotonic() + timeout
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._out, selectors.EVENT_READ)
+            ready.register(self._in, selectors.EVENT_WRITE)
+            while (left := deadline - time.monotonic()) > 0:
+                # In slices: a Ctrl-C that another thread took is seen after one of them.
+                for key, _ in ready.select(min(left, _SLICE)):
+                    if key.fd == self._out:
+                        if (line := self._line()) is not None:
+                            return line
+                        continue
+                    message = self._sent(message)
+                    if not message:
+                        ready.unregister(self._in)
+        raise TimeoutError
+
+    def last_words(self) -> str | None:
+        """The last line that it wrote to stderr."""
+        size = os.fstat(self._errors.fileno()).st_size
+        tail = os.pread(self._errors.fileno(), _TAIL, max(size - _TAIL, 0))
+        lines = [one.strip() for one in tail.decode(errors="replace").splitlines() if one.strip()]
+        return lines[-1][:300] if lines else None
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, or so long. It is not reaped, so that its id stays its own."""
+        until = time.monotonic() + seconds
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        with contextlib.suppress(ChildProcessError):
+            while os.waitid(os.P_PID, self.pid, how) is None:
+                if time.monotonic() > until:
+                    return
+                time.sleep(_POLL)
+
+    def kill(self) -> int:
+        """Ends it and all that it started; its exit status, negative for a signal."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+        self._errors.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        return self._process.returncode
+
+    def _line(self) -> bytes | None:
+        part = os.read(self._out, 1 << 16)
+        if not part:
+            raise EOFError
+        line, newline, rest = (self._held + part).partition(b"\n")
+        self._held = rest if newline else line
+        return line if newline else None
+
+    def _sent(self, message: bytes) -> bytes:
+        """What is left to send."""
+        try:
+            return message[os.write(self._in, message) :]
+        except BrokenPipeError:
+            raise EOFError from None

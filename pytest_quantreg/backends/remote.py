@@ -1,0 +1,252 @@
+"""A model in a process of its own, used like one that is here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..core.errors import Category, QuantregError, Refusal, WrongUse
+from ..core.record import EffectiveScheme, Machine, ModelSpec
+from ..core.speed import DeviceState, Footprint, Load, Request
+from .device import free_memory, in_gib
+from .process import WorkerProcess
+from .wire import FAILED, OUT_OF_MEMORY, error_from, flat, requests_from, unflat
+
+TIMEOUT = 600.0
+"""Seconds that any single step may take unless somebody says otherwise."""
+
+_GRACE = 5.0
+_LOADING = "loading"
+_WORDS = {
+    "footprint": "telling what it occupies",
+    "forget_peak": "telling what it occupies",
+    "bandwidth": "measuring the memory bandwidth",
+    "state": "telling how the device is",
+    "sleep": "going to sleep",
+    "wake": "waking up",
+    "close": "closing",
+}
+
+
+class RemoteEngine:
+    """Implements `pytest_quantreg.core.engine.TimedEngine` over pipes to a worker.
+
+    Made by `start`. Its process ends when it is closed, when a step takes longer than
+    its time, when the engine fails, and when waiting for it is interrupted. What fails
+    in the process is a Refusal here (``engine failed`` or ``out of memory``); refusals
+    and wrong use travel as they are.
+    """
+
+    def __init__(self, spec: ModelSpec, timeout: float) -> None:
+        self._spec = spec
+        self._timeout = timeout
+        self._process: WorkerProcess | None = None
+        self._effective: EffectiveScheme | None = None
+        self._machine: Machine | None = None
+        self.can_sleep = False
+        self.load_seconds = 0.0
+        """From the start of the process until the model could answer, imports included."""
+
+    @classmethod
+    def start(cls, spec: ModelSpec, *, cache_dir: Path, timeout: float = TIMEOUT) -> RemoteEngine:
+        """A process that has loaded a prepared ``spec`` with the backend it names.
+
+        ``timeout`` is in seconds and holds for each step by itself. Raises what the
+        backend raises while loading, or a Refusal; no process is left then.
+        """
+        engine = cls(spec, timeout)
+        try:
+            engine._load(cache_dir)
+        except BaseException:
+            engine._kill()
+            raise
+        return engine
+
+    @property
+    def name(self) -> str:
+        """How messages call it: ``tiny-llama w8a8-int8``."""
+        return f"{self._spec.name} {self._spec.scheme}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None once it has ended."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def effective(self) -> EffectiveScheme:
+        """What the process really loaded."""
+        assert self._effective is not None
+        return self._effective
+
+    @property
+    def machine(self) -> Machine:
+        """Where it runs."""
+        assert self._machine is not None
+        return self._machine
+
+    @property
+    def model(self) -> Any:
+        """None: it is in another process."""
+        return None
+
+    @property
+    def tokenizer(self) -> Any:
+        """None: it is in another process."""
+        return None
+
+    def lm(self, batch_size: int) -> Any:  # noqa: ARG002
+        """Raises WrongUse: answers are scored in the process of the tests."""
+        raise WrongUse(f"{self.name} was started to be timed, not to be scored")
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether a step was refused for want of memory."""
+        return isinstance(error, Refusal) and error.category is Category.OUT_OF_MEMORY
+
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """One round; the times are those that the process took."""
+        longest = max(map(len, load.prompts), default=0)
+        doing = f"serving {len(load.prompts)} requests ({longest} + {load.output_tokens} tokens)"
+        return requests_from(self._ask(doing, do="serve", load=flat(load)))
+
+    def footprint(self) -> Footprint:
+        """What the model occupies in its process."""
+        return unflat(Footprint, self._do("footprint"))
+
+    def forget_peak(self) -> None:
+        """Starts the peak anew."""
+        self._do("forget_peak")
+
+    def copy_bandwidth(self) -> float | None:
+        """Bytes read plus written per second, measured in the process."""
+        found: float | None = self._do("bandwidth")
+        return found
+
+    def state(self) -> DeviceState:
+        """How the device is now."""
+        return unflat(DeviceState, self._do("state"))
+
+    def sleep(self) -> None:
+        """Gives the device's memory to others; only if `can_sleep`."""
+        self._do("sleep")
+
+    def wake(self) -> None:
+        """Takes it back."""
+        self._do("wake")
+
+    def close(self) -> None:
+        """Asks the process to end, waits a little, and sees to it; harmless when it has."""
+        if self._process is None:
+            return
+        try:
+            with contextlib.suppress(QuantregError):
+                self._ask(_WORDS["close"], min(self._timeout, _GRACE), do="close")
+                self._process.wait(_GRACE)
+        finally:
+            self._kill()
+
+    def __enter__(self) -> RemoteEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, Exception):
+            self.close()
+        else:
+            self._kill()
+
+    def __del__(self) -> None:
+        # Nobody closed it; at this point nobody waits for an answer either.
+        with contextlib.suppress(Exception):
+            self._kill()
+
+    def _load(self, cache_dir: Path) -> None:
+        started = time.perf_counter()
+        self._process = WorkerProcess()
+        told = self._ask(_LOADING, do="load", spec=flat(self._spec), cache_dir=str(cache_dir))
+        own = told["load_seconds"]
+        self.load_seconds = time.perf_counter() - started if own is None else float(own)
+        self._effective = unflat(EffectiveScheme, told["effective"])
+        self._machine = unflat(Machine, told["machine"])
+        self.can_sleep = bool(told["can_sleep"])
+
+    def _do(self, what: str) -> Any:
+        return self._ask(_WORDS[what], do=what)
+
+    def _ask(self, doing: str, timeout: float | None = None, **command: Any) -> Any:
+        if self._process is None:
+            raise Refusal(Category.ENGINE, f"{self.name} has ended: no {doing}")
+        seconds, free = timeout or self._timeout, free_memory()
+        try:
+            line = self._process.exchange(json.dumps(command).encode() + b"\n", seconds)
+            answer = json.loads(line)
+        except TimeoutError:
+            raise self._hung(doing, seconds) from None
+        except EOFError:
+            raise self._died(doing, free) from None
+        except BaseException:
+            self._kill()
+            raise
+        if "error" not in answer:
+            return answer["value"]
+        raise self._failure(answer["error"], doing)
+
+    def _hung(self, doing: str, seconds: float) -> Refusal:
+        return Refusal(
+            Category.ENGINE,
+            f"{self.name} did not answer within {seconds:g} s while {doing}",
+            help=(*self._ended()[1], "its process was ended, and its memory is free again"),
+        )
+
+    def _died(self, doing: str, free: int | None) -> Refusal:
+        assert self._process is not None
+        self._process.wait(_GRACE)
+        status, help = self._ended()
+        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
+        if status == -signal.SIGKILL:
+            how += ", probably killed for memory"
+            if free is not None:
+                help = (*help, f"{in_gib(free)} were free on the host when it began")
+        what = f"{self.name} ended ({how}) while {doing}"
+        return Refusal(Category.ENGINE, what, help=help)
+
+    def _failure(self, told: dict[str, Any], doing: str) -> QuantregError:
+        if told["kind"] == OUT_OF_MEMORY:
+            self._kill()
+            return self._too_large(told, doing)
+        if told["kind"] != FAILED:
+            return error_from(told)
+        where = [line.strip() for line in told["trace"] if line.lstrip().startswith("File ")]
+        what = f"{self.name} failed while {doing}: {told['what']}"
+        return Refusal(Category.ENGINE, what, help=(*where[-1:], *self._ended()[1]))
+
+    def _too_large(self, told: dict[str, Any], doing: str) -> Refusal:
+        what = f"{self.name} does not fit into memory"
+        way_out = "use a smaller batch or shorter prompts, or free the device"
+        if doing == _LOADING:
+            way_out = "free the device, or spread the model: --quant-backend-arg device_map=auto"
+        else:
+            what += f" while {doing}"
+        sizes = f"its weights are {told['weights']} on disk; " if told["weights"] else ""
+        # Torch says how much it tried to take; a backend's own refusal quotes that.
+        own = told["help"] or (way_out, f"it said: {told['what']}")
+        return Refusal(Category.OUT_OF_MEMORY, what, help=(f"{sizes}{told['memory']}", *own))
+
+    def _ended(self) -> tuple[int, tuple[str, ...]]:
+        """Ends the process; its exit status, and what it said last, as a line of help."""
+        assert self._process is not None
+        said = self._process.last_words()
+        status = self._kill()
+        return status, (f"it said last: {said}",) if said else ()
+
+    def _kill(self) -> int:
+        process, self._process = self._process, None
+        return 0 if process is None else process.kill()

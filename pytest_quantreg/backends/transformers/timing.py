@@ -1,0 +1,158 @@
+"""Times what a loaded transformers model generates, and reads what it occupies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.speed import DeviceState, Footprint, Load, Request
+from ..device import card_state, cpu_state
+from ..lockstep import serve_in_groups
+from .folder import weight_files
+from .peak import Peak, copy_bandwidth
+from .quiet import quiet, quietly_imported
+from .weights import kv_per_token, storages, streamed
+
+Clock = Callable[[], float]
+
+
+class Timing:
+    """The timed part of an engine; see `pytest_quantreg.core.engine.TimedEngine`.
+
+    Made before the first forward: that of compressed checkpoints unpacks the weights.
+    """
+
+    def __init__(self, name: str, model: Any, clock: Clock = time.perf_counter) -> None:
+        self._torch, self._transformers = quietly_imported("torch", "transformers")
+        self._name = name
+        self._model = model
+        self._clock = clock
+        found = storages(model)
+        self._loaded = found.by_dtype(found.largest_device())
+        self._device = model.get_input_embeddings().weight.device
+        self._peak = Peak(self._torch, self._device.type)
+
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """Greedy answers of exactly so many tokens, a group at a time.
+
+        Raises:
+            Refusal: the model has fewer positions than prompt and answer take, or stops
+                earlier than it was told to.
+            WrongUse: prompts of unequal length, or tokens that it does not have.
+        """
+        self._check(load)
+
+        def generate(prompts: Sequence[tuple[int, ...]]) -> tuple[float, float]:
+            return self._generate(prompts, load.output_tokens)
+
+        with quiet():
+            return serve_in_groups(load, generate, self._clock, time.sleep)
+
+    def footprint(self) -> Footprint:
+        """Weights by tensor, the peak by the allocator or the system."""
+        found = storages(self._model)
+        return Footprint(
+            loaded=self._loaded,
+            weights=sum(found.by_dtype(found.largest_device()).values()),
+            peak=self._peak.read(),
+            peak_of=self._peak.of,
+            streamed=streamed(self._model, found),
+            kv_per_token=kv_per_token(self._model),
+            disk=_on_disk(Path(str(self._model.name_or_path)), self._name),
+        )
+
+    def forget_peak(self) -> None:
+        """Starts the peak anew."""
+        self._peak.forget()
+
+    def copy_bandwidth(self) -> float | None:
+        """Of the device that holds the input embeddings."""
+        return copy_bandwidth(self._torch, self._device, self._synchronize)
+
+    def state(self) -> DeviceState:
+        """Of the same device."""
+        if self._device.type == "cpu":
+            return cpu_state()
+        if self._device.type != "cuda" or self._torch.version.hip:
+            return DeviceState()
+        # Not by number: CUDA_VISIBLE_DEVICES counts otherwise than the driver.
+        uuid = getattr(self._torch.cuda.get_device_properties(self._device), "uuid", None)
+        return DeviceState() if uuid is None else card_state(f"GPU-{uuid}")
+
+    def _generate(self, prompts: Sequence[tuple[int, ...]], tokens: int) -> tuple[float, float]:
+        torch = self._torch
+        inputs = torch.tensor(prompts, dtype=torch.long, device=self._device)
+        first: list[float] = []
+
+        def note(ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG001
+            if not first:
+                self._synchronize()
+                first.append(self._clock())
+            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
+        settings = self._model.generation_config
+        ends, settings.eos_token_id = settings.eos_token_id, None
+        try:
+            with torch.inference_mode():
+                self._synchronize()
+                began = self._clock()
+                answer = self._model.generate(
+                    inputs,
+                    attention_mask=torch.ones_like(inputs),
+                    do_sample=False,
+                    use_cache=True,
+                    max_new_tokens=tokens,
+                    pad_token_id=0,
+                    stopping_criteria=self._transformers.StoppingCriteriaList([note]),
+                )
+                self._synchronize()
+                ended = self._clock()
+        finally:
+            settings.eos_token_id = ends
+        got = answer.shape[1] - inputs.shape[1]
+        if got != tokens or not first:
+            raise Refusal(
+                Category.ENGINE,
+                f"{self._name} generated {got} tokens where {tokens} were asked for",
+                help="its own generate() stops by rules that cannot be switched off",
+            )
+        return first[0] - began, ended - began
+
+    def _synchronize(self) -> None:
+        """Waits until the device has done all that was queued."""
+        if self._device.type == "cuda":
+            # Layers may be spread over several cards.
+            for index in range(self._torch.cuda.device_count()):
+                self._torch.cuda.synchronize(index)
+        elif self._device.type in ("xpu", "mps"):
+            getattr(self._torch, self._device.type).synchronize()
+
+    def _check(self, load: Load) -> None:
+        lengths = {len(prompt) for prompt in load.prompts}
+        if len(lengths) > 1 or 0 in lengths:
+            raise WrongUse(
+                f"{self._name}: prompts of {sorted(lengths)} tokens; those of a round are "
+                "equally long, and none is empty"
+            )
+        config = self._model.config.get_text_config()
+        size = self._model.get_input_embeddings().weight.shape[0]
+        if any(max(prompt) >= size for prompt in load.prompts):
+            raise WrongUse(f"{self._name}: a prompt has tokens that are none of its {size}")
+        positions = getattr(config, "max_position_embeddings", None)
+        needed = max(lengths, default=0) + load.output_tokens
+        if positions is not None and needed > positions:
+            raise Refusal(
+                Category.WRONG_USE,
+                f"{self._name} has {positions} positions, and {max(lengths, default=0)} prompt "
+                f"tokens with {load.output_tokens} new ones need {needed}",
+                help=f"make prompt_tokens and output_tokens {positions} or fewer together",
+            )
+
+
+def _on_disk(folder: Path, name: str) -> int | None:
+    if not folder.is_dir():
+        return None
+    return sum(path.stat().st_size for path in weight_files(folder, name))
