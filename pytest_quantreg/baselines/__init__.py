@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .key import BaselineKey, RunSettings
+from .speed_key import SpeedKey
+from .speed_store import SpeedStore
 from .store import Store
 
-__all__ = ["BaselineKey", "RunSettings", "Store"]
+__all__ = ["BaselineKey", "RunSettings", "SpeedKey", "SpeedStore", "Store"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.record import (
     Accuracy,
     EffectiveScheme,
     Items,
-    Json,
     Machine,
     Metric,
     ModelIdentity,
@@ -21,11 +18,10 @@ from ..core.record import (
     Software,
 )
 from .key import BaselineKey, RunSettings, canonical_settings
+from .plain import known, make, to_plain
 from .rows import RowsInfo, encode
 from .strict import Damage, digest_of, dump_readable, parse
-from .versions import CURRENT, Document, refuse_newer, upgrade, validate
-
-T = TypeVar("T")
+from .versions import CURRENT, Document, Version, refuse_newer, upgrade, validate
 
 MAX_META = 1024 * 1024
 """Bytes of a meta file: real ones have about 3 KiB."""
@@ -33,14 +29,22 @@ MAX_META = 1024 * 1024
 
 def open_document(data: bytes) -> Document:
     """The validated document in the bytes of a meta file; raises Damage."""
+    document = upgrade(open_sealed(data, CURRENT))
+    validate(document)
+    return document
+
+
+def open_sealed(data: bytes, current: Version) -> Document:
+    """The document in the bytes of a file, as it was recorded; raises Damage.
+
+    Damage is also a newer major version than ``current``; older ones are not upgraded.
+    """
     document = parse(data)
     if not isinstance(document, dict):
         raise Damage("is not a JSON object")
-    refuse_newer(document)
+    refuse_newer(document, current)
     if document.get("digest") != digest_of(document):
         raise Damage("was changed after it was recorded (its digest does not fit)")
-    document = upgrade(document)
-    validate(document)
     return document
 
 
@@ -76,17 +80,17 @@ def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
             "recorded_at": provenance.recorded_at,
             "git_commit": provenance.git_commit,
             "claimed": provenance.claimed,
-            "model": _plain(provenance.model),
-            "effective": _plain(provenance.effective),
-            "software": _plain(provenance.software),
-            "machine": _plain(provenance.machine),
+            "model": to_plain(provenance.model),
+            "effective": to_plain(provenance.effective),
+            "software": to_plain(provenance.software),
+            "machine": to_plain(provenance.machine),
         },
-        "protocol": _plain(accuracy.protocol),
+        "protocol": to_plain(accuracy.protocol),
         "values": {metric.name: accuracy.values[metric.name] for metric in _valued(accuracy)},
         "chance": accuracy.chance,
         "batch_size": accuracy.batch_size,
         "resumed_items": accuracy.resumed_items,
-        "items": _plain(rows),
+        "items": to_plain(rows),
     }
     document["digest"] = digest_of(document)
     return document
@@ -95,7 +99,7 @@ def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
 def key_of(document: Any) -> BaselineKey:
     """The key that a validated document is filed under; raises Damage if it cannot be."""
     plain = document["key"]
-    settings = _known(RunSettings, plain["settings"])
+    settings = known(RunSettings, plain["settings"])
     try:
         if "gen_kwargs" in settings:
             settings["gen_kwargs"] = canonical_settings(settings["gen_kwargs"])
@@ -114,25 +118,25 @@ def key_of(document: Any) -> BaselineKey:
 def rows_of(document: Any) -> RowsInfo:
     """What a validated document says about its rows."""
     plain = document["items"]
-    return RowsInfo(**{**_known(RowsInfo, plain), "columns": tuple(plain["columns"])})
+    return RowsInfo(**{**known(RowsInfo, plain), "columns": tuple(plain["columns"])})
 
 
 def metrics_of(document: Any) -> tuple[Metric, ...]:
     """The metrics of a validated document, in the order of the task's own file."""
-    return tuple(_make(Metric, metric) for metric in document["protocol"]["metrics"])
+    return tuple(make(Metric, metric) for metric in document["protocol"]["metrics"])
 
 
 def to_run(document: Any, items: Items) -> Run:
     """The run of a validated document; raises Damage where its parts contradict."""
     provenance, metrics = document["provenance"], metrics_of(document)
-    protocol = _known(Protocol, document["protocol"])
+    protocol = known(Protocol, document["protocol"])
     run = Run(
         Provenance(
-            model=_make(ModelIdentity, provenance["model"]),
+            model=make(ModelIdentity, provenance["model"]),
             claimed=provenance["claimed"],
-            effective=_make(EffectiveScheme, provenance["effective"]),
-            software=_make(Software, provenance["software"]),
-            machine=_make(Machine, provenance["machine"]),
+            effective=make(EffectiveScheme, provenance["effective"]),
+            software=make(Software, provenance["software"]),
+            machine=make(Machine, provenance["machine"]),
             recorded_at=provenance["recorded_at"],
             git_commit=provenance["git_commit"],
         ),
@@ -169,22 +173,3 @@ def check_whole(key: BaselineKey, run: Run) -> None:
 
 def _valued(accuracy: Accuracy) -> list[Metric]:
     return [metric for metric in accuracy.protocol.metrics if metric.name in accuracy.values]
-
-
-def _plain(value: Any) -> Any:
-    # Field order is the order in the file; names of open mappings are sorted.
-    if hasattr(value, "__dataclass_fields__"):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {name: _plain(value[name]) for name in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _known(cls: type[Any], plain: Mapping[str, Json]) -> dict[str, Any]:
-    return {item.name: plain[item.name] for item in fields(cls) if item.name in plain}
-
-
-def _make(cls: type[T], plain: Mapping[str, Json]) -> T:
-    return cls(**_known(cls, plain))

@@ -75,6 +75,26 @@ def write_durably(path: Path, data: bytes, *, like: Path) -> None:
         os.fsync(file.fileno())
 
 
+def replace_durably(path: Path, data: bytes) -> None:
+    """Replaces ``path`` by ``data``; a kill at any moment leaves the old file or the new.
+
+    The caller holds the lock on the folder. Raises OSError; before the replacement that
+    leaves the old file as it was.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(21, f"{path.name} is a folder", str(path))
+    draft = path.with_name(f"{path.name}.tmp")
+    try:
+        write_durably(draft, data, like=path)
+        sync_folder(path.parent)
+        os.replace(draft, path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames in ``folder`` survive a power cut, where the system can."""
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""Names of models, tasks and engines as safe, readable, reversible file names."""
+"""Names of models, tasks, engines and devices as safe, readable, reversible file names."""
 
 from __future__ import annotations
 
@@ -36,6 +36,48 @@ def to_component(what: str, name: str) -> str:
             f"the {what} {name!r} is no valid Unicode text",
             help="give the model another name with the ini key quant_model_name",
         ) from None
+    return _guarded(what, name, text)
+
+
+def words_to_component(what: str, text: str) -> str:
+    """One path component for a name in words: ``NVIDIA H100 80GB`` becomes ``NVIDIA_H100_80GB``.
+
+    As `to_component`, but a space becomes ``_`` (and ``_`` its ``%5F``), and slashes mean
+    nothing, so that any device's name can be filed. Raises WrongUse for an empty name, one
+    that is too long and one that is no Unicode text.
+    """
+    try:
+        parts = ["%5F" if char == "_" else "_" if char == " " else _bytes(char) for char in text]
+    except UnicodeEncodeError:
+        parts = []
+    if not parts:
+        raise WrongUse(
+            f"{text!r} is no {what} that a baseline can be filed under",
+            help="use the name that the engine gives its device",
+        )
+    return _guarded(what, text, "".join(parts))
+
+
+def words_from_component(component: str) -> str | None:
+    """The name that `words_to_component` turned into this; None if it made no such name."""
+    try:
+        text = _unescaped(component.replace("_", " "))
+        return text if words_to_component("name", text) == component else None
+    except (UnicodeError, WrongUse):
+        return None
+
+
+def from_component(component: str) -> str | None:
+    """The name that `to_component` turned into this; None if it made no such name."""
+    try:
+        name = _unescaped(component.replace("--", "/"))
+        return name if to_component("name", name) == component else None
+    except (UnicodeError, WrongUse):
+        return None
+
+
+def _guarded(what: str, name: str, text: str) -> str:
+    """``text`` without what a file system gives a meaning; ``name`` is what it stands for."""
     if text[0] in ".-" or _DEVICE.match(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
     if text[-1] == ".":
@@ -48,24 +90,20 @@ def to_component(what: str, name: str) -> str:
     return text
 
 
-def from_component(component: str) -> str | None:
-    """The name that `to_component` turned into this; None if it made no such name."""
-    try:
-        raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), component.replace("--", "/"))
-        name = raw.encode("latin-1").decode("utf-8")
-        return name if to_component("name", name) == component else None
-    except (UnicodeError, WrongUse):
-        return None
-
-
 def _escape(part: str) -> str:
     out: list[str] = []
     last = len(part) - 1
     for at, char in enumerate(part):
         # A hyphen beside another hyphen or at a slash would blur where "--" begins.
         blurs = char == "-" and (at in (0, last) or "-" in (part[at - 1], part[at + 1]))
-        if char in _PLAIN and not blurs:
-            out.append(char)
-        else:
-            out.extend(f"%{byte:02X}" for byte in char.encode())
+        out.append("%2D" if blurs else _bytes(char))
     return "".join(out)
+
+
+def _bytes(char: str) -> str:
+    return char if char in _PLAIN else "".join(f"%{byte:02X}" for byte in char.encode())
+
+
+def _unescaped(text: str) -> str:
+    raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return raw.encode("latin-1").decode("utf-8")

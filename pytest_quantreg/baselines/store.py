@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,26 +12,21 @@ from ..core.record import Run
 from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
-from .files import nearest_folder, probe, read_whole
 from .key import BaselineKey
-from .names import from_component, to_component
+from .names import to_component
+from .place import Place
 from .strict import Damage
 
 _RETRIES = 100
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Place):
     """Baselines below ``root``: ``MODEL/SCHEME/ENGINE/TASK.Kshot[-SETTINGS].json``.
 
     Beside each ``.json`` lie its items, ``.items.jsonl``. Nothing is read before it is
     asked for, and nothing but the files of the one key that is.
     """
-
-    root: Path
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))
 
     def load(self, key: BaselineKey) -> Run:
         """The run stored for ``key``.
@@ -83,15 +77,14 @@ class Store:
 
         Called before a model loads; makes no folder.
         """
-        folders = {self.root, *(self._files(key).folder for key in keys)}
-        for folder in sorted(folders):
-            with self._writing(folder):
-                self._refuse_outside(folder)
-                probe(nearest_folder(folder))
+        self._probe(self._files(key).folder for key in keys)
 
     def find_models(self) -> list[str]:
-        """The names of all models with a baseline, sorted; no file is opened."""
-        return sorted({model for model, _ in self._walk()})
+        """The names of all models with a baseline of any kind, sorted; no file is opened."""
+        return sorted({model for model, folder in self._engines() if self._holds_any(folder)})
+
+    def _holds_any(self, engine: Path) -> bool:
+        return any(engine.glob("*.json")) or any(self._speed_files(engine))
 
     def keys(self) -> list[BaselineKey]:
         """The keys of all baselines, sorted by path; raises Refusal for a damaged one."""
@@ -152,38 +145,9 @@ class Store:
 
     def _walk(self) -> Iterator[tuple[str, Path]]:
         """Every (model name, meta file), sorted by path."""
-        for model_folder in self._folders(self.root):
-            model = from_component(model_folder.name)
-            if model is None:
-                continue  # not a folder of ours
-            for scheme_folder in self._folders(model_folder):
-                for engine_folder in self._folders(scheme_folder):
-                    for path in sorted(engine_folder.glob("*.json")):
-                        yield model, path
-
-    def _folders(self, folder: Path) -> list[Path]:
-        with self._blaming(folder):
-            try:
-                found = sorted(path for path in folder.iterdir() if path.is_dir())
-            except FileNotFoundError:
-                return []
-            except OSError as error:
-                raise Damage(f"cannot be listed: {error.strerror}") from None
-            for path in found:
-                self._refuse_outside(path)
-            return found
-
-    def _read(self, path: Path, most: int) -> bytes:
-        self._refuse_outside(path)
-        return read_whole(path, most)
-
-    def _refuse_outside(self, path: Path) -> None:
-        inside, real = os.path.realpath(self.root), os.path.realpath(path)
-        if real != inside and not real.startswith(os.path.join(inside, "")):
-            raise Damage("is a symbolic link that leads out of the store")
-
-    def _shown(self, path: Path) -> str:
-        return path.relative_to(self.root.parent).as_posix()
+        for model, folder in self._engines():
+            for path in sorted(folder.glob("*.json")):
+                yield model, path
 
     def _absent(self, key: BaselineKey, files: Files) -> Refusal:
         others = sorted(
@@ -201,43 +165,6 @@ class Store:
             ),
         )
 
-    def _unreadable(self, path: Path, damage: Damage) -> Refusal:
-        shown = self._shown(path)
+    def _checked_out(self, shown: str) -> str:
         stem = shown.removesuffix(".items.jsonl").removesuffix(".json")
-        both = shown if stem == shown else f"'{stem}.*'"
-        usual = (
-            f"restore it with: git checkout -- {both}",
-            "or record it again with: pytest --quant-update=all",
-        )
-        return Refusal(
-            Category.BASELINE_UNREADABLE,
-            f"{shown} {damage}",
-            help=damage.help or usual,
-        )
-
-    @contextmanager
-    def _blaming(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except Damage as damage:
-            raise self._unreadable(path, damage) from None
-
-    @contextmanager
-    def _writing(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except Damage as damage:
-            raise WrongUse(f"{self._shown(path)} {damage}", help=_WRITE_HELP) from None
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if isinstance(error, FileExistsError | NotADirectoryError):
-                reason = "there is a file where a folder should be"
-            raise WrongUse(
-                f"cannot write {self._shown(path)}: {reason}", help=_WRITE_HELP
-            ) from None
-
-
-_WRITE_HELP = (
-    "no stored baseline was changed; make the folder writable,",
-    "or name another with --quant-baselines DIR",
-)
+        return shown if stem == shown else f"'{stem}.*'"

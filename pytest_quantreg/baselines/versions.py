@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -28,7 +29,21 @@ def _to_1_1(document: Document) -> Document:
 STEPS: Mapping[Version, Step] = MappingProxyType({(1, 0): _to_1_1})
 """One function per step: takes a document of this version, returns one of a later."""
 
-SCHEMA_FILE = Path(__file__).parent / "schema" / f"run-{CURRENT[0]}.json"
+SCHEMAS = Path(__file__).parent / "schema"
+SCHEMA_FILE = SCHEMAS / f"run-{CURRENT[0]}.json"
+
+
+@dataclass(frozen=True)
+class Form:
+    """One kind of document: its present version, the steps that lead there, its schema."""
+
+    current: Version
+    steps: Mapping[Version, Step]
+    schema: Path
+
+
+RUN = Form(CURRENT, STEPS, SCHEMA_FILE)
+SPEED = Form((1, 0), MappingProxyType({}), SCHEMAS / "speed-1.json")
 
 _VERSION = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
@@ -73,15 +88,15 @@ def upgrade(
     return document
 
 
-def validate(document: Document) -> None:
+def validate(document: Document, form: Form = RUN) -> None:
     """Raises Damage with the first violation of the schema, and where it is.
 
     Fields and columns that the schema does not know are passed over where a newer minor
     version wrote them; in a document of this very version they are a violation.
     """
-    newer = version_of(document) > CURRENT
+    newer = version_of(document) > form.current
     try:
-        for error in _validator().iter_errors(document):
+        for error in _validator(form.schema).iter_errors(document):
             if newer and _is_new(error):
                 continue
             where = ".".join(str(part) for part in error.absolute_path) or "the file"
@@ -105,8 +120,8 @@ def _shortened(message: str) -> str:
 
 
 @cache
-def _validator() -> Any:
+def _validator(schema: Path) -> Any:
     # Imported on use: 80 ms that a session without baselines must not pay.
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))

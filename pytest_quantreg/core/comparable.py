@@ -143,12 +143,10 @@ def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") 
 
     ``drift="warn"`` turns the rules marked so from refusals into notes.
     """
-    if drift not in ("refuse", "warn"):
-        raise ValueError(f"drift is 'refuse' or 'warn', not {drift!r}")
     provenance, accuracy = baseline.provenance, baseline.accuracy
-    found = _Found(relax=drift == "warn")
-    _models(found, provenance.model, candidate)
-    _software(found, provenance.software, candidate.software)
+    found = Found(RULES, drift)
+    found.differ_models(provenance.model, candidate)
+    found.differ_software(provenance.software, candidate.software)
     if candidate.machine is not None:
         _machines(found, provenance.machine, candidate.machine)
     if candidate.protocol is not None:
@@ -157,7 +155,7 @@ def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") 
         _items(found, accuracy.items, candidate.items)
     if candidate.batch_size is not None:
         found.differ("batch_size", accuracy.batch_size, candidate.batch_size)
-    return sorted(found.differences, key=lambda one: one.level is not Level.REFUSE)
+    return found.in_order()
 
 
 def refusal(differences: Iterable[Difference], what: str) -> Refusal | None:
@@ -187,13 +185,23 @@ def aligned(baseline: Items, candidate: Items) -> Items:
     )
 
 
-class _Found:
-    """Collects differences by the rule of their field."""
+class Found:
+    """Collects differences by the rule of their field.
 
-    def __init__(self, *, relax: bool) -> None:
-        self.relax = relax
-        self.rules = {rule.field: rule for rule in RULES}
+    ``drift="warn"`` turns the rules marked so into notes; raises ValueError for others
+    than that and ``"refuse"``.
+    """
+
+    def __init__(self, rules: Iterable[Rule], drift: str) -> None:
+        if drift not in ("refuse", "warn"):
+            raise ValueError(f"drift is 'refuse' or 'warn', not {drift!r}")
+        self.relax = drift == "warn"
+        self.rules = {rule.field: rule for rule in rules}
         self.differences: list[Difference] = []
+
+    def in_order(self) -> list[Difference]:
+        """What was found, refusals first."""
+        return sorted(self.differences, key=lambda one: one.level is not Level.REFUSE)
 
     def differ(
         self, field: str, ours: object, theirs: object, *, name: str = "", way_out: str = ""
@@ -213,46 +221,46 @@ class _Found:
                 Difference(name or field, level, ours, theirs, rule.why, way_out or rule.way_out)
             )
 
+    def differ_models(self, ours: ModelIdentity, candidate: Candidate) -> None:
+        """Notes where the candidate, or its full-precision model, is another model."""
+        theirs = candidate.model
+        for field in ("architecture", "vocab_size", "tokenizer_digest", "dtype"):
+            self.differ(f"model.{field}", getattr(ours, field), getattr(theirs, field))
+        self._shapes(ours.shapes, theirs.shapes)
+        if candidate.base is not None:
+            self.differ("base.weights_digest", ours.weights_digest, candidate.base.weights_digest)
+            if None not in (ours.revision, candidate.base.revision):
+                self.differ("base.revision", ours.revision, candidate.base.revision)
 
-def _models(found: _Found, ours: ModelIdentity, candidate: Candidate) -> None:
-    theirs = candidate.model
-    for field in ("architecture", "vocab_size", "tokenizer_digest", "dtype"):
-        found.differ(f"model.{field}", getattr(ours, field), getattr(theirs, field))
-    _shapes(found, ours.shapes, theirs.shapes)
-    if candidate.base is not None:
-        found.differ("base.weights_digest", ours.weights_digest, candidate.base.weights_digest)
-        if None not in (ours.revision, candidate.base.revision):
-            found.differ("base.revision", ours.revision, candidate.base.revision)
+    def _shapes(self, ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
+        shared = {*ours} & {*theirs}
+        if not shared:
+            self.differ("model.shapes", sorted(ours), sorted(theirs))
+            return
+        for name in sorted({*ours, *theirs}):
+            # Saving a checkpoint again writes out figures that its config.json had left out.
+            rule = "model.shapes" if name in shared else "model.shapes?"
+            self.differ(rule, ours.get(name), theirs.get(name), name=f"model.{name}")
 
-
-def _shapes(found: _Found, ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
-    shared = {*ours} & {*theirs}
-    if not shared:
-        found.differ("model.shapes", sorted(ours), sorted(theirs))
-        return
-    for name in sorted({*ours, *theirs}):
-        # Saving a checkpoint again writes out figures that its config.json had left out.
-        rule = "model.shapes" if name in shared else "model.shapes?"
-        found.differ(rule, ours.get(name), theirs.get(name), name=f"model.{name}")
-
-
-def _software(found: _Found, ours: Software, theirs: Software) -> None:
-    found.differ("software.backend", ours.backend, theirs.backend)
-    mine, its = _packages(ours.versions), _packages(theirs.versions)
-    for package in sorted({*mine, *its}):
-        old, new = mine.get(package), its.get(package)
-        if old == new:
-            continue
-        rule = f"version.{package}"
-        strict = rule in found.rules and not same_minor(old, new)
-        found.differ(rule if strict else "version.*", old, new, name=f"{package} version")
+    def differ_software(self, ours: Software, theirs: Software) -> None:
+        """Notes another engine, and other versions of packages; those by minor version."""
+        self.differ("software.backend", ours.backend, theirs.backend)
+        mine, its = _packages(ours.versions), _packages(theirs.versions)
+        for package in sorted({*mine, *its}):
+            old, new = mine.get(package), its.get(package)
+            if old == new:
+                continue
+            rule = self.rules.get(f"version.{package}")
+            if rule is None or (rule.level is not Level.IGNORE and same_minor(old, new)):
+                rule = self.rules["version.*"]
+            self.differ(rule.field, old, new, name=f"{package} version")
 
 
 def _packages(versions: Mapping[str, str]) -> dict[str, str]:
     return {normal_package(name): version for name, version in versions.items()}
 
 
-def _machines(found: _Found, ours: Machine, theirs: Machine) -> None:
+def _machines(found: Found, ours: Machine, theirs: Machine) -> None:
     if ours.kind != theirs.kind:
         found.differ("machine.kind", ours.kind, theirs.kind)
         return
@@ -265,7 +273,7 @@ def _machines(found: _Found, ours: Machine, theirs: Machine) -> None:
     found.differ("machine.driver", ours.driver, theirs.driver)
 
 
-def _protocols(found: _Found, ours: Protocol, theirs: Protocol) -> None:
+def _protocols(found: Found, ours: Protocol, theirs: Protocol) -> None:
     for field in _PROTOCOL_FIELDS:
         if field == "metrics":
             found.differ("protocol.metrics", _named(ours.metrics), _named(theirs.metrics))
@@ -286,7 +294,7 @@ _PROTOCOL_FIELDS = tuple(
 )
 
 
-def _items(found: _Found, ours: Items, theirs: Items) -> None:
+def _items(found: Found, ours: Items, theirs: Items) -> None:
     if not len(theirs) or len(set(theirs.doc_ids)) != len(theirs):
         what = "the same item twice" if len(theirs) else "none"
         found.note("items.count", f"{len(ours):,} items", what)

@@ -1,0 +1,115 @@
+"""The folder that baselines lie in: nothing leads out of it, and every fault names its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import Category, Refusal, WrongUse
+from .files import nearest_folder, probe, read_whole
+from .names import from_component
+from .speed_key import SPEED
+from .strict import Damage
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the stores of all kinds of baselines below ``root`` share."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))
+
+    def _engines(self) -> Iterator[tuple[str, Path]]:
+        """Every (model name, folder of an engine), sorted by path."""
+        for model_folder in self._folders(self.root):
+            model = from_component(model_folder.name)
+            if model is None:
+                continue  # not a folder of ours
+            for scheme_folder in self._folders(model_folder):
+                for engine_folder in self._folders(scheme_folder):
+                    yield model, engine_folder
+
+    def _speed_files(self, engine: Path) -> Iterator[Path]:
+        """Every file of a speed baseline in the folder of an engine, sorted."""
+        for folder in self._folders(engine):
+            if folder.name == SPEED:
+                for device in self._folders(folder):
+                    yield from sorted(device.glob("*.json"))
+
+    def _folders(self, folder: Path) -> list[Path]:
+        with self._blaming(folder):
+            try:
+                found = sorted(path for path in folder.iterdir() if path.is_dir())
+            except FileNotFoundError:
+                return []
+            except OSError as error:
+                raise Damage(f"cannot be listed: {error.strerror}") from None
+            for path in found:
+                self._refuse_outside(path)
+            return found
+
+    def _probe(self, folders: Iterable[Path]) -> None:
+        for folder in sorted({self.root, *folders}):
+            with self._writing(folder):
+                self._refuse_outside(folder)
+                probe(nearest_folder(folder))
+
+    def _read(self, path: Path, most: int) -> bytes:
+        self._refuse_outside(path)
+        return read_whole(path, most)
+
+    def _refuse_outside(self, path: Path) -> None:
+        inside, real = os.path.realpath(self.root), os.path.realpath(path)
+        if real != inside and not real.startswith(os.path.join(inside, "")):
+            raise Damage("is a symbolic link that leads out of the store")
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.root.parent).as_posix()
+
+    def _checked_out(self, shown: str) -> str:
+        """What git restores when the file ``shown`` is damaged."""
+        return shown
+
+    def _unreadable(self, path: Path, damage: Damage) -> Refusal:
+        shown = self._shown(path)
+        usual = (
+            f"restore it with: git checkout -- {self._checked_out(shown)}",
+            "or record it again with: pytest --quant-update=all",
+        )
+        return Refusal(
+            Category.BASELINE_UNREADABLE,
+            f"{shown} {damage}",
+            help=damage.help or usual,
+        )
+
+    @contextmanager
+    def _blaming(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except Damage as damage:
+            raise self._unreadable(path, damage) from None
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except Damage as damage:
+            raise WrongUse(f"{self._shown(path)} {damage}", help=_WRITE_HELP) from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                reason = "there is a file where a folder should be"
+            raise WrongUse(
+                f"cannot write {self._shown(path)}: {reason}", help=_WRITE_HELP
+            ) from None
+
+
+_WRITE_HELP = (
+    "no stored baseline was changed; make the folder writable,",
+    "or name another with --quant-baselines DIR",
+)

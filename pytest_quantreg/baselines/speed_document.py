@@ -1,0 +1,159 @@
+"""A speed run and its key to and from the one file that is stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.record import EffectiveScheme, Json, Machine, ModelIdentity, Software
+from ..core.speed import DeviceState, Footprint, Workload
+from ..core.speed_record import SpeedRun, SpeedSession
+from .document import open_sealed
+from .plain import known, make, to_plain
+from .speed_key import WORKLOAD_FIELDS, SpeedKey
+from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
+from .speed_sound import check
+from .strict import Damage, digest_of
+from .versions import SPEED, Document, upgrade, validate
+
+MAX_BYTES = 8 * 1024 * 1024
+"""Bytes of a file: a session of 10 rounds of 64 requests has about 16 KiB."""
+
+
+def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
+    """The file of ``run``; raises Refusal for a run that must not be stored."""
+    try:
+        stored = as_stored(run)
+        check_whole(key, stored)
+        document = to_document(key, stored)
+        validate(document, SPEED)
+        if key_of(document) != key:
+            raise Damage("has a workload that cannot be read back")
+        data = readable(document)
+        if len(data) > MAX_BYTES:
+            raise Damage(f"has {len(data):,} bytes with its {len(run.sessions):,} sessions")
+    except (Damage, ValueError) as error:
+        measured = run.sessions and all(session.rounds for session in run.sessions)
+        raise Refusal(
+            Category.NOT_COMPARABLE if measured else Category.NOTHING_MEASURED,
+            f"the measurement of {key} cannot be stored: it {error}",
+            help="no stored baseline was changed",
+        ) from None
+    return data
+
+
+def decode_speed(key: SpeedKey, data: bytes) -> SpeedRun:
+    """The run in the bytes of a file; raises Damage for anything but a sound run of ``key``."""
+    document = open_speed(data)
+    found = key_of(document)
+    if found != key:
+        raise Damage(f"holds the baseline of {found}, not of {key}")
+    run = to_run(document)
+    check_whole(key, run)
+    return run
+
+
+def open_speed(data: bytes) -> Document:
+    """The validated document in the bytes of a file; raises Damage."""
+    document = upgrade(open_sealed(data, SPEED.current), current=SPEED.current, steps=SPEED.steps)
+    validate(document, SPEED)
+    return document
+
+
+def as_stored(run: SpeedRun) -> SpeedRun:
+    """``run`` with its times as precisely as they are stored: what a load gives back."""
+    sessions = tuple(
+        replace(
+            session,
+            rounds=tuple(rounded_round(one) for one in session.rounds),
+            load_seconds=tuple(rounded(seconds) for seconds in session.load_seconds),
+        )
+        for session in run.sessions
+    )
+    return replace(run, sessions=sessions)
+
+
+def check_whole(key: SpeedKey, run: SpeedRun) -> None:
+    """Raises Damage where a run contradicts its key or itself."""
+    check(run)
+    wrong = key.mismatch(run)
+    if wrong:
+        raise Damage(f"contradicts its key: {wrong}")
+
+
+def to_document(key: SpeedKey, run: SpeedRun) -> Document:
+    """What the file says, in the order in which it is read; digest included."""
+    document: Document = {
+        "schema_version": f"{SPEED.current[0]}.{SPEED.current[1]}",
+        "key": key.plain(),
+        "repeated": {"rounds": run.workload.rounds, "warmup": run.workload.warmup},
+        "model": to_plain(run.model),
+        "effective": to_plain(run.effective),
+        "software": to_plain(run.software),
+        "machine": to_plain(run.machine),
+        "sessions": [_session(one) for one in run.sessions],
+    }
+    document["digest"] = digest_of(document)
+    return document
+
+
+def key_of(document: Any) -> SpeedKey:
+    """The key that a validated document is filed under; raises Damage if it cannot be."""
+    plain = document["key"]
+    try:
+        return SpeedKey(
+            plain["model"],
+            plain["scheme"],
+            plain["engine"],
+            Workload(**_shape(plain["workload"])),
+            plain["accelerator"],
+            int(plain["count"]),
+        )
+    except WrongUse as error:
+        raise Damage(f"is filed under a key that cannot be: {error.what}") from None
+
+
+def to_run(document: Any) -> SpeedRun:
+    """The run of a validated document; raises Damage for rounds that are none."""
+    shape = _shape(document["key"]["workload"])
+    workload = Workload(**shape, **known(Workload, document["repeated"]))
+    return SpeedRun(
+        model=make(ModelIdentity, document["model"]),
+        scheme=document["key"]["scheme"],
+        workload=workload,
+        machine=make(Machine, document["machine"]),
+        software=make(Software, document["software"]),
+        effective=make(EffectiveScheme, document["effective"]),
+        sessions=tuple(_to_session(one, workload) for one in document["sessions"]),
+    )
+
+
+def _shape(plain: Any) -> dict[str, Any]:
+    # Fields of a newer minor version that this one has no name for are passed over.
+    return {name: plain[name] for name in WORKLOAD_FIELDS}
+
+
+def _session(session: SpeedSession) -> Json:
+    plain: dict[str, Json] = {
+        "recorded_at": session.recorded_at,
+        "git_commit": session.git_commit,
+        "footprint": to_plain(session.footprint),
+        "bandwidth": session.bandwidth,
+        "load_seconds": list(session.load_seconds),
+        "states": to_plain(session.states),
+        "rounds": encode_rounds(session.rounds),
+    }
+    return plain
+
+
+def _to_session(plain: Any, workload: Workload) -> SpeedSession:
+    return SpeedSession(
+        recorded_at=plain["recorded_at"],
+        rounds=decode_rounds(plain["rounds"], workload.output_tokens),
+        git_commit=plain["git_commit"],
+        footprint=make(Footprint, plain["footprint"]),
+        load_seconds=tuple(float(seconds) for seconds in plain["load_seconds"]),
+        states=tuple(make(DeviceState, state) for state in plain["states"]),
+        bandwidth=plain["bandwidth"],
+    )

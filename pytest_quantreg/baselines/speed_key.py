@@ -1,0 +1,187 @@
+"""What a speed baseline is filed under, and the file name that this makes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, replace
+
+from ..core.errors import WrongUse
+from ..core.record import Json
+from ..core.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..core.speed_record import SpeedRun
+from .names import to_component, words_from_component, words_to_component
+
+SPEED = "speed"
+"""The folder of the speed baselines beside an engine's accuracy baselines."""
+
+KINDS = (SYNCHRONOUS, ASYNCHRONOUS)
+WORKLOAD_FIELDS = tuple(
+    item.name for item in fields(Workload) if item.name not in ("rounds", "warmup")
+)
+"""What makes two workloads the same: how often they are repeated does not."""
+
+MOST = 10**9
+"""No count or rate reaches it, so that every file name stays short."""
+
+_COUNTS = ("batch_size", "prompt_tokens", "output_tokens", "requests", "rounds")
+_DEVICES = re.compile(r"(?P<name>[^@]+)(?:@(?P<count>[1-9][0-9]{0,8}))?")
+
+
+@dataclass(frozen=True)
+class SpeedKey:
+    """One speed baseline: model name, scheme, engine, workload, accelerator and how many.
+
+    The workload's ``rounds`` and ``warmup`` are no part of it: they are set to their
+    defaults here. Raises WrongUse for a part that cannot be filed (empty, too long, a
+    path) and for a workload that cannot be run.
+    """
+
+    model: str
+    scheme: str
+    engine: str
+    workload: Workload
+    accelerator: str
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        wrong = workload_fault(self.workload)
+        if wrong:
+            raise WrongUse(
+                f"a speed baseline cannot be filed under a workload whose {wrong}",
+                help="counts are whole numbers from 1, a request rate is positive",
+            )
+        if type(self.count) is not int or not 1 <= self.count < MOST:
+            raise WrongUse(
+                f"a speed baseline cannot be filed under {self.count!r} accelerators",
+                help="their count is a whole number from 1",
+            )
+        plain = Workload()
+        rate = self.workload.request_rate
+        same = replace(
+            self.workload,
+            rounds=plain.rounds,
+            warmup=plain.warmup,
+            request_rate=None if rate is None else float(rate),
+        )
+        object.__setattr__(self, "workload", same)
+        _ = self.folder
+
+    @classmethod
+    def of(cls, run: SpeedRun) -> SpeedKey:
+        """The key that ``run`` belongs under."""
+        return cls(
+            run.model.name,
+            run.scheme,
+            run.software.backend,
+            run.workload,
+            run.machine.accelerator,
+            run.machine.count,
+        )
+
+    @property
+    def engine_folder(self) -> tuple[str, str, str]:
+        """The folders below the store that accuracy baselines have too."""
+        return (
+            to_component("model name", self.model),
+            to_component("scheme", self.scheme),
+            to_component("engine", self.engine),
+        )
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The folders below the store: model, scheme, engine, ``speed``, accelerator."""
+        device = words_to_component("accelerator name", self.accelerator)
+        several = f"@{self.count}" if self.count > 1 else ""
+        return (*self.engine_folder, SPEED, device + several)
+
+    @property
+    def stem(self) -> str:
+        """The file name without its ending: ``batch-1.128+64``.
+
+        ``inflight-64`` when asynchronous, ``.rate-8`` with a request rate, and
+        ``.128-requests`` when a round does not have as many as its batch.
+        """
+        asked = self.workload
+        kind = "batch" if asked.deployment == SYNCHRONOUS else "inflight"
+        rate = "" if asked.request_rate is None else f".rate-{_rate(asked.request_rate)}"
+        whole = "" if asked.requests == asked.batch_size else f".{asked.requests}-requests"
+        tokens = f"{asked.prompt_tokens}+{asked.output_tokens}"
+        return f"{kind}-{asked.batch_size}{rate}.{tokens}{whole}"
+
+    @property
+    def devices(self) -> str:
+        """The accelerator as people call it: ``2 x NVIDIA A40``."""
+        return _devices(self.accelerator, self.count)
+
+    def __str__(self) -> str:
+        asked = self.workload
+        label = asked.label
+        if asked.request_rate is not None:
+            label += f", {asked.batch_size} in flight"
+        if asked.requests != asked.batch_size:
+            label += f", {asked.requests} requests a round"
+        tokens = f"{asked.prompt_tokens}+{asked.output_tokens} tokens"
+        return (
+            f"{label} ({tokens}) of {self.model} at {self.scheme} on {self.engine}, {self.devices}"
+        )
+
+    def plain(self) -> dict[str, Json]:
+        """The key as the file holds it."""
+        return {
+            "model": self.model,
+            "scheme": self.scheme,
+            "engine": self.engine,
+            "workload": {name: getattr(self.workload, name) for name in WORKLOAD_FIELDS},
+            "accelerator": self.accelerator,
+            "count": self.count,
+        }
+
+    def mismatch(self, run: SpeedRun) -> str | None:
+        """The first part in which ``run`` contradicts this key, in words; None if none."""
+        parts: list[tuple[str, object, object]] = [
+            ("model name", self.model, run.model.name),
+            ("scheme", self.scheme, run.scheme),
+            ("engine", self.engine, run.software.backend),
+            ("accelerator", self.accelerator, run.machine.accelerator),
+            ("accelerator count", self.count, run.machine.count),
+        ]
+        for name in WORKLOAD_FIELDS:
+            both = (getattr(self.workload, name), getattr(run.workload, name))
+            parts.append((f"workload's {name}", *both))
+        for what, mine, its in parts:
+            if mine != its:
+                return f"{what} is {its!r}, filed under {mine!r}"
+        return None
+
+
+def devices_of(folder: str) -> str | None:
+    """The accelerators that a folder's name stands for, in words; None if it is not ours."""
+    found = _DEVICES.fullmatch(folder)
+    name = None if found is None else words_from_component(found["name"])
+    if found is None or name is None or found["count"] == "1":
+        return None
+    return _devices(name, int(found["count"] or 1))
+
+
+def workload_fault(workload: Workload) -> str | None:
+    """The first part of a workload that cannot be, in words; None if all of it can."""
+    if workload.deployment not in KINDS:
+        return f"deployment is {workload.deployment!r}, not one of {', '.join(KINDS)}"
+    for name in _COUNTS:
+        count = getattr(workload, name)
+        if type(count) is not int or not 1 <= count < MOST:
+            return f"{name} is {count!r}"
+    if type(workload.warmup) is not int or not 0 <= workload.warmup < MOST:
+        return f"warmup is {workload.warmup!r}"
+    rate = workload.request_rate
+    if rate is not None and (type(rate) not in (int, float) or not 1 / MOST < rate < MOST):
+        return f"request_rate is {rate!r}"
+    return None
+
+
+def _devices(name: str, count: int) -> str:
+    return name if count == 1 else f"{count} x {name}"
+
+
+def _rate(rate: float) -> str:
+    return repr(float(rate)).removesuffix(".0")

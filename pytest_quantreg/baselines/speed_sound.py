@@ -1,0 +1,63 @@
+"""What must hold of speed sessions before they are stored and after they are read."""
+
+from __future__ import annotations
+
+import math
+
+from ..core.speed import Request, Round, Workload
+from ..core.speed_record import SpeedRun, SpeedSession
+from .speed_key import workload_fault
+from .strict import Damage
+
+
+def check(run: SpeedRun) -> None:
+    """Raises Damage unless every session is complete, in order and of its workload.
+
+    What the schema says of single fields is not repeated here.
+    """
+    wrong = workload_fault(run.workload)
+    if wrong:
+        raise Damage(f"has a workload whose {wrong}")
+    if not run.sessions:
+        raise Damage("holds no sessions")
+    if run.effective.quantized_layers > run.effective.linear_layers:
+        raise Damage("counts more quantized layers than there are")
+    for number, session in enumerate(run.sessions, 1):
+        _check_session(session, run.workload, f"session {number}")
+
+
+def _check_session(session: SpeedSession, workload: Workload, where: str) -> None:
+    if not session.rounds:
+        raise Damage(f"holds no rounds in {where}")
+    for number, one in enumerate(session.rounds, 1):
+        _check_round(one, workload, f"round {number} of {where}")
+    for seconds in session.load_seconds:
+        if not 0 < seconds < math.inf:
+            raise Damage(f"has load_seconds = {seconds} in {where}, which must be positive")
+
+
+def _check_round(one: Round, workload: Workload, where: str) -> None:
+    if len(one.requests) != workload.requests:
+        raise Damage(
+            f"holds {len(one.requests):,} requests in {where} of a workload that has "
+            f"{workload.requests:,}"
+        )
+    for number, request in enumerate(one.requests, 1):
+        wrong = _fault(request, workload.output_tokens)
+        if wrong:
+            raise Damage(f"has {wrong} (request {number} of {where})")
+
+
+def _fault(request: Request, output_tokens: int) -> str | None:
+    if request.output_tokens != output_tokens:
+        return f"{request.output_tokens} tokens of a workload that asks for {output_tokens}"
+    for name in ("arrived", "first_token", "ended"):
+        seconds = getattr(request, name)
+        if not math.isfinite(seconds):
+            return f"{name} = {seconds}, which is no finite number"
+    if not 0 <= request.arrived < request.first_token <= request.ended:
+        return (
+            f"times out of order: arrived {request.arrived}, first_token {request.first_token}, "
+            f"ended {request.ended}"
+        )
+    return None

@@ -1,0 +1,155 @@
+"""The store of speed baselines: one file per workload and accelerator, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.comparable import refusal
+from ..core.comparable_speed import comparable_sessions
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.speed_record import SpeedRun
+from .files import locked, replace_durably
+from .place import Place
+from .speed_document import (
+    MAX_BYTES,
+    as_stored,
+    decode_speed,
+    encode_speed,
+    key_of,
+    open_speed,
+)
+from .speed_key import SpeedKey, devices_of
+from .strict import Damage
+
+
+@dataclass(frozen=True)
+class SpeedStore(Place):
+    """Speed baselines below ``root``: ``MODEL/SCHEME/ENGINE/speed/ACCELERATOR/WORKLOAD.json``.
+
+    The folder is that of `Store`, whose `Store.find_models` knows these too.
+    """
+
+    def load(self, key: SpeedKey) -> SpeedRun:
+        """The run stored for ``key``, with all its sessions.
+
+        Raises Refusal BASELINE_ABSENT when there is none, and BASELINE_UNREADABLE for
+        anything but the very file that was written for this key. It never falls back to
+        another baseline.
+        """
+        path = self._file(key)
+        with self._blaming(path):
+            try:
+                data = self._read(path, MAX_BYTES)
+            except FileNotFoundError:
+                raise self._absent(key, path) from None
+            return decode_speed(key, data)
+
+    def exists(self, key: SpeedKey) -> bool:
+        """Whether anything is stored for ``key``, readable or not."""
+        return os.path.lexists(self._file(key))
+
+    def save(self, key: SpeedKey, run: SpeedRun) -> None:
+        """Stores ``run`` in place of what was; a kill leaves the old one or the new.
+
+        Times are kept to the microsecond. Raises Refusal for a run that must not be
+        stored (no rounds, NaN, contradicting its key) and WrongUse when the folder
+        cannot be written.
+        """
+        data = encode_speed(key, run)
+        with self._alone(key) as path:
+            self._refuse_another(key, path)
+            replace_durably(path, data)
+
+    def add(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
+        """Stores the sessions of ``run`` behind those there are, if any; gives them all.
+
+        Two processes at once lose none. Raises as `load` (but for an absent baseline) and
+        `save` do, and Refusal NOT_COMPARABLE where the stored sessions are of another
+        model, software or machine.
+        """
+        encode_speed(key, run)  # what cannot be stored is said before a folder is made
+        with self._alone(key) as path:
+            merged = self._continued(key, run)
+            replace_durably(path, encode_speed(key, merged))
+        return as_stored(merged)
+
+    def accelerators(self, key: SpeedKey) -> list[str]:
+        """The other accelerators with a baseline of this model, scheme, engine and workload.
+
+        Named as people call them (``NVIDIA A40``, ``2 x NVIDIA A40``), sorted; no file is
+        opened.
+        """
+        path = self._file(key)
+        found = [
+            devices_of(folder.name)
+            for folder in self._folders(path.parent.parent)
+            if folder.name != path.parent.name and os.path.lexists(folder / path.name)
+        ]
+        return sorted(name for name in found if name is not None)
+
+    def check_writable(self, *keys: SpeedKey) -> None:
+        """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
+
+        Called before a model loads; makes no folder.
+        """
+        self._probe(self._file(key).parent for key in keys)
+
+    def path(self, key: SpeedKey) -> str:
+        """Where ``key`` is stored, relative to the folder that holds the store."""
+        return self._shown(self._file(key))
+
+    def _file(self, key: SpeedKey) -> Path:
+        return self.root.joinpath(*key.folder) / f"{key.stem}.json"
+
+    @contextmanager
+    def _alone(self, key: SpeedKey) -> Iterator[Path]:
+        """The file of ``key`` while no other process writes it; makes its folder."""
+        path = self._file(key)
+        with self._writing(path):
+            self._refuse_outside(path.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(path.parent):
+                yield path
+
+    def _continued(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
+        if not self.exists(key):
+            return run
+        stored = self.load(key)
+        refused = refusal(comparable_sessions(stored, run), f"a new session of {key}")
+        if refused is not None:
+            raise refused
+        return stored.continued(run)
+
+    def _refuse_another(self, key: SpeedKey, path: Path) -> None:
+        """Refuses to replace another key's readable baseline."""
+        try:
+            found = key_of(open_speed(self._read(path, MAX_BYTES)))
+        except (FileNotFoundError, Damage):
+            return
+        if found != key:
+            # Only where a file system does not tell upper from lower case.
+            raise WrongUse(
+                f"{self._shown(path)} already holds the baseline of {found}",
+                help="give one of the models another name with the ini key quant_model_name",
+            )
+
+    def _absent(self, key: SpeedKey, path: Path) -> Refusal:
+        others = [self._shown(other) for other in sorted(path.parent.glob("*.json"))]
+        elsewhere = [
+            f"there is one of {name}, which has a speed of its own"
+            for name in self.accelerators(key)
+        ]
+        return Refusal(
+            Category.BASELINE_ABSENT,
+            f"no speed baseline of {key}",
+            help=(
+                f"{self._shown(path)} does not exist",
+                *(f"there is {other}" for other in others[:3]),
+                *elsewhere[:3],
+                "record it with: pytest --quant-update",
+            ),
+        )
