@@ -13,7 +13,7 @@ import pytest
 
 from .check import Evidence
 from .core.errors import QuantregError
-from .core.outcome import REFUSED, Outcome
+from .core.outcome import REFUSED, Outcome, SpeedFigures
 from .markers import Declared
 
 
@@ -109,6 +109,9 @@ _FIGURES = (
 def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
     """Flat figures for JUnit: ``quantreg.sum.exact_match.verdict`` and the like."""
     for one in outcomes:
+        if one.speed is not None:
+            yield from _speed_properties(one, one.speed)
+            continue
         metric = (one.metric or "").removesuffix(",none")
         words = (word.replace(" ", "_") for word in ("quantreg", one.task or "", metric) if word)
         prefix = ".".join(words)
@@ -116,6 +119,16 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
         for name in _FIGURES:
             if (value := getattr(one, name)) is not None:
                 yield f"{prefix}.{name}", value
+
+
+def _speed_properties(one: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
+    """``quantreg.speed.batch_1.speed-up.value`` and the like, in the unit of the gate."""
+    named = ("speed", speed.subject, speed.quantity)
+    prefix = ".".join(["quantreg", *(word.replace(" ", "_") for word in named if word)])
+    yield f"{prefix}.verdict", one.result
+    for name in ("bound", "value", "low", "high", "baseline", "quantized", "units"):
+        if (value := getattr(speed, name)) is not None:
+            yield f"{prefix}.{name}", value
 
 
 def dress(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NoReturn, TypeVar
 
 import pytest
@@ -13,16 +14,24 @@ from . import collecting, markers
 from .check import Ask, Checker, Evidence
 from .check.handles import ModelHandle
 from .check.models import quantized_spec
+from .check.timing import saturating, with_itself
 from .compare import CompareAccuracy
+from .compare_speed import CompareSpeed
 from .core.comparison import Comparison, Pair
 from .core.engine import Engine
 from .core.errors import Category, QuantregError, Refusal
+from .core.hardware import Accelerator
 from .core.pairs import compare, pool
+from .core.plan import Plan
 from .core.record import ModelSpec
 from .core.settings import Settings, Update
+from .core.speed import Workload
+from .core.speed_comparison import SpeedResult
 from .ending import TRIAL, GateFailed, Trial
+from .measure.accelerator import detect
 from .options import recording_command
-from .report import messages
+from .publishing import published
+from .report import messages, speed_messages
 
 Made = TypeVar("Made")
 
@@ -90,14 +99,8 @@ class Fixtures:
 
     def comparer(self, item: pytest.Item, scheme: str) -> CompareAccuracy:
         """What the fixture compare_accuracy gives to ``item``."""
-        trial = item.stash.setdefault(TRIAL, Trial())
+        trial = self._trial(item, scheme, "compare_accuracy")
         evidence = trial.evidence
-        evidence.scheme = scheme
-        self.current = evidence
-        if not self._recording and not markers.schemes_for(item, [scheme]):
-            trial.passed_over = True
-            pytest.skip(f"not for {scheme} (marker quant_schemes)")
-        evidence.fixtures.add("compare_accuracy")
         return CompareAccuracy(
             lambda ask: self._compare(item, trial, ask),
             seed=self._settings.seed,
@@ -105,21 +108,53 @@ class Fixtures:
             refuse=lambda task, error: evidence.refuse(error, task, None),
         )
 
+    def timer(self, item: pytest.Item, scheme: str) -> CompareSpeed:
+        """What the fixture compare_speed gives to ``item``."""
+        trial = self._trial(item, scheme, "compare_speed")
+        evidence = trial.evidence
+        return CompareSpeed(
+            lambda workloads: self._time(item, trial, workloads),
+            saturating=saturating,
+            refuse=lambda error: evidence.refuse(error, None, None, speed=True),
+        )
+
+    def accelerator(self) -> Accelerator:
+        """The device that models run on here."""
+        return detect()
+
+    def _trial(self, item: pytest.Item, scheme: str, fixture: str) -> Trial:
+        """The trial of a test that has asked for one of the fixtures that measure."""
+        trial = item.stash.setdefault(TRIAL, Trial())
+        evidence = trial.evidence
+        evidence.scheme = scheme
+        self.current = evidence
+        if not self._recording and not markers.schemes_for(item, [scheme]):
+            trial.passed_over = True
+            pytest.skip(f"not for {scheme} (marker quant_schemes)")
+        evidence.fixtures.add(fixture)
+        return trial
+
+    def _refuse_late(self, trial: Trial, fixture: str) -> None:
+        if trial.ended is not None:
+            raise Refusal(
+                Category.WRONG_USE,
+                f"{fixture} was called after the test had ended and was judged",
+                help="call it in the body of the test or before it, not in a teardown",
+            )
+
+    def _plan(self, item: pytest.Item, trial: Trial) -> Plan:
+        return markers.plan(
+            item, self._settings, frozenset(trial.evidence.fixtures), trial.declared
+        )
+
     def _compare(self, item: pytest.Item, trial: Trial, ask: Ask) -> Comparison:
         evidence, scheme = trial.evidence, trial.evidence.scheme
         self.asked = True
         try:
-            if trial.ended is not None:
-                raise Refusal(
-                    Category.WRONG_USE,
-                    "compare_accuracy was called after the test had ended and was judged",
-                    help="call it in the body of the test or before it, not in a teardown",
-                )
+            self._refuse_late(trial, "compare_accuracy")
             if self._recording:
                 return self._record(item, evidence, ask)
-            plan = markers.plan(
-                item, self._settings, frozenset(evidence.fixtures), item.stash[TRIAL].declared
-            )
+            plan = self._plan(item, trial)
             measured = self._checker.compare(ask, scheme, plan, self._recording_of(item))
         except QuantregError as error:
             self._note(error)
@@ -127,6 +162,35 @@ class Fixtures:
             raise
         evidence.measured.append(measured)
         return measured.compare(measured.metric, plan.confidence)
+
+    def _time(self, item: pytest.Item, trial: Trial, workloads: Sequence[Workload]) -> SpeedResult:
+        evidence, scheme = trial.evidence, trial.evidence.scheme
+        self.asked = True
+        try:
+            self._refuse_late(trial, "compare_speed")
+            if self._recording:
+                return self._record_speed(evidence, workloads)
+            plan = self._plan(item, trial)
+            timing = self._checker.time(workloads, scheme, plan, self._recording_of(item))
+        except QuantregError as error:
+            self._note(error)
+            evidence.refuse(error, None, self._checker.known_context(scheme), speed=True)
+            raise
+        evidence.timed.append(timing)
+        notes = published(item, timing)
+        if notes:
+            evidence.timed[-1] = timing = replace(timing, notes=(*timing.notes, *notes))
+        return timing.result(plan.confidence)
+
+    def _record_speed(self, evidence: Evidence, workloads: Sequence[Workload]) -> SpeedResult:
+        recorded = self._checker.record_speed(workloads)
+        for one in recorded:
+            evidence.recorded.append(
+                speed_messages.of_recorded(
+                    one.run.workload, one.run.series(), one.context, present=one.present
+                )
+            )
+        return with_itself(recorded, self._settings.confidence)
 
     def _record(self, item: pytest.Item, evidence: Evidence, ask: Ask) -> Comparison:
         recorded = self._checker.record(ask, self._recording_of(item))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
 from .core import schemes
 from .core.errors import WrongUse
-from .core.gates import MAX_PERPLEXITY_RATIO, MIN_RETENTION, Gate, Plan
+from .core.gates import MAX_PERPLEXITY_RATIO, MIN_RETENTION, OWN_LEVELS, Gate
+from .core.hardware import words
+from .core.plan import Plan
 from .core.settings import GateMode, Settings
+from .core.speed_gates import SpeedGate
 from .option_table import MARKER_FIXTURES, OUR_MARKERS
+from .speed_markers import SPEED_READERS
 from .values import check_confidence
 
 
@@ -56,12 +60,14 @@ def plan(
     A gate on the test itself applies whatever it used, so that one which nothing fed is
     refused. Raises WrongUse for a marker that was added after collection and is wrong.
     """
-    gates: list[Gate] = []
+    gates: list[Gate | SpeedGate] = []
     modes: list[GateMode] = []
     confidences: list[float] = []
     for one in _declared(item) if declared is None else declared:
         value = _read(one)
-        if isinstance(value, Gate) and (value.own or fixtures & MARKER_FIXTURES[value.marker]):
+        if isinstance(value, (Gate, SpeedGate)) and (
+            value.own or fixtures & MARKER_FIXTURES[value.marker]
+        ):
             gates.append(value)
         elif isinstance(value, _Judging):
             modes += [value.mode] if value.mode is not None else []
@@ -177,6 +183,10 @@ class _Judging(NamedTuple):
     confidence: float | None
 
 
+_Said: TypeAlias = "Gate | SpeedGate | _Judging | tuple[schemes.SchemeChoice, ...]"
+"""What a marker says."""
+
+
 def _problem(one: Declared) -> str | None:
     try:
         _read(one)
@@ -185,7 +195,7 @@ def _problem(one: Declared) -> str | None:
     return None
 
 
-def _read(one: Declared) -> Gate | _Judging | tuple[schemes.SchemeChoice, ...]:
+def _read(one: Declared) -> _Said:
     """What a marker says. Raises WrongUse naming marker, value and what is allowed."""
     signature, reader = _READERS[one.mark.name]
     try:
@@ -196,8 +206,7 @@ def _read(one: Declared) -> Gate | _Judging | tuple[schemes.SchemeChoice, ...]:
         value = reader(*one.mark.args, **one.mark.kwargs)
     except WrongUse as error:
         raise WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help) from None
-    declared: Gate | _Judging | tuple[schemes.SchemeChoice, ...]
-    declared = value(one.level) if callable(value) else value
+    declared: _Said = value(one.level) if callable(value) else value
     return declared
 
 
@@ -270,6 +279,7 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
     MAX_PERPLEXITY_RATIO: ("max_perplexity_ratio(x)", _max_perplexity_ratio),
     "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
     "quant_schemes": ("quant_schemes(*names)", _quant_schemes),
+    **SPEED_READERS,
 }
 
 
@@ -277,17 +287,22 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 def _repeated(declared: Sequence[Declared]) -> list[str]:
-    """Two different values of one key at one place: nobody could say which holds."""
+    """Two different values of one key at one place: nobody could say which holds.
+
+    Of thresholds on speed also two alike: one of them was meant for another accelerator.
+    """
     seen: dict[tuple[object, ...], tuple[object, str]] = {}
     found = []
     for one in declared:
         shown = _show(one.mark)
         for key, value in _keyed(_read(one)):
-            first, first_shown = seen.setdefault((one.mark.name, one.level, *key), (value, shown))
-            if first != value:
+            place = (one.mark.name, one.level, *key)
+            twice = place in seen and one.mark.name in SPEED_READERS
+            first, first_shown = seen.setdefault(place, (value, shown))
+            if first != value or twice:
+                what = "contradict each other" if first != value else "say the same"
                 found.append(
-                    f"{one.where}: {first_shown} and {shown} contradict each other at the same "
-                    "place; keep one"
+                    f"{one.where}: {first_shown} and {shown} {what} at the same place; keep one"
                 )
     return found
 
@@ -296,6 +311,9 @@ def _keyed(value: Any) -> list[tuple[tuple[object, ...], object]]:
     """(key, value) of each thing that a marker decides."""
     if isinstance(value, Gate):
         return [((value.task, value.metric), value.bound)]
+    if isinstance(value, SpeedGate):
+        accelerator = frozenset(words(value.gpu)) if value.gpu is not None else None
+        return [((*value.key, accelerator), value.bound)]
     if isinstance(value, _Judging):
         return [((name,), given) for name, given in value._asdict().items() if given is not None]
     return [((), tuple(choice.name for choice in value))]
@@ -309,7 +327,7 @@ def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
     found = []
     for one in declared:
         fixtures = MARKER_FIXTURES[one.mark.name]
-        if one.level in Gate.OWN_LEVELS and not requested & fixtures:
+        if one.level in OWN_LEVELS and not requested & fixtures:
             found.append(
                 f"{one.where}: {_show(one.mark)}: the test does not request "
                 f"{' or '.join(sorted(fixtures))}, without which this marker does nothing; "

@@ -147,6 +147,13 @@ OPTIONS: tuple[Option, ...] = (
         {"type": int, "metavar": "N"},
     ),
     Option(
+        "--quant-gpu",
+        "Judge by the thresholds of this accelerator (gpu= of markers) instead of the one found.",
+        "quant_gpu",
+        "string",
+        {"metavar": "NAME"},
+    ),
+    Option(
         "--quant-require",
         "Fail the session when for any requested scheme no gate was judged.",
         "quant_require",
@@ -181,6 +188,19 @@ OPTIONS: tuple[Option, ...] = (
         "quant_effective",
     ),
     Option(None, "Seed of the choice of items (default: 1234).", "quant_seed", "int"),
+    Option(
+        None,
+        "'allow' lets several xdist workers measure speed at once, each on a device of its own "
+        "(default: refuse, for they would slow each other down).",
+        "quant_speed_xdist",
+    ),
+    Option(
+        None,
+        "Seconds after which an engine that measures speed counts as hung: to load, or for one "
+        "round (default: 900).",
+        "quant_speed_timeout",
+        "float",
+    ),
     Option(None, "Name of the model in the store instead of its own.", "quant_model_name"),
     Option(
         None,
@@ -196,25 +216,47 @@ MARKERS: tuple[str, ...] = (
     "the fixture compare_accuracy.",
     "max_perplexity_ratio(x): the quantized model's perplexity per token may be at most this "
     "many times the baseline's, e.g. 1.02. Needs the fixture compare_accuracy.",
+    "min_speedup(x, *, gpu=None): the quantized model must generate at least this many times the "
+    "baseline's tokens per second, e.g. 1.8, in every workload that the test measures; with gpu= "
+    "on that accelerator only. Needs the fixture compare_speed.",
+    'min_throughput(tokens_per_second, *, gpu=None, per="server"): generated tokens per second of '
+    'the quantized model, in all or (per="gpu") for each accelerator. Needs the fixture '
+    "compare_speed.",
+    'max_latency(ms, *, kind="ttft", percentile=50, gpu=None): time to the first token ("ttft"), '
+    'per further token ("tpot") or end to end ("e2e") of the quantized model. Needs the fixture '
+    "compare_speed.",
+    'max_memory(gib, *, kind="weights", gpu=None): what the weights of the quantized model take '
+    'after warm-up, or ("peak") all of it under load. Needs the fixture compare_speed.',
+    "max_load_time(s, *, gpu=None): seconds from the start of a fresh process until the quantized "
+    "model can answer. Needs the fixture compare_speed.",
     "quant_schemes(*names): run this test only for those of the schemes under test "
     "(--quant-scheme) that are named here.",
     "quant_gate(mode=None, confidence=None): judge this test with another gate (detect, "
     "certify, point) or one-sided confidence than the session's.",
 )
 
-COMPARE_FIXTURES = frozenset({"compare_accuracy"})
+COMPARE_FIXTURES = frozenset({"compare_accuracy", "compare_speed"})
 """The fixtures that measure; while recording, only tests with one of them run."""
+
+_SPEED = frozenset({"compare_speed"})
 
 MARKER_FIXTURES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "min_retention": frozenset({"compare_accuracy"}),
         "max_perplexity_ratio": frozenset({"compare_accuracy"}),
+        "min_speedup": _SPEED,
+        "min_throughput": _SPEED,
+        "max_latency": _SPEED,
+        "max_memory": _SPEED,
+        "max_load_time": _SPEED,
         "quant_schemes": frozenset({"quant_scheme"}),
         "quant_gate": COMPARE_FIXTURES,
     }
 )
 """Marker -> the fixtures one of which a test must request for it to mean anything."""
 
-OUR_FIXTURES = COMPARE_FIXTURES | {"quant_scheme", "quantized_model", "baseline_model"}
+OUR_FIXTURES = COMPARE_FIXTURES | {
+    *("quant_scheme", "quantized_model", "baseline_model", "accelerator"),
+}
 
 OUR_MARKERS = frozenset(MARKER_FIXTURES)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from .core.errors import WrongUse
+from .core.hardware import words
 from .core.settings import GateMode, ModelRef, Settings, Update
 from .option_table import RECORD, RECORD_ALL
 from .values import (
@@ -20,6 +21,7 @@ from .values import (
     check_count,
     check_limit,
     check_model_name,
+    check_seconds,
     check_undetected,
     parse_backend_args,
     parse_checkpoints,
@@ -32,6 +34,7 @@ MOST_GATES = 1_000_000
 """Of a family; beyond it nothing is left of what each gate may err."""
 
 _LENIENCE = ("refuse", "warn")
+_SHARING = ("refuse", "allow")
 
 
 def read(config: pytest.Config) -> Settings:
@@ -50,6 +53,7 @@ def read(config: pytest.Config) -> Settings:
     limit = source.first("quant_limit", None)
     undetected = source.first("quant_max_undetected", 0.10)
     family = source.first("quant_family_size", 1)
+    timeout = source.first("quant_speed_timeout", 900.0)
     settings = Settings(
         schemes=names,
         model=_model(source, idle=idle),
@@ -73,6 +77,11 @@ def read(config: pytest.Config) -> Settings:
         repeats=_repeats(source, update),
         family=check_count(family.value, family.named, most=MOST_GATES),
         allow_better=bool(source.first("quant_allow_better", False).value),
+        gpu=_gpu(source),
+        workers=int(getattr(config, "workerinput", {}).get("workercount", 1)),
+        share_device=check_choice(source.first("quant_speed_xdist", _SHARING[0]), _SHARING)
+        == _SHARING[1],
+        speed_timeout=check_seconds(timeout.value, timeout.named),
         invocation=_invocation(source),
     )
     _refuse_contradictions(settings)
@@ -184,6 +193,15 @@ def _refuse_contradictions(settings: Settings) -> None:
             f"{RECORD} needs to know the full-precision model it records",
             help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
         )
+
+
+def _gpu(source: Sources) -> str | None:
+    given = source.given("quant_gpu")
+    if given is None:
+        return None
+    if not words(given.text):
+        raise WrongUse(f"{given.named}={given.text}: allowed are words of a device's name")
+    return given.text
 
 
 def _repeats(source: Sources, update: Update) -> int:

@@ -12,6 +12,8 @@ from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS
 if TYPE_CHECKING:
     from .check.handles import ModelHandle
     from .compare import CompareAccuracy
+    from .compare_speed import CompareSpeed
+    from .core.hardware import Accelerator
     from .runtime import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()
@@ -55,6 +57,19 @@ def pytest_make_collect_report(
     if report.passed and any(_is_ours(node) for node in report.result):
         _runtime(collector.config).check_report(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    timed = [item for item in items if "compare_speed" in getattr(item, "fixturenames", ())]
+    if not timed or not config.pluginmanager.has_plugin("pytest-benchmark"):
+        return (yield)
+    from .benchmark import as_benchmarks
+
+    with as_benchmarks(config, timed):
+        return (yield)
 
 
 # When all other hooks may have added their marks.
@@ -162,6 +177,28 @@ def compare_accuracy(request: pytest.FixtureRequest, quant_scheme: str) -> Compa
     fewshot_as_multiturn=, system_instruction=, gen_kwargs=, repeats=1.
     """
     return _runtime(request.config).fixtures.comparer(request.node, quant_scheme)
+
+
+@pytest.fixture
+def compare_speed(request: pytest.FixtureRequest, quant_scheme: str) -> CompareSpeed:
+    """compare_speed(batch_size=16, output_tokens=128): time the quantized model and its
+    baseline in turns, each in a process of its own, on the same prompts and with the same
+    number of generated tokens. Without batch_size=, concurrency= or request_rate= both a
+    single request and many in flight are timed. The markers of the test (min_speedup,
+    min_throughput, max_latency, max_memory, max_load_time) are judged when its body has
+    ended. Returns what was measured: .speedup, .workloads, .weights_gib and more.
+    Arguments: batch_size=, concurrency=, request_rate=, prompt_tokens=128,
+    output_tokens=64, rounds=10, warmup=2, requests=.
+    """
+    return _runtime(request.config).fixtures.timer(request.node, quant_scheme)
+
+
+@pytest.fixture(scope="session")
+def accelerator(request: pytest.FixtureRequest) -> Accelerator:
+    """The device that models run on here: .name, .kind ("cuda", "cpu", ...), .memory,
+    .capability and more, as `quantreg hardware` prints it.
+    """
+    return _runtime(request.config).fixtures.accelerator()
 
 
 class _Collector:

@@ -13,8 +13,9 @@ from . import collecting, markers
 from .check import Checker, Evidence, fed_by, judge
 from .check.models import quantized_spec
 from .core.errors import QuantregError, WrongUse
-from .core.gates import Plan, idle
+from .core.gates import idle
 from .core.outcome import MEASURED, Outcome
+from .core.plan import Plan
 from .core.settings import Update
 from .ending import (
     TRIAL,
@@ -31,7 +32,7 @@ from .ending import (
 from .fixtures import Fixtures
 from .option_table import COMPARE_FIXTURES
 from .options import read
-from .report import messages
+from .report import messages, speed_messages
 from .report.progress import TerminalProgress
 from .report.session import SessionReport
 from .report.terminal import write_summary
@@ -85,7 +86,9 @@ class Runtime:
         if self.recording:
             return
         for scheme in self.settings.schemes:
-            if quantized_spec(self.settings, "", scheme).quantize:
+            spec = quantized_spec(self.settings, "", scheme)
+            # With a quantization_config of its own the engine makes it while loading.
+            if spec.quantize and "quantization_config" not in spec.args:
                 backend.check_makes(scheme)
 
     # -- running -----------------------------------------------------------------------
@@ -155,7 +158,10 @@ class Runtime:
             evidence = Evidence(evidence.scheme, refused=evidence.refused[trial.heard :])
         if self.recording:
             refused = (
-                messages.of_refused_recording(one.error, one.task) for one in evidence.refused
+                speed_messages.of_refused_recording(one.error)
+                if one.speed
+                else messages.of_refused_recording(one.error, one.task)
+                for one in evidence.refused
             )
             return [*evidence.recorded, *refused]
         if not self.settings.schemes:
@@ -182,11 +188,9 @@ class Runtime:
         outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
             outcomes += judge(added, evidence, self.settings, body_ended=ended)
-            judged = {(one.task, one.metric) for one in outcomes if one.result != MEASURED}
+            judged = {_what(one) for one in outcomes if one.result != MEASURED}
             outcomes = [
-                one
-                for one in outcomes
-                if one.result != MEASURED or (one.task, one.metric) not in judged
+                one for one in outcomes if one.result != MEASURED or _what(one) not in judged
             ]
         return list(dict.fromkeys(outcomes))
 
@@ -202,7 +206,8 @@ class Runtime:
             return now, None
         plan = markers.plan(item, self.settings, fixtures, trial.declared)
         added = tuple(gate for gate in now.gates if gate not in plan.gates)
-        return plan, replace(plan, gates=added) if added else None
+        speed = tuple(gate for gate in now.speed if gate not in plan.speed)
+        return plan, replace(plan, gates=added, speed=speed) if added or speed else None
 
     def dress(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
@@ -287,6 +292,12 @@ def _session_id(config: pytest.Config) -> str:
     """The same in all workers of one session, and in no other session."""
     shared = getattr(config, "workerinput", {}).get("testrunuid")
     return str(shared) if shared else uuid.uuid4().hex
+
+
+def _what(one: Outcome) -> tuple[object, ...]:
+    """What was measured, whether or not a gate judged it."""
+    timed = (one.speed.subject, one.speed.quantity) if one.speed is not None else ()
+    return (one.task, one.metric, *timed)
 
 
 def _is_due(trial: Trial, when: str, *, failed: bool) -> bool:

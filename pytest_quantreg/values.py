@@ -82,6 +82,14 @@ def check_undetected(value: float, named: str) -> float:
     return float(value)
 
 
+def check_seconds(value: Any, named: str) -> float:
+    """Seconds above 0, or WrongUse naming ``named``."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise WrongUse(f"{named}={value!r}: allowed are seconds, above 0, e.g. 900")
+    return float(value)
+
+
 def check_choice(given: Given, allowed: Sequence[str]) -> str:
     """One of ``allowed``, or WrongUse with the nearest."""
     if given.text in allowed:

@@ -28,12 +28,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "option_table": frozenset(),
     "values": frozenset({"core"}),
     "options": frozenset({"core", "option_table", "values"}),
-    "markers": frozenset({"core", "option_table", "values"}),
+    "speed_markers": frozenset({"core"}),
+    "markers": frozenset({"core", "option_table", "speed_markers", "values"}),
     "scheduling": frozenset({"core"}),
     "compare": frozenset({"core", "check", "values"}),
+    "compare_speed": frozenset({"core"}),
+    "benchmark": frozenset(),
+    "publishing": frozenset({"core", "check", "benchmark"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
     "ending": frozenset({"core", "check", "markers"}),
-    "fixtures": ROOMS | {"collecting", "compare", "ending", "markers", "option_table", "options"},
+    "fixtures": ROOMS
+    | {
+        *("collecting", "compare", "compare_speed", "ending", "markers"),
+        *("option_table", "options", "publishing"),
+    },
     "runtime": ROOMS
     | {
         "collecting",
@@ -45,7 +53,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "options",
         "scheduling",
     },
-    "plugin": frozenset({"check", "compare", "option_table", "runtime"}),
+    "plugin": frozenset(
+        {"benchmark", "check", "compare", "compare_speed", "core", "option_table", "runtime"}
+    ),
     "cli": ROOMS,
 }
 """Room or module -> what it may import of the package."""
@@ -78,6 +88,7 @@ PURE = frozenset(
         "itertools",
         "math",
         "numpy",
+        "statistics",
         "re",
         "scipy",
         "types",
@@ -90,7 +101,10 @@ PURE = frozenset(
 IMPURE = {("core.settings", "pathlib")}
 
 WITH_PYTEST = frozenset(
-    {"collecting", "ending", "fixtures", "markers", "options", "plugin", "runtime"}
+    {
+        *("benchmark", "collecting", "ending", "fixtures", "markers"),
+        *("options", "plugin", "publishing", "runtime"),
+    }
 )
 WITH_XDIST = frozenset({"scheduling"})
 

@@ -5,5 +5,16 @@ from .evidence import Evidence, Measured, Refused
 from .judging import fed_by, judge
 from .recording import Recorded
 from .session import Checker
+from .timing import Timing
 
-__all__ = ["Ask", "Checker", "Evidence", "Measured", "Recorded", "Refused", "fed_by", "judge"]
+__all__ = [
+    "Ask",
+    "Checker",
+    "Evidence",
+    "Measured",
+    "Recorded",
+    "Refused",
+    "Timing",
+    "fed_by",
+    "judge",
+]

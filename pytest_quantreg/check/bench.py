@@ -66,6 +66,15 @@ class Bench:
             )
         return self._backend
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether the engine takes the whole device, so that only one model fits."""
+        return bool(getattr(self.backend, "exclusive", False))
+
+    def say(self, text: str) -> None:
+        """Tells the person at the terminal one line, now."""
+        self._progress.say(text)
+
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """What the files of ``spec`` say. Raises Refusal for files that are no use."""
         # Files are the same whatever they claim to be, and large ones take long to digest.

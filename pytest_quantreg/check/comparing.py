@@ -10,10 +10,11 @@ from typing import TypeAlias
 from ..core import stats
 from ..core.comparable import Candidate, Difference
 from ..core.errors import Category, Refusal
-from ..core.gates import Gate, Plan, matching
+from ..core.gates import Gate, matching
 from ..core.outcome import Context
 from ..core.pairing import first_items, refuse_partial, same_kinds
 from ..core.pairs import refuse_overlap, refuse_unpoolable
+from ..core.plan import Plan
 from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
 from ..core.settings import GateMode, Update
 from ..core.suspicion import answers
@@ -76,7 +77,7 @@ class Comparer:
             Refusal: anything that must not be judged; before loading where possible.
         """
         group = self._bench.group(ask.request)
-        spec = self._tested(scheme)
+        spec = self._grounds.tested(scheme)
         asks = [ask] if group is None else ask.each(group.subtasks)
         ready = [self._ready(asked(one, group), spec, recording) for one in asks]
         weights = _weights(group, ready)
@@ -97,12 +98,6 @@ class Comparer:
         if group is None:
             return parts[0]
         return Grouped(scheme, group.name, parts[0].metric, weights, parts, context, notes)
-
-    def _tested(self, scheme: str) -> ModelSpec:
-        spec = models.quantized_spec(self._settings, self._grounds.model_name(), scheme)
-        if not spec.quantize:
-            models.refuse_wrong_checkpoint(spec, self._grounds.stored_scheme(spec))
-        return spec
 
     def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording) -> _Ready:
         prepared = self._bench.prepare(ask.request, spec)

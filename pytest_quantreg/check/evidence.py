@@ -13,6 +13,7 @@ from ..core.pairs import compare, pool
 from ..core.perplexity import compare_tokens
 from ..core.record import Accuracy, Metric
 from .asking import Subject, alike
+from .timing import Timing
 
 
 @dataclass(frozen=True)
@@ -124,19 +125,24 @@ Finished: TypeAlias = "Measured | Grouped"
 
 @dataclass(frozen=True)
 class Refused:
-    """One call that was refused, or a refusal before any call (task None)."""
+    """One call that was refused, or a refusal before any call (task None).
+
+    ``speed`` tells those of compare_speed, which have no task either.
+    """
 
     scheme: str
     error: QuantregError
     task: str | None = None
     context: Context | None = None
+    speed: bool = False
 
 
 @dataclass
 class Evidence:
     """All that one test measured and was refused; grows while its body runs.
 
-    ``fixtures`` are the names of those it used, ``recorded`` the outcomes of recording;
+    ``fixtures`` are the names of those it used, ``measured`` what compare_accuracy and
+    ``timed`` what compare_speed found, ``recorded`` the outcomes of recording;
     a session that records judges nothing. ``cut_short`` says that its body did not come
     to its end: it skipped, or the session was stopped.
     """
@@ -146,12 +152,18 @@ class Evidence:
     measured: list[Finished] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     recorded: list[Outcome] = field(default_factory=list)
+    timed: list[Timing] = field(default_factory=list)
     cut_short: bool = False
 
     @property
     def touched(self) -> bool:
         """Whether anything was measured, recorded or refused."""
-        return bool(self.measured or self.refused or self.recorded)
+        return bool(self.measured or self.timed or self.refused or self.recorded)
+
+    @property
+    def refused_outright(self) -> bool:
+        """Whether something was refused that is no task's own, so that nothing else counts."""
+        return any(one.task is None for one in self.refused)
 
     @property
     def tasks(self) -> list[str]:
@@ -162,7 +174,14 @@ class Evidence:
         refused = [one.task for one in self.refused if one.task is not None]
         return list(dict.fromkeys([*measured, *refused]))
 
-    def refuse(self, error: QuantregError, task: str | None, context: Context | None) -> None:
+    def refuse(
+        self,
+        error: QuantregError,
+        task: str | None,
+        context: Context | None,
+        *,
+        speed: bool = False,
+    ) -> None:
         """Notes a refusal, once however often it is raised."""
         if all(one.error is not error for one in self.refused):
-            self.refused.append(Refused(self.scheme, error, task, context))
+            self.refused.append(Refused(self.scheme, error, task, context, speed))

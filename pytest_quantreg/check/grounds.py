@@ -43,6 +43,13 @@ class Grounds:
         stored = self.stored_scheme(spec)
         return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
 
+    def tested(self, scheme: str) -> ModelSpec:
+        """The model under test. Raises Refusal for a checkpoint that is not the scheme."""
+        spec = models.quantized_spec(self.settings, self.model_name(), scheme)
+        if not spec.quantize:
+            models.refuse_wrong_checkpoint(spec, self.stored_scheme(spec))
+        return spec
+
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What the files of ``spec`` say that they hold. Raises Refusal."""
         key = replace(spec, scheme="").key()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..core.comparison import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, Refusal
-from ..core.gates import POOLED, Gate, Plan, choose, matching, unfed
+from ..core.gates import POOLED, Gate, choose, matching, unfed
 from ..core.outcome import Context, Outcome
+from ..core.plan import Plan
 from ..core.record import Metric
 from ..core.settings import Settings
 from ..core.verdict import judge as judge_gate
@@ -16,6 +17,7 @@ from ..report import messages
 from .asking import Subject
 from .evidence import Evidence, Finished, Refused
 from .pooling import pooled, takes
+from .speed_judging import judge_speed
 
 _POOL = "pool"
 """What stands for a task where there is no pool, for want of a part of it."""
@@ -91,17 +93,17 @@ def judge(
 
     While the body has not run (``body_ended``) no gate can be unfed.
     """
-    outcomes = [_refusal(one) for one in evidence.refused]
+    outcomes = [_refusal(one) for one in evidence.refused if not one.speed]
     for one in evidence.measured:
         outcomes.extend(_judge_call(plan, one, settings))
     pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
     if pools:
         outcomes.extend(_judge_pools(pools, plan, evidence, settings))
-    refused_outright = any(one.task is None for one in evidence.refused)
-    if body_ended and not refused_outright:
+    if body_ended and not evidence.refused_outright:
         fed = fed_by(plan, evidence)
         lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
         outcomes.extend(_unfed(gate, evidence) for gate in lacking)
+    outcomes.extend(judge_speed(plan, evidence, settings, body_ended=body_ended))
     return list(dict.fromkeys(outcomes))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..core.engine import Engine
-from ..core.gates import Plan
 from ..core.outcome import Context
+from ..core.plan import Plan
 from ..core.record import ModelSpec, Provenance, Run
 from ..core.settings import Settings
+from ..core.speed import Workload
 from ..measure import Progress
 from . import models
 from .asking import Ask
@@ -17,6 +20,7 @@ from .evidence import Finished
 from .grounds import Grounds
 from .recording import Recorded, Recorder
 from .stored import Recording
+from .timing import RecordedSpeed, Timer, Timing
 
 
 class Checker:
@@ -32,6 +36,7 @@ class Checker:
         attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
         self._comparer = Comparer(self._grounds, attempts, self._context)
         self._recorder = Recorder(self._grounds)
+        self._timer = Timer(self._grounds)
         self._contexts: dict[str, Context] = {}
 
     def model_name(self) -> str:
@@ -60,6 +65,18 @@ class Checker:
         One per task where a group of them is asked for.
         """
         return self._recorder.record(ask, recording)
+
+    def time(
+        self, workloads: Sequence[Workload], scheme: str, plan: Plan, recording: Recording
+    ) -> Timing:
+        """Times the quantized model beside its baseline. Raises Refusal as `compare`."""
+        timing = self._timer.compare(workloads, scheme, plan, recording)
+        self._contexts[scheme] = timing.context
+        return timing
+
+    def record_speed(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
+        """Times the baseline and stores it, unless that is there already."""
+        return self._timer.record(workloads)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""

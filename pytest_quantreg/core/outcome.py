@@ -12,6 +12,7 @@ LOST = "lost"
 UNDECIDED = "undecided"
 REFUSED = "refused"
 MEASURED = "measured"
+NOT_APPLICABLE = "not applicable"
 RECORDED = "recorded"
 PRESENT = "present"
 
@@ -37,6 +38,34 @@ class Context:
 
 
 @dataclass(frozen=True)
+class SpeedFigures:
+    """What was measured of speed, memory or load time, in ``unit``.
+
+    ``subject`` is the workload (``batch 1``), empty for what is the model's own. ``bound``
+    is the threshold, ``at_least`` which way it holds and ``why`` it is this one
+    (``for H100 (this is NVIDIA H100 80GB HBM3)``). ``value`` with ``low`` and ``high`` is
+    what is judged, of the quantized model or of both; ``units`` counts the rounds, blocks
+    or loads behind it. For a speed-up ``baseline`` and ``quantized`` are tokens per second.
+    ``lines`` say what else was measured beside it.
+    """
+
+    subject: str
+    quantity: str
+    unit: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+    quantized: float | None = None
+    units: int | None = None
+    bound: float | None = None
+    at_least: bool = True
+    why: str = ""
+    detectable: float | None = None
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One line of the summary.
 
@@ -47,7 +76,8 @@ class Outcome:
     ``minimum`` is then 1/maximum). ``part_of`` names the group or pool that judges a
     measurement, ``floor`` the share of items on which the baseline's own runs differ, and
     ``family`` the number of gates that share the confidence, where more than one do. The
-    shares of empty and truncated answers are those of tasks that generate.
+    shares of empty and truncated answers are those of tasks that generate. ``speed`` holds
+    the figures of what was timed, in place of those of a task.
     """
 
     result: str
@@ -84,30 +114,42 @@ class Outcome:
     quantized_empty: float | None = None
     baseline_truncated: float | None = None
     quantized_truncated: float | None = None
+    speed: SpeedFigures | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Plain JSON types only, so that it can travel on a test report."""
-        plain = asdict(self)
-        for name, value in plain.items():
-            if isinstance(value, tuple):
-                plain[name] = list(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                plain[name] = None
+        plain = _plain(asdict(self))
+        if self.speed is not None:
+            plain["speed"] = _plain(asdict(self.speed))
         return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Outcome:
         """The inverse of `to_plain`; keys of a newer version are dropped."""
-        known = {one.name for one in fields(cls)}
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in plain.items()
-            if name in known
-        }
-        context = values.get("context")
-        values["context"] = Context(**context) if isinstance(context, Mapping) else None
+        values = _known(cls, plain)
+        for name, kind in (("context", Context), ("speed", SpeedFigures)):
+            inner = values.get(name)
+            values[name] = kind(**_known(kind, inner)) if isinstance(inner, Mapping) else None
         return cls(**values)
 
     def excuse(self) -> Outcome:
         """The same outcome under an xfail that excuses it."""
         return replace(self, excused=True)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            values[name] = list(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            values[name] = None
+    return values
+
+
+def _known(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    known = {one.name for one in fields(kind)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in plain.items()
+        if name in known
+    }

@@ -47,6 +47,9 @@ class Settings:
     ``repeats`` is how many runs of a baseline are recorded, ``family`` how many gates
     share the session's confidence under ``detect``, and ``allow_better`` lets a candidate
     be far above its baseline.
+    ``gpu`` names the accelerator whose thresholds hold instead of the detected one's.
+    ``workers`` is how many processes run the tests, ``share_device`` lets several of them
+    measure speed at once, and ``speed_timeout`` is in seconds.
     ``checkpoints`` maps a canonical scheme to its checkpoint; the key None holds the
     one for every scheme. ``invocation`` is the part of the command line that must be
     repeated to record a baseline (model, backend, folders).
@@ -74,6 +77,10 @@ class Settings:
     repeats: int = 1
     family: int = 1
     allow_better: bool = False
+    gpu: str | None = None
+    workers: int = 1
+    share_device: bool = False
+    speed_timeout: float = 900.0
     invocation: tuple[str, ...] = field(default=())
 
     def checkpoint_of(self, scheme: str) -> ModelRef | None:

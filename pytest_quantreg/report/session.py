@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.outcome import JUDGED, RECORDED, REFUSED, Context, Outcome
+from ..core.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
 from ..core.settings import Settings, Update
 
 
@@ -110,8 +110,12 @@ class SessionReport:
         results = {one.result for one in self.outcomes if one.scheme == scheme}
         if REFUSED in results:
             return "its tests were refused"
+        if NOT_APPLICABLE in results:
+            return "the thresholds of its tests are for other accelerators"
         if results:
-            return "its tests measured, and no marker such as min_retention said what must hold"
+            timed = all(one.speed is not None for one in self.outcomes if one.scheme == scheme)
+            marker = "min_speedup" if timed else "min_retention"
+            return f"its tests measured, and no marker such as {marker} said what must hold"
         return "none of its tests compared anything"
 
 

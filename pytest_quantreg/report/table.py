@@ -40,10 +40,20 @@ def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     else:
         several = len(minima(shown)) > 1
         heads, cells = [GATE_HEAD, TIGHT_HEAD], [_gate_cells(one, several) for one in shown]
+    return laid_out(heads, cells, shown, width)
+
+
+def laid_out(
+    heads: Sequence[tuple[str, ...]],
+    cells: Sequence[tuple[str, ...]],
+    outcomes: Sequence[Outcome],
+    width: int,
+) -> tuple[str, list[Row]]:
+    """A head and rows in columns: two of text, then figures, then the verdict's word."""
     head, widths, gap = _layout(heads, cells, width)
     rows = [
         Row(_line(line[:-1], widths, gap) + gap, line[-1], one)
-        for line, one in zip(cells, shown, strict=True)
+        for line, one in zip(cells, outcomes, strict=True)
     ]
     return _line(head, widths, gap).rstrip(), rows
 
@@ -77,7 +87,7 @@ def _layout(
     return head, widths, gap
 
 
-def _word(one: Outcome, several_minima: bool) -> str:
+def word_of(one: Outcome, several_minima: bool = False) -> str:
     """``kept``, ``LOST``, ``undecided``; capitals turn the build red."""
     word = f"in {one.part_of}" if one.part_of else WORDS.get(one.result, one.result)
     word = word.upper() if one.fails else word
@@ -104,7 +114,7 @@ def _gate_cells(one: Outcome, several_minima: bool) -> tuple[str, ...]:
         _count(one.n),
         _count(one.lost),
         _count(one.won),
-        _word(one, several_minima),
+        word_of(one, several_minima),
     )
 
 
@@ -114,7 +124,7 @@ def _recording_cells(one: Outcome) -> tuple[str, ...]:
         bare(one.metric),
         _figure(one.baseline),
         _count(one.n),
-        _word(one, False),
+        word_of(one),
     )
 
 

@@ -13,6 +13,7 @@ from ..core.outcome import (
     KEPT,
     LOST,
     MEASURED,
+    NOT_APPLICABLE,
     PRESENT,
     RECORDED,
     REFUSED,
@@ -22,7 +23,9 @@ from ..core.outcome import (
 )
 from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
 from .session import SessionReport, context_line
-from .table import WORDS, minima, table
+from .speed_messages import speed_bound
+from .speed_table import required, speed_table
+from .table import WORDS, Row, minima, table
 
 if TYPE_CHECKING:
     import pytest
@@ -33,10 +36,11 @@ _COLOURS = {
     UNDECIDED: "yellow",
     REFUSED: "red",
     MEASURED: "cyan",
+    NOT_APPLICABLE: "cyan",
     RECORDED: "green",
     PRESENT: "green",
 }
-_ORDER = (KEPT, LOST, UNDECIDED, REFUSED, MEASURED, RECORDED, PRESENT)
+_ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)
 
 
 def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> None:
@@ -53,7 +57,15 @@ def _write_group(
     terminal.write_sep("=", _title(scheme, outcomes))
     for context in _contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
-    head, rows = table(outcomes, terminal._tw.fullwidth)
+    for made in (table, speed_table):
+        _write_table(*made(outcomes, terminal._tw.fullwidth), terminal)
+    for line in _lines(outcomes):
+        _write_wrapped(terminal, line)
+    for line in dict.fromkeys(_closing(outcomes)):
+        _write_wrapped(terminal, line)
+
+
+def _write_table(head: str, rows: Sequence[Row], terminal: pytest.TerminalReporter) -> None:
     if rows:
         terminal.write_line(head)
     for row in rows:
@@ -61,8 +73,17 @@ def _write_group(
         bold = row.outcome.fails and not row.outcome.excused
         terminal.write(row.word, **{_COLOURS[row.outcome.result]: True, "bold": bold})
         terminal.write("\n")
-    for line in dict.fromkeys(_closing(outcomes)):
-        _write_wrapped(terminal, line)
+
+
+def _lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """What was measured beside what was judged, and why which threshold was."""
+    lines = [line for one in outcomes if one.speed is not None for line in one.speed.lines]
+    chosen = [
+        f"{one.speed.quantity} {required(one.speed)} {one.speed.why}"
+        for one in outcomes
+        if one.speed is not None and one.speed.bound is not None and one.speed.why
+    ]
+    return list(dict.fromkeys([*lines, *chosen]))
 
 
 def _title(scheme: str, outcomes: Sequence[Outcome]) -> str:
@@ -117,11 +138,17 @@ def _detectable(outcomes: Sequence[Outcome]) -> Iterator[str]:
             for one in blind
             if one.maximum is not None
         ],
+        "a true": [
+            f"{_name(one, outcomes)} of {speed_bound(one.speed)}"
+            for one in outcomes
+            if one.speed is not None and one.speed.detectable is not None and not one.fails
+        ],
     }
     for what, seen in shown.items():
         if seen:
             each = ", ".join(dict.fromkeys(seen))
-            yield f"would have turned red 4 times in 5 at {what}: {each}"
+            colon = "" if what == "a true" else ":"
+            yield f"would have turned red 4 times in 5 at {what}{colon} {each}"
 
 
 def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -135,7 +162,9 @@ def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _name(one: Outcome, outcomes: Sequence[Outcome]) -> str:
-    """The task, with the metric where several of its metrics were judged."""
+    """The task, with the metric where several of its metrics were judged; of speed, what it is."""
+    if one.speed is not None:
+        return " ".join(word for word in (one.speed.subject, one.speed.quantity) if word)
     metrics = {other.metric for other in outcomes if other.task == one.task and other.minimum}
     return f"{one.task} {bare(one.metric)}" if len(metrics) > 1 else str(one.task)
 
@@ -146,14 +175,17 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
     if result == UNDECIDED and passed:
         return f"{text} (no loss is shown, nor its absence; detect passes that)"
     if result == MEASURED:
-        return f"{text} (no marker such as min_retention says what must hold)"
+        timed = all(one.speed is not None for one in outcomes if one.result == MEASURED)
+        paced = timed and not any(one.speed.unit == "x" for one in outcomes if one.speed)
+        marker = "min_retention" if not timed else "max_latency" if paced else "min_speedup"
+        return f"{text} (no marker such as {marker} says what must hold)"
     return text
 
 
 def _required(outcomes: Sequence[Outcome]) -> Iterator[str]:
     modes: dict[str, list[Outcome]] = {}
     for one in outcomes:
-        if one.result in JUDGED and one.mode is not None:
+        if one.result in JUDGED and one.mode is not None and one.minimum is not None:
             modes.setdefault(one.mode, []).append(one)
     if len(modes) > 1:
         each = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())

@@ -1,0 +1,118 @@
+"""The callable behind the fixture compare_speed: checks its arguments, hands them on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .core.errors import Category, Refusal, WrongUse
+from .core.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from .core.speed_comparison import SpeedResult
+
+MOST_TOKENS = 10_000_000
+"""Of a prompt or an answer; more is a slip, and no engine holds as many."""
+
+
+class CompareSpeed:
+    """``compare_speed(...)``; see the fixture of that name.
+
+    ``saturating`` is the number of requests in flight that keep this device busy.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Workload]], SpeedResult],
+        *,
+        saturating: Callable[[], int],
+        refuse: Callable[[Refusal], None],
+    ) -> None:
+        self._run = run
+        self._saturating = saturating
+        self._refuse = refuse
+
+    def __call__(
+        self,
+        *,
+        batch_size: int | None = None,
+        concurrency: int | None = None,
+        request_rate: float | None = None,
+        prompt_tokens: int = 128,
+        output_tokens: int = 64,
+        rounds: int = 10,
+        warmup: int = 2,
+        requests: int | None = None,
+    ) -> SpeedResult:
+        """Times the quantized model and its baseline in turns, under one or two workloads.
+
+        Raises:
+            Refusal: nothing may be concluded; the test is refused whatever it does next.
+        """
+        try:
+            shape = {
+                "prompt_tokens": _count(prompt_tokens, "prompt_tokens"),
+                "output_tokens": _count(output_tokens, "output_tokens"),
+                "rounds": _count(rounds, "rounds"),
+                "warmup": _count(warmup, "warmup", least=0),
+            }
+            kinds = self._kinds(batch_size, concurrency, request_rate)
+            workloads = [
+                Workload(
+                    deployment=deployment,
+                    batch_size=size,
+                    requests=_requests(requests, size, rate),
+                    request_rate=rate,
+                    **shape,
+                )
+                for deployment, size, rate in kinds
+            ]
+        except WrongUse as error:
+            refusal = Refusal(Category.WRONG_USE, f"compare_speed: {error.what}", help=error.help)
+            self._refuse(refusal)
+            raise refusal from None
+        return self._run(workloads)
+
+    def _kinds(
+        self, batch_size: Any, concurrency: Any, request_rate: Any
+    ) -> list[tuple[str, int, float | None]]:
+        """(deployment, requests at once, rate) of each workload."""
+        if batch_size is not None:
+            if concurrency is not None or request_rate is not None:
+                raise WrongUse(
+                    "batch_size= is one batch after another, concurrency= and request_rate= are "
+                    "many requests in flight; name one kind",
+                    help="measure both with two calls, or with compare_speed() without any",
+                )
+            return [(SYNCHRONOUS, _count(batch_size, "batch_size"), None)]
+        if concurrency is None and request_rate is None:
+            return [(SYNCHRONOUS, 1, None), (ASYNCHRONOUS, self._saturating(), None)]
+        flight = self._saturating() if concurrency is None else _count(concurrency, "concurrency")
+        rate = None if request_rate is None else _rate(request_rate)
+        return [(ASYNCHRONOUS, flight, rate)]
+
+
+def _requests(given: Any, at_once: int, rate: float | None) -> int:
+    """How many a round has; at least as many as are at once, or they never are."""
+    if given is None:
+        return at_once
+    count = _count(given, "requests")
+    if count < at_once and rate is None:
+        raise WrongUse(
+            f"requests={count}: a round with so few never has {at_once} at once",
+            help=f"give it {at_once} or more, or leave it out",
+        )
+    return count
+
+
+def _count(value: Any, named: str, *, least: int = 1) -> int:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= value <= MOST_TOKENS:
+        raise WrongUse(f"{named}={value!r}: allowed is a whole number, {least} or more")
+    return int(value)
+
+
+def _rate(value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise WrongUse(f"request_rate={value!r}: allowed are requests per second, above 0")
+    return float(value)

@@ -1,0 +1,318 @@
+"""The words of what was timed: a verdict on speed, memory or load time in, an Outcome out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..core import stats
+from ..core.errors import QuantregError
+from ..core.outcome import (
+    KEPT,
+    LOST,
+    MEASURED,
+    NOT_APPLICABLE,
+    PRESENT,
+    RECORDED,
+    UNDECIDED,
+    Context,
+    Outcome,
+    SpeedFigures,
+)
+from ..core.settings import GateMode
+from ..core.speed import Series, Workload
+from ..core.speed_comparison import SpeedComparison
+from ..core.speed_gates import Choice, SpeedGate
+from ..core.speed_verdict import SpeedVerdict
+from .figures import figure, outwards
+from .messages import NOT_RECORDED, confidence, of_refusal
+from .speed_lines import described
+
+SPEED = "speed"
+"""What stands for a task where speed was asked for."""
+
+_RESULTS = {
+    stats.Evidence.KEPT: KEPT,
+    stats.Evidence.LOST: LOST,
+    stats.Evidence.UNDECIDED: UNDECIDED,
+}
+
+
+def of_verdict(
+    verdict: SpeedVerdict,
+    context: Context,
+    *,
+    notes: tuple[str, ...] = (),
+    lines: tuple[str, ...] = (),
+    reasons: tuple[str, ...] = (),
+) -> Outcome:
+    """The outcome of one judged gate; its headline carries the whole verdict.
+
+    ``lines`` are further figures of what it judged, ``reasons`` why it may be slow.
+    """
+    gate, estimate = verdict.gate, verdict.estimate
+    result = _result(verdict)
+    advice = _advice(verdict, result)
+    details = [_behind(verdict), *(f"likely: {one}" for one in reasons)]
+    if (seen := _seen(verdict, result)) is not None:
+        details.append(seen)
+    return Outcome(
+        result,
+        verdict.fails,
+        context.scheme,
+        _headline(verdict, result, context.scheme),
+        details=(*details, *([advice] if advice else []), *notes),
+        context=context,
+        gate=str(gate),
+        mode=verdict.mode.value,
+        confidence=verdict.confidence,
+        family=verdict.family if verdict.family > 1 else None,
+        advice=advice,
+        notes=notes,
+        speed=SpeedFigures(
+            subject=verdict.workload or "",
+            quantity=gate.quantity,
+            unit=gate.unit,
+            value=estimate.estimate,
+            low=_finite(estimate.low),
+            high=_finite(estimate.high),
+            baseline=verdict.speeds[0] if verdict.speeds else verdict.baseline,
+            quantized=verdict.speeds[1] if verdict.speeds else estimate.estimate,
+            units=verdict.units,
+            bound=gate.bound,
+            at_least=gate.at_least,
+            why=verdict.why,
+            detectable=verdict.detectable if result != LOST else None,
+            lines=lines,
+        ),
+    )
+
+
+def of_measurement(
+    comparison: SpeedComparison,
+    context: Context,
+    *,
+    notes: tuple[str, ...] = (),
+    lines: tuple[str, ...] = (),
+) -> Outcome:
+    """A workload whose speed-up no gate judged: listed, never called kept.
+
+    Under a request rate the throughput is what arrives; the latency is listed instead.
+    """
+    figures = _paced(comparison) if comparison.workload.request_rate else _speedup(comparison)
+    unit = "ms" if comparison.workload.request_rate else "tok/s"
+    return Outcome(
+        MEASURED,
+        False,
+        context.scheme,
+        f"measured {context.scheme} {comparison.workload.label}: {figure(figures.baseline)} -> "
+        f"{figure(figures.quantized)} {unit}, no gate",
+        context=context,
+        confidence=comparison.confidence,
+        notes=notes,
+        speed=replace(figures, lines=lines),
+    )
+
+
+def _speedup(comparison: SpeedComparison) -> SpeedFigures:
+    ratio = comparison.ratio
+    return SpeedFigures(
+        subject=comparison.workload.label,
+        quantity="speed-up",
+        unit="x",
+        value=ratio.estimate,
+        low=_finite(ratio.low),
+        high=_finite(ratio.high),
+        baseline=comparison.baseline_throughput,
+        quantized=comparison.throughput.estimate,
+        units=len(comparison.quantized.units()),
+    )
+
+
+def _paced(comparison: SpeedComparison) -> SpeedFigures:
+    now = comparison.latency("e2e")
+    return SpeedFigures(
+        subject=comparison.workload.label,
+        quantity="e2e p50",
+        unit="ms",
+        value=now.estimate * 1000,
+        low=_finite(now.low * 1000),
+        high=_finite(now.high * 1000),
+        baseline=comparison.baseline_latency("e2e") * 1000,
+        quantized=now.estimate * 1000,
+        units=len(comparison.quantized.units()),
+        at_least=False,
+    )
+
+
+def of_other_device(choice: Choice, context: Context, mode: GateMode) -> Outcome:
+    """A threshold that is for other accelerators: listed, never passed."""
+    gate = choice.rivals[0]
+    return Outcome(
+        NOT_APPLICABLE,
+        False,
+        context.scheme,
+        f"not applicable here, {context.scheme} {gate.quantity}: {choice.why}",
+        context=context,
+        gate=gate.marker,
+        mode=mode.value,
+        advice=f"not applicable here: {gate.marker} is {choice.why}",
+        speed=SpeedFigures(subject="", quantity=gate.quantity, unit=gate.unit),
+    )
+
+
+def of_recorded(
+    workload: Workload, series: Sequence[Series], context: Context, *, present: bool
+) -> Outcome:
+    """A speed baseline that was recorded, or was there already."""
+    word = PRESENT if present else RECORDED
+    typical = stats.typical([stats.typical(one.throughputs()).estimate for one in series])
+    sessions = f"{len(series)} session" + ("" if len(series) == 1 else "s")
+    return Outcome(
+        word,
+        False,
+        context.scheme,
+        f"baseline {word}: speed, {described(workload)}, {sessions} of {context.model} on "
+        f"{context.machine}",
+        context=context,
+        speed=SpeedFigures(
+            subject=workload.label,
+            quantity="throughput",
+            unit="tok/s",
+            value=typical.estimate,
+            baseline=typical.estimate,
+            units=len(series),
+        ),
+    )
+
+
+def of_speed_refusal(
+    error: QuantregError,
+    *,
+    scheme: str,
+    context: Context | None,
+    gate: SpeedGate | None = None,
+    workload: str | None = None,
+) -> Outcome:
+    """A refusal to time a model, or to judge what was timed."""
+    what = " ".join(word for word in (SPEED, workload) if word)
+    made = of_refusal(
+        error, scheme=scheme, context=context, task=what, gate=str(gate) if gate else None
+    )
+    figures = SpeedFigures(
+        subject=workload or "",
+        quantity=gate.quantity if gate is not None else "",
+        unit=gate.unit if gate is not None else "",
+    )
+    return replace(made, task=None, speed=figures)
+
+
+def of_refused_recording(error: QuantregError) -> Outcome:
+    """A speed baseline that could not be recorded."""
+    return of_speed_refusal(error, scheme=NOT_RECORDED, context=None)
+
+
+def speed_bound(speed: SpeedFigures) -> str:
+    """The value at which a green gate would have turned red, rounded to where it holds."""
+    unit = "x" if speed.unit == "x" else f" {speed.unit}"
+    return f"{outwards(speed.detectable, up=not speed.at_least)}{unit}"
+
+
+def _result(verdict: SpeedVerdict) -> str:
+    if verdict.mode is GateMode.POINT:
+        return LOST if verdict.fails else KEPT
+    return _RESULTS[verdict.evidence]
+
+
+def _headline(verdict: SpeedVerdict, result: str, scheme: str) -> str:
+    gate = verdict.gate
+    word = result.upper() if verdict.fails else result
+    where = f", {verdict.workload}" if verdict.workload else ""
+    least = "at least" if gate.at_least else "at most"
+    need = "required" if gate.at_least else "allowed"
+    why = f" {verdict.why}" if verdict.why else ""
+    required = f"{least} {gate.shown(gate.bound)} was {need}{why}"
+    return f"{word} {scheme} {gate.quantity}{where}: {_measured(verdict)}; {required}"
+
+
+def _measured(verdict: SpeedVerdict) -> str:
+    estimate, unit = verdict.estimate, _unit(verdict.gate)
+    value = f"{figure(estimate.estimate)}{unit}"
+    if verdict.speeds is not None:
+        value += " the baseline's tokens per second"
+    if verdict.mode is GateMode.POINT:
+        return f"{value} (point gate: no confidence)"
+    if estimate.low == estimate.high and verdict.units == 1:
+        return value  # counted, not sampled
+    bound = verdict.gate.bound
+    lost = verdict.evidence is stats.Evidence.LOST
+    low = f"at least {outwards(estimate.low, up=False, beyond=bound if lost else None)}{unit}"
+    high = f"no more than {outwards(estimate.high, up=True, beyond=bound if lost else None)}{unit}"
+    if not math.isfinite(estimate.high):
+        high = "with no upper bound"
+    sure = f"with {confidence(verdict.confidence, verdict.family)} confidence"
+    if verdict.evidence is stats.Evidence.UNDECIDED:
+        return f"{value}, {sure} {low} and {high}"
+    said = low if lost != verdict.gate.at_least else high
+    return f"{value}, {sure} {said}"
+
+
+def _behind(verdict: SpeedVerdict) -> str:
+    """What the verdict rests on."""
+    unit = _unit(verdict.gate)
+    if verdict.speeds is not None:
+        before, now = map(figure, verdict.speeds)
+        pairs = f"{verdict.units} rounds of each"
+        if verdict.stored:
+            pairs = f"{verdict.units} rounds against {verdict.stored} stored sessions"
+        return f"baseline {before} tok/s, quantized {now} tok/s, {pairs}"
+    counted = "" if verdict.units == 1 else f", {verdict.units} {_what(verdict)}"
+    if verdict.baseline is None:
+        return f"quantized {figure(verdict.estimate.estimate)}{unit}{counted}"
+    before, now = figure(verdict.baseline), figure(verdict.estimate.estimate)
+    return f"baseline {before}{unit}, quantized {now}{unit}{counted}"
+
+
+def _what(verdict: SpeedVerdict) -> str:
+    return "rounds" if verdict.workload else "loads"
+
+
+def _seen(verdict: SpeedVerdict, result: str) -> str | None:
+    if result == LOST or verdict.mode is not GateMode.DETECT or verdict.detectable is None:
+        return None
+    at = f"{outwards(verdict.detectable, up=False)}{_unit(verdict.gate)}"
+    return f"would have turned red 4 times in 5 at a true {at} or less"
+
+
+def _advice(verdict: SpeedVerdict, result: str) -> str | None:
+    """What would decide an undecided gate."""
+    if result != UNDECIDED:
+        return None
+    if verdict.workload is None:
+        return (
+            "load times lie on both sides of the threshold: relax it, or let nothing run beside "
+            "them"
+        )
+    if verdict.stored and verdict.speeds is not None:
+        said = f"{verdict.stored} stored sessions differ too much to decide it"
+        if verdict.stored == 1:
+            said = "one stored session says nothing of how sessions differ"
+        return (
+            f"{said}: record more with --quant-update --quant-repeats={max(5, 2 * verdict.stored)}"
+            ", or name the full-precision model with --quant-model to run both side by side"
+        )
+    if verdict.needed is None:
+        return "what was measured is too near to the threshold for any number of rounds"
+    return (
+        f"about {verdict.needed:,} rounds decide it, if it is as fast as it measured: "
+        f"rounds={verdict.needed}"
+    )
+
+
+def _unit(gate: SpeedGate) -> str:
+    return "x" if gate.unit == "x" else f" {gate.unit}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,77 @@
+"""The table of what was timed: outcomes with speed figures in, lines of equal width out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.outcome import LOST, NOT_APPLICABLE, PRESENT, RECORDED, Outcome, SpeedFigures
+from .figures import figure, outwards
+from .messages import NOT_RECORDED
+from .table import Row, laid_out, word_of
+
+HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")
+_RECORDINGS = (RECORDED, PRESENT)
+RECORDING_HEAD = ("workload", "measured", "value", "", "sessions", "")
+
+
+def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+    """The head and a row per outcome, below ``width`` columns where possible."""
+    shown = [(one, one.speed) for one in outcomes if one.speed is not None]
+    if not shown:
+        return "", []
+    head: tuple[str, ...] = HEAD
+    make = _cells
+    if any(one.result in _RECORDINGS or one.scheme == NOT_RECORDED for one, _ in shown):
+        head, make = RECORDING_HEAD, _recording_cells
+    cells = [make(one, speed) for one, speed in shown]
+    return laid_out([head], cells, [one for one, _ in shown], width)
+
+
+def _cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+    return (
+        speed.subject or ("" if speed.quantity else "speed"),
+        speed.quantity or "-",
+        figure(speed.baseline),
+        figure(speed.quantized),
+        _unit(speed),
+        _interval(speed, lost=one.result == LOST),
+        required(speed),
+        "n/a here" if one.result == NOT_APPLICABLE else word_of(one),
+    )
+
+
+def _recording_cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+    units = "-" if speed.units is None else f"{speed.units:,}"
+    return (
+        speed.subject,
+        speed.quantity,
+        figure(speed.value),
+        _unit(speed),
+        units,
+        word_of(one),
+    )
+
+
+def _unit(speed: SpeedFigures) -> str:
+    """That of both models' figures; a speed-up is made of tokens per second."""
+    return "tok/s" if speed.unit == "x" else speed.unit
+
+
+def _interval(speed: SpeedFigures, *, lost: bool) -> str:
+    """Rounded outwards, but not past what was lost; nothing where it was counted."""
+    if speed.value is None or (speed.low == speed.value == speed.high and speed.units == 1):
+        return "-"
+    least, most = (None, speed.bound) if speed.at_least else (speed.bound, None)
+    if not lost:
+        least = most = None
+    low = outwards(speed.low, up=False, beyond=least) if speed.low is not None else "0"
+    high = outwards(speed.high, up=True, beyond=most) if speed.high is not None else ""
+    return f"{low}-{high}{'x' if speed.unit == 'x' else ''}"
+
+
+def required(speed: SpeedFigures) -> str:
+    """``>= 1.8x``; a dash where nothing was."""
+    if speed.bound is None:
+        return "-"
+    sign = ">=" if speed.at_least else "<="
+    return f"{sign} {speed.bound:.10g}{'x' if speed.unit == 'x' else ''}"

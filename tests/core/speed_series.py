@@ -1,0 +1,61 @@
+"""Small series, models and comparisons for the tests of what is made of timings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_quantreg.core.plan import Plan
+from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.core.speed import Footprint, ModelSpeed, Request, Round, Series, Workload
+from pytest_quantreg.core.speed_comparison import SpeedComparison, SpeedResult
+from pytest_quantreg.core.speed_gates import SpeedGate
+
+QUIET = (1.0, 1.01, 0.99, 1.005, 0.995, 1.0, 1.01, 0.99, 1.005, 0.995)
+NOISY = (1.0, 1.4, 0.7, 1.2, 0.8, 1.1, 0.9, 1.3, 0.75, 1.05)
+SCHEME = "w4a16-int4"
+
+
+def series(seconds: Sequence[float], workload: Workload | None = None) -> Series:
+    """Rounds of these lengths; a tenth of each is over when the first token comes."""
+    asked = workload if workload is not None else Workload(rounds=len(seconds))
+    rounds = []
+    for length in seconds:
+        one = Request(0.0, length / 10, length, asked.output_tokens)
+        rounds.append(Round((one,) * asked.requests))
+    return Series(asked, tuple(rounds))
+
+
+def compared(
+    quantized: Sequence[float],
+    baseline: Sequence[float] | None = None,
+    *,
+    stored: Sequence[Sequence[float]] = (),
+    workload: Workload | None = None,
+    confidence: float = 0.95,
+) -> SpeedComparison:
+    """Seconds of each round of both models; or of stored sessions in place of the baseline's."""
+    return SpeedComparison(
+        SCHEME,
+        workload if workload is not None else Workload(rounds=len(quantized)),
+        series(quantized, workload),
+        series(baseline, workload) if baseline is not None else None,
+        tuple(series(one, workload) for one in stored),
+        confidence,
+    )
+
+
+def result(
+    footprint: Footprint | None = None,
+    loads: Sequence[float] = (9.0,),
+    baseline: ModelSpeed | None = None,
+) -> SpeedResult:
+    """A model of this size and these load times."""
+    size = footprint if footprint is not None else Footprint()
+    return SpeedResult(SCHEME, (), ModelSpeed((), size, tuple(loads)), baseline)
+
+
+def plan(
+    *gates: SpeedGate, mode: GateMode = GateMode.DETECT, confidence: float = 0.95, family: int = 1
+) -> Plan:
+    """How a test with these gates is judged."""
+    return Plan.of(gates, mode, confidence, family)
