@@ -22,7 +22,7 @@ class CompareSpeed:
 
     def __init__(
         self,
-        run: Callable[[Sequence[Workload]], SpeedResult],
+        run: Callable[[Sequence[Workload], int | None], SpeedResult],
         *,
         saturating: Callable[[], int],
         refuse: Callable[[Refusal], None],
@@ -42,8 +42,11 @@ class CompareSpeed:
         rounds: int = 10,
         warmup: int = 2,
         requests: int | None = None,
+        blocks: int | None = None,
     ) -> SpeedResult:
         """Times the quantized model and its baseline in turns, under one or two workloads.
+
+        ``blocks`` is how many of each are run where only one model fits on the device.
 
         Raises:
             Refusal: nothing may be concluded; the test is refused whatever it does next.
@@ -55,6 +58,7 @@ class CompareSpeed:
                 "rounds": _count(rounds, "rounds"),
                 "warmup": _count(warmup, "warmup", least=0),
             }
+            in_blocks = None if blocks is None else _count(blocks, "blocks")
             kinds = self._kinds(batch_size, concurrency, request_rate)
             workloads = [
                 Workload(
@@ -70,7 +74,7 @@ class CompareSpeed:
             refusal = Refusal(Category.WRONG_USE, f"compare_speed: {error.what}", help=error.help)
             self._refuse(refusal)
             raise refusal from None
-        return self._run(workloads)
+        return self._run(workloads, in_blocks)
 
     def _kinds(
         self, batch_size: Any, concurrency: Any, request_rate: Any

@@ -19,8 +19,10 @@ from .core.speed_gates import (
     SpeedGate,
 )
 
-MOST_SPEEDUP = 100.0
-"""A threshold beyond it is a slip, such as 180 %."""
+LEAST_SPEEDUP, MOST_SPEEDUP = 0.1, 100.0
+"""Thresholds beyond them are slips, such as 180 %."""
+MOST_GIB = 100_000.0
+"""More is a number of bytes."""
 
 _PER = ("server", "gpu")
 _MEMORY = ("weights", "peak")
@@ -32,6 +34,8 @@ def _min_speedup(x: Any, *, gpu: str | None = None) -> Callable[[int], SpeedGate
     if bound > MOST_SPEEDUP:
         hint = f"did you mean {bound / 100:g}? A" if bound < 1000 else "a"
         raise WrongUse(f"{hint}llowed are {what}, and no more than {MOST_SPEEDUP:g}")
+    if bound < LEAST_SPEEDUP:
+        raise WrongUse(f"allowed are {what}, and no less than {LEAST_SPEEDUP:g}")
     return _gate(MIN_SPEEDUP, bound, gpu)
 
 
@@ -59,6 +63,10 @@ def _max_memory(
     gib: Any, *, kind: str = "weights", gpu: str | None = None
 ) -> Callable[[int], SpeedGate]:
     bound = _positive(gib, "GiB (1024 to the third bytes), above 0, e.g. 24")
+    if bound > MOST_GIB:
+        raise WrongUse(
+            f"did you mean {bound / 1024**3:.3g}? Allowed are GiB, and no more than {MOST_GIB:,.0f}"
+        )
     return _gate(MAX_MEMORY, bound, gpu, kind=_one_of(kind, _MEMORY, "kind"))
 
 
@@ -106,7 +114,7 @@ def _positive(value: Any, what: str) -> float:
 
 
 def _percentile(value: Any) -> float:
-    allowed = "allowed is above 0 and below 100, e.g. 99"
+    allowed = "allowed is from 1 to below 100, e.g. 99"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
         raise WrongUse(f"percentile={value!r}: {allowed}")
     if not 0 < value < 100:

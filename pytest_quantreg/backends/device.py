@@ -47,6 +47,24 @@ def memory_told() -> str:
     return ", ".join(parts) or "nobody can say how much was free"
 
 
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+
+
+def weights_on_disk(folder: str) -> int:
+    """Bytes of the weight files in a model's folder; 0 where there is none."""
+    try:
+        files = [path for path in Path(folder).iterdir() if path.suffix in WEIGHTS]
+        return sum(path.stat().st_size for path in files)
+    except OSError:
+        return 0
+
+
+def die_first(score: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Lets the kernel choose this process, not that of the tests, when memory runs out."""
+    with contextlib.suppress(OSError):
+        score.write_text("1000", encoding="ascii")
+
+
 def in_gib(size: int) -> str:
     """``1.25 GiB``, or MiB where that is less than a hundredth."""
     if size < 1 << 30:
@@ -54,12 +72,12 @@ def in_gib(size: int) -> str:
     return f"{size / (1 << 30):.2f} GiB"
 
 
-def cpu_state() -> DeviceState:
+def cpu_state(threads: int | None = None) -> DeviceState:
     """The load average of the last minute and the mean clock of the cores."""
     load = None
     with contextlib.suppress(OSError, AttributeError):
         load = os.getloadavg()[0]
-    return DeviceState(clock_mhz=_clock(Path("/proc/cpuinfo")), others=load)
+    return DeviceState(clock_mhz=_clock(Path("/proc/cpuinfo")), threads=threads, load_average=load)
 
 
 def card_state(uuid_or_index: str | int, nvml: Any = None) -> DeviceState:

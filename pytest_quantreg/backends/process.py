@@ -94,6 +94,11 @@ class WorkerProcess:
     def wait(self, seconds: float) -> None:
         """Until it has ended, or so long. It is not reaped, so that its id stays its own."""
         until = time.monotonic() + seconds
+        if not hasattr(os, "waitid"):
+            # Not on macOS before Python 3.13: reaped here, which only frees its id early.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+            return
         how = os.WEXITED | os.WNOHANG | os.WNOWAIT
         with contextlib.suppress(ChildProcessError):
             while os.waitid(os.P_PID, self.pid, how) is None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..core.errors import Category, QuantregError, Refusal, WrongUse
 from ..core.record import EffectiveScheme, Machine, ModelSpec
 from ..core.speed import DeviceState, Footprint, Load, Request
-from .device import free_memory, in_gib
+from .device import free_memory, in_gib, weights_on_disk
 from .process import WorkerProcess
 from .wire import FAILED, OUT_OF_MEMORY, error_from, flat, requests_from, unflat
 
@@ -203,20 +203,32 @@ class RemoteEngine:
         return Refusal(
             Category.ENGINE,
             f"{self.name} did not answer within {seconds:g} s while {doing}",
-            help=(*self._ended()[1], "its process was ended, and its memory is free again"),
+            help=(
+                *self._ended()[1],
+                "its process was ended, and its memory is free again",
+                "give it longer with the ini key quant_speed_timeout (seconds)",
+            ),
         )
 
     def _died(self, doing: str, free: int | None) -> Refusal:
         assert self._process is not None
         self._process.wait(_GRACE)
         status, help = self._ended()
-        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
         if status == -signal.SIGKILL:
-            how += ", probably killed for memory"
-            if free is not None:
-                help = (*help, f"{in_gib(free)} were free on the host when it began")
+            # Nobody else kills so: the kernel does, when the host has no memory left.
+            had = "nobody can say how much was free" if free is None else in_gib(free)
+            return Refusal(
+                Category.OUT_OF_MEMORY,
+                f"{self.name} was killed (signal 9) while {doing}, probably for want of memory",
+                help=(*help, f"free on the host when it began: {had}{self._sizes()}"),
+            )
+        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
         what = f"{self.name} ended ({how}) while {doing}"
         return Refusal(Category.ENGINE, what, help=help)
+
+    def _sizes(self) -> str:
+        weights = weights_on_disk(self._spec.ref)
+        return f"; its weights are {in_gib(weights)} on disk" if weights else ""
 
     def _failure(self, told: dict[str, Any], doing: str) -> QuantregError:
         if told["kind"] == OUT_OF_MEMORY:

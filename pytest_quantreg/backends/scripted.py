@@ -169,7 +169,8 @@ class ScriptedEngine:
     def __init__(self, spec: ModelSpec, script: Script) -> None:
         self._spec = spec
         self._script: Script | None = script
-        self._timing = ScriptedTiming(spec.name, script.speed)
+        before = sum(line.startswith("loaded ") for line in self._logged())
+        self._timing = ScriptedTiming(spec.name, script.speed, before)
         self.requests = 0
 
     @property
@@ -247,6 +248,11 @@ class ScriptedEngine:
             path = Path(self._spec.ref) / self.script.log
             with path.open("a", encoding="utf-8") as lines:
                 lines.write(f"{event}\n")
+
+    def _logged(self) -> list[str]:
+        """What the log holds by now; nothing where none is kept."""
+        path = Path(self._spec.ref) / (self.script.log or "")
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def read(spec: ModelSpec) -> Script:

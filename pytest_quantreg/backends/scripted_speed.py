@@ -8,6 +8,8 @@ The key ``speed`` of ``scripted.json``; every key may be left out::
                                         the largest key that is not above them
       "jitter": [1.0, 1.1],             factors of all times, by round of the process (rounds
                                         of another size count apart), over and over
+      "sessions": [1.0, 1.02],          factors of all times, by process that loaded the model
+                                        (as its log counts them), over and over
       "load_seconds": 1.5,              what the start of the process is said to take; null:
                                         what it took
       "loaded": {"int8": 1000},         bytes by dtype before the first forward
@@ -40,6 +42,7 @@ DEFAULTS: Mapping[str, Any] = {
     "seconds_to_first": 0.02,
     "seconds_per_token": 0.01,
     "jitter": [1.0],
+    "sessions": [1.0],
     "load_seconds": 1.0,
     "loaded": {"bfloat16": 1000},
     "weights": 1000,
@@ -57,9 +60,12 @@ _FOOTPRINT = tuple(entry.name for entry in fields(Footprint))
 
 
 class ScriptedTiming:
-    """The timed part of a scripted engine, from the ``speed`` of its script."""
+    """The timed part of a scripted engine, from the ``speed`` of its script.
 
-    def __init__(self, name: str, script: Mapping[str, Any]) -> None:
+    ``before`` is how many processes loaded the model before this one.
+    """
+
+    def __init__(self, name: str, script: Mapping[str, Any], before: int = 0) -> None:
         known = {*DEFAULTS, *FAILURES, *_FOOTPRINT}
         if unknown := sorted(set(script) - known):
             raise Refusal(
@@ -70,6 +76,8 @@ class ScriptedTiming:
         self._name = name
         self._speed = {**DEFAULTS, **script}
         self._rounds: dict[tuple[int, ...], int] = {}
+        sessions: Sequence[float] = self._speed["sessions"]
+        self._lasting = sessions[before % len(sessions)]
         self.fail_at("load")
 
     @property
@@ -85,7 +93,7 @@ class ScriptedTiming:
         size = (len(load.prompts), load.output_tokens, load.in_flight)
         number = self._rounds.get(size, 0)
         self._rounds[size] = number + 1
-        factor = factors[number % len(factors)]
+        factor = self._lasting * factors[number % len(factors)]
         clock = Clock()
 
         def generate(prompts: Sequence[tuple[int, ...]]) -> tuple[float, float]:

@@ -28,10 +28,8 @@ from ..core.engine import TimedEngine
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.record import ModelSpec
 from . import find
-from .device import in_gib, memory_told
+from .device import die_first, in_gib, memory_told, weights_on_disk
 from .wire import OUT_OF_MEMORY, described, flat, load_from, rows, unflat
-
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
 
 TIMED = ("serve", "footprint", "forget_peak", "copy_bandwidth", "state")
 
@@ -114,19 +112,14 @@ class Worker:
         return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
     def _weights(self) -> str | None:
-        if self._spec is None:
-            return None
-        try:
-            files = [path for path in Path(self._spec.ref).iterdir() if path.suffix in WEIGHTS]
-            size = sum(path.stat().st_size for path in files)
-        except OSError:
-            return None
+        size = weights_on_disk(self._spec.ref) if self._spec is not None else 0
         return in_gib(size) if size else None
 
 
 def main() -> None:
     """Serves until ``close`` or the end of stdin."""
     commands, answers = _pipes()
+    die_first()
     worker = Worker()
     while True:
         command = json.loads(commands.get())

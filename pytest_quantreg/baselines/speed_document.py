@@ -138,6 +138,8 @@ def _session(session: SpeedSession) -> Json:
     plain: dict[str, Json] = {
         "recorded_at": session.recorded_at,
         "git_commit": session.git_commit,
+        "warmup": session.warmup,
+        "args": dict(session.args),
         "footprint": to_plain(session.footprint),
         "bandwidth": session.bandwidth,
         "load_seconds": list(session.load_seconds),
@@ -156,4 +158,6 @@ def _to_session(plain: Any, workload: Workload) -> SpeedSession:
         load_seconds=tuple(float(seconds) for seconds in plain["load_seconds"]),
         states=tuple(make(DeviceState, state) for state in plain["states"]),
         bandwidth=plain["bandwidth"],
+        warmup=plain["warmup"],
+        args=plain["args"],
     )

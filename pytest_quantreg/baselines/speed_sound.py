@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from ..core.speed import Request, Round, Workload
 from ..core.speed_record import SpeedRun, SpeedSession
@@ -22,13 +23,26 @@ def check(run: SpeedRun) -> None:
         raise Damage("holds no sessions")
     if run.effective.quantized_layers > run.effective.linear_layers:
         raise Damage("counts more quantized layers than there are")
+    if len({one.rounds for one in run.sessions}) < len(run.sessions):
+        raise Damage("holds the same rounds twice, as two sessions")
     for number, session in enumerate(run.sessions, 1):
         _check_session(session, run.workload, f"session {number}")
+
+
+def moment(recorded_at: str) -> datetime:
+    """The time of a session, to the second. Raises ValueError for a day that is none."""
+    # Python 3.10 reads neither a Z nor parts of a second of any length.
+    zone = "+00:00" if recorded_at.endswith("Z") else recorded_at[-6:]
+    return datetime.fromisoformat(recorded_at[:19] + zone)
 
 
 def _check_session(session: SpeedSession, workload: Workload, where: str) -> None:
     if not session.rounds:
         raise Damage(f"holds no rounds in {where}")
+    try:
+        moment(session.recorded_at)
+    except ValueError:
+        raise Damage(f"has recorded_at = {session.recorded_at!r} in {where}, no time") from None
     for number, one in enumerate(session.rounds, 1):
         _check_round(one, workload, f"round {number} of {where}")
     for seconds in session.load_seconds:

@@ -75,6 +75,10 @@ class Bench:
         """Tells the person at the terminal one line, now."""
         self._progress.say(text)
 
+    def announce(self, text: str) -> None:
+        """One line also where there is no terminal: what is about to cost much."""
+        self._progress.announce(text)
+
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """What the files of ``spec`` say. Raises Refusal for files that are no use."""
         # Files are the same whatever they claim to be, and large ones take long to digest.

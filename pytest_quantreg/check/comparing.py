@@ -22,14 +22,12 @@ from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
 from .asking import Ask, Subject, alike, asked
-from .attempts import Attempts
 from .bench import Loaded
 from .evidence import Finished, Grouped, Measured
 from .foresight import refuse_hopeless
 from .grounds import Grounds
 from .judging import assign, refuse_unjudged
 from .pooling import takes
-from .provenance import now
 from .stored import Recording
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
@@ -63,11 +61,10 @@ class _Ready:
 class Comparer:
     """Pairs the quantized model with its baseline, one call at a time."""
 
-    def __init__(self, grounds: Grounds, attempts: Attempts, context: ContextOf) -> None:
+    def __init__(self, grounds: Grounds, context: ContextOf) -> None:
         self._grounds = grounds
         self._bench = grounds.bench
         self._settings = grounds.settings
-        self._attempts = attempts
         self._context = context
 
     def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Finished:
@@ -93,7 +90,7 @@ class Comparer:
             self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
         parts = tuple(self._measured(one, spec, loaded, context) for one in ready)
         if plan.mode is GateMode.CERTIFY and plan.gates:
-            notes = (*notes, self._attempt(spec, plan.confidence))
+            notes = (*notes, self._grounds.attempt(spec, plan.confidence))
         parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
         if group is None:
             return parts[0]
@@ -218,17 +215,6 @@ class Comparer:
                 *(f"{task}: {one}" for one in told),
             ),
         )
-
-    def _attempt(self, spec: ModelSpec, confidence: float) -> str:
-        """Counts this session as an attempt to certify the checkpoint, and says the count."""
-        digest = self._bench.identify(spec).weights_digest
-        checkpoint = f"{digest} {spec.scheme}" if spec.quantize else digest
-        count = self._attempts.count(checkpoint, now())
-        told = f"certify, attempt {count} on this checkpoint (as counted here)"
-        if count == 1:
-            return told
-        chance = min(count * (1.0 - confidence), 1.0)
-        return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
 
 
 def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> Weights:

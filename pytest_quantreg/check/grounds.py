@@ -15,8 +15,10 @@ from ..core.settings import Settings, Update
 from ..measure import PreparedTask
 from . import models
 from .asking import Ask
+from .attempts import Attempts
 from .bench import Bench
 from .once import Once
+from .provenance import now
 from .stored import Recording, StoredBaselines
 
 Differ: TypeAlias = Callable[[Candidate], list[Difference]]
@@ -26,7 +28,8 @@ Differ: TypeAlias = Callable[[Candidate], list[Difference]]
 class Grounds:
     """What is known of models and baselines before anything is loaded."""
 
-    def __init__(self, settings: Settings, bench: Bench) -> None:
+    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+        self._attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
         self.settings = settings
         self.bench = bench
         self.store = Store(settings.baselines)
@@ -42,6 +45,17 @@ class Grounds:
         spec = models.baseline_spec(self.settings, self.model_name())
         stored = self.stored_scheme(spec)
         return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
+
+    def attempt(self, spec: ModelSpec, confidence: float) -> str:
+        """Counts this session as an attempt to certify the checkpoint, and says the count."""
+        digest = self.bench.identify(spec).weights_digest
+        checkpoint = f"{digest} {spec.scheme}" if spec.quantize else digest
+        count = self._attempts.count(checkpoint, now())
+        told = f"certify, attempt {count} on this checkpoint (as counted here)"
+        if count == 1:
+            return told
+        chance = min(count * (1.0 - confidence), 1.0)
+        return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
 
     def tested(self, scheme: str) -> ModelSpec:
         """The model under test. Raises Refusal for a checkpoint that is not the scheme."""

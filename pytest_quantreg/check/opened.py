@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..backends.remote import RemoteEngine
+from ..core.errors import Category, Refusal
 from ..core.record import EffectiveScheme, Machine, ModelSpec
 from ..core.settings import Settings
+from .bench import Bench
+
+Check: TypeAlias = Callable[[EffectiveScheme, Machine], None]
+"""Hears what a process loaded and where; may refuse it."""
 
 
 @dataclass
@@ -20,7 +26,7 @@ class Opened:
 
     spec: ModelSpec
     settings: Settings
-    check: Callable[[EffectiveScheme, Machine], None]
+    check: Check
     loaded: Callable[[ModelSpec, float], None]
     effective: EffectiveScheme | None = None
     machine: Machine | None = None
@@ -42,3 +48,26 @@ class Opened:
         self.effective, self.machine = engine.effective, engine.machine
         self.loaded(self.spec, engine.load_seconds)
         return engine
+
+
+def opened(bench: Bench, spec: ModelSpec, check: Check) -> Opened:
+    """A model made ready to be started; frees what this process holds."""
+    # It would be missing to the others.
+    bench.slot.close()
+    made = Opened(spec, bench.settings, check, bench.slot.note)
+    made.prepared = bench.backend.prepare(spec, bench.say)
+    return made
+
+
+def refuse_shared(settings: Settings) -> None:
+    """Refuses to time models in several workers at once. Raises Refusal."""
+    if settings.workers > 1 and not settings.share_device:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{settings.workers} xdist workers would time models side by side and slow each "
+            "other down",
+            help=(
+                "run the tests of speed without -n, or with -n 1",
+                'where each worker has a device of its own: ini key quant_speed_xdist = "allow"',
+            ),
+        )

@@ -13,14 +13,14 @@ from ..core.speed import Workload
 from ..measure import Progress
 from . import models
 from .asking import Ask
-from .attempts import Attempts
 from .bench import Bench, Loaded
 from .comparing import Comparer
 from .evidence import Finished
 from .grounds import Grounds
 from .recording import Recorded, Recorder
+from .speed_recording import RecordedSpeed, SpeedRecorder
 from .stored import Recording
-from .timing import RecordedSpeed, Timer, Timing
+from .timing import Timer, Timing
 
 
 class Checker:
@@ -32,11 +32,11 @@ class Checker:
     def __init__(self, settings: Settings, progress: Progress, session: str) -> None:
         self.settings = settings
         self.bench = Bench(settings, progress)
-        self._grounds = Grounds(settings, self.bench)
-        attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
-        self._comparer = Comparer(self._grounds, attempts, self._context)
+        self._grounds = Grounds(settings, self.bench, session)
+        self._comparer = Comparer(self._grounds, self._context)
         self._recorder = Recorder(self._grounds)
         self._timer = Timer(self._grounds)
+        self._speed_recorder = SpeedRecorder(self._grounds)
         self._contexts: dict[str, Context] = {}
 
     def model_name(self) -> str:
@@ -67,16 +67,22 @@ class Checker:
         return self._recorder.record(ask, recording)
 
     def time(
-        self, workloads: Sequence[Workload], scheme: str, plan: Plan, recording: Recording
+        self,
+        workloads: Sequence[Workload],
+        scheme: str,
+        plan: Plan,
+        recording: Recording,
+        *,
+        blocks: int | None = None,
     ) -> Timing:
         """Times the quantized model beside its baseline. Raises Refusal as `compare`."""
-        timing = self._timer.compare(workloads, scheme, plan, recording)
+        timing = self._timer.compare(workloads, scheme, plan, recording, blocks=blocks)
         self._contexts[scheme] = timing.context
         return timing
 
     def record_speed(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
         """Times the baseline and stores it, unless that is there already."""
-        return self._timer.record(workloads)
+        return self._speed_recorder.record(workloads)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""

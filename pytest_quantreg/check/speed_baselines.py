@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from ..baselines import SpeedKey, SpeedStore
+from ..baselines.speed_sound import moment
 from ..core.comparable import Candidate, refusal
 from ..core.comparable_speed import comparable_speed
 from ..core.errors import Category, Refusal
 from ..core.record import Machine
 from ..core.settings import Settings, Update
-from ..core.speed import Series, Workload
-from ..core.speed_record import SpeedRun
+from ..core.speed import ModelSpeed, Series, Workload
+from ..core.speed_record import SpeedRun, SpeedSession
+from ..core.speed_verdict import ONE_SESSION
 from .stored import Recording
+
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class Found:
     series: tuple[tuple[Series, ...], ...]
     scheme: str
     notes: tuple[str, ...]
+    sessions: tuple[SpeedSession, ...] = ()
 
 
 class SpeedBaselines:
@@ -71,18 +79,33 @@ class SpeedBaselines:
         schemes: Sequence[str],
         workloads: Sequence[Workload],
         recording: Recording,
+        *,
+        sessions: int = 1,
     ) -> Found:
-        """The sessions stored for the machine of ``candidate``. Raises Refusal."""
+        """The sessions stored for the machine of ``candidate``, at least so many each.
+
+        Raises Refusal.
+        """
         runs = [
             self._load(candidate, model, schemes, workload, recording) for workload in workloads
         ]
         told: list[str] = []
-        for run in runs:
+        for run, workload in zip(runs, workloads, strict=True):
+            _refuse_colder(run, workload, recording)
             differences = comparable_speed(run, candidate, drift=self._settings.drift)
             if (error := refusal(differences, "the speed")) is not None:
                 raise error
             told += map(str, differences)
         count = min(len(run.sessions) for run in runs)
+        if count < sessions:
+            raise Refusal(
+                Category.TOO_WEAK,
+                ONE_SESSION,
+                help=(
+                    "run both models side by side: --quant-model=REF",
+                    f"or record more sessions: {recording(Update.ABSENT)} --quant-repeats=5",
+                ),
+            )
         stored = (
             f"the baseline's speed is that of {count} stored session"
             f"{'' if count == 1 else 's'}, not of this one (--quant-model=REF runs both side "
@@ -91,8 +114,35 @@ class SpeedBaselines:
         return Found(
             tuple(run.series() for run in runs),
             runs[0].scheme,
-            tuple(dict.fromkeys((stored, *told))),
+            tuple(dict.fromkeys((stored, *told, *_stored_notes(runs)))),
+            tuple(session for run in runs for session in run.sessions),
         )
+
+    def in_state(self, found: Found, now: ModelSpeed, *, needed: bool) -> Found:
+        """``found``, unless another state refuses it: nothing then, if it is not ``needed``."""
+        try:
+            self.refuse_other_state(found, now)
+        except Refusal as error:
+            if needed:
+                raise
+            return Found((), "", (error.what,))
+        return found
+
+    def refuse_other_state(self, found: Found, now: ModelSpeed) -> None:
+        """Refuses sessions of another number of threads or power limit. Raises Refusal."""
+        for name, what in (("threads", "threads"), ("power_limit_w", "W power limit")):
+            here = {getattr(one, name) for one in now.states} - {None}
+            then = {getattr(s, name) for one in found.sessions for s in one.states} - {None}
+            if here and then and here != then:
+                raise Refusal(
+                    Category.NOT_COMPARABLE,
+                    f"the stored speed is of {_listed(then)} {what}, and this session has "
+                    f"{_listed(here)}",
+                    help=(
+                        "run both models side by side: --quant-model=REF",
+                        "or make the device as it was when the baseline was recorded",
+                    ),
+                )
 
     def _load(
         self,
@@ -111,7 +161,9 @@ class SpeedBaselines:
         raise Refusal(
             Category.NOT_COMPARABLE if others else Category.BASELINE_ABSENT,
             f"this is {keys[0].devices}, and the stored speed of {model} for {workload.label} is "
-            f"that of {', '.join(others) or 'nothing'}: another accelerator has a speed of its own",
+            f"that of {', '.join(others)}: another accelerator has a speed of its own"
+            if others
+            else f"no speed baseline of {model} for {workload.label} is stored",
             help=(
                 "run both models side by side, which needs no stored baseline: --quant-model=REF",
                 f"or record one here: {recording(Update.ABSENT)}",
@@ -165,3 +217,39 @@ class SpeedBaselines:
             except Refusal:  # absent or torn: there is nothing to keep up with
                 self._before[key] = 0
         return self._before[key]
+
+
+def _refuse_colder(run: SpeedRun, workload: Workload, recording: Recording) -> None:
+    """Refuses sessions with less warm-up than what is compared with them."""
+    least = min(one.warmup for one in run.sessions)
+    if least < workload.warmup:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"a stored session of {workload.label} has {least} rounds of warm-up, and "
+            f"{workload.warmup} are asked for: colder rounds are slower ones",
+            help=f"record the baseline again: {recording(Update.ALL)}",
+        )
+
+
+def _stored_notes(runs: Sequence[SpeedRun]) -> Iterator[str]:
+    """What must be known of stored sessions: how near in time, held down, told otherwise."""
+    sessions = [one for run in runs for one in run.sessions]
+    times = sorted(moment(one.recorded_at) for one in sessions)
+    several = min(len(run.sessions) for run in runs) > 1
+    if several and times[-1] - times[0] < _A_DAY:
+        yield (
+            "all stored sessions are of one day: another day may differ from them by more than "
+            "they do from each other"
+        )
+    if held := sorted({s.throttled for one in sessions for s in one.states if s.throttled}):
+        yield f"the device held its clocks down when the baseline was recorded: {', '.join(held)}"
+    if any(s.others for one in sessions for s in one.states):
+        yield "other processes used the card when the baseline was recorded"
+    for args in {json.dumps(dict(one.args), sort_keys=True): one.args for one in sessions}.values():
+        if args:
+            said = ", ".join(f"{name}={value}" for name, value in sorted(args.items()))
+            yield f"the baseline was recorded with {said}"
+
+
+def _listed(values: set[Any]) -> str:
+    return " or ".join(f"{value:g}" for value in sorted(values))

@@ -11,7 +11,7 @@ from ..core.roofline import Roof, roof, slow_reasons
 from ..core.settings import Settings
 from ..core.speed_comparison import SpeedComparison, SpeedResult
 from ..core.speed_gates import Choice, SpeedGate, choose
-from ..core.speed_verdict import judge_model, judge_workload
+from ..core.speed_verdict import judge_model, judge_workload, sensible
 from ..report import speed_lines
 from ..report import speed_messages as messages
 from .evidence import Evidence
@@ -62,7 +62,10 @@ def _judge_workload(
     chosen = [
         (choice, choice.gate)
         for choice in choices
-        if choice.gate is not None and choice.gate.of_workload
+        if choice.gate is not None
+        and choice.gate.of_workload
+        # One of its module that means nothing here is meant for the other tests.
+        and (choice.gate.own or sensible(choice.gate, comparison.workload))
     ]
     reasons: tuple[str, ...] = ()
     # What arrives at a rate is answered at that rate, however slow the model is.

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..baselines import SpeedKey
 from ..core.comparable import Candidate, refusal
 from ..core.comparable_speed import comparable_models
 from ..core.errors import Category, Refusal
+from ..core.kernels import runs_as
 from ..core.outcome import Context
 from ..core.plan import Plan
 from ..core.record import EffectiveScheme, Machine, ModelSpec
+from ..core.settings import GateMode
 from ..core.speed import ModelSpeed, Series, Workload
 from ..core.speed_comparison import SpeedComparison, SpeedResult
-from ..core.speed_gates import device_name, fits
-from ..core.speed_record import SpeedRun, sessions_of
+from ..core.speed_gates import MIN_SPEEDUP, SpeedGate, device_name, fits
 from ..core.speed_verdict import (
     blocks_needed,
     loads_needed,
     refuse_senseless,
     refuse_too_few,
+    sensible,
 )
 from ..measure.accelerator import detect
 from ..measure.speed import BLOCKS, measure_alone, measure_pair
 from . import models
 from .bench import Bench
 from .grounds import Grounds
-from .opened import Opened
-from .provenance import git_commit, now
+from .once import Once
+from .opened import Check, Opened, opened, refuse_shared
 from .speed_baselines import Found, SpeedBaselines
 from .stored import Recording
+
+FULL_PRECISION = ("bf16", "fp16", "fp32")
 
 MANY, MANY_ON_CPU = 64, 8
 """Requests in flight that saturate an accelerator, or a CPU, unless a test says otherwise."""
@@ -74,12 +77,22 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class RecordedSpeed:
-    """A speed baseline that is stored now; ``present`` says that it was before."""
+class _Asked:
+    """What is to be timed: ``loads`` fresh processes at the least, in ``blocks`` if need be.
 
-    run: SpeedRun
-    context: Context
-    present: bool = False
+    ``against`` says that a gate judges the speed-up, so that the baseline is needed.
+    """
+
+    spec: ModelSpec
+    workloads: tuple[Workload, ...]
+    mode: GateMode
+    loads: int
+    blocks: int
+    against: bool
+
+    def key(self) -> tuple[object, ...]:
+        """Equal for two that are measured alike."""
+        return (self.spec.key(), self.workloads, self.mode, self.loads, self.blocks, self.against)
 
 
 class Timer:
@@ -90,87 +103,86 @@ class Timer:
         self._bench: Bench = grounds.bench
         self._settings = grounds.settings
         self._stored = SpeedBaselines(grounds.settings)
-        self._done: dict[tuple[object, ...], Timing] = {}
+        self._done: Once[Timing] = Once()
 
     def compare(
-        self, workloads: Sequence[Workload], scheme: str, plan: Plan, recording: Recording
+        self,
+        workloads: Sequence[Workload],
+        scheme: str,
+        plan: Plan,
+        recording: Recording,
+        *,
+        blocks: int | None = None,
     ) -> Timing:
         """Times both models under every workload, once per session.
+
+        ``blocks`` of each, or as many as the gates need, where they take turns by block.
 
         Raises:
             Refusal: anything that must not be judged; before loading where possible.
         """
-        self._refuse_shared()
-        self._foresee(workloads, plan)
+        refuse_shared(self._settings)
+        gates = self._foresee(workloads, plan, blocks or 0)
         spec = self._grounds.tested(scheme)
-        live = self._settings.model is not None
-        base = self._grounds.baseline_spec() if live else None
-        if base is not None:
-            self._refuse_unlike(base, spec)
-        else:
-            schemes = models.baseline_schemes(self._bench.identify(spec))
-            self._stored.refuse_absent(self._grounds.model_name(), schemes, workloads, recording)
-        loads = loads_needed(plan)
-        key = (spec.key(), tuple(workloads), loads, _blocks(plan), plan.mode)
-        if key not in self._done:
-            self._done[key] = self._time(spec, base, workloads, plan, loads, recording)
-        return self._done[key]
+        self._refuse_known_emulated(spec)
+        asked = _Asked(
+            spec,
+            tuple(workloads),
+            plan.mode,
+            loads=loads_needed(gates, plan),
+            blocks=max(_blocks(gates, plan), blocks or 0),
+            against=any(gate.marker == MIN_SPEEDUP for gate in gates),
+        )
+        timing = self._shared(asked, recording)
+        if plan.mode is not GateMode.CERTIFY or not gates:
+            return timing
+        attempt = self._grounds.attempt(spec, plan.confidence)
+        return replace(timing, notes=(*timing.notes, attempt))
 
-    def _time(
-        self,
-        spec: ModelSpec,
-        base: ModelSpec | None,
-        workloads: Sequence[Workload],
-        plan: Plan,
-        loads: int,
-        recording: Recording,
-    ) -> Timing:
-        notes: list[str] = []
+    def _shared(self, asked: _Asked, recording: Recording) -> Timing:
+        """One measurement for tests with gates on the speed-up and without, where both fit."""
+        without: str | None = None
+        if self._settings.model is not None and not asked.against:
+            both = replace(asked, against=True)
+            try:
+                return self._done.of(both.key(), lambda: self._time(both, recording))
+            except Refusal as error:
+                if error.category is not Category.OUT_OF_MEMORY:
+                    raise
+                # That a model fits where its baseline does not is what it was quantized for.
+                without = error.what
+        return self._done.of(asked.key(), lambda: self._time(asked, recording, without))
+
+    def _time(self, asked: _Asked, recording: Recording, without: str | None = None) -> Timing:
+        """Both models, or the quantized one ``without`` its baseline, for that reason."""
+        spec = asked.spec
+        given = self._settings.model is not None
+        base = self._grounds.baseline_spec() if given and without is None else None
+        notes = [without] if without is not None else []
+        notes += self._refuse_unlike(base, spec) if base is not None else []
+        stored = not given and self._has_stored(asked, recording)
         found: Found | None = None
 
         def check(effective: EffectiveScheme, machine: Machine) -> None:
             nonlocal found
             refuse_emulated(spec.scheme, effective)
-            told = models.refuse_unlike_claim(spec.scheme, effective, plan.mode, self._settings)
+            told = models.refuse_unlike_claim(spec.scheme, effective, asked.mode, self._settings)
             notes.extend(note for note in told if note not in notes)
-            if base is None and found is None:
+            if stored and found is None:
                 # Only now is the device known; whether it has a baseline is asked before rounds.
-                found = self._found(spec, machine, workloads, recording)
+                found = self._found(asked, machine, recording)
 
-        quantized = self._opened(spec, check)
-        before: ModelSpeed | None = None
-        vocab = self._bench.identify(spec).vocab_size
-        if base is not None:
-            baseline = self._opened(base, lambda *_: None)
-            before, now = measure_pair(
-                baseline.open,
-                quantized.open,
-                workloads,
-                exclusive=self._bench.exclusive,
-                seed=self._settings.seed,
-                vocab_size=min(vocab, self._bench.identify(base).vocab_size),
-                say=self._bench.say,
-                extra_loads=loads - 1,
-                blocks=_blocks(plan),
-                names=(base.scheme, spec.scheme),
-            )
-        else:
-            now = measure_alone(
-                quantized.open,
-                workloads,
-                seed=self._settings.seed,
-                vocab_size=vocab,
-                say=self._bench.say,
-                extra_loads=loads - 1,
-                name=spec.scheme,
-            )
+        quantized = opened(self._bench, spec, check)
+        before, now = self._measured(asked, base, quantized, notes)
         machine, effective = quantized.machine, quantized.effective
         assert machine is not None
         assert effective is not None
-        against = base.scheme if base is not None else ""
         if found is not None:
-            against = found.scheme
+            found = self._stored.in_state(found, now, needed=asked.against)
             notes += found.notes
+        if before is None and (found is None or not found.series):
+            notes.append("the baseline was not timed: nothing is said of speed-ups")
+        notes += disturbances(now, before)
         context = models.context_of(
             spec.name,
             spec.scheme,
@@ -178,10 +190,10 @@ class Timer:
             machine=machine,
             effective=effective,
         )
-        notes += disturbances(now, before)
+        against = base.scheme if base is not None else found.scheme if found is not None else ""
         return Timing(
             scheme=spec.scheme,
-            workloads=tuple(workloads),
+            workloads=asked.workloads,
             quantized=now,
             baseline=before,
             stored=found.series if found is not None else (),
@@ -191,138 +203,107 @@ class Timer:
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    def _found(
-        self,
-        spec: ModelSpec,
-        machine: Machine,
-        workloads: Sequence[Workload],
-        recording: Recording,
-    ) -> Found:
-        """The stored sessions that a model on ``machine`` may be judged against."""
-        identity = self._bench.identify(spec)
-        return self._stored.find(
-            Candidate(identity, self._bench.backend.software(), machine),
-            self._grounds.model_name(),
-            models.baseline_schemes(identity),
-            workloads,
-            recording,
-        )
-
-    def record(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
-        """Times the baseline in as many sessions as are to be stored and are not there yet."""
-        self._refuse_shared()
-        spec = self._grounds.baseline_spec()
-        if (present := self._present(spec, workloads)) is not None:
-            return present
-        self._stored.store.check_writable()
-        runs = self._session(spec, workloads)
-        missing = {key: self._stored.missing(key) for key in runs}
-        for key, run in runs.items():
-            if not missing[key]:
-                self._refuse_other(key, spec, run.machine)
-        for number in range(max(missing.values())):
-            runs = self._session(spec, workloads) if number else runs
-            for key, run in runs.items():
-                if number < missing[key]:
-                    self._stored.keep(key, run)
-        return [self._recorded(key) for key in missing]
-
-    def _present(
-        self, spec: ModelSpec, workloads: Sequence[Workload]
-    ) -> list[RecordedSpeed] | None:
-        """What is stored already, as far as the device can be told without loading."""
-        found = detect()
-        here = Machine(found.kind, found.name)
-        keys = [self._stored.key(spec.name, spec.scheme, one, here) for one in workloads]
-        if not all(self._stored.store.exists(key) for key in keys):
-            return None
-        if any(self._stored.missing(key) for key in keys):
-            return None
-        for key in keys:
-            self._refuse_other(key, spec, here)
-        return [self._recorded(key) for key in keys]
-
-    def _refuse_other(self, key: SpeedKey, spec: ModelSpec, machine: Machine) -> None:
-        """Refuses to call present what is of another model, or of other software."""
-        identity, software = self._bench.identify(spec), self._bench.backend.software()
-        self._stored.refuse_other(key, Candidate(identity, software, machine, base=identity))
-
-    def _recorded(self, key: SpeedKey) -> RecordedSpeed:
-        run = self._stored.store.load(key)
-        context = models.context_of(
-            run.model.name,
-            run.scheme,
-            self._bench.backend.software(),
-            machine=run.machine,
-            effective=run.effective,
-        )
-        return RecordedSpeed(run, context, present=not self._stored.fresh(key))
-
-    def _session(self, spec: ModelSpec, workloads: Sequence[Workload]) -> dict[SpeedKey, SpeedRun]:
-        """One session of the baseline, in a fresh process."""
-        opened = self._opened(spec, lambda *_: None)
-        speed = measure_alone(
-            opened.open,
-            workloads,
-            seed=self._settings.seed,
-            vocab_size=self._bench.identify(spec).vocab_size,
-            say=self._bench.say,
-            name=spec.scheme,
-        )
-        return self._runs(spec, opened, speed)
-
-    def _runs(self, spec: ModelSpec, opened: Opened, speed: ModelSpeed) -> dict[SpeedKey, SpeedRun]:
-        assert opened.machine is not None
-        assert opened.effective is not None
-        commit = git_commit(self._settings.baselines.parent)
-        runs = {}
-        for workload, session in sessions_of(speed, recorded_at=now(), git_commit=commit):
-            key = self._stored.key(spec.name, spec.scheme, workload, opened.machine)
-            runs[key] = SpeedRun(
-                replace(self._bench.identify(spec), name=spec.name),
-                spec.scheme,
-                workload,
-                opened.machine,
-                self._bench.backend.software(),
-                opened.effective,
-                (session,),
+    def _measured(
+        self, asked: _Asked, base: ModelSpec | None, quantized: Opened, notes: list[str]
+    ) -> tuple[ModelSpeed | None, ModelSpeed]:
+        """Both models, or the quantized one where the other is not at hand, nor needed."""
+        vocab = self._bench.identify(asked.spec).vocab_size
+        if base is not None:
+            baseline = opened(self._bench, base, refuse_unfit_baseline(base))
+            notes += _unequal_arguments(base, asked.spec)
+            both = measure_pair(
+                baseline.open,
+                quantized.open,
+                asked.workloads,
+                exclusive=self._bench.exclusive,
+                seed=self._settings.seed,
+                vocab_size=min(vocab, self._bench.identify(base).vocab_size),
+                say=self._bench.say,
+                announce=self._bench.announce,
+                extra_loads=asked.loads - 1,
+                blocks=asked.blocks,
+                names=(base.scheme, asked.spec.scheme),
             )
-        return runs
+            assert baseline.machine is not None
+            assert quantized.machine is not None
+            notes += refuse_other_device(baseline.machine, quantized.machine)
+            return both
+        alone = measure_alone(
+            quantized.open,
+            asked.workloads,
+            seed=self._settings.seed,
+            vocab_size=vocab,
+            say=self._bench.say,
+            announce=self._bench.announce,
+            extra_loads=asked.loads - 1,
+            name=asked.spec.scheme,
+        )
+        return None, alone
 
-    def _opened(self, spec: ModelSpec, check: Callable[[EffectiveScheme, Machine], None]) -> Opened:
-        # What this process holds would be missing to the others.
-        self._bench.slot.close()
-        opened = Opened(spec, self._settings, check, self._bench.slot.note)
-        opened.prepared = self._bench.backend.prepare(spec, self._bench.say)
-        return opened
+    def _has_stored(self, asked: _Asked, recording: Recording) -> bool:
+        """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
+        try:
+            self._stored.refuse_absent(
+                self._grounds.model_name(),
+                models.baseline_schemes(self._bench.identify(asked.spec)),
+                asked.workloads,
+                recording,
+            )
+        except Refusal:
+            if asked.against:
+                raise
+            return False
+        return True
 
-    def _foresee(self, workloads: Sequence[Workload], plan: Plan) -> None:
-        """Refuses before loading what no model could rightly pass or fail."""
+    def _found(self, asked: _Asked, machine: Machine, recording: Recording) -> Found:
+        """The stored sessions that a model on ``machine`` may be judged against."""
+        identity = self._bench.identify(asked.spec)
+        try:
+            return self._stored.find(
+                Candidate(identity, self._bench.backend.software(), machine),
+                self._grounds.model_name(),
+                models.baseline_schemes(identity),
+                asked.workloads,
+                recording,
+                sessions=2 if asked.against and asked.mode is GateMode.DETECT else 1,
+            )
+        except Refusal as error:
+            if asked.against:
+                raise
+            return Found((), "", (error.what,))
+
+    def _refuse_known_emulated(self, spec: ModelSpec) -> None:
+        """Refuses before anything is made what this engine is known to emulate."""
+        if not spec.quantize or "quantization_config" in spec.args:
+            return  # what a checkpoint holds, or an argument asks for, is known once loaded
+        software = self._bench.backend.software()
+        version = software.versions.get(software.backend, "")
+        choice = runs_as(spec.scheme, software.backend, version, detect())
+        if choice.mode == "emulated":
+            raise _emulated(spec.scheme, choice.why)
+
+    def _foresee(self, workloads: Sequence[Workload], plan: Plan, blocks: int) -> list[SpeedGate]:
+        """Refuses before loading what no model could rightly pass or fail.
+
+        Returns the gates that are for the device at hand, as far as it is known by now.
+        """
         found = detect()
         here = self._settings.gpu or device_name(Machine(found.kind, found.name))
         # One for another accelerator must refuse nothing; judging asks again, of the true device.
-        gates = [one for one in plan.speed if one.of_workload and fits(one, here)]
+        gates = [one for one in plan.speed if fits(one, here)]
         for workload in workloads:
+            judged = [one for one in gates if one.of_workload and sensible(one, workload)]
             refuse_senseless(gates, workload)
-            most = _blocks(plan) if self._bench.exclusive else workload.rounds
-            units = min(workload.rounds, most)
-            refuse_too_few(gates, workload, plan, units=units)
+            most = max(_blocks(gates, plan), blocks)
+            units = min(workload.rounds, most) if self._bench.exclusive else workload.rounds
+            refuse_too_few(judged, workload, plan, units=units)
+        return [one for one in gates if any(sensible(one, load) for load in workloads)]
 
-    def _refuse_shared(self) -> None:
-        if self._settings.workers > 1 and not self._settings.share_device:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"{self._settings.workers} xdist workers would time models side by side and slow "
-                "each other down",
-                help=(
-                    "run the tests of speed without -n, or with -n 1",
-                    "where each worker has a device of its own: ini key "
-                    'quant_speed_xdist = "allow"',
-                ),
-            )
+    def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> list[str]:
+        """Refuses two models of which one cannot be made from the other, or that are one.
 
-    def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> None:
-        """Refuses two models of which one cannot be made from the other, or that are one."""
+        Returns what differs and is only told.
+        """
         ours, theirs = self._bench.identify(base), self._bench.identify(spec)
         differences = comparable_models(ours, Candidate(theirs, self._bench.backend.software()))
         if (error := refusal(differences, "the speed")) is not None:
@@ -334,11 +315,12 @@ class Timer:
                 "those of the baseline, to the bit",
                 help="name the full-precision model with --quant-model",
             )
+        return list(map(str, differences))
 
 
-def _blocks(plan: Plan) -> int:
+def _blocks(gates: Sequence[SpeedGate], plan: Plan) -> int:
     """Blocks of each model, where only one at a time is loaded: a gate must be able to decide."""
-    return max(BLOCKS, blocks_needed(plan))
+    return max(BLOCKS, blocks_needed(gates, plan))
 
 
 def saturating() -> int:
@@ -346,28 +328,63 @@ def saturating() -> int:
     return MANY_ON_CPU if detect().kind == "cpu" else MANY
 
 
-def with_itself(recorded: Sequence[RecordedSpeed], confidence: float) -> SpeedResult:
-    """What a test goes on with while its baseline is recorded: the baseline beside itself."""
-    series = [one.run.series()[-1] for one in recorded]
-    newest = recorded[0].run.sessions[-1]
-    speed = ModelSpeed(tuple(series), newest.footprint, newest.load_seconds, newest.bandwidth)
-    scheme = recorded[0].run.scheme
-    compared = (SpeedComparison(scheme, one.workload, one, one, (), confidence) for one in series)
-    return SpeedResult(scheme, tuple(compared), speed, speed)
-
-
 def refuse_emulated(scheme: str, effective: EffectiveScheme) -> None:
     """Refuses to time what is unpacked before it runs: not the kernel that ships."""
-    if effective.mode == "emulated":
+    if "emulated" in effective.mode:
+        raise _emulated(scheme, effective.kernel)
+
+
+def refuse_unfit_baseline(base: ModelSpec) -> Check:
+    """What refuses to time a baseline that was quantized on the way, or is emulated."""
+
+    def check(effective: EffectiveScheme, _machine: Machine) -> None:
+        refuse_emulated(base.scheme, effective)
+        if effective.quantized_layers and base.scheme in FULL_PRECISION:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the baseline runs as {effective.scheme or effective.weights}, and its files hold "
+                f"{base.scheme}",
+                help="an engine argument quantizes both models; give it to one: "
+                "--quant-backend-arg=quantized:quantization_config=...",
+            )
+
+    return check
+
+
+def refuse_other_device(baseline: Machine, quantized: Machine) -> Iterator[str]:
+    """Refuses models that ran on unlike devices; tells where one had more of them."""
+    if (baseline.kind, baseline.accelerator) != (quantized.kind, quantized.accelerator):
         raise Refusal(
-            Category.NOT_JUDGED,
-            f"{scheme} is emulated here ({effective.kernel}), which is not the kernel you ship",
-            help=(
-                "its accuracy can be judged, its speed and memory cannot",
-                "use an engine, or a format, that has kernels for it on this device: "
-                "`quantreg hardware` lists them",
-            ),
+            Category.NOT_COMPARABLE,
+            f"the baseline runs on {baseline.accelerator} ({baseline.kind}), the quantized model "
+            f"on {quantized.accelerator} ({quantized.kind}): their speeds do not compare",
+            help="run both on one kind of device; look at --quant-backend-arg=baseline:...",
         )
+    if baseline.count != quantized.count:
+        yield (
+            f"the baseline ran on {baseline.count} x {baseline.accelerator}, the quantized model "
+            f"on {quantized.count}"
+        )
+
+
+def _unequal_arguments(base: ModelSpec, spec: ModelSpec) -> Iterator[str]:
+    """What the engine was told of one model only, or otherwise of each."""
+    for name in sorted({*base.args, *spec.args} - {"quantization_config", "batch_size"}):
+        ours, theirs = base.args.get(name), spec.args.get(name)
+        if ours != theirs:
+            yield f"engine argument {name}: baseline {ours}, quantized {theirs}"
+
+
+def _emulated(scheme: str, why: str) -> Refusal:
+    return Refusal(
+        Category.NOT_JUDGED,
+        f"{scheme} is emulated here ({why}), which is not the kernel you ship",
+        help=(
+            "its accuracy can be judged, its speed and memory cannot",
+            "use an engine, or a format, that has kernels for it on this device: "
+            "`quantreg hardware` lists them",
+        ),
+    )
 
 
 def disturbances(quantized: ModelSpeed, baseline: ModelSpeed | None) -> Iterator[str]:

@@ -43,6 +43,10 @@ SPEED_RULES: tuple[Rule, ...] = (
     Rule("footprint", Level.IGNORE, "judged by itself"),
     Rule("load_seconds", Level.IGNORE, "judged by itself"),
     Rule("bandwidth", Level.IGNORE, "told by itself"),
+    Rule("warmup", Level.REFUSE, "colder rounds are slower ones", RECORD),
+    Rule("args", Level.TELL, "engine arguments change speed"),
+    Rule("threads", Level.REFUSE, "more threads are faster", RECORD),
+    Rule("power_limit_w", Level.REFUSE, "another power limit is another speed", RECORD),
     Rule("states", Level.IGNORE, "told by themselves"),
 )
 

@@ -42,6 +42,8 @@ def roof(footprint: Footprint, series: Series, bandwidth: float | None) -> Roof 
 
     ``bandwidth`` is that of a copy, bytes read plus written per second.
     """
+    if series.workload.request_rate is not None:
+        return None  # how many are decoded together is not known
     decode = _decode_rate(series)
     if not (bandwidth and footprint.streamed and decode):
         return None
@@ -66,7 +68,7 @@ def slow_reasons(
             f"activations fell back to {effective.activations}: this device has no kernel for the "
             "whole scheme, and weights are unpacked on the way"
         )
-    unpacking = f"unpacking takes the time here ({effective.kernel})"
+    unpacking = f"dequantizing, or a slow kernel, takes the time here ({effective.kernel})"
     if quantized is not None:
         unpacking += f": it reaches {quantized.share * 100:.0f} % of what its bytes allow"
     if baseline is None or quantized is None:

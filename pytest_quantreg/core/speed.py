@@ -132,7 +132,8 @@ class DeviceState:
 
     ``clock_mhz`` and ``memory_clock_mhz`` are the current clocks, ``power_limit_w`` in
     watts, ``temperature_c`` in degrees Celsius, ``others`` how many other processes use
-    the card (or, on a CPU, the load average), ``throttled`` why the clocks are held down.
+    the card, ``throttled`` why the clocks are held down. On a CPU ``threads`` is how many
+    the engine computes with, and ``load_average`` that of the last minute.
     """
 
     clock_mhz: float | None = None
@@ -141,6 +142,8 @@ class DeviceState:
     temperature_c: float | None = None
     others: float | None = None
     throttled: str | None = None
+    threads: int | None = None
+    load_average: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -18,6 +19,7 @@ class SpeedComparison:
 
     ``baseline`` ran beside the quantized model, round by round; or it is None, and
     ``stored`` holds the series of earlier sessions of the baseline on the same accelerator.
+    Where there are none either, nothing is known of a speed-up: it is NaN, without bounds.
     ``confidence`` is one-sided, that of each bound.
     """
 
@@ -35,6 +37,8 @@ class SpeedComparison:
         if self.baseline is not None:
             then = self.baseline.throughputs()
             return stats.speedup_interval(then, now, confidence=self.confidence, sides=1)
+        if not self.stored:
+            return stats.Estimate(math.nan, 0.0, math.inf)
         typical = [_typical(one) for one in self.stored]
         return stats.session_ratio(
             typical, _typical(self.quantized), confidence=self.confidence, sides=1
@@ -61,12 +65,12 @@ class SpeedComparison:
         return stats.typical(self.quantized.throughputs(), confidence=self.confidence, sides=1)
 
     @cached_property
-    def baseline_throughput(self) -> float:
-        """Generated tokens per second of the baseline."""
+    def baseline_throughput(self) -> float | None:
+        """Generated tokens per second of the baseline; None where it was not timed."""
         if self.baseline is not None:
             return _typical(self.baseline)
         # Sessions weigh alike, however many rounds each had.
-        return median([_typical(one) for one in self.stored])
+        return median([_typical(one) for one in self.stored]) if self.stored else None
 
     @property
     def requests_per_second(self) -> float:
@@ -80,10 +84,10 @@ class SpeedComparison:
         """
         return _latency(self.quantized, kind, percentile, self.confidence)
 
-    def baseline_latency(self, kind: str, percentile: float = 50.0) -> float:
-        """The same of the baseline, without bounds."""
-        series = self.baseline if self.baseline is not None else self.stored[-1]
-        return _latency(series, kind, percentile, self.confidence).estimate
+    def baseline_latency(self, kind: str, percentile: float = 50.0) -> float | None:
+        """The same of the baseline, without bounds; None where it was not timed."""
+        series = [self.baseline] if self.baseline is not None else list(self.stored[-1:])
+        return _latency(series[0], kind, percentile, self.confidence).estimate if series else None
 
 
 @dataclass(frozen=True)

@@ -154,14 +154,20 @@ def _choose(
         return Choice(None, not_applicable_words(names, shown), rivals)
     best = min(fitting, key=lambda gate: _rank(gate, device))
     for gate in fitting:
-        if _rank(gate, device) == _rank(best, device) and gate.gpu != best.gpu:
+        if _place(gate, device) == _place(best, device) and gate.gpu != best.gpu:
             raise WrongUse(
                 f"{best} and {gate} both fit {device}, with as many words each",
                 help="name one of them more fully, as nvidia-smi -L spells it",
             )
-    return Choice(best, f"for {best.gpu} ({this})" if best.gpu else "", rivals)
+    meant = f"for {best.gpu}" if best.gpu else "for any device"
+    return Choice(best, f"{meant} ({this})" if best.gpu or as_gpu is not None else "", rivals)
 
 
-def _rank(gate: SpeedGate, device: str) -> tuple[int, int]:
+def _rank(gate: SpeedGate, device: str) -> tuple[int, int, float]:
+    """Of two at one place (a test may add a marker while it runs) the stricter one wins."""
+    return (*_place(gate, device), -gate.bound if gate.at_least else gate.bound)
+
+
+def _place(gate: SpeedGate, device: str) -> tuple[int, int]:
     words = fit(gate.gpu, device) if gate.gpu is not None else 0
     return (-words, gate.level)

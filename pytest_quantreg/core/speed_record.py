@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .record import EffectiveScheme, Machine, ModelIdentity, Software
+from .record import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from .speed import DeviceState, Footprint, ModelSpeed, Round, Series, Workload
 
 
@@ -13,6 +13,7 @@ from .speed import DeviceState, Footprint, ModelSpeed, Round, Series, Workload
 class SpeedSession:
     """One recording: every round, and how model and device were while they ran.
 
+    ``warmup`` rounds ran before those that count, ``args`` are the engine's arguments.
     ``recorded_at`` is a time as ISO 8601 with its zone. The rest is as in `ModelSpeed`:
     ``load_seconds`` per fresh process, ``bandwidth`` in bytes per second.
     """
@@ -24,6 +25,8 @@ class SpeedSession:
     load_seconds: tuple[float, ...] = ()
     states: tuple[DeviceState, ...] = ()
     bandwidth: float | None = None
+    warmup: int = 0
+    args: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,11 @@ class SpeedRun:
 
 
 def sessions_of(
-    speed: ModelSpeed, *, recorded_at: str, git_commit: str | None = None
+    speed: ModelSpeed,
+    *,
+    recorded_at: str,
+    git_commit: str | None = None,
+    args: Mapping[str, Json] | None = None,
 ) -> Sequence[tuple[Workload, SpeedSession]]:
     """What was measured in one session, as one stored session per workload."""
     return [
@@ -70,6 +77,8 @@ def sessions_of(
                 load_seconds=speed.load_seconds,
                 states=speed.states,
                 bandwidth=speed.bandwidth,
+                warmup=series.workload.warmup,
+                args=dict(args or {}),
             ),
         )
         for series in speed.series

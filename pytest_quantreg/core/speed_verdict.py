@@ -23,6 +23,11 @@ from .speed_gates import (
 
 MEDIAN = 50.0
 
+ONE_SESSION = (
+    "one stored session of the baseline says nothing of how sessions differ, so that it could "
+    "never turn red"
+)
+
 
 @dataclass(frozen=True)
 class SpeedVerdict:
@@ -31,8 +36,9 @@ class SpeedVerdict:
     ``estimate`` with its bounds and ``baseline`` are in the gate's unit; ``baseline`` is None
     where it was not measured. ``speeds`` are both models' tokens per second, where the gate
     is on the speed-up. ``units`` counts the rounds (or blocks, sessions, loads) that the
-    bounds rest on. ``detectable`` is the value that ``detect`` would have turned red on 4
-    times in 5, ``needed`` the rounds that decide if the truth is what was measured.
+    bounds rest on, ``blocks`` that they are blocks. ``detectable`` is the value that
+    ``detect`` would have turned red on 4 times in 5, ``needed`` the rounds that decide if
+    the truth is what was measured.
     """
 
     gate: SpeedGate
@@ -50,6 +56,7 @@ class SpeedVerdict:
     needed: int | None = None
     family: int = 1
     stored: int = 0
+    blocks: bool = False
 
 
 def judge_workload(
@@ -64,21 +71,20 @@ def judge_workload(
     refuse_senseless([gate], comparison.workload)
     units = len(comparison.quantized.units())
     refuse_too_few([gate], comparison.workload, plan, units=units)
-    if gate.marker == MIN_SPEEDUP:
-        _refuse_one_session(gate, comparison, plan)
     if gate.marker == MAX_LATENCY:
         kind, percentile = gate.kind or "ttft", gate.percentile or MEDIAN
         estimate = _scaled(comparison.latency(kind, percentile), 1000.0)
-        baseline = comparison.baseline_latency(kind, percentile) * 1000.0
+        baseline = _times(comparison.baseline_latency(kind, percentile), 1000.0)
         return _verdict(gate, why, plan, estimate, units, comparison, baseline=baseline)
     if gate.marker == MIN_THROUGHPUT:
         share = 1.0 / gpus if gate.kind == "gpu" else 1.0
         estimate = _scaled(comparison.throughput, share)
         spread = stats.timing_spread(comparison.quantized.throughputs())
-        baseline = comparison.baseline_throughput * share
+        baseline = _times(comparison.baseline_throughput, share)
         return _verdict(
             gate, why, plan, estimate, units, comparison, baseline=baseline, spread=spread
         )
+    before = _baseline_speed(gate, comparison, plan)
     both: float | None = None
     if comparison.baseline is not None:
         then, now = comparison.baseline.throughputs(), comparison.quantized.throughputs()
@@ -91,7 +97,7 @@ def judge_workload(
         units,
         comparison,
         spread=both,
-        speeds=(comparison.baseline_throughput, comparison.throughput.estimate),
+        speeds=(before, comparison.throughput.estimate),
     )
 
 
@@ -104,6 +110,7 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     before = result.baseline
     if gate.marker == MAX_LOAD_TIME:
         loads = result.quantized.load_seconds
+        _refuse_few_loads(gate, plan, len(loads))
         estimate = stats.quantile_interval(
             [(one,) for one in loads], MEDIAN, confidence=plan.confidence, sides=1
         )
@@ -126,22 +133,62 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     return _verdict(gate, why, plan, exact, 1, None, baseline=baseline)
 
 
+def _refuse_few_loads(gate: SpeedGate, plan: Plan, loads: int) -> None:
+    """Refuses a gate that was added when the model had been loaded too seldom for it."""
+    need = least_units(gate, plan)
+    if plan.mode is not GateMode.POINT and loads < need:
+        raise Refusal(
+            Category.TOO_WEAK,
+            f"{gate}: the model was loaded {loads} times, and {need} are the least",
+            help="put the marker on the test itself, its class or its module",
+        )
+
+
+def _baseline_speed(gate: SpeedGate, comparison: SpeedComparison, plan: Plan) -> float:
+    """Tokens per second of the baseline. Raises Refusal where it cannot be judged against."""
+    where = f"{gate} under {comparison.workload.label}"
+    if comparison.baseline_throughput is None:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{where}: the baseline was not timed",
+            help="name the full-precision model with --quant-model, to run both side by side",
+        )
+    if len(comparison.stored) == 1 and plan.mode is GateMode.DETECT:
+        raise Refusal(Category.TOO_WEAK, f"{where}: {ONE_SESSION}")
+    return comparison.baseline_throughput
+
+
+def sensible(gate: SpeedGate, workload: Workload) -> bool:
+    """Whether a gate means anything under a workload.
+
+    Under a request rate what comes out per second is what arrives, however fast the model
+    is, and where one token is generated none comes after it.
+    """
+    if workload.request_rate is not None and gate.marker in (MIN_SPEEDUP, MIN_THROUGHPUT):
+        return False
+    return not (gate.kind == "tpot" and workload.output_tokens < 2)
+
+
 def refuse_senseless(gates: Sequence[SpeedGate], workload: Workload) -> None:
-    """Refuses gates that mean nothing under a workload. Raises Refusal (not judged)."""
+    """Refuses gates of the test itself that mean nothing under a workload. Raises Refusal.
+
+    Those of its class or module are meant for other tests below them.
+    """
     for gate in gates:
-        if workload.request_rate is not None and gate.marker in (MIN_SPEEDUP, MIN_THROUGHPUT):
-            raise Refusal(
-                Category.NOT_JUDGED,
-                f"{gate} under {workload.label}: what is generated per second is then what "
-                "arrives, however fast the model is",
-                help="bound its latency (max_latency), or keep requests in flight (concurrency=)",
-            )
-        if gate.kind == "tpot" and workload.output_tokens < 2:
+        if sensible(gate, workload) or not gate.own:
+            continue
+        if gate.kind == "tpot":
             raise Refusal(
                 Category.NOT_JUDGED,
                 f"{gate}: one token is generated, and none after it",
                 help="generate more: output_tokens=64",
             )
+        raise Refusal(
+            Category.NOT_JUDGED,
+            f"{gate} under {workload.label}: what is generated per second is then what arrives, "
+            "however fast the model is",
+            help="bound its latency (max_latency), or keep requests in flight (concurrency=)",
+        )
 
 
 def refuse_too_few(
@@ -165,25 +212,11 @@ def refuse_too_few(
             )
 
 
-def _refuse_one_session(gate: SpeedGate, comparison: SpeedComparison, plan: Plan) -> None:
-    """Under ``detect`` a gate against a single stored session could never turn red."""
-    if len(comparison.stored) == 1 and plan.mode is GateMode.DETECT:
-        raise Refusal(
-            Category.TOO_WEAK,
-            f"{gate} under {comparison.workload.label}: one stored session of the baseline says "
-            "nothing of how sessions differ, so that it could never turn red",
-            help=(
-                "run both models side by side: --quant-model=REF",
-                "or record more sessions: --quant-update --quant-repeats=5",
-            ),
-        )
-
-
-def blocks_needed(plan: Plan) -> int:
-    """The fewest blocks of each model with which every gate on throughput can decide."""
-    if plan.mode is GateMode.POINT or not plan.speed:
+def blocks_needed(gates: Sequence[SpeedGate], plan: Plan) -> int:
+    """The fewest blocks of each model with which every gate on a workload can decide."""
+    if plan.mode is GateMode.POINT:
         return 1
-    return stats.least_units(plan.confidence)
+    return max((least_units(gate, plan) for gate in gates if gate.of_workload), default=1)
 
 
 def least_units(gate: SpeedGate, plan: Plan) -> int:
@@ -196,10 +229,10 @@ def least_units(gate: SpeedGate, plan: Plan) -> int:
     return stats.least_units(plan.confidence, percentile, side="high")
 
 
-def loads_needed(plan: Plan) -> int:
+def loads_needed(gates: Sequence[SpeedGate], plan: Plan) -> int:
     """How many fresh processes load the model: one, more where a gate is on load times."""
-    gates = [gate for gate in plan.speed if gate.marker == MAX_LOAD_TIME]
-    if not gates or plan.mode is GateMode.POINT:
+    timed = any(gate.marker == MAX_LOAD_TIME for gate in gates)
+    if not timed or plan.mode is GateMode.POINT:
         return 1
     return stats.least_units(plan.confidence, MEDIAN)  # of the median both sides are alike
 
@@ -243,6 +276,7 @@ def _verdict(
         needed=needed,
         family=plan.family,
         stored=len(comparison.stored) if comparison is not None else 0,
+        blocks=comparison is not None and units < len(comparison.quantized.rounds),
     )
 
 
@@ -276,6 +310,10 @@ def _fails(mode: GateMode, evidence: stats.Evidence, gate: SpeedGate, estimate: 
     if mode is GateMode.CERTIFY:
         return evidence is not stats.Evidence.KEPT
     return evidence is stats.Evidence.LOST
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def _scaled(estimate: stats.Estimate, factor: float) -> stats.Estimate:

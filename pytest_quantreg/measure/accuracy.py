@@ -38,6 +38,10 @@ class Progress(Protocol):
         """One line that a person should read now."""
         ...
 
+    def announce(self, text: str) -> None:
+        """One line that must also stand in a log."""
+        ...
+
 
 def chunk_size(output_type: str, batch_size: int) -> int:
     """Items per chunk: at least 16 batches, so that part batches cost little.

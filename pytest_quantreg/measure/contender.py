@@ -184,7 +184,9 @@ class Contender:
 
     def load_once(self) -> None:
         """One more process, for its load time alone."""
-        self._loads.extend(load_times(self._open, 1))
+        engine = self._open()
+        self._loads.append(engine.load_seconds)
+        engine.close()
 
     def result(self) -> ModelSpeed:
         """All that was found."""
@@ -209,7 +211,7 @@ class Contender:
 
     def _state(self) -> DeviceState:
         state = self._live.state()
-        if state.others is None or self._live.machine.kind == "cpu":
+        if state.others is None:
             return state
         # The model it is compared with is no stranger on the card.
         return replace(state, others=max(state.others - self.beside, 0))
@@ -227,15 +229,3 @@ class Contender:
             raise
         check_answers(requests, load, f"{self.name}, {workload.label}")
         return requests
-
-
-def load_times(open_engine: Open, count: int) -> tuple[float, ...]:
-    """Load times of ``count`` fresh processes, one after another, in seconds."""
-    times = []
-    for _ in range(count):
-        engine = open_engine()
-        try:
-            times.append(engine.load_seconds)
-        finally:
-            engine.close()
-    return tuple(times)

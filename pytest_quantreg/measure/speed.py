@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 from ..core.engine import Say
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.speed import ModelSpeed, Workload
-from .contender import Contender, Open, Sleeper, Timed, load_times
+from .contender import Contender, Open, Sleeper, Timed
 from .rounds import Rounds, check
 
-__all__ = ["BLOCKS", "Open", "Sleeper", "Timed", "measure_alone", "measure_loads", "measure_pair"]
+__all__ = ["BLOCKS", "Open", "Sleeper", "Timed", "measure_alone", "measure_pair"]
 
 BLOCKS = 6
 """Blocks of each model where one lives at a time: the fewest pairs that leave one more than
@@ -27,6 +26,7 @@ def measure_pair(
     seed: int,
     vocab_size: int,
     say: Say,
+    announce: Say | None = None,
     extra_loads: int = 0,
     blocks: int = BLOCKS,
     names: tuple[str, str] = ("baseline", "quantized"),
@@ -35,14 +35,15 @@ def measure_pair(
 
     Both processes live at once and alternate by round, A B B A A B ..., unless an engine
     is ``exclusive`` (takes the whole device) or both do not fit. Then one lives at a time
-    and they alternate by block in the same order: ``blocks`` of each, two neighbouring
-    ones of a model in one process, the rounds shared out among them. ``Round.block``
-    then numbers the pair that a block belongs to, so that unit i of both models ran one
-    after the other. Engines that can sleep are put to sleep instead of started anew.
+    and they alternate by block in the same order: ``blocks`` of each, every one in a process
+    of its own, the rounds shared out among them. ``Round.block`` then numbers the pair that
+    a block belongs to, so that unit i of both models ran one after the other. Engines that
+    can sleep are put to sleep instead of started anew.
 
     Prompts and arrivals are the same for both models and others in every round;
-    ``vocab_size`` is that of the smaller vocabulary. ``extra_loads`` more processes of
-    each are started for their load times alone.
+    ``vocab_size`` is that of the smaller vocabulary. ``extra_loads`` more processes of the
+    quantized model are started for their load times alone. ``announce`` hears what it will
+    cost where that is much, ``say`` what is done meanwhile.
 
     Raises WrongUse for impossible workloads, and Refusal for engines that fail, answer
     with another number of tokens, or do not fit even alone.
@@ -57,9 +58,8 @@ def measure_pair(
     models = contenders()
     if exclusive or not _together(models, workloads, say):
         models = contenders()
-        _in_blocks(models, workloads, blocks, say)
-    for _, model in itertools.product(range(extra_loads), models):
-        model.load_once()
+        _in_blocks(models, workloads, blocks, say, announce or say)
+    _load_more(models[1], extra_loads, announce or say)
     return models[0].result(), models[1].result()
 
 
@@ -70,6 +70,7 @@ def measure_alone(
     seed: int,
     vocab_size: int,
     say: Say,
+    announce: Say | None = None,
     extra_loads: int = 0,
     name: str = "model",
 ) -> ModelSpeed:
@@ -81,14 +82,18 @@ def measure_alone(
     _check(workloads)
     model = Contender(name, open_engine, workloads, Rounds(seed, vocab_size))
     _play_all((model,), workloads, say)
-    for _ in range(extra_loads):
-        model.load_once()
+    _load_more(model, extra_loads, announce or say)
     return model.result()
 
 
-def measure_loads(open_engine: Open, count: int) -> tuple[float, ...]:
-    """Load times of ``count`` fresh processes, one after another, in seconds."""
-    return load_times(open_engine, count)
+def _load_more(model: Contender, count: int, announce: Say) -> None:
+    if count:
+        announce(
+            f"{model.name}: {count} more fresh processes for load times, about "
+            f"{model.load_seconds * count:.2g} s"
+        )
+    for _ in range(count):
+        model.load_once()
 
 
 def _check(workloads: Sequence[Workload]) -> None:
@@ -156,23 +161,32 @@ def _count(number: int, thing: str) -> str:
 
 
 def _in_blocks(
-    models: tuple[Contender, Contender], workloads: Sequence[Workload], blocks: int, say: Say
+    models: tuple[Contender, Contender],
+    workloads: Sequence[Workload],
+    blocks: int,
+    say: Say,
+    announce: Say,
 ) -> None:
+    """One model at a time, each block in a process of its own.
+
+    Two blocks of one process would share what makes it lastingly faster or slower, and so
+    the pairs that they belong to would not be independent.
+    """
     blocks = min(blocks, *(one.rounds for one in workloads))
-    processes = [list(group) for _, group in itertools.groupby(_turns(blocks), lambda one: one[0])]
+    turns = list(_turns(blocks))
     rounds = sum(one.rounds for one in workloads)
-    say(
-        f"one model at a time: {_count(blocks, 'block')} of each in turn, {len(processes)} "
-        f"starts with a warm-up each, {_count(rounds, 'round')} of each model in all"
+    announce(
+        f"one model at a time: {_count(blocks, 'block')} of each in turn, {len(turns)} starts "
+        f"with a warm-up each, {_count(rounds, 'round')} of each model in all"
     )
     try:
-        for count, turns in enumerate(processes):
-            model = models[turns[0][0]]
-            _process(model, [block for _, block in turns], workloads, blocks, say, count == 0)
+        for count, (which, block) in enumerate(turns):
+            model = models[which]
+            _process(model, [block], workloads, blocks, say, count == 0)
             if count == 0 and not model.can_sleep:
-                say(
-                    f"{model.name} took {model.load_seconds:.2g} s to load; "
-                    f"{len(processes) - 1} loads to go"
+                announce(
+                    f"{model.name} took {model.load_seconds:.2g} s to load; {len(turns) - 1} "
+                    "loads to go"
                 )
     finally:
         for model in models:

@@ -41,6 +41,16 @@ class TerminalProgress:
             terminal.write_line(f"quantreg: {text}")
             self._shown = False
 
+    def announce(self, text: str) -> None:
+        """One line, in a log too: what is about to cost much."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is None or terminal.isatty():
+            self.say(text)
+            return
+        with self._uncaptured():
+            terminal.ensure_newline()
+            terminal.write_line(f"quantreg: {text}")
+
     def _terminal(self) -> pytest.TerminalReporter | None:
         terminal: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin(
             "terminalreporter"

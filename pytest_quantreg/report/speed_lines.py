@@ -51,11 +51,18 @@ def model_lines(scheme: str, quantized: ModelSpeed, baseline: ModelSpeed | None)
     return lines
 
 
+def stored_sessions(count: int) -> str:
+    """``3 stored sessions``."""
+    return f"{count} stored session{'' if count == 1 else 's'}"
+
+
 def _rounds(comparison: SpeedComparison) -> str:
     workload = comparison.workload
     text = f"{len(comparison.quantized.rounds)} rounds after {workload.warmup} of warm-up"
+    if comparison.baseline is None and not comparison.stored:
+        return text
     if comparison.baseline is None:
-        return f"{text}, against {len(comparison.stored)} stored sessions of the baseline"
+        return f"{text}, against {stored_sessions(len(comparison.stored))} of the baseline"
     units = len(comparison.quantized.units())
     return text if units == len(comparison.quantized.rounds) else f"{text}, in {units} blocks"
 
@@ -101,8 +108,9 @@ def _device(states: Sequence[DeviceState]) -> Iterator[str]:
         found = [value for one in states if (value := getattr(one, name)) is not None]
         if found:
             yield f"{_span(min(found), max(found))} {unit}{what}"
-    loads = [one.others for one in states if one.others is not None and one.power_limit_w is None]
-    if loads:
+    if threads := sorted({one.threads for one in states if one.threads is not None}):
+        yield f"{' or '.join(map(str, threads))} thread{'' if threads == [1] else 's'}"
+    if loads := [one.load_average for one in states if one.load_average is not None]:
         yield f"load average {_span(min(loads), max(loads))}"
 
 

@@ -27,7 +27,7 @@ from ..core.speed_gates import Choice, SpeedGate
 from ..core.speed_verdict import SpeedVerdict
 from .figures import figure, outwards
 from .messages import NOT_RECORDED, confidence, of_refusal
-from .speed_lines import described
+from .speed_lines import described, stored_sessions
 
 SPEED = "speed"
 """What stands for a task where speed was asked for."""
@@ -100,19 +100,27 @@ def of_measurement(
 
     Under a request rate the throughput is what arrives; the latency is listed instead.
     """
-    figures = _paced(comparison) if comparison.workload.request_rate else _speedup(comparison)
-    unit = "ms" if comparison.workload.request_rate else "tok/s"
+    figures, unit = _speedup(comparison), "tok/s"
+    if comparison.workload.request_rate is not None:
+        figures, unit = _paced(comparison), "ms"
+    elif comparison.baseline_throughput is None:
+        figures = _alone(comparison)
+    before = "" if figures.baseline is None else f"{figure(figures.baseline)} -> "
     return Outcome(
         MEASURED,
         False,
         context.scheme,
-        f"measured {context.scheme} {comparison.workload.label}: {figure(figures.baseline)} -> "
+        f"measured {context.scheme} {comparison.workload.label}: {before}"
         f"{figure(figures.quantized)} {unit}, no gate",
         context=context,
         confidence=comparison.confidence,
         notes=notes,
         speed=replace(figures, lines=lines),
     )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
 
 
 def _speedup(comparison: SpeedComparison) -> SpeedFigures:
@@ -130,6 +138,20 @@ def _speedup(comparison: SpeedComparison) -> SpeedFigures:
     )
 
 
+def _alone(comparison: SpeedComparison) -> SpeedFigures:
+    now = comparison.throughput
+    return SpeedFigures(
+        subject=comparison.workload.label,
+        quantity="throughput",
+        unit="tok/s",
+        value=now.estimate,
+        low=_finite(now.low),
+        high=_finite(now.high),
+        quantized=now.estimate,
+        units=len(comparison.quantized.units()),
+    )
+
+
 def _paced(comparison: SpeedComparison) -> SpeedFigures:
     now = comparison.latency("e2e")
     return SpeedFigures(
@@ -139,7 +161,7 @@ def _paced(comparison: SpeedComparison) -> SpeedFigures:
         value=now.estimate * 1000,
         low=_finite(now.low * 1000),
         high=_finite(now.high * 1000),
-        baseline=comparison.baseline_latency("e2e") * 1000,
+        baseline=_ms(comparison.baseline_latency("e2e")),
         quantized=now.estimate * 1000,
         units=len(comparison.quantized.units()),
         at_least=False,
@@ -263,9 +285,9 @@ def _behind(verdict: SpeedVerdict) -> str:
     unit = _unit(verdict.gate)
     if verdict.speeds is not None:
         before, now = map(figure, verdict.speeds)
-        pairs = f"{verdict.units} rounds of each"
+        pairs = f"{verdict.units} {_what(verdict)} of each"
         if verdict.stored:
-            pairs = f"{verdict.units} rounds against {verdict.stored} stored sessions"
+            pairs = f"{verdict.units} {_what(verdict)} against {stored_sessions(verdict.stored)}"
         return f"baseline {before} tok/s, quantized {now} tok/s, {pairs}"
     counted = "" if verdict.units == 1 else f", {verdict.units} {_what(verdict)}"
     if verdict.baseline is None:
@@ -275,7 +297,9 @@ def _behind(verdict: SpeedVerdict) -> str:
 
 
 def _what(verdict: SpeedVerdict) -> str:
-    return "rounds" if verdict.workload else "loads"
+    if not verdict.workload:
+        return "loads"
+    return "blocks" if verdict.blocks else "rounds"
 
 
 def _seen(verdict: SpeedVerdict, result: str) -> str | None:
@@ -304,9 +328,10 @@ def _advice(verdict: SpeedVerdict, result: str) -> str | None:
         )
     if verdict.needed is None:
         return "what was measured is too near to the threshold for any number of rounds"
+    what = _what(verdict)
     return (
-        f"about {verdict.needed:,} rounds decide it, if it is as fast as it measured: "
-        f"rounds={verdict.needed}"
+        f"about {verdict.needed:,} {what} decide it, if it is as fast as it measured: "
+        f"{what}={verdict.needed}"
     )
 
 

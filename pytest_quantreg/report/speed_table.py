@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.outcome import LOST, NOT_APPLICABLE, PRESENT, RECORDED, Outcome, SpeedFigures
+from ..core.outcome import LOST, MEASURED, NOT_APPLICABLE, PRESENT, RECORDED, Outcome, SpeedFigures
 from .figures import figure, outwards
 from .messages import NOT_RECORDED
 from .table import Row, laid_out, word_of
@@ -12,6 +12,23 @@ from .table import Row, laid_out, word_of
 HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")
 _RECORDINGS = (RECORDED, PRESENT)
 RECORDING_HEAD = ("workload", "measured", "value", "", "sessions", "")
+
+
+def without_repeats(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Without what one test only measured and another judged: it was timed once for both."""
+    judged = {_figures(one) for one in outcomes if one.result != MEASURED}
+    return [
+        one
+        for one in outcomes
+        if one.speed is None or one.result != MEASURED or _figures(one) not in judged
+    ]
+
+
+def _figures(one: Outcome) -> tuple[object, ...]:
+    speed = one.speed
+    if speed is None:
+        return ()
+    return (speed.subject, speed.quantity, speed.baseline, speed.quantized, speed.value)
 
 
 def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
@@ -64,9 +81,11 @@ def _interval(speed: SpeedFigures, *, lost: bool) -> str:
     least, most = (None, speed.bound) if speed.at_least else (speed.bound, None)
     if not lost:
         least = most = None
+    if not speed.low and speed.high is None:
+        return "any"
     low = outwards(speed.low, up=False, beyond=least) if speed.low is not None else "0"
-    high = outwards(speed.high, up=True, beyond=most) if speed.high is not None else ""
-    return f"{low}-{high}{'x' if speed.unit == 'x' else ''}"
+    high = outwards(speed.high, up=True, beyond=most)
+    return f"{low}-{high}{'x' if speed.unit == 'x' and speed.high is not None else ''}"
 
 
 def required(speed: SpeedFigures) -> str:

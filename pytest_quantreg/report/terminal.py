@@ -24,7 +24,7 @@ from ..core.outcome import (
 from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
 from .session import SessionReport, context_line
 from .speed_messages import speed_bound
-from .speed_table import required, speed_table
+from .speed_table import required, speed_table, without_repeats
 from .table import WORDS, Row, minima, table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PR
 def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> None:
     """Writes one block per model and scheme; nothing when nothing was measured."""
     for (_, scheme), outcomes in report.groups().items():
-        _write_group(scheme, outcomes, terminal)
+        _write_group(scheme, without_repeats(outcomes), terminal)
     for line in report.closing():
         _write_wrapped(terminal, line)
 
@@ -77,13 +77,15 @@ def _write_table(head: str, rows: Sequence[Row], terminal: pytest.TerminalReport
 
 def _lines(outcomes: Sequence[Outcome]) -> list[str]:
     """What was measured beside what was judged, and why which threshold was."""
-    lines = [line for one in outcomes if one.speed is not None for line in one.speed.lines]
+    # Whole: two workloads may share a line, and each needs its own.
+    told = dict.fromkeys(one.speed.lines for one in outcomes if one.speed is not None)
+    lines = [line for block in told for line in block]
     chosen = [
         f"{one.speed.quantity} {required(one.speed)} {one.speed.why}"
         for one in outcomes
         if one.speed is not None and one.speed.bound is not None and one.speed.why
     ]
-    return list(dict.fromkeys([*lines, *chosen]))
+    return [*lines, *dict.fromkeys(chosen)]
 
 
 def _title(scheme: str, outcomes: Sequence[Outcome]) -> str:

@@ -11,9 +11,11 @@ import pytest
 from pytest_quantreg.backends.device import (
     card_state,
     cpu_state,
+    die_first,
     free_memory,
     free_on_cards,
     in_gib,
+    weights_on_disk,
 )
 from pytest_quantreg.core.speed import DeviceState
 
@@ -107,11 +109,33 @@ def test_no_driver_and_no_such_card() -> None:
 
 
 def test_a_processor_tells_its_load() -> None:
-    """The load average stands in for the other processes."""
-    state = cpu_state()
-    assert state.others is not None
-    assert state.others >= 0
-    assert state.temperature_c is None
+    """The load average of the last minute, and the threads that the engine computes with."""
+    state = cpu_state(3)
+    assert state.load_average is not None
+    assert state.load_average >= 0
+    assert state.threads == 3
+    # Other processes are counted on a card only.
+    assert (state.others, state.temperature_c) == (None, None)
+    assert cpu_state().threads is None
+
+
+def test_the_size_of_weight_files(tmp_path: Path) -> None:
+    """Files of weights count, all else and other folders do not; 0 for what is no folder."""
+    (tmp_path / "one.safetensors").write_bytes(bytes(5))
+    (tmp_path / "two.gguf").write_bytes(bytes(7))
+    (tmp_path / "config.json").write_bytes(bytes(100))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "three.bin").write_bytes(bytes(100))
+    assert weights_on_disk(str(tmp_path)) == 12
+    assert weights_on_disk("org/model-on-a-hub") == 0
+    assert weights_on_disk(str(tmp_path / "config.json")) == 0
+
+
+def test_a_worker_is_chosen_first_when_memory_runs_out(tmp_path: Path) -> None:
+    """It asks to be; where the kernel has no such file nothing happens."""
+    die_first(tmp_path / "score")
+    assert (tmp_path / "score").read_text() == "1000"
+    die_first(tmp_path / "no such folder" / "score")
 
 
 def test_free_memory_is_the_smaller_of_host_and_container(tmp_path: Path) -> None:

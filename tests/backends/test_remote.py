@@ -101,6 +101,7 @@ def test_a_hung_step_is_timed_out_and_named(start: Start) -> None:
     assert caught.value.what == (
         "m native did not answer within 0.5 s while serving 2 requests (2 + 5 tokens)"
     )
+    assert any("quant_speed_timeout" in line for line in caught.value.help)
     assert not is_alive(pid)
     with pytest.raises(Refusal, match="m native has ended"):
         engine.footprint()
@@ -118,14 +119,56 @@ def test_a_process_that_does_not_read_is_timed_out(start: Start) -> None:
 
 
 @pytest.mark.parametrize("step", ["load", "serve"])
-def test_a_killed_process_is_named(start: Start, step: str) -> None:
-    """Killed from outside, as the kernel does for memory: the signal, the step and the guess."""
+def test_a_killed_process_is_taken_for_one_without_memory(
+    start: Start, tmp_path: Path, step: str
+) -> None:
+    """Killed from outside, as the kernel does: out of memory, so that a pair takes turns."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.safetensors").write_bytes(bytes(3 << 20))
     with pytest.raises(Refusal) as caught, start(speed={"die": step}) as engine:
         engine.serve(LOAD)
+    assert caught.value.category is Category.OUT_OF_MEMORY
+    doing = "loading" if step == "load" else "serving 2 requests (2 + 5 tokens)"
+    assert caught.value.what == (
+        f"m native was killed (signal 9) while {doing}, probably for want of memory"
+    )
+    told = caught.value.help[-1]
+    assert told.startswith("free on the host when it began: ")
+    assert told.endswith(" GiB; its weights are 3.0 MiB on disk")
+
+
+def test_a_process_that_another_signal_ended(start: Start) -> None:
+    """Only SIGKILL is the kernel's for memory; a crash is named by its signal."""
+    engine = start()
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSEGV)
+    with pytest.raises(Refusal) as caught:
+        engine.serve(LOAD)
     assert caught.value.category is Category.ENGINE
-    assert "m native ended (signal 9, probably killed for memory) while" in caught.value.what
-    assert ("loading" in caught.value.what) == (step == "load")
-    assert any("free on the host when it began" in line for line in caught.value.help)
+    assert caught.value.what.startswith("m native ended (signal 11) while serving 2 requests")
+
+
+def test_where_the_system_cannot_wait_without_reaping(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS before Python 3.13 has no waitid: a dead process is named all the same, and closed."""
+    monkeypatch.delattr(os, "waitid")
+    engine = start(speed={"die": "serve"})
+    pid = engine.pid
+    assert pid is not None
+    with pytest.raises(Refusal, match=r"was killed \(signal 9\) while serving 2 requests"):
+        engine.serve(LOAD)
+    engine.close()
+    assert not is_alive(pid)
+    with start() as other:
+        assert len(other.serve(LOAD)) == 2
+
+
+def test_the_kernel_would_end_the_process_before_the_tests(start: Start) -> None:
+    """When memory runs out the choice is the worker, whose loss is noticed and named."""
+    with start() as engine:
+        score = Path(f"/proc/{engine.pid}/oom_score_adj").read_text(encoding="ascii")
+        assert int(score) == 1000 > int(Path("/proc/self/oom_score_adj").read_text())
 
 
 @pytest.mark.parametrize("step", ["load", "serve"])

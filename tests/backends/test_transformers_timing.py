@@ -340,6 +340,9 @@ def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_p
         assert speed.load_seconds[0] > 0.5
         assert speed.bandwidth is not None
         assert len(speed.states) == 2
+        # One thread, as the processes were told; other processes are counted on cards only.
+        assert {(one.threads, one.others) for one in speed.states} == {(1, None)}
+        assert all(one.load_average is not None for one in speed.states)
     assert list(baseline.footprint.loaded) == ["bfloat16", "float32"]
     assert next(iter(quantized.footprint.loaded)) == "int8"
     assert quantized.footprint.weights < baseline.footprint.weights  # type: ignore[operator]

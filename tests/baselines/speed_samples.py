@@ -40,7 +40,7 @@ def make_session(
     rounds: tuple[Round, ...] | None = None, *, recorded_at: str = "2026-01-02T03:04:05Z"
 ) -> SpeedSession:
     """A session with all that can be noted of one."""
-    state = DeviceState(1980.0, 2619.0, 700.0, 41.0, 0.0, "sw power cap")
+    state = DeviceState(1980.0, 2619.0, 700.0, 41.0, 0.0, "sw power cap", 8, 1.25)
     return SpeedSession(
         recorded_at=recorded_at,
         rounds=make_rounds() if rounds is None else rounds,
@@ -49,6 +49,8 @@ def make_session(
         load_seconds=(4.25, 4.5),
         states=(state, replace(state, temperature_c=55.5, throttled=None)),
         bandwidth=2.9e12,
+        warmup=2,
+        args={"dtype": "bfloat16", "nested": {"one": [1, None]}},
     )
 
 

@@ -114,6 +114,13 @@ REQUESTS = ("sessions", 0, "rounds", 1, "requests")
         (("sessions", 0, "states", 0, "others"), "two", "breaks the schema"),
         (("sessions", 0, "footprint", "peak_of"), "guess", "breaks the schema"),
         (("sessions", 0, "host"), "somebody", "breaks the schema"),
+        (("sessions", 0, "recorded_at"), "2026-02-30T01:02:03Z", "no time"),
+        (("sessions", 0, "recorded_at"), "2026-01-01T25:00:00+02:00", "in session 1, no time"),
+        (("sessions", 0, "warmup"), -1, "breaks the schema: sessions.0.warmup"),
+        (("sessions", 0, "warmup"), 1.5, "breaks the schema: sessions.0.warmup"),
+        (("sessions", 0, "args"), ["dtype"], "breaks the schema: sessions.0.args"),
+        (("sessions", 0, "states", 0, "threads"), 0, "breaks the schema"),
+        (("sessions", 0, "states", 0, "load_average"), "busy", "breaks the schema"),
         (("effective", "quantized_layers"), 29, "more quantized layers than there are"),
         (("key", "workload", "batch_size"), 0, "breaks the schema"),
         (("key", "workload", "batch_size"), 1.0, r"a workload whose batch_size is 1\.0"),
@@ -137,6 +144,26 @@ def test_a_sealed_file_that_contradicts_itself_is_refused(
     _at(document, *place[:-1])[place[-1]] = value
     reseal(path, document)
     assert re.search(says, _refused(store).what)
+
+
+@pytest.mark.parametrize("name", ["warmup", "args"])
+def test_a_session_that_does_not_say_how_it_was_recorded(tmp_path: Path, name: str) -> None:
+    """Without its warm-up or arguments nobody could tell what it compares with."""
+    store = saved_speed(tmp_path)
+    document = json.loads(speed_path(store).read_text())
+    del document["sessions"][0][name]
+    reseal(speed_path(store), document)
+    assert "breaks the schema: sessions.0" in _refused(store).what
+
+
+def test_the_same_rounds_twice_are_damage(tmp_path: Path) -> None:
+    """A session copied by hand, its date changed, is no second measurement."""
+    store = saved_speed(tmp_path)
+    document = json.loads(speed_path(store).read_text())
+    copied = {**document["sessions"][0], "recorded_at": "2026-03-02T03:04:05Z"}
+    document["sessions"].append(copied)
+    reseal(speed_path(store), document)
+    assert "holds the same rounds twice, as two sessions" in _refused(store).what
 
 
 def test_versions_are_read_as_those_of_accuracy_are(tmp_path: Path) -> None:
@@ -294,7 +321,7 @@ def test_a_session_too_many_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     store = saved_speed(tmp_path)
     monkeypatch.setattr(speed_document, "MAX_BYTES", speed_path(store).stat().st_size + 10)
     with pytest.raises(Refusal, match=r"bytes with its 2 sessions"):
-        store.add(KEY, make_speed())
+        store.add(KEY, make_speed(make_session(make_rounds(pace=0.012))))
     assert store.load(KEY) == make_speed()
 
 

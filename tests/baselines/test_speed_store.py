@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, Store
 from pytest_quantreg.baselines.speed_document import as_stored, encode_speed
 from pytest_quantreg.baselines.speed_rows import rounded
+from pytest_quantreg.baselines.speed_sound import moment
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.record import Json
 from pytest_quantreg.core.speed import (
     ASYNCHRONOUS,
     DeviceState,
@@ -35,7 +39,16 @@ GAP = st.floats(2e-6, 1e4)
 SIZE = st.none() | st.integers(0, 2**50)
 FIGURE = st.none() | st.floats(-1e6, 1e12)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)
-STATES = st.builds(DeviceState, FIGURE, FIGURE, FIGURE, FIGURE, FIGURE, st.none() | TEXT)
+STATES = st.builds(
+    DeviceState,
+    *(FIGURE, FIGURE, FIGURE, FIGURE, FIGURE),
+    st.none() | TEXT,
+    st.none() | st.integers(1, 512),
+    FIGURE,
+)
+ARGS: st.SearchStrategy[Mapping[str, Json]] = st.dictionaries(
+    TEXT.filter(bool), st.none() | st.booleans() | st.integers() | TEXT | st.lists(TEXT), max_size=3
+)
 FOOTPRINTS = st.builds(
     Footprint,
     st.dictionaries(st.sampled_from(["bfloat16", "int8", "é"]), st.integers(0, 2**50)),
@@ -82,9 +95,14 @@ def runs(draw: st.DrawFn) -> SpeedRun:
             tuple(draw(st.lists(GAP, max_size=3))),
             tuple(draw(st.lists(STATES, max_size=2))),
             draw(st.none() | st.floats(1, 1e15)),
+            draw(st.integers(0, 9)),
+            draw(ARGS),
         )
 
-    return make_speed(*(session() for _ in range(draw(st.integers(1, 3)))), workload=workload)
+    run = make_speed(*(session() for _ in range(draw(st.integers(1, 3)))), workload=workload)
+    # No clock gives the same times twice, and a file that holds them is refused.
+    assume(len({one.rounds for one in as_stored(run).sessions}) == len(run.sessions))
+    return run
 
 
 @given(run=runs())
@@ -204,6 +222,41 @@ def test_sessions_of_something_else_are_not_added(
     assert store.load(KEY) == make_speed()
 
 
+def test_each_session_keeps_its_own_warm_up_and_arguments(tmp_path: Path) -> None:
+    """A later recording with other figures changes nothing of what was noted before."""
+    store = saved_speed(tmp_path)
+    later = replace(make_session(make_rounds(4)), warmup=5, args={})
+    store.add(KEY, make_speed(later, workload=Workload(rounds=4, warmup=5)))
+    first, second = store.load(KEY).sessions
+    assert (first.warmup, first.args) == (2, {"dtype": "bfloat16", "nested": {"one": [1, None]}})
+    assert (second.warmup, second.args) == (5, {})
+    assert [(one.threads, one.load_average) for one in second.states] == [(8, 1.25)] * 2
+
+
+@pytest.mark.parametrize(
+    ("recorded_at", "utc"),
+    [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02T03:04:05.25+02:00", "2026-01-02T01:04:05+00:00"),
+        ("2026-01-01T23:00:00-02:00", "2026-01-02T01:00:00+00:00"),
+    ],
+)
+def test_the_time_of_a_session(recorded_at: str, utc: str) -> None:
+    """Every form that the schema allows is one moment, whatever Python reads by itself."""
+    assert moment(recorded_at).astimezone(timezone.utc).isoformat() == utc
+
+
+def test_the_same_rounds_are_not_added_twice(tmp_path: Path) -> None:
+    """A session that is stored already is refused: it would count as another day."""
+    store = saved_speed(tmp_path)
+    again = make_speed(make_session(recorded_at="2026-02-02T00:00:00Z"))
+    with pytest.raises(Refusal, match="holds the same rounds twice, as two sessions") as caught:
+        store.add(KEY, again)
+    assert caught.value.help == ("no stored baseline was changed",)
+    assert store.load(KEY) == make_speed()
+
+
 def test_nothing_is_added_to_what_cannot_be_read(tmp_path: Path) -> None:
     """A damaged file is refused, not replaced by one session; recording anew replaces it."""
     store = saved_speed(tmp_path)
@@ -218,7 +271,7 @@ def test_nothing_is_added_to_what_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_session_is_cut_from_what_was_measured() -> None:
     """Each workload of one measurement becomes a session with the model's own figures."""
-    one, other = Workload(), Workload(batch_size=8, requests=8)
+    one, other = Workload(warmup=2), Workload(batch_size=8, requests=8, warmup=3)
     session = make_session()
     speed = ModelSpeed(
         (Series(one, session.rounds), Series(other, make_rounds(2, requests=8))),
@@ -227,10 +280,14 @@ def test_a_session_is_cut_from_what_was_measured() -> None:
         session.bandwidth,
         session.states,
     )
-    found = sessions_of(speed, recorded_at=session.recorded_at, git_commit="0123abc")
+    found = sessions_of(
+        speed, recorded_at=session.recorded_at, git_commit="0123abc", args=session.args
+    )
     assert [workload for workload, _ in found] == [one, other]
     assert found[0][1] == session
-    assert found[1][1] == replace(session, rounds=make_rounds(2, requests=8))
+    assert found[1][1] == replace(session, rounds=make_rounds(2, requests=8), warmup=3)
+    bare = sessions_of(speed, recorded_at=session.recorded_at)
+    assert (bare[0][1].git_commit, bare[0][1].args) == (None, {})
 
 
 def test_an_absent_baseline_names_file_neighbours_devices_and_command(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def add_often(root: str, worker: str, times: int = 6) -> None:
     """What each of several writers does: sessions of its own, added one by one."""
     for at in range(times):
         when = f"2026-01-0{worker}T00:00:0{at}Z"
-        SpeedStore(Path(root)).add(KEY, make_speed(make_session(recorded_at=when)))
+        rounds = make_rounds(pace=0.01 * int(worker) + 0.001 * at)
+        SpeedStore(Path(root)).add(KEY, make_speed(make_session(rounds, recorded_at=when)))
 
 
 def test_sessions_added_at_once_are_all_there(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small series, models and comparisons for the tests of what is made of timings."""
+"""Small series, models, gates and comparisons for the tests of what is made of timings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from pytest_quantreg.core.plan import Plan
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.speed import Footprint, ModelSpeed, Request, Round, Series, Workload
 from pytest_quantreg.core.speed_comparison import SpeedComparison, SpeedResult
-from pytest_quantreg.core.speed_gates import SpeedGate
+from pytest_quantreg.core.speed_gates import (
+    MAX_LATENCY,
+    MIN_SPEEDUP,
+    MIN_THROUGHPUT,
+    SpeedGate,
+)
+from pytest_quantreg.core.speed_verdict import SpeedVerdict, judge_workload
 
 QUIET = (1.0, 1.01, 0.99, 1.005, 0.995, 1.0, 1.01, 0.99, 1.005, 0.995)
 NOISY = (1.0, 1.4, 0.7, 1.2, 0.8, 1.1, 0.9, 1.3, 0.75, 1.05)
@@ -59,3 +65,30 @@ def plan(
 ) -> Plan:
     """How a test with these gates is judged."""
     return Plan.of(gates, mode, confidence, family)
+
+
+def speedup(bound: float) -> SpeedGate:
+    """A gate on the speed-up."""
+    return SpeedGate(MIN_SPEEDUP, bound, 1)
+
+
+def throughput(bound: float, kind: str = "server") -> SpeedGate:
+    """A gate on tokens per second."""
+    return SpeedGate(MIN_THROUGHPUT, bound, 1, kind)
+
+
+def latency(bound: float, kind: str = "e2e", percentile: float = 50.0) -> SpeedGate:
+    """A gate on a latency."""
+    return SpeedGate(MAX_LATENCY, bound, 1, kind, percentile)
+
+
+def judged(
+    gate: SpeedGate,
+    seconds: tuple[float, ...] = QUIET,
+    mode: GateMode = GateMode.DETECT,
+    *,
+    gpus: int = 1,
+) -> SpeedVerdict:
+    """The verdict on rounds of ``seconds``, of a baseline that takes 2 s for each."""
+    made = compared(seconds, (2.0,) * len(seconds))
+    return judge_workload(gate, "", made, plan(gate, mode=mode), gpus=gpus)

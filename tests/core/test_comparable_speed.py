@@ -15,7 +15,7 @@ from pytest_quantreg.core.comparable_speed import (
 )
 from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.record import EffectiveScheme, Machine, ModelIdentity, Software
-from pytest_quantreg.core.speed import Request, Round, Workload
+from pytest_quantreg.core.speed import DeviceState, Request, Round, Workload
 from pytest_quantreg.core.speed_record import SpeedRun, SpeedSession
 
 MODEL = ModelIdentity(
@@ -63,6 +63,11 @@ def test_every_field_of_a_speed_run_has_its_rule() -> None:
     } - {"model", "software", "machine", "sessions"}
     assert expected <= known
     assert all(rule.way_out for rule in SPEED_RULES if rule.level is Level.REFUSE)
+    # Of the device's state what changes speed lastingly has a rule of its own.
+    levels = {rule.field: rule.level for rule in SPEED_RULES}
+    assert {"threads", "power_limit_w"} <= {item.name for item in fields(DeviceState)}
+    assert levels["threads"] is levels["power_limit_w"] is levels["warmup"] is Level.REFUSE
+    assert levels["args"] is Level.TELL
 
 
 @pytest.mark.parametrize(

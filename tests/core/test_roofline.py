@@ -67,9 +67,17 @@ def test_nothing_is_said_of_what_is_not_known(
     assert roof(footprint, series(workload, 0.01), bandwidth) is None
 
 
+def test_under_a_rate_nothing_is_said() -> None:
+    """How many requests are decoded together is then not known."""
+    workload = Workload(batch_size=4, requests=4)
+    assert roof(FOOTPRINT, series(workload, 0.01), 2e12) is not None
+    paced = replace(workload, request_rate=4.0)
+    assert roof(FOOTPRINT, series(paced, 0.01), 2e12) is None
+
+
 FALLBACK = "activations fell back to bf16"
 SMALL = "the model is too small, or the batch too large, to be bound by its bytes"
-UNPACKING = "unpacking takes the time here (marlin)"
+UNPACKING = "dequantizing, or a slow kernel, takes the time here (marlin)"
 PROMPTS = "the prompts take longer, and no token after them"
 AS_MANY = "it reads no fewer bytes per token than its baseline"
 

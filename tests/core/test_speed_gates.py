@@ -10,6 +10,7 @@ from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.record import Machine
 from pytest_quantreg.core.speed_gates import (
     MAX_LATENCY,
+    MAX_LOAD_TIME,
     MAX_MEMORY,
     MIN_SPEEDUP,
     MIN_THROUGHPUT,
@@ -51,6 +52,9 @@ def chosen(
         (speedups((1.8, "H100", 3), (1.7, "H100", 2)), 1.7),
         (speedups((1.8, "NVIDIA", 1), (1.7, "H100", 2)), 1.8),
         (speedups((1.5, None, 3), (1.4, None, 1)), 1.4),
+        # Of two at one place the stricter: a marker added while a test runs loosens nothing.
+        (speedups((1.5, None), (1.4, None)), 1.5),
+        (speedups((1.5, "H100"), (1.4, "H100")), 1.5),
         # Whole words only.
         (speedups((1.5, None), (1.8, "H10")), 1.5),
         (speedups((1.5, None), (1.8, "H100 MIG")), 1.5),
@@ -64,12 +68,24 @@ def test_most_words_then_the_nearest(gates: list[SpeedGate], bound: float) -> No
     assert chosen(gates[::-1]).gate == found.gate
 
 
+@pytest.mark.parametrize("marker", [MAX_LATENCY, MAX_MEMORY, MAX_LOAD_TIME])
+def test_of_two_upper_bounds_at_one_place_the_lower_holds(marker: str) -> None:
+    """What must be small is looser where the bound is larger."""
+    strict, loose = (SpeedGate(marker, bound, 0) for bound in (5.0, 50.0))
+    for gates in ([strict, loose], [loose, strict]):
+        assert chosen(gates).gate == strict
+
+
 def test_why() -> None:
     """The name that fitted and the device stand in the report; nothing where none was named."""
     assert chosen(speedups((1.5, None))).why == ""
     assert chosen(speedups((1.5, "h100"))).why == "for h100 (this is NVIDIA H100 80GB HBM3)"
     named = chosen(speedups((1.5, "A40")), as_gpu="A40")
     assert named.why == "for A40 (--quant-gpu=A40; this is NVIDIA H100 80GB HBM3)"
+    general = chosen(speedups((1.5, None), (1.8, "H100")), as_gpu="A40")
+    assert general.gate is not None
+    assert general.gate.bound == 1.5
+    assert general.why == "for any device (--quant-gpu=A40; this is NVIDIA H100 80GB HBM3)"
 
 
 def test_none_for_this_device() -> None:

@@ -10,56 +10,31 @@ import pytest
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import Footprint, ModelSpeed, Workload
+from pytest_quantreg.core.speed import Footprint, ModelSpeed, Series
 from pytest_quantreg.core.speed_gates import (
-    MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
-    MIN_SPEEDUP,
-    MIN_THROUGHPUT,
     SpeedGate,
 )
 from pytest_quantreg.core.speed_verdict import (
-    SpeedVerdict,
     judge_model,
     judge_workload,
-    least_units,
-    loads_needed,
-    refuse_senseless,
-    refuse_too_few,
 )
 
-from .speed_series import NOISY, QUIET, compared, plan, result
+from .speed_series import (
+    NOISY,
+    QUIET,
+    compared,
+    judged,
+    latency,
+    plan,
+    result,
+    speedup,
+    throughput,
+)
 
 KEPT, LOST, UNDECIDED = stats.Evidence.KEPT, stats.Evidence.LOST, stats.Evidence.UNDECIDED
 GIB = 1024**3
-
-
-def speedup(bound: float) -> SpeedGate:
-    """A gate on the speed-up."""
-    return SpeedGate(MIN_SPEEDUP, bound, 1)
-
-
-def throughput(bound: float, kind: str = "server") -> SpeedGate:
-    """A gate on tokens per second."""
-    return SpeedGate(MIN_THROUGHPUT, bound, 1, kind)
-
-
-def latency(bound: float, kind: str = "e2e", percentile: float = 50.0) -> SpeedGate:
-    """A gate on a latency."""
-    return SpeedGate(MAX_LATENCY, bound, 1, kind, percentile)
-
-
-def judged(
-    gate: SpeedGate,
-    seconds: tuple[float, ...] = QUIET,
-    mode: GateMode = GateMode.DETECT,
-    *,
-    gpus: int = 1,
-) -> SpeedVerdict:
-    """The verdict on rounds of ``seconds``, of a baseline that takes 2 s for each."""
-    made = compared(seconds, (2.0,) * len(seconds))
-    return judge_workload(gate, "", made, plan(gate, mode=mode), gpus=gpus)
 
 
 CASES = [
@@ -200,6 +175,36 @@ def test_stored_sessions_in_place_of_a_baseline() -> None:
     assert (found.evidence, found.stored) == (KEPT, 5)
 
 
+def test_without_a_baseline_absolute_gates_are_judged() -> None:
+    """Throughput and latency need none; a speed-up does, and that is said with the way out."""
+    alone = compared(QUIET)
+    found = judge_workload(throughput(60.0), "", alone, plan(), gpus=1)
+    assert (found.evidence, found.baseline, found.stored) == (KEPT, None, 0)
+    found = judge_workload(latency(900.0), "", alone, plan(), gpus=1)
+    assert (found.evidence, found.baseline, found.speeds) == (LOST, None, None)
+    for mode in GateMode:
+        with pytest.raises(Refusal, match="the baseline was not timed") as error:
+            judge_workload(speedup(1.5), "", alone, plan(mode=mode), gpus=1)
+        assert error.value.category is Category.NOTHING_MEASURED
+        assert "--quant-model" in error.value.help[0]
+
+
+def test_units_of_blocks_are_called_so() -> None:
+    """12 rounds in 6 blocks are 6 units; 6 rounds of one process are rounds."""
+    whole = compared((1.0,) * 12, (2.0,) * 12)
+    assert whole.baseline is not None
+
+    def blocked(series: Series) -> Series:
+        rounds = (replace(one, block=at // 2) for at, one in enumerate(series.rounds))
+        return replace(series, rounds=tuple(rounds))
+
+    parts = replace(whole, quantized=blocked(whole.quantized), baseline=blocked(whole.baseline))
+    for made, units, blocks in ((whole, 12, False), (parts, 6, True)):
+        for gate in (speedup(1.5), throughput(60.0), latency(1100.0)):
+            found = judge_workload(gate, "", made, plan(gate), gpus=1)
+            assert (found.units, found.blocks) == (units, blocks)
+
+
 @pytest.mark.parametrize(
     ("kind", "bound", "evidence"),
     [
@@ -241,83 +246,15 @@ def test_load_time(bound: float, evidence: stats.Evidence) -> None:
     assert (found.units, found.baseline) == (5, 21.0)
 
 
-@pytest.mark.parametrize(
-    ("mode", "confidence", "family", "loads"),
-    [
-        (GateMode.DETECT, 0.95, 1, 5),
-        (GateMode.CERTIFY, 0.95, 1, 5),
-        (GateMode.CERTIFY, 0.99, 1, 7),
-        (GateMode.DETECT, 0.95, 20, 9),
-        (GateMode.CERTIFY, 0.95, 20, 5),
-        (GateMode.POINT, 0.95, 1, 1),
-    ],
-)
-def test_how_often_a_model_is_loaded(
-    mode: GateMode, confidence: float, family: int, loads: int
-) -> None:
-    """As often as its median needs to be bounded, and once where no gate asks."""
-    gate = SpeedGate(MAX_LOAD_TIME, 9.0, 1)
-    made = plan(gate, mode=mode, confidence=confidence, family=family)
-    assert loads_needed(made) == loads
-    assert loads_needed(plan(speedup(2.0), mode=mode)) == 1
-    if loads > 1:
-        assert 0.5**loads <= 1 - made.confidence < 0.5 ** (loads - 1)
-
-
-@pytest.mark.parametrize(
-    ("gate", "mode", "least"),
-    [
-        (speedup(1.5), GateMode.DETECT, 5),
-        (speedup(1.5), GateMode.CERTIFY, 5),
-        (throughput(100.0), GateMode.DETECT, 5),
-        (latency(50.0), GateMode.CERTIFY, 5),
-        (latency(50.0, percentile=90.0), GateMode.DETECT, 2),
-        (latency(50.0, percentile=90.0), GateMode.CERTIFY, 29),
-        (latency(50.0, percentile=99.0), GateMode.CERTIFY, 299),
-        (latency(50.0, percentile=10.0), GateMode.DETECT, 29),
-    ],
-)
-def test_too_few_rounds(gate: SpeedGate, mode: GateMode, least: int) -> None:
-    """One round less could never do what the gate is there for, whatever the model."""
-    made = plan(gate, mode=mode)
-    assert least_units(gate, made) == least
-    refuse_too_few([gate], Workload(), made, units=least)
-    with pytest.raises(Refusal, match=f"with {least - 1} rounds? it could never") as error:
-        refuse_too_few([gate], Workload(), made, units=least - 1)
-    assert error.value.category is Category.TOO_WEAK
-    assert error.value.help == (f"measure at least {least}: rounds={least}",)
-    refuse_too_few([gate], Workload(), plan(gate, mode=GateMode.POINT), units=1)
-    # And so it is: the best rounds decide at the least number, and not below it.
-    seconds = (1.0,) * least
-    bound = {"min_speedup": 2.0, "min_throughput": 64.0}.get(gate.marker, 1000.0)
-    worse = bound * (1.001 if gate.at_least else 0.999)
-    decided = replace(gate, bound=worse if mode is GateMode.DETECT else bound)
-    word = LOST if mode is GateMode.DETECT else KEPT
-    assert judged(decided, seconds, mode).evidence is word
-    with pytest.raises(Refusal, match="could never"):
-        judged(decided, seconds[1:], mode)
-    fewer = compared(seconds[1:], (2.0,) * (least - 1))
-    bounds = {
-        MIN_SPEEDUP: fewer.ratio,
-        MIN_THROUGHPUT: fewer.throughput,
-        MAX_LATENCY: fewer.latency("e2e", gate.percentile or 50.0),
-    }[gate.marker]
-    turns_on_high = gate.at_least == (mode is GateMode.DETECT)
-    assert bounds.high == math.inf if turns_on_high else bounds.low == 0.0
-
-
-@pytest.mark.parametrize(
-    ("gate", "workload", "said"),
-    [
-        (speedup(1.5), Workload(request_rate=4.0), "min_speedup(1.5) under 4 requests/s: what is"),
-        (throughput(9.0), Workload(request_rate=4.0), "min_throughput(9) under 4 requests/s"),
-        (latency(9.0, "tpot"), Workload(output_tokens=1), "one token is generated, and none after"),
-    ],
-)
-def test_gates_that_mean_nothing(gate: SpeedGate, workload: Workload, said: str) -> None:
-    """Refused by name; a latency under a rate, or of two tokens, is judged."""
-    with pytest.raises(Refusal) as error:
-        refuse_senseless([latency(5.0), gate], workload)
-    assert said in error.value.what
-    assert error.value.category is Category.NOT_JUDGED
-    refuse_senseless([latency(9.0, "tpot")], replace(workload, output_tokens=2))
+@pytest.mark.parametrize("mode", [GateMode.DETECT, GateMode.CERTIFY])
+def test_a_load_time_gate_that_came_too_late(mode: GateMode) -> None:
+    """A marker added after the model was loaded once could never decide: refused, not green."""
+    gate = SpeedGate(MAX_LOAD_TIME, 60.0, 1)
+    for loads in (1, 4):
+        with pytest.raises(Refusal, match=f"loaded {loads} times, and 5 are the least") as error:
+            judge_model(gate, "", result(loads=(9.0,) * loads), plan(gate, mode=mode))
+        assert error.value.category is Category.TOO_WEAK
+    assert judge_model(gate, "", result(loads=(9.0,) * 5), plan(gate)).evidence is KEPT
+    point = plan(gate, mode=GateMode.POINT)
+    assert not judge_model(gate, "", result(loads=(9.0,)), point).fails
+    assert judge_model(gate, "", result(loads=(61.0,)), point).fails

@@ -2,118 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import Machine, ModelSpec
-from pytest_quantreg.core.speed import (
-    ASYNCHRONOUS,
-    DeviceState,
-    Footprint,
-    Load,
-    ModelSpeed,
-    Request,
-    Workload,
-)
-from pytest_quantreg.measure.contender import Timed
-from pytest_quantreg.measure.speed import measure_alone, measure_loads, measure_pair
+from pytest_quantreg.core.speed import ASYNCHRONOUS, Footprint, Load, Request, Workload
+from pytest_quantreg.measure.speed import measure_alone
 
-SHORT = Workload(rounds=4, warmup=2, prompt_tokens=6, output_tokens=8)
-BATCH = Workload(batch_size=3, requests=3, rounds=4, warmup=1, prompt_tokens=5, output_tokens=9)
-
-
-@dataclass
-class World:
-    """What all engines of a test share: the order of events, and what goes wrong when."""
-
-    events: list[str] = field(default_factory=list)
-    alive: set[str] = field(default_factory=set)
-    said: list[str] = field(default_factory=list)
-    room: int = 2
-    loads: dict[str, list[Load]] = field(default_factory=dict)
-    spoil: Callable[[Request], Request] = lambda request: request
-    fails_after: int = 10**9
-    kind: str = "cpu"
-    sleepers: bool = False
-
-    def opener(self, name: str, seconds: float = 1.0) -> Callable[[], Timed]:
-        """Starts an engine of that name, each round of which takes so long."""
-        return lambda: FakeEngine(self, name, seconds)
-
-    def rounds(self, name: str, output_tokens: int = 8) -> list[Load]:
-        """The loads of a model that had so many tokens to generate."""
-        return [one for one in self.loads[name] if one.output_tokens == output_tokens]
-
-
-class FakeEngine:
-    """An engine in this process that answers at once."""
-
-    def __init__(self, world: World, name: str, seconds: float) -> None:
-        world.events.append(f"+{name}")
-        if len(world.alive) >= world.room:
-            raise Refusal(Category.OUT_OF_MEMORY, f"{name} does not fit")
-        world.alive.add(name)
-        self.world, self.name, self.seconds = world, name, seconds
-        self.load_seconds = 10.0 + len(world.events)
-        self.machine = Machine(world.kind, "fake")
-        self.served = 0
-        self.can_sleep = world.sleepers
-
-    def serve(self, load: Load) -> tuple[Request, ...]:
-        if self.served >= self.world.fails_after:
-            raise Refusal(Category.ENGINE, f"{self.name} broke")
-        self.served += 1
-        self.world.loads.setdefault(self.name, []).append(load)
-        if load.output_tokens > 4:
-            self.world.events.append(self.name)
-        return tuple(
-            self.world.spoil(Request(0.0, self.seconds / 2, self.seconds, load.output_tokens))
-            for _ in load.prompts
-        )
-
-    def footprint(self) -> Footprint:
-        return Footprint({"bf16": 7}, weights=100 + self.served, peak=1000 + self.served)
-
-    def forget_peak(self) -> None:
-        self.world.events.append(f"forget {self.name}")
-
-    def copy_bandwidth(self) -> float | None:
-        return 5.0
-
-    def state(self) -> DeviceState:
-        return DeviceState(temperature_c=float(self.served), others=3.0)
-
-    def sleep(self) -> None:
-        self.world.alive.remove(self.name)
-        self.world.events.append(f"sleep {self.name}")
-
-    def wake(self) -> None:
-        self.world.alive.add(self.name)
-        self.world.events.append(f"wake {self.name}")
-
-    def close(self) -> None:
-        self.world.alive.discard(self.name)
-        self.world.events.append(f"-{self.name}")
-
-
-def pair(world: World, *workloads: Workload, **how: Any) -> tuple[ModelSpeed, ModelSpeed]:
-    """Measures A against B, B twice as fast."""
-    settings = {"exclusive": False, "seed": 1, "vocab_size": 50, "say": world.said.append, **how}
-    return measure_pair(
-        world.opener("A", 2.0), world.opener("B", 1.0), workloads, names=("A", "B"), **settings
-    )
-
-
-def played(world: World) -> str:
-    """The counted and warm-up rounds in order, as ``AABB``, starts and ends left out."""
-    return "".join(event for event in world.events if event in ("A", "B"))
+from .speed_world import BATCH, SHORT, FakeEngine, World, pair, played
 
 
 def test_both_alternate_by_round_and_who_went_second_goes_first() -> None:
@@ -191,28 +89,50 @@ def test_footprint_before_and_after() -> None:
     assert [one.temperature_c for one in baseline.states] == [2.0, served]
 
 
-@pytest.mark.parametrize(("kind", "others"), [("cuda", 2.0), ("cpu", 3.0)])
-def test_the_other_model_is_no_stranger_on_the_card(kind: str, others: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "others", "load"), [("cuda", 2.0, None), ("rocm", 2.0, None), ("cpu", None, 3.0)]
+)
+def test_the_other_model_is_no_stranger_on_the_card(
+    kind: str, others: float | None, load: float | None
+) -> None:
     """Of the other processes on a card one is ours; a load average is left as it is."""
     baseline, _ = pair(World(kind=kind), SHORT)
     assert {one.others for one in baseline.states} == {others}
+    assert {one.load_average for one in baseline.states} == {load}
 
 
 def test_engines_that_take_the_whole_device_take_turns_by_block() -> None:
-    """One process at a time, A BB AA BB A, and pair i of both has the same number."""
+    """A B B A A B B A, each block in a process of its own, pair i of both with one number."""
     world = World(room=1)
     baseline, quantized = pair(world, SHORT, exclusive=True, blocks=4)
     starts = [event for event in world.events if event[0] in "+-"]
-    assert starts == ["+A", "-A", "+B", "-B", "+A", "-A", "+B", "-B", "+A", "-A"]
-    assert played(world) == "AAA" + "BBBB" + "AAAA" + "BBBB" + "AAA"
+    assert starts == [f"{sign}{name}" for name in "ABBAABBA" for sign in "+-"]
+    # Two rounds of warm-up before each block of one.
+    assert played(world) == "".join(name * 3 for name in "ABBAABBA")
     for speed in (baseline, quantized):
         assert [one.block for one in speed.series[0].rounds] == [0, 1, 2, 3]
-    assert (len(baseline.load_seconds), len(quantized.load_seconds)) == (3, 2)
+        assert len(speed.load_seconds) == 4
     assert world.said[0] == (
-        "one model at a time: 4 blocks of each in turn, 5 starts with a warm-up each, "
+        "one model at a time: 4 blocks of each in turn, 8 starts with a warm-up each, "
         "4 rounds of each model in all"
     )
-    assert any("4 loads to go" in line for line in world.said)
+    assert any("7 loads to go" in line for line in world.said)
+
+
+def test_what_blocks_cost_is_announced() -> None:
+    """Twelve starts unless told otherwise; that, and the first load time, must reach a log."""
+    world, announced = World(room=1), list[str]()
+    pair(world, replace(SHORT, rounds=6), exclusive=True, announce=announced.append)
+    assert sum(event[0] == "+" for event in world.events) == 12
+    assert announced == [
+        "one model at a time: 6 blocks of each in turn, 12 starts with a warm-up each, "
+        "6 rounds of each model in all",
+        "A took 11 s to load; 11 loads to go",
+    ]
+    assert not set(announced) & set(world.said)
+    quiet = World()
+    pair(quiet, SHORT, announce=announced.append)
+    assert len(announced) == 2
 
 
 def test_rounds_are_shared_out_among_blocks() -> None:
@@ -243,10 +163,11 @@ def test_sleepers_are_woken_instead_of_started() -> None:
     baseline, _ = pair(world, SHORT, exclusive=True, blocks=4)
     kept = [event for event in world.events if event not in ("A", "B", "forget A", "forget B")]
     assert kept == [
-        *("+A", "sleep A", "+B", "sleep B", "wake A", "sleep A"),
-        *("wake B", "sleep B", "wake A", "sleep A", "-A", "-B"),
+        *("+A", "sleep A", "+B", "sleep B"),
+        *(f"{act} {name}" for name in "BAABBA" for act in ("wake", "sleep")),
+        *("-A", "-B"),
     ]
-    assert played(world) == "AAA" + "BBBB" + "AAAA" + "BBBB" + "AAA"
+    assert played(world) == "".join(name * 3 for name in "ABBAABBA")
     assert len(baseline.load_seconds) == 1
 
 
@@ -270,14 +191,14 @@ def test_one_that_does_not_fit_by_itself_is_refused() -> None:
     assert world.events == ["+B"]
 
 
-@pytest.mark.parametrize("exclusive", [False, True])
-def test_a_failure_leaves_no_process(exclusive: bool) -> None:
+@pytest.mark.parametrize(("exclusive", "fails_after"), [(False, 3), (True, 2)])
+def test_a_failure_leaves_no_process(exclusive: bool, fails_after: int) -> None:
     """When an engine fails in the midst of it, both end, and the message says when it was."""
-    world = World(fails_after=3)
+    world = World(fails_after=fails_after)
     with pytest.raises(Refusal, match="broke") as caught:
         pair(world, SHORT, exclusive=exclusive)
     assert world.alive == set()
-    assert any(", batch 1" in line for line in caught.value.help)
+    assert caught.value.help[-1] == "it was in round 1 of 4, batch 1"
 
 
 @pytest.mark.parametrize(
@@ -374,75 +295,14 @@ def test_what_is_said_before_it_takes_long() -> None:
 
 
 def test_more_loads_for_load_times_alone() -> None:
-    """Further processes are started, asked nothing and ended, in turn."""
-    world = World()
-    baseline, quantized = pair(world, SHORT, extra_loads=2)
-    assert world.events[-8:] == ["+A", "-A", "+B", "-B"] * 2
-    assert (len(baseline.load_seconds), len(quantized.load_seconds)) == (3, 3)
-    assert len(measure_loads(world.opener("A"), 3)) == 3
+    """Further processes of the quantized model are started, asked nothing and ended."""
+    world, announced = World(), list[str]()
+    baseline, quantized = pair(world, SHORT, extra_loads=2, announce=announced.append)
+    assert world.events[-6:] == ["-A", "-B", "+B", "-B", "+B", "-B"]
+    assert (len(baseline.load_seconds), len(quantized.load_seconds)) == (1, 3)
+    assert announced == ["B: 2 more fresh processes for load times, about 22 s"]
     assert world.alive == set()
     alone = measure_alone(
         world.opener("A"), [SHORT], seed=1, vocab_size=9, say=print, extra_loads=1
     )
     assert len(alone.load_seconds) == 2
-
-
-def scripted(folder: Path, **speed: Any) -> Callable[[], RemoteEngine]:
-    """Starts a scripted model in a real process."""
-    folder.mkdir()
-    (folder / "scripted.json").write_text(json.dumps({"speed": speed}), encoding="utf-8")
-    spec = ModelSpec(str(folder), folder.name, "native", "scripted")
-    return lambda: RemoteEngine.start(spec, cache_dir=folder, timeout=20)
-
-
-@pytest.mark.parametrize("exclusive", [False, True])
-def test_through_real_processes(tmp_path: Path, exclusive: bool) -> None:
-    """The double, in processes of its own, gives the times of its script in either order."""
-    baseline, quantized = measure_pair(
-        scripted(tmp_path / "slow", seconds_to_first=0.1, seconds_per_token=0.1),
-        scripted(tmp_path / "fast", seconds_to_first=0.1, seconds_per_token={"1": 0.05, "3": 0.2}),
-        [SHORT, BATCH],
-        exclusive=exclusive,
-        seed=1,
-        vocab_size=100,
-        say=lambda line: None,
-    )
-    assert baseline.series[0].throughputs() == pytest.approx([8 / 0.8] * 4)
-    assert quantized.series[0].throughputs() == pytest.approx([8 / 0.45] * 4)
-    assert quantized.series[1].throughputs() == pytest.approx([27 / 1.7] * 4)
-    assert quantized.load_seconds[0] == 1.0
-    assert quantized.footprint.weights == 1000
-
-
-def test_two_real_processes_that_do_not_fit_together(tmp_path: Path) -> None:
-    """Out of memory in one process while the other lives: both are ended and take turns."""
-    marker = tmp_path / "alive"
-    opener = scripted(tmp_path / "m")
-
-    def second() -> RemoteEngine:
-        if marker.exists():
-            return scripted(
-                tmp_path / f"full{len(list(tmp_path.iterdir()))}", out_of_memory="load"
-            )()
-        return opener()
-
-    def first() -> RemoteEngine:
-        engine = opener()
-        marker.touch()
-        close = engine.close
-
-        def closing() -> None:
-            close()
-            marker.unlink(missing_ok=True)
-
-        engine.close = closing  # type: ignore[method-assign]
-        return engine
-
-    said: list[str] = []
-    # The quantized one starts first, so the baseline is the second that does not fit.
-    baseline, quantized = measure_pair(
-        second, first, [SHORT], exclusive=False, seed=1, vocab_size=9, say=said.append, blocks=2
-    )
-    assert "baseline and quantized do not fit into memory together" in said
-    assert [one.block for one in baseline.series[0].rounds] == [0, 0, 1, 1]
-    assert [one.block for one in quantized.series[0].rounds] == [0, 0, 1, 1]

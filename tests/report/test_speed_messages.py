@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.outcome import Context, Outcome
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import Footprint, ModelSpeed, Workload
+from pytest_quantreg.core.speed import DeviceState, Footprint, ModelSpeed, Series, Workload
 from pytest_quantreg.core.speed_gates import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
@@ -183,6 +184,84 @@ def test_memory_and_load_time() -> None:
     assert "rounds" not in found.advice
 
 
+def test_blocks_are_called_blocks() -> None:
+    """Where both took turns by block, more blocks decide, and not more rounds in as many."""
+    gate = SpeedGate(MIN_SPEEDUP, 1.9, 1)
+    whole = compared(NOISY * 2, (2.0,) * 20)
+    assert whole.baseline is not None
+
+    def blocked(series: Series) -> Series:
+        rounds = (replace(one, block=at % 10) for at, one in enumerate(series.rounds))
+        return replace(series, rounds=tuple(rounds))
+
+    parts = replace(whole, quantized=blocked(whole.quantized), baseline=blocked(whole.baseline))
+    found = of_verdict(judge_workload(gate, "", parts, plan(gate), gpus=1), CONTEXT)
+    assert found.details[0].endswith(", 10 blocks of each")
+    assert found.advice is not None
+    assert found.advice.endswith(f" blocks={found.advice.split()[1].replace(',', '')}")
+    assert "rounds" not in found.advice
+    assert workload_lines(parts, (None, None))[0].endswith(", in 10 blocks")
+
+
+def test_a_model_timed_alone() -> None:
+    """Its throughput is listed as measured; nothing of a baseline, nor of a speed-up."""
+    alone = compared(QUIET)
+    found = of_measurement(alone, CONTEXT)
+    assert found.speed is not None
+    assert (found.speed.quantity, found.speed.unit) == ("throughput", "tok/s")
+    assert found.speed.value == pytest.approx(64.0, rel=0.01)
+    assert found.speed.baseline is None
+    assert found.headline == "measured w4a16-int4 batch 1: 64 tok/s, no gate"
+    assert workload_lines(alone, (None, None))[0].endswith("10 rounds after 2 of warm-up")
+    assert len(workload_lines(alone, (None, None))) == 2
+    paced = compared(QUIET, workload=Workload(rounds=10, request_rate=4.0))
+    found = of_measurement(paced, CONTEXT)
+    assert found.speed is not None
+    assert (found.speed.quantity, found.speed.baseline) == ("e2e p50", None)
+
+
+def test_gates_on_a_model_timed_alone() -> None:
+    """A throughput and a latency are judged; the line has the quantized model's figure only."""
+    for gate in (
+        SpeedGate(MIN_THROUGHPUT, 60.0, 1, "server"),
+        SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 50.0),
+    ):
+        verdict = judge_workload(gate, "", compared(QUIET), plan(gate), gpus=1)
+        found = of_verdict(verdict, CONTEXT)
+        assert found.result == "kept"
+        assert found.details[0].startswith("quantized ")
+        _, [row] = speed_table([found], 200)
+        assert " - " in row.figures
+
+
+def test_where_nothing_bounds_it() -> None:
+    """One stored session under certify: every speed-up may be true, which reads as any."""
+    found = outcome(speedup(1.9), NOISY, GateMode.CERTIFY, stored=1)
+    assert found.speed is not None
+    assert (found.speed.low, found.speed.high) == (0.0, None)
+    _, [row] = speed_table([found], 200)
+    assert row.figures.split()[row.figures.split().index("tok/s") + 1] == "any"
+    _, [row] = speed_table([replace(found, speed=replace(found.speed, low=1.5))], 200)
+    assert " 1.5-any " in row.figures
+    half = outcome(SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 90.0))
+    _, [row] = speed_table([half], 200)
+    assert " 1,000-any " in row.figures
+
+
+def test_how_the_device_was() -> None:
+    """Threads and load of a processor; a card's clocks, and never a load average of its others."""
+    busy = DeviceState(2500.0, threads=2, load_average=1.5)
+    idle = DeviceState(2600.0, threads=2, load_average=0.25)
+    speed = ModelSpeed((), states=(busy, idle))
+    assert model_lines(SCHEME, speed, None) == [
+        "device: 2,500-2,600 MHz, 2 threads, load average 0.25-1.5"
+    ]
+    other = ModelSpeed((), states=(DeviceState(threads=8),))
+    assert ", 2 or 8 threads, " in model_lines(SCHEME, speed, other)[-1]
+    card = ModelSpeed((), states=(DeviceState(1980.0, power_limit_w=700.0, others=3.0),))
+    assert model_lines(SCHEME, card, None) == ["device: 1,980 MHz, 700 W limit"]
+
+
 def test_a_model_that_no_gate_judged() -> None:
     """It is listed as measured, and never called kept."""
     found = of_measurement(compared(QUIET, (2.0,) * 10), CONTEXT)
@@ -216,6 +295,8 @@ def test_what_was_measured_of_a_workload() -> None:
     single = compared((1.0,) * 6, workload=Workload(output_tokens=1), stored=[(2.0,) * 6] * 2)
     first, second = workload_lines(single, (None, None))
     assert first.endswith("6 rounds after 2 of warm-up, against 2 stored sessions of the baseline")
+    one = workload_lines(compared((1.0,) * 6, stored=[(2.0,) * 6]), (None, None))
+    assert one[0].endswith(", against 1 stored session of the baseline")
     assert "tpot" not in second
 
 

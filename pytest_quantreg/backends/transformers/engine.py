@@ -123,6 +123,8 @@ def machine(model: Any) -> Machine:
         (torch,) = quietly_imported("torch")
         cards = [device for device in devices if device.type == "cuda"]
         name = torch.cuda.get_device_name(min(cards, key=lambda card: card.index or 0))
+        if torch.version.hip:
+            return Machine("rocm", str(name), count=len(cards), driver=str(torch.version.hip))
         return Machine("cuda", str(name), count=len(cards), driver=nvidia_driver())
     kind = min(kinds, default="cpu")
     return Machine(kind, cpu_name() if kind == "cpu" else kind)

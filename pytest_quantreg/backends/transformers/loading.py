@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ RESERVED = ("batch_size", *PROMPT_ARGS)
 """Arguments of the evaluation, not of from_pretrained."""
 
 _PLAIN_TYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL"}
+_OF_RUNNING = (
+    *("dtype", "torch_dtype", "device_map", "attn_implementation", "use_cache"),
+    *("quantization_config", "trust_remote_code", "max_memory", "offload_folder"),
+)
+"""Arguments that config.json may name too and that only say how a model is run."""
+_OTHER_WEIGHTS = ("variant", "subfolder", "gguf_file", "state_dict", "config")
 _LEFTOVERS = ("scale", "zero_point", "packed", "qweight", "qzeros", "g_idx", "absmax")
 
 
@@ -34,6 +41,7 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     stored = stored_scheme(raw)
     _check_holds(stored, check_weights(folder, spec.name), spec.name)
     torch, transformers = quietly_imported("torch", "transformers")
+    _check_arguments(spec, folder, stored, transformers)
     arguments = _arguments(spec, torch, transformers)
     try:
         with quiet(), torch.no_grad():
@@ -61,6 +69,39 @@ def check_finite(model: Any, name: str) -> None:
                 name,
                 f"{key} holds NaN or infinity",
                 "quantize or download the checkpoint again",
+            )
+
+
+def _check_arguments(spec: ModelSpec, folder: Path, stored: str | None, transformers: Any) -> None:
+    """Refuses arguments that change what the model is: from_pretrained puts them in its config.
+
+    With fewer layers than its files hold it would be faster, and another model.
+    """
+    if other := next((key for key in _OTHER_WEIGHTS if key in spec.args), None):
+        raise WrongUse(
+            f"--quant-backend-arg={other}={spec.args[other]}: this would load other weights than "
+            "those that were checked",
+            help="name the folder that holds them with --quant-model or --quant-checkpoint",
+        )
+    named = [key for key in spec.args if key not in (*RESERVED, *_OF_RUNNING)]
+    if not named:
+        return
+    try:
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=bool(spec.args.get("trust_remote_code", False)),
+            )
+    except Exception as error:  # whatever a config that nobody knows raises
+        raise _not_loaded(spec, stored, error) from error
+    # By attribute, as from_pretrained does: some have a second name (n_layer, rope_scaling).
+    for key, part in itertools.product(named, (config, config.get_text_config())):
+        if hasattr(part, key) and getattr(part, key) != spec.args[key]:
+            raise WrongUse(
+                f"--quant-backend-arg={key}={spec.args[key]}: this is part of the model "
+                f"({key} is {getattr(part, key)} in its config.json), not of how it is run",
+                help="gate a checkpoint whose own config.json says so, or leave it out",
             )
 
 

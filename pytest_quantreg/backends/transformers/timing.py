@@ -75,7 +75,7 @@ class Timing:
     def state(self) -> DeviceState:
         """Of the same device."""
         if self._device.type == "cpu":
-            return cpu_state()
+            return cpu_state(self._torch.get_num_threads())
         if self._device.type != "cuda" or self._torch.version.hip:
             return DeviceState()
         # Not by number: CUDA_VISIBLE_DEVICES counts otherwise than the driver.
