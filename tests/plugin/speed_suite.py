@@ -19,6 +19,8 @@ SPEED = f"""
 def test_speed(compare_speed):
     compare_speed(batch_size=1, {SHAPE})
 """
+VARIED = {"sessions": [1.0, 1.0001, 1.0002, 1.0003, 1.0004, 1.0005]}
+"""No two sessions last equally long: a file with the same rounds twice is a damaged one."""
 FASTER = {"seconds_per_token": 0.004, "seconds_to_first": 0.008}
 """Seconds of a model that is 2.5 times as fast as the script's defaults."""
 

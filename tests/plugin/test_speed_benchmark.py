@@ -129,6 +129,21 @@ def test_options_that_choose(
     assert bool(events(gated.path / "int4")) == (option != "--benchmark-skip")
 
 
+def test_an_equal_call_is_published_once(gated: Gated) -> None:
+    """A test that asks twice for the same has timed it once, and says so once."""
+    gated.test(
+        """
+        @pytest.mark.min_speedup(1.5)
+        def test_speed(compare_speed):
+            compare_speed(batch_size=1)
+            compare_speed(batch_size=1)
+            compare_speed(batch_size=8, output_tokens=8)
+        """
+    )
+    names = [one["name"] for one in _saved(gated)]
+    assert names == [NAME, NAME.replace("batch 1", "batch 8, 128+8 tokens")]
+
+
 def test_an_earlier_run_is_compared(gated: Gated) -> None:
     """--benchmark-autosave and --benchmark-compare set the run beside the last one."""
     storage = "--benchmark-storage=file://./kept"

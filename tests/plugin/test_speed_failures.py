@@ -95,17 +95,18 @@ def test_a_hung_engine(timed: TimedSuite) -> None:
         "REFUSED (engine failed) w8a8-int8 speed: model w8a8-int8 did not answer within 3 s "
         "while serving 8 requests (4 + 4 tokens)",
         "*its process was ended, *",
+        "*quant_speed_timeout (seconds)",
     )
 
 
 def test_a_killed_engine(timed: TimedSuite) -> None:
-    """SIGKILL is what a host does that has no memory left: said so, with what was free."""
+    """SIGKILL is what a host does that has no memory left: alone it is tried too, then refused."""
     timed.checkpoint(speed={"die": "serve", "above": 1})
     first_refused(
         timed,
-        "REFUSED (engine failed) w8a8-int8 speed: model w8a8-int8 ended (signal 9, probably "
-        "killed for memory) while serving 8 requests (4 + 4 tokens)",
-        "* were free on the host when it began",
+        "REFUSED (out of memory) w8a8-int8 speed: model w8a8-int8 was killed (signal 9) while "
+        "serving 8 requests (4 + 4 tokens), probably for want of memory",
+        "  free on the host when it began: *",
     )
 
 
@@ -116,7 +117,9 @@ def test_an_engine_that_dies_between_rounds(timed: TimedSuite, step: str) -> Non
     result = timed.gate("-k", "1")
     assert result.ret == 1
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["REFUSED (engine failed) w8a8-int8 speed: * ended (signal 9*"])
+    result.stdout.fnmatch_lines(
+        ["REFUSED (out of memory) w8a8-int8 speed: model w8a8-int8 was killed (signal 9) while *"]
+    )
 
 
 def test_an_engine_that_answers_less(timed: TimedSuite) -> None:
@@ -174,7 +177,10 @@ def interrupted_in(folder: Path) -> threading.Thread:
 
 @pytest.mark.parametrize("recording", [True, False])
 def test_an_interruption_leaves_no_process(timed: TimedSuite, recording: bool) -> None:
-    """Ctrl-C while an engine works ends all processes at once and changes nothing stored."""
+    """Ctrl-C while an engine works ends all processes at once and changes nothing stored.
+
+    Rounds are not kept, so nothing says that the same command goes on where it stopped.
+    """
     timed.record("-k", "1")
     before = timed.stored_path().read_bytes()
     slow = {"hang": "serve", "above": 1}
@@ -190,7 +196,7 @@ def test_an_interruption_leaves_no_process(timed: TimedSuite, recording: bool) -
     thread.join()
     assert result.ret == 2
     assert left_over(timed.suite) == []
-    assert result.outlines[-1].startswith("quantreg: interrupted; nothing stored was changed")
+    result.stdout.no_fnmatch_line("*goes on where it stopped*")
     assert timed.stored_path().read_bytes() == before
     assert not list((timed.path / "baselines").rglob("batch-8*"))
     assert time.monotonic() - began < 60, "nobody waited for the engine"

@@ -124,7 +124,7 @@ def test_both_workloads_are_gated_apart(gated: Gated) -> None:
             f"LOST w4a16-int4 speed-up, {flight}: 0.653x the baseline's tokens per second, with "
             "95 % confidence no more than 0.654x; at least 1.5x was required",
             "  baseline * tok/s, quantized * tok/s, 10 rounds of each",
-            "  likely: unpacking takes the time here (scripted): it reaches * % of what its *",
+            "  likely: dequantizing, or a slow kernel, takes the time here (scripted): *",
             "kept w4a16-int4 speed-up, batch 1: 2x the baseline's tokens per second, with "
             "95 % confidence at least 2x; at least 1.5x was required",
         ]
@@ -307,7 +307,7 @@ def test_throughput_of_a_server_and_of_each_gpu(gated: Gated) -> None:
 
 
 def test_load_time_is_that_of_five_processes(gated: Gated) -> None:
-    """At 95 % five loads bound the median; each is a fresh process, of both models."""
+    """At 95 % five loads bound the median; each is a fresh process of the quantized model."""
     gated.test(
         """
         @pytest.mark.parametrize("n", [
@@ -328,8 +328,11 @@ def test_load_time_is_that_of_five_processes(gated: Gated) -> None:
             "  baseline 21.5 s, quantized 9.25 s, 5 loads",
         ]
     )
-    for folder in ("model", "int4"):
-        assert sum("loaded" in line for line in events(gated.path / folder)) == 5
+    assert sum("loaded" in line for line in events(gated.path / "int4")) == 5
+    assert sum("loaded" in line for line in events(gated.path / "model")) == 1
+    result.stdout.fnmatch_lines(
+        ["quantreg: w4a16-int4: 4 more fresh processes for load times, about 37 s"]
+    )
 
 
 def test_what_an_engine_cannot_tell_is_refused(gated: Gated) -> None:

@@ -13,7 +13,7 @@ FACTOR = "multiples of the baseline's throughput, above 0, e.g. 1.8"
 TOKENS = "generated tokens per second, above 0, e.g. 250"
 MILLIS = "milliseconds, above 0, e.g. 50"
 GIB = "GiB (1024 to the third bytes), above 0, e.g. 24"
-SHARE = "llowed is above 0 and below 100, e.g. 99"
+SHARE = "llowed is from 1 to below 100, e.g. 99"
 NAME = 'allowed are words of the device\'s name, e.g. "H100" (`quantreg hardware` prints it)'
 LATENCY = 'max_latency(ms, *, kind="ttft", percentile=50, gpu=None)'
 
@@ -21,6 +21,7 @@ WRONG = [
     ("min_speedup(-1.8)", f"allowed are {FACTOR}"),
     ("min_speedup(0)", f"allowed are {FACTOR}"),
     ("min_speedup(180)", f"did you mean 1.8? Allowed are {FACTOR}, and no more than 100"),
+    ("min_speedup(0.09)", f"allowed are {FACTOR}, and no less than 0.1"),
     ("min_speedup('fast')", f"not a number; allowed are {FACTOR}"),
     ("min_speedup(True)", f"not a number; allowed are {FACTOR}"),
     ("min_speedup()", "missing a required argument: 'x'; write min_speedup(x, *, gpu=None)"),
@@ -41,6 +42,10 @@ WRONG = [
     ("max_latency(50, kind=['ttft'])", "kind=['ttft']: allowed are 'ttft', 'tpot', 'e2e'"),
     ("max_latency(50, p=99)", f"got an unexpected keyword argument 'p'; write {LATENCY}"),
     ("max_memory(-1)", f"allowed are {GIB}"),
+    (
+        "max_memory(25769803776)",
+        "did you mean 24? Allowed are GiB, and no more than 100,000",
+    ),
     ("max_memory(24, kind='kv')", "kind='kv': allowed are 'weights', 'peak'"),
     ("max_load_time(0)", "allowed are seconds, above 0, e.g. 60"),
 ]

@@ -10,7 +10,7 @@ from pytest_quantreg.check.timing import saturating
 
 from .conftest import Suite
 from .events import events, loads
-from .speed_suite import SHAPE, TimedSuite, timed_suite
+from .speed_suite import SHAPE, VARIED, TimedSuite, timed_suite
 
 ELSEWHERE = {"kind": "cuda", "accelerator": "NVIDIA A40"}
 
@@ -117,6 +117,7 @@ def test_all_replaces(timed: TimedSuite) -> None:
 
 def test_repeats_are_sessions_of_their_own(timed: TimedSuite) -> None:
     """--quant-repeats tops up to so many, each in a fresh process; enough are present."""
+    timed.model(speed=VARIED)
     timed.record()
     result = timed.record("--quant-repeats=3", "-rs")
     result.stdout.fnmatch_lines(
@@ -132,8 +133,9 @@ def test_repeats_are_sessions_of_their_own(timed: TimedSuite) -> None:
 
 def test_anew_never_fewer_sessions(timed: TimedSuite) -> None:
     """=all without --quant-repeats records as many as were stored, all of them new."""
+    timed.model(speed=VARIED)
     timed.record("--quant-repeats=2")
-    timed.model(weights="v2")
+    timed.model(weights="v2", speed=VARIED)
     timed.run("--quant-update=all").stdout.fnmatch_lines(["batch 1 * 2  recorded"])
     assert len(timed.document()["sessions"]) == 2
     assert loads(timed.path / "model") == 4
@@ -141,7 +143,8 @@ def test_anew_never_fewer_sessions(timed: TimedSuite) -> None:
 
 def test_anew_over_a_torn_file(timed: TimedSuite) -> None:
     """What cannot be read is refused by --quant-update and replaced by =all."""
-    timed.record("--quant-repeats=2")
+    timed.model(speed=VARIED)
+    assert timed.record("--quant-repeats=2").ret == 0
     timed.stored_path().write_text("{")
     result = timed.record()
     assert result.ret == 1
@@ -230,7 +233,11 @@ def test_a_baseline_that_fails_is_not_stored(timed: TimedSuite) -> None:
     assert result.ret == 1
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(
-        ["REFUSED (engine failed) baseline*ended (signal 9*", "batch 1 * recorded", "1 recorded"]
+        [
+            "REFUSED (out of memory) baseline*was killed (signal 9)*",
+            "batch 1 * recorded",
+            "1 recorded",
+        ]
     )
     assert not list((timed.path / "baselines").rglob("inflight*"))
     assert timed.stored_path().exists()
