@@ -14,8 +14,8 @@ from . import collecting, markers
 from .check import Ask, Checker, Evidence
 from .check.handles import ModelHandle
 from .check.models import quantized_spec
+from .check.speed_grounds import saturating
 from .check.speed_recording import with_itself
-from .check.timing import saturating
 from .compare import CompareAccuracy
 from .compare_speed import CompareSpeed
 from .core.comparison import Comparison, Pair

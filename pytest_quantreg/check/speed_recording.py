@@ -20,7 +20,7 @@ from .grounds import Grounds
 from .opened import Opened, opened, refuse_shared
 from .provenance import git_commit, now
 from .speed_baselines import SpeedBaselines
-from .timing import refuse_unfit_baseline
+from .speed_grounds import refuse_unfit_baseline
 
 
 @dataclass(frozen=True)

@@ -46,20 +46,19 @@ _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PR
 def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> None:
     """Writes one block per model and scheme; nothing when nothing was measured."""
     for (_, scheme), outcomes in report.groups().items():
-        _write_group(scheme, without_repeats(outcomes), terminal)
+        _write_group(scheme, outcomes, terminal)
     for line in report.closing():
         _write_wrapped(terminal, line)
 
 
-def _write_group(
-    scheme: str, outcomes: Sequence[Outcome], terminal: pytest.TerminalReporter
-) -> None:
+def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.TerminalReporter) -> None:
+    outcomes = without_repeats(every)
     terminal.write_sep("=", _title(scheme, outcomes))
     for context in _contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
     for made in (table, speed_table):
         _write_table(*made(outcomes, terminal._tw.fullwidth), terminal)
-    for line in _lines(outcomes):
+    for line in _lines(every):
         _write_wrapped(terminal, line)
     for line in dict.fromkeys(_closing(outcomes)):
         _write_wrapped(terminal, line)

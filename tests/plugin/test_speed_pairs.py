@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.timing import disturbances
+from pytest_quantreg.check.speed_grounds import disturbances
 from pytest_quantreg.core.speed import DeviceState, ModelSpeed
 
 from .conftest import Suite

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.scripted import ScriptedBackend
-from pytest_quantreg.check.timing import saturating
+from pytest_quantreg.check.speed_grounds import saturating
 from pytest_quantreg.core.record import Software
 
 from .conftest import Suite

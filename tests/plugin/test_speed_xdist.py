@@ -79,8 +79,13 @@ def test_two_workers_do_not_record(timed: TimedSuite, monkeypatch: pytest.Monkey
     assert events(timed.path / "model") == []
 
 
-def test_one_worker_gates_and_publishes_nothing(timed: TimedSuite) -> None:
+def test_one_worker_gates_and_publishes_nothing(
+    timed: TimedSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Verdicts, summary and exit status are those without xdist; only the benchmarks are not."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        # This test may itself run in a worker, where pytest-benchmark would be disabled.
+        monkeypatch.delenv(name, raising=False)
     alone = timed.run(*WORDS, "--benchmark-json=alone.json")
     assert alone.ret == 0
     alone.stdout.fnmatch_lines(["*benchmark: 2 tests*"])
