@@ -76,9 +76,14 @@ def _write_table(head: str, rows: Sequence[Row], terminal: pytest.TerminalReport
 
 def _lines(outcomes: Sequence[Outcome]) -> list[str]:
     """What was measured beside what was judged, and why which threshold was."""
-    # Whole: two workloads may share a line, and each needs its own.
-    told = dict.fromkeys(one.speed.lines for one in outcomes if one.speed is not None)
-    lines = [line for block in told for line in block]
+    lines: list[str] = []
+    told: list[tuple[str, ...]] = []
+    for block in dict.fromkeys(one.speed.lines for one in outcomes if one.speed is not None):
+        # Whole: two workloads may share a line, and each needs its own. What one test
+        # says beyond what another said is told alone.
+        known = max((len(one) for one in told if block[: len(one)] == one), default=0)
+        lines += block[known:]
+        told.append(block)
     chosen = [
         f"{one.speed.quantity} {required(one.speed)} {one.speed.why}"
         for one in outcomes
