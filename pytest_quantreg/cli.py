@@ -9,32 +9,43 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from . import __version__
-from .core.errors import WrongUse
+from .core.errors import Refusal, WrongUse
 from .core.schemes import AMBIGUOUS, SCHEMES, Scheme, describe
 from .core.settings import GateMode
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+CONTRADICTED = 1
 WRONG_USE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit status is 0, or 2 for wrong use."""
+    """Runs one command; the exit status is 0, 2 for wrong use or unreadable input.
+
+    A page that comes with a status of its own decides that instead: `inspect` ends with
+    1 where a checkpoint contradicts itself.
+    """
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.command is None:
         parser.print_help(sys.stderr)
         return WRONG_USE
+    status = 0
     try:
-        print(chosen.page(chosen), flush=True)
+        page = chosen.page(chosen)
+        text, status = page if isinstance(page, tuple) else (page, 0)
+        print(text, flush=True)
     except WrongUse as error:
         print(f"quantreg {chosen.command}: {error.what}", file=sys.stderr)
+        return WRONG_USE
+    except Refusal as error:
+        print(f"quantreg {chosen.command}: {error}", file=sys.stderr)
         return WRONG_USE
     except BrokenPipeError:
         # `quantreg schemes | head` has read enough; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return status
 
 
 def scheme_table(schemes: Sequence[Scheme], *, aliases: bool = False) -> str:
@@ -95,6 +106,24 @@ def _hardware(chosen: argparse.Namespace) -> str:
     return hardware_page(all_devices(), installed_engines(), is_installed)
 
 
+def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
+    # Scales are read with numpy, which the other commands start without.
+    from .backends.transformers.headers import inspect
+    from .core.contradictions import contradictions
+    from .measure.accelerator import all_devices, imported, installed_engines
+    from .report.hardware import accelerator_of, the_one
+    from .report.inspection import inspection_page
+
+    if chosen.gpu is not None:
+        device = accelerator_of(the_one(chosen.gpu))
+    else:
+        # Asking torch for the device would take longer than all the rest.
+        device = all_devices(lambda name: None if name == "torch" else imported(name))[0]
+    checkpoint = inspect(chosen.checkpoint)
+    page = inspection_page(checkpoint, device, installed_engines())
+    return page, CONTRADICTED if contradictions(checkpoint) else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="quantreg", description="Release gates for quantized language models."
@@ -106,7 +135,29 @@ def _parser() -> argparse.ArgumentParser:
     schemes.set_defaults(page=_schemes)
     _add_power(commands)
     _add_hardware(commands)
+    _add_inspect(commands)
     return parser
+
+
+def _add_inspect(commands: Commands) -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="what a checkpoint holds, without loading it, and whether its files agree",
+        description="Reads config.json, the headers of the safetensors files and the scales. "
+        "Exit status 1 where they contradict each other, 2 where they cannot be read.",
+    )
+    inspect.set_defaults(page=_inspect)
+    inspect.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a folder, or a hub id (ORG/NAME, @revision allowed) whose weights are in the "
+        "local hub cache",
+    )
+    inspect.add_argument(
+        "--gpu",
+        metavar="NAME",
+        help="say what it runs as on this accelerator, which need not be here",
+    )
 
 
 def _add_hardware(commands: Commands) -> None:

@@ -81,7 +81,7 @@ def named_page(name: str, installed: Mapping[str, str], has: IsInstalled) -> str
     Raises WrongUse for a name that the table lacks, with the nearest ones, and for one
     that means several.
     """
-    known = _the_one(name)
+    known = the_one(name)
     device = accelerator_of(known)
     columns = [
         Column(one, installed.get(one.name, one.newest), one.name in installed) for one in ENGINES
@@ -100,7 +100,8 @@ def accelerator_of(known: KnownDevice) -> Accelerator:
     )
 
 
-def _the_one(name: str) -> KnownDevice:
+def the_one(name: str) -> KnownDevice:
+    """The known accelerator that ``name`` means. Raises WrongUse for none, or several."""
     found = meant(name)
     if not found:
         near = nearest_names(name)

@@ -107,7 +107,7 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
         try:
             header = json.loads(file.read(length))
             entries = {key: _entry(value) for key, value in header.items() if key[:2] != "__"}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise _torn(path, name, "its header is not readable") from error
     expected = 8 + length + max((end for _, end in entries.values()), default=0)
     if size != expected:

@@ -1,0 +1,198 @@
+"""Reads what a checkpoint holds from its config and headers; of the data, only the scales."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core.errors import Refusal
+from ...core.inspection import Checkpoint, Scales
+from ...core.record import ModelSpec
+from .claim import claim_of, with_quantization
+from .folder import Tensor, check_weights, read_config, unusable, weight_files
+from .hub import shown, small_files, weights_are_here
+from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
+
+_AT_ONCE = 1 << 22
+"""Bytes of scales in memory at once."""
+
+Place = tuple[Tensor, int]
+"""A tensor, and where its data begin in the file."""
+
+
+def inspect(ref: str) -> Checkpoint:
+    """What the files of a folder or a hub id hold, without loading the model.
+
+    Headers and scales are read, no weights. Raises Refusal for what cannot be read; the
+    weights of a hub id must be in the local cache, for nothing is downloaded for this
+    but the small files.
+    """
+    folder, name = _found(ref)
+    try:
+        return _checkpoint(folder, name)
+    except OSError as error:
+        raise unusable(
+            name, f"{error.filename or folder} cannot be read: {error.strerror}", "check the path"
+        ) from error
+
+
+def _found(ref: str) -> tuple[Path, str]:
+    path = Path(ref)
+    if path.suffix == ".gguf" or (path.is_dir() and _only_gguf(path)):
+        raise unusable(path.name, "GGUF is not read yet", "inspect the checkpoint it was made from")
+    if path.is_file():
+        raise unusable(path.name, "a file, not a checkpoint", f"give its folder: {path.parent}")
+    if path.is_dir() or path.is_absolute() or ref.startswith((".", "~")):
+        return path, path.resolve().name
+    hub_id, _, revision = ref.partition("@")
+    spec = ModelSpec(hub_id, hub_id, "native", "transformers", revision=revision or None)
+    files, name = small_files(spec, trusted=False), shown(spec)
+    if not weights_are_here(files, name):
+        raise unusable(
+            name,
+            "its weights are not in the local hub cache, and inspect downloads none",
+            f"hf download {hub_id}" + (f" --revision {revision}" if revision else ""),
+        )
+    return files.folder, name
+
+
+def _only_gguf(folder: Path) -> bool:
+    return any(folder.glob("*.gguf")) and not any(folder.glob("*.safetensors"))
+
+
+def _checkpoint(folder: Path, name: str) -> Checkpoint:
+    config = with_quantization(read_config(folder, name), folder, name)
+    claim = claim_of(config, name)
+    found = check_weights(folder, name)
+    files = weight_files(folder, name)
+    scales: dict[str, Scales] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in files:
+        for tensor, place in _places(path, name):
+            part = split(tensor)[1]
+            if part in WEIGHT_SCALES + INPUT_SCALES:
+                known = _scales(path, tensor, place, part in INPUT_SCALES)
+                scales.update({tensor: known} if known else {})
+            elif part == "weight_shape":
+                shape = _integers(path, place)
+                shapes.update({tensor: shape} if len(shape) == 2 and min(shape) > 0 else {})
+    architectures = config.get("architectures")
+    named = architectures[0] if isinstance(architectures, list) and architectures else None
+    return Checkpoint(
+        name=name,
+        architecture=str(named or config.get("model_type") or "unknown architecture"),
+        claim=claim,
+        layers=tuple(layers(found, scales, shapes, claim)),
+        size=sum(path.stat().st_size for path in files),
+        files=len(files),
+    )
+
+
+def _places(path: Path, name: str) -> Iterator[tuple[str, Place]]:
+    """Where the tensors of a file lie, whose header `check_weights` has read before."""
+    with path.open("rb") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+    for tensor, entry in header.items():
+        if tensor.startswith("__"):
+            continue
+        try:
+            about = Tensor(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
+            start, end = (int(n) for n in entry["data_offsets"])
+        except (TypeError, ValueError):
+            raise _odd(path, name, tensor) from None
+        bits = math.prod(about.shape) * SIZES.get(about.dtype, 0)
+        if start < 0 or end < start or (about.dtype in SIZES and 8 * (end - start) != bits):
+            raise _odd(path, name, tensor)
+        yield tensor, (about, 8 + length + start)
+
+
+def _odd(path: Path, name: str, tensor: str) -> Refusal:
+    return unusable(
+        name,
+        f"{path.name} is torn: {tensor} is not as long as its shape and type say",
+        "copy or download the file again",
+    )
+
+
+def _scales(path: Path, name: str, place: Place, of_inputs: bool) -> Scales | None:
+    """Counts over all values of one tensor of scales; None for a type that is none.
+
+    Quantized scales (bitsandbytes with nested statistics) have scales of their own,
+    which are looked at instead.
+    """
+    tensor, _ = place
+    nested = name.endswith("absmax") and tensor.dtype == "U8"
+    if tensor.dtype not in _READ or nested:
+        return None
+    count = ones = zeros = broken = 0
+    for raw in _pieces(path, place):
+        values = _values(raw, tensor.dtype)
+        count += values.size
+        ones += int(np.count_nonzero(values == 1))
+        zeros += int(np.count_nonzero(values == 0))
+        broken += int(np.count_nonzero(~np.isfinite(values)))
+    return Scales(name, count, ones, zeros, broken, of_inputs)
+
+
+def _pieces(path: Path, place: Place) -> Iterator[bytes]:
+    tensor, start = place
+    left = math.prod(tensor.shape) * SIZES[tensor.dtype] // 8
+    with path.open("rb") as file:
+        file.seek(start)
+        while left > 0 and (raw := file.read(min(left, _AT_ONCE))):
+            left -= len(raw)
+            yield raw
+
+
+def _integers(path: Path, place: Place) -> tuple[int, ...]:
+    tensor = place[0]
+    if tensor.dtype not in ("I64", "I32"):
+        return ()
+    raw = b"".join(_pieces(path, place))
+    return tuple(int(n) for n in np.frombuffer(raw, "<i8" if tensor.dtype == "I64" else "<i4"))
+
+
+_READ: Mapping[str, str] = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    **dict.fromkeys(("F8_E4M3", "F8_E8M0", "U8"), "u1"),
+}
+"""numpy's name of what lies in the file; U8 is how E8M0 is written by older tools."""
+
+
+def _values(raw: bytes, dtype: str) -> npt.NDArray[np.float64]:
+    """The numbers that ``raw`` stands for.
+
+    bfloat16 is the upper half of float32. E4M3 has no infinity and one pattern for NaN;
+    E8M0 is 2^(n - 127), 255 being NaN (OCP Microscaling Formats 1.0, 5.3 and 5.4).
+    """
+    read = np.frombuffer(raw, _READ[dtype])
+    if dtype == "BF16":
+        read = (read.astype(np.uint32) << 16).view(np.float32)
+    elif dtype == "F8_E4M3":
+        read = _E4M3[read]
+    elif dtype in ("F8_E8M0", "U8"):
+        read = np.where(read == 255, np.nan, np.ldexp(1.0, read.astype(np.int32) - 127))
+    # A signalling NaN warns as it is converted, and it is counted anyway.
+    with np.errstate(invalid="ignore"):
+        return read.astype(np.float64)
+
+
+def _e4m3(pattern: int) -> float:
+    exponent, fraction = pattern >> 3 & 15, pattern & 7
+    if pattern & 127 == 127:
+        return math.nan
+    size = math.ldexp(fraction, -9) if exponent == 0 else math.ldexp(8 + fraction, exponent - 10)
+    return -size if pattern & 128 else size
+
+
+_E4M3 = np.array([_e4m3(pattern) for pattern in range(256)])

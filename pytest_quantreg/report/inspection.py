@@ -1,0 +1,200 @@
+"""What `quantreg inspect` prints: what a checkpoint holds, and what contradicts itself in it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..core.contradictions import contradictions
+from ..core.errors import WrongUse
+from ..core.hardware import Accelerator
+from ..core.inspection import (
+    KINDS,
+    PLAIN,
+    Checkpoint,
+    Held,
+    Kind,
+    Layer,
+    claimed,
+)
+from ..core.kernels import ENGINES, KernelChoice, runs_as
+from ..core.schemes import Quantization, resolve
+from .hardware import WIDTH, Column
+
+LABEL = 14
+MANY = 8
+"""How many entries of an ignore list are shown; some models name every layer."""
+
+_FORMATS = "{:<12}{:>16}{:>12}  {}"
+
+
+def inspection_page(
+    checkpoint: Checkpoint, device: Accelerator, installed: Mapping[str, str]
+) -> str:
+    """All that is known of a checkpoint unloaded; ``installed`` maps engines to versions."""
+    parts = [
+        [_title(checkpoint)],
+        list(_table(checkpoint)),
+        list(_facts(checkpoint)),
+        list(_kernels(checkpoint, device, installed)),
+        list(_verdict(contradictions(checkpoint))),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def size_words(size: float) -> str:
+    """Bytes in decimal units, as file managers and hubs show them."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    raise AssertionError("the loop ends with the largest unit")
+
+
+def stored_as(layer: Layer, checkpoint: Checkpoint) -> str:
+    """How the weight of a layer lies in the files: ``fp8 e4m3 per channel``, ``bf16``."""
+    if layer.held is None:
+        return PLAIN.get(layer.dtype, layer.dtype.lower())
+    group = claimed(checkpoint.claim, layer)
+    said = group.weights if group else None
+    words = _number(layer.held, layer.dtype)
+    if said and not layer.held.packed and said.type == "int" and said.bits < 8:
+        words = f"int{said.bits} in whole bytes"
+    return " ".join(word for word in (words, _shared(layer.held, said)) if word)
+
+
+def _number(held: Held, dtype: str) -> str:
+    if held.packed:
+        bits = "packed bits" if held.bits is None else f"{held.bits}-bit"
+        return f"int{held.bits}" if held.type == "int" and held.bits else f"{bits} values"
+    return {"I8": "int8", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2"}.get(dtype, dtype)
+
+
+def _shared(held: Held, said: Quantization | None) -> str:
+    # A group as wide as the layer is a channel as well, a block as large as it a tensor;
+    # the config says which is meant.
+    if held.granularity == "channel" and said and said.group_size == held.group_size:
+        return f"in groups of {held.group_size}"
+    if held.granularity == "tensor" and said and said.granularity == "block":
+        return f"in blocks of {said.group_size}" if said.group_size else "in blocks"
+    if held.granularity in ("group", "block"):
+        return f"in {held.granularity}s of {held.group_size}"
+    return f"per {held.granularity}" if held.granularity else ""
+
+
+def _title(checkpoint: Checkpoint) -> str:
+    count = f"{checkpoint.files} file{'s' if checkpoint.files > 1 else ''}"
+    parameters = sum(layer.parameters for layer in checkpoint.layers)
+    return (
+        f"{checkpoint.name}: {checkpoint.architecture}, {parameters:,} parameters,\n"
+        f"{size_words(checkpoint.size)} of weights in {count}"
+    )
+
+
+def _table(checkpoint: Checkpoint) -> Iterator[str]:
+    rows: dict[tuple[Kind, str], list[Layer]] = {}
+    for kind in KINDS:
+        for layer in checkpoint.layers:
+            if layer.kind == kind and layer.parameters:
+                rows.setdefault((kind, stored_as(layer, checkpoint)), []).append(layer)
+    yield _FORMATS.format("kind", "parameters", "on disk", "stored as")
+    for (named, words), layers in rows.items():
+        parameters = sum(one.parameters for one in layers)
+        size = size_words(sum(one.size for one in layers))
+        yield _FORMATS.format(named, f"{parameters:,}", size, words)
+
+
+def _facts(checkpoint: Checkpoint) -> Iterator[str]:
+    claim, quantized = checkpoint.claim, checkpoint.quantized
+    linear = [one for one in checkpoint.layers if one.linear]
+    held = sum(one.held is not None for one in linear)
+    yield from _said("scheme", checkpoint.scheme)
+    if claim.scheme is not None:
+        method = f" ({claim.method})" if claim.method else ""
+        yield from _said("config says", f"{claim.scheme}{method}")
+    yield from _activations(checkpoint)
+    yield from _said("quantized", f"{held:,} of {len(linear):,} linear layers")
+    yield from _said("left alone", _left_alone(checkpoint))
+    if claim.ignore is not None:
+        more = len(claim.ignore) - MANY
+        rest = [f"{more:,} more"] if more > 0 else []
+        yield from _said("ignore list", ", ".join([*claim.ignore[:MANY], *rest]) or "empty")
+    whole = f"{checkpoint.bits_per_weight(checkpoint.layers):.2f} over all parameters"
+    if quantized:
+        bits = checkpoint.bits_per_weight(quantized)
+        whole = f"{bits:.2f} in the quantized layers with their scales, {whole}"
+    yield from _said("bits", whole)
+
+
+def _activations(checkpoint: Checkpoint) -> Iterator[str]:
+    try:
+        choice = resolve(checkpoint.scheme)
+    except WrongUse:
+        return
+    if checkpoint.quantized and choice.scheme.activations is None:
+        yield from _said("activations", "not quantized")
+    elif choice.scheme.activations is not None:
+        scaled = any(one.of_inputs for layer in checkpoint.layers for one in layer.scales)
+        words = f"{choice.scheme.activations.type}{choice.scheme.activations.bits}"
+        known = "with scales from the files" if scaled else "scaled while running"
+        yield from _said("activations", f"{words.replace('float', 'fp')}, {known}")
+
+
+def _left_alone(checkpoint: Checkpoint) -> str:
+    plain = [one for one in checkpoint.layers if one.held is None and one.parameters]
+    kinds = [kind for kind in KINDS if any(one.kind == kind and not one.linear for one in plain)]
+    count = sum(one.linear for one in plain)
+    layers = [f"{count:,} linear layer{'s' if count > 1 else ''}"] if count else []
+    return ", ".join([*kinds, *layers]) or "nothing"
+
+
+def _kernels(
+    checkpoint: Checkpoint, device: Accelerator, installed: Mapping[str, str]
+) -> Iterator[str]:
+    if not checkpoint.quantized:
+        return
+    try:
+        scheme = resolve(checkpoint.scheme).identity
+    except WrongUse:
+        yield from _wrapped("The scheme is none that the tables of kernels know.", "")
+        return
+    yield from _wrapped(f"Runs on {device.name}, by the tables of `quantreg hardware`:", "")
+    for engine in ENGINES:
+        column = Column(engine, installed.get(engine.name, engine.newest), engine.name in installed)
+        choice = runs_as(scheme, engine.name, column.version, device)
+        yield from _wrapped(f"  {engine.name} {column.head}: {_choice(choice, scheme)}", "    ")
+    method = checkpoint.claim.method
+    if method not in (None, "compressed-tensors", "bitsandbytes"):
+        yield from _wrapped(
+            f"The tables go by scheme; whether an engine reads {method} files, they do not say.", ""
+        )
+
+
+def _choice(choice: KernelChoice, scheme: str) -> str:
+    other = choice.runs_as if choice.runs_as not in (None, scheme.partition("+")[0]) else None
+    words = [f"{choice.mode}, as {other}" if other else choice.mode]
+    words += [word for word in (choice.kernel, choice.why) if word]
+    return "; ".join([*words, f"needs {choice.needs}"] if choice.needs else words)
+
+
+def _verdict(found: tuple[str, ...]) -> Iterator[str]:
+    if not found:
+        yield "No contradictions between config, tensors and scales."
+        return
+    yield f"{len(found)} contradiction{'s' if len(found) > 1 else ''}:"
+    for sentence in found:
+        yield from _wrapped(f"  - {sentence}", "    ")
+
+
+def _said(label: str, text: str) -> Iterable[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=f"{label:<{LABEL}}",
+        subsequent_indent=" " * LABEL,
+        break_on_hyphens=False,
+    )
+
+
+def _wrapped(text: str, later: str) -> Iterable[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=later, break_on_hyphens=False)
