@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from . import collecting, markers
-from .check import Checker, Evidence, fed_by, judge
+from .check import Checker, Evidence, fed_by, judge, speed_fed
 from .check.models import quantized_spec
 from .core.errors import QuantregError, WrongUse
 from .core.gates import idle
@@ -184,6 +184,10 @@ class Runtime:
             spare = idle(plan.gates, fed.__contains__, measured=True)
             trial.idle = tuple(map(str, spare))
             trial.fed = tuple(map(str, fed))
+        if evidence.timed:
+            timed = speed_fed(plan, evidence)
+            trial.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
+            trial.fed += tuple(map(str, timed))
         ended = when == "call" and not trial.passed_over
         outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:

@@ -244,7 +244,7 @@ class RemoteEngine:
         what = f"{self.name} does not fit into memory"
         way_out = "use a smaller batch or shorter prompts, or free the device"
         if doing == _LOADING:
-            way_out = "free the device, or spread the model: --quant-backend-arg device_map=auto"
+            way_out = "free the device, or time it on one that holds all of it"
         else:
             what += f" while {doing}"
         sizes = f"its weights are {told['weights']} on disk; " if told["weights"] else ""

@@ -5,6 +5,7 @@ from .evidence import Evidence, Measured, Refused
 from .judging import fed_by, judge
 from .recording import Recorded
 from .session import Checker
+from .speed_judging import speed_fed
 from .timing import Timing
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Timing",
     "fed_by",
     "judge",
+    "speed_fed",
 ]

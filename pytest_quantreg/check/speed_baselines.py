@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from ..baselines import SpeedKey, SpeedStore
 from ..baselines.speed_sound import moment
@@ -19,6 +18,7 @@ from ..core.settings import Settings, Update
 from ..core.speed import ModelSpeed, Series, Workload
 from ..core.speed_record import SpeedRun, SpeedSession
 from ..core.speed_verdict import ONE_SESSION
+from .speed_grounds import unlike_states
 from .stored import Recording
 
 _A_DAY = timedelta(days=1)
@@ -130,19 +130,16 @@ class SpeedBaselines:
 
     def refuse_other_state(self, found: Found, now: ModelSpeed) -> None:
         """Refuses sessions of another number of threads or power limit. Raises Refusal."""
-        for name, what in (("threads", "threads"), ("power_limit_w", "W power limit")):
-            here = {getattr(one, name) for one in now.states} - {None}
-            then = {getattr(s, name) for one in found.sessions for s in one.states} - {None}
-            if here and then and here != then:
-                raise Refusal(
-                    Category.NOT_COMPARABLE,
-                    f"the stored speed is of {_listed(then)} {what}, and this session has "
-                    f"{_listed(here)}",
-                    help=(
-                        "run both models side by side: --quant-model=REF",
-                        "or make the device as it was when the baseline was recorded",
-                    ),
-                )
+        then = [state for session in found.sessions for state in session.states]
+        if (unlike := unlike_states(then, now.states)) is not None:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the stored speed is of {unlike[0]}, and this session has {unlike[1]}",
+                help=(
+                    "run both models side by side: --quant-model=REF",
+                    "or make the device as it was when the baseline was recorded",
+                ),
+            )
 
     def _load(
         self,
@@ -249,7 +246,3 @@ def _stored_notes(runs: Sequence[SpeedRun]) -> Iterator[str]:
         if args:
             said = ", ".join(f"{name}={value}" for name, value in sorted(args.items()))
             yield f"the baseline was recorded with {said}"
-
-
-def _listed(values: set[Any]) -> str:
-    return " or ".join(f"{value:g}" for value in sorted(values))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..core.errors import Category, Refusal
 from ..core.record import EffectiveScheme, Machine, ModelSpec
-from ..core.speed import ModelSpeed
+from ..core.speed import DeviceState, ModelSpeed
 from ..measure.accelerator import detect
 from .opened import Check
+
+_WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of the types that models are computed in."""
 
 FULL_PRECISION = ("bf16", "fp16", "fp32")
 
@@ -53,11 +57,56 @@ def refuse_other_device(baseline: Machine, quantized: Machine) -> Iterator[str]:
             f"on {quantized.accelerator} ({quantized.kind}): their speeds do not compare",
             help="run both on one kind of device; look at --quant-backend-arg=baseline:...",
         )
+    if baseline.count < quantized.count:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the baseline runs on {baseline.count} x {baseline.accelerator}, and the quantized "
+            f"model on {quantized.count}: that would be the speed-up of more devices",
+            help="give both as many; look at --quant-backend-arg",
+        )
     if baseline.count != quantized.count:
         yield (
             f"the baseline ran on {baseline.count} x {baseline.accelerator}, the quantized model "
             f"on {quantized.count}"
         )
+
+
+def refuse_wider(base: ModelSpec, ours: str, theirs: str) -> None:
+    """Refuses a baseline that an argument computes in a wider type than the other model's."""
+    asked = {"dtype", "torch_dtype"} & {*base.args}
+    if asked and _WIDTH.get(ours, 0) > _WIDTH.get(theirs, 0):
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the baseline is computed in {ours} because an argument says so, the quantized model "
+            f"in {theirs}: a slower baseline is no speed-up",
+            help=f"leave {sorted(asked)[0]} out, or give both the same",
+        )
+
+
+def unlike_states(
+    ours: Sequence[DeviceState], theirs: Sequence[DeviceState]
+) -> tuple[str, str] | None:
+    """Where two models had another number of threads or power limit: both, in words."""
+    for name, what in (("threads", "threads"), ("power_limit_w", "W power limit")):
+        one = {getattr(state, name) for state in ours} - {None}
+        other = {getattr(state, name) for state in theirs} - {None}
+        if one and other and one != other:
+            return f"{_listed(one)} {what}", _listed(other)
+    return None
+
+
+def refuse_other_state(baseline: ModelSpeed, quantized: ModelSpeed) -> None:
+    """Refuses models that ran side by side with unequal means."""
+    if (unlike := unlike_states(baseline.states, quantized.states)) is not None:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the baseline ran with {unlike[0]}, the quantized model with {unlike[1]}",
+            help="let both run alike",
+        )
+
+
+def _listed(values: set[Any]) -> str:
+    return " or ".join(f"{value:g}" for value in sorted(values))
 
 
 def unequal_arguments(base: ModelSpec, spec: ModelSpec) -> Iterator[str]:

@@ -32,6 +32,18 @@ def judge_speed(
             yield _unfed(gate, evidence)
 
 
+def speed_fed(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
+    """The gates on speed that mean something under a workload which the test timed."""
+    if any(one.speed for one in evidence.refused):
+        return list(plan.speed)
+    timed = [workload for one in evidence.timed for workload in one.workloads]
+    return [
+        gate
+        for gate in plan.speed
+        if not gate.of_workload or any(sensible(gate, workload) for workload in timed)
+    ]
+
+
 def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[Outcome]:
     result = timing.result(plan.confidence)
     try:

@@ -36,7 +36,9 @@ from .speed_grounds import (
     emulated,
     refuse_emulated,
     refuse_other_device,
+    refuse_other_state,
     refuse_unfit_baseline,
+    refuse_wider,
     unequal_arguments,
 )
 from .stored import Recording
@@ -230,6 +232,7 @@ class Timer:
             assert baseline.machine is not None
             assert quantized.machine is not None
             notes += refuse_other_device(baseline.machine, quantized.machine)
+            refuse_other_state(*both)
             return both
         alone = measure_alone(
             quantized.open,
@@ -318,6 +321,7 @@ class Timer:
                 "those of the baseline, to the bit",
                 help="name the full-precision model with --quant-model",
             )
+        refuse_wider(base, ours.dtype, theirs.dtype)
         return list(map(str, differences))
 
 

@@ -40,7 +40,7 @@ class SessionReport:
     def closing(self) -> list[str]:
         """The last lines of the summary: gates that guard nothing, and what was loaded."""
         lines = [
-            f"{gate} judged nothing: no test below this marker measured that task"
+            f"{gate} judged nothing: no test below this marker measured what it judges"
             for gate in self._idle
             if gate not in self._fed
         ]

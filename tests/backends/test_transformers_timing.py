@@ -15,6 +15,7 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.engine import TransformersEngine
 from pytest_quantreg.backends.transformers.peak import Peak, copy_bandwidth
 from pytest_quantreg.backends.transformers.quiet import quietly_imported
+from pytest_quantreg.backends.transformers.timing import refuse_offloaded
 from pytest_quantreg.backends.transformers.weights import kv_per_token, storages, streamed
 from pytest_quantreg.core.engine import TimedEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
@@ -346,3 +347,11 @@ def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_p
     assert list(baseline.footprint.loaded) == ["bfloat16", "float32"]
     assert next(iter(quantized.footprint.loaded)) == "int8"
     assert quantized.footprint.weights < baseline.footprint.weights  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kinds", [{"meta"}, {"cpu", "meta"}, {"cpu", "cuda"}])
+def test_offloaded_models_are_not_timed(kinds: set[str]) -> None:
+    """Where weights wait elsewhere, moving them is what would be timed."""
+    with pytest.raises(Refusal, match="is offloaded"):
+        refuse_offloaded("m", kinds)
+    refuse_offloaded("m", {"cpu"})

@@ -47,14 +47,53 @@ def test_a_baseline_on_another_device(machine: dict[str, str], timed: TimedSuite
     )
 
 
-def test_more_of_one_device_is_told(timed: TimedSuite) -> None:
-    """A model on two cards against one is what somebody may want: judged, and noted."""
-    timed.model(machine=A40)
-    timed.checkpoint(machine={**A40, "count": 2})
+def test_fewer_of_one_device_is_told(timed: TimedSuite) -> None:
+    """A model on one card against its baseline on two is what it is for: judged, and noted."""
+    timed.model(machine={**A40, "count": 2})
+    timed.checkpoint(machine=A40)
     result = timed.gate("-rA")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["*the baseline ran on 1 x NVIDIA A40, the quantized model on 2", "note: the baseline ran*"]
+        ["*the baseline ran on 2 x NVIDIA A40, the quantized model on 1", "note: the baseline ran*"]
+    )
+
+
+def test_more_of_one_device_is_refused(timed: TimedSuite) -> None:
+    """On more cards than its baseline any model is faster."""
+    timed.model(machine=A40)
+    timed.checkpoint(machine={**A40, "count": 2})
+    result = timed.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["REFUSED (not comparable)*that would be the speed-up of more*"])
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (({"threads": 1}, {"threads": 8}), "ran with 1 threads, the quantized model with 8"),
+        (
+            ({"power_limit_w": 100.0}, {"power_limit_w": 700.0}),
+            "ran with 100 W power limit, the quantized model with 700",
+        ),
+    ],
+)
+def test_unequal_means_are_refused(
+    timed: TimedSuite, states: tuple[dict[str, float], dict[str, float]], words: str
+) -> None:
+    """Fewer threads, or less power, for the baseline alone is no speed-up of the other."""
+    timed.model(speed={"state": states[0]})
+    timed.checkpoint(speed={"state": states[1]})
+    result = timed.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"REFUSED (not comparable)*{words}"])
+
+
+def test_a_wider_baseline_is_refused(timed: TimedSuite) -> None:
+    """An argument that computes the baseline alone in float32 slows it down."""
+    result = timed.gate("--quant-backend-arg=baseline:dtype=float32")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["REFUSED (not comparable)*the baseline is computed in float32 because an argument says*"]
     )
 
 

@@ -27,6 +27,7 @@ class Timing:
 
     def __init__(self, name: str, model: Any, clock: Clock = time.perf_counter) -> None:
         self._torch, self._transformers = quietly_imported("torch", "transformers")
+        refuse_offloaded(name, {parameter.device.type for parameter in model.parameters()})
         self._name = name
         self._model = model
         self._clock = clock
@@ -150,6 +151,20 @@ class Timing:
                 f"tokens with {load.output_tokens} new ones need {needed}",
                 help=f"make prompt_tokens and output_tokens {positions} or fewer together",
             )
+
+
+def refuse_offloaded(name: str, kinds: set[str]) -> None:
+    """Refuses to time a model of which parts wait on disk, or on the host beside a card.
+
+    Its speed is that of moving them, and its memory that of what was not moved.
+    """
+    if len(kinds) > 1 or "meta" in kinds:
+        where = " and ".join("disk" if kind == "meta" else kind for kind in sorted(kinds))
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{name} is offloaded: its weights lie on {where}, and moving them would be timed",
+            help="give it a device that holds all of it; look at --quant-backend-arg device_map",
+        )
 
 
 def _on_disk(folder: Path, name: str) -> int | None:
