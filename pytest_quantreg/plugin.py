@@ -188,7 +188,7 @@ def compare_speed(request: pytest.FixtureRequest, quant_scheme: str) -> CompareS
     min_throughput, max_latency, max_memory, max_load_time) are judged when its body has
     ended. Returns what was measured: .speedup, .workloads, .weights_gib and more.
     Arguments: batch_size=, concurrency=, request_rate=, prompt_tokens=128,
-    output_tokens=64, rounds=10, warmup=2, requests=.
+    output_tokens=64, rounds=10, warmup=2, requests=, blocks=.
     """
     return _runtime(request.config).fixtures.timer(request.node, quant_scheme)
 
