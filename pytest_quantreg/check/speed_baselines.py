@@ -42,6 +42,7 @@ class SpeedBaselines:
         self.store = SpeedStore(settings.baselines)
         self._kept: Counter[SpeedKey] = Counter()
         self._before: dict[SpeedKey, int] = {}
+        self._anew: dict[SpeedKey, SpeedRun] = {}
 
     def key(self, model: str, scheme: str, workload: Workload, machine: Machine) -> SpeedKey:
         """What a speed baseline is filed under."""
@@ -187,12 +188,18 @@ class SpeedBaselines:
         return max(wanted - have, 0)
 
     def keep(self, key: SpeedKey, run: SpeedRun) -> None:
-        """Stores a session: with --quant-update=all the first replaces what was."""
-        anew = self._settings.update is Update.ALL and not self.fresh(key)
-        if anew:
-            self.store.save(key, run)
-        else:
+        """Stores a session; with --quant-update=all the last one replaces what was, with all new.
+
+        An interruption before it leaves the old sessions whole.
+        """
+        last = self.missing(key) == 1
+        if self._settings.update is not Update.ALL:
             self.store.add(key, run)
+        else:
+            begun = self._anew.get(key)
+            self._anew[key] = run if begun is None else begun.continued(run)
+            if last:
+                self.store.save(key, self._anew.pop(key))
         self._kept[key] += 1
 
     def fresh(self, key: SpeedKey) -> bool:

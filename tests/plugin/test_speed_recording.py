@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from pytest_quantreg.check.speed_grounds import saturating
+from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.measure.speed import measure_alone
 
 from .conftest import Suite
 from .events import events, loads
@@ -258,3 +261,24 @@ def test_accuracy_and_speed_in_one_session(timed: TimedSuite) -> None:
     result.stdout.fnmatch_lines(["sum * 40  recorded", "batch 1 * recorded", "2 recorded"])
     lives = [one.split()[0] for one in events(timed.path / "model") if "model" in one]
     assert lives == ["loaded", "closed"] * 2
+
+
+def test_interrupted_anew_leaves_the_old_sessions(
+    timed: TimedSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """=all replaces what is stored only when every new session is there."""
+    timed.model(speed=VARIED)
+    timed.record("--quant-repeats=3")
+    before = timed.stored_path().read_bytes()
+    measured: list[str] = []
+
+    def twice(*given: Any, **options: Any) -> Any:
+        measured.append("session")
+        if len(measured) > 2:
+            raise Refusal(Category.ENGINE, "it broke")
+        return measure_alone(*given, **options)
+
+    monkeypatch.setattr("pytest_quantreg.check.speed_recording.measure_alone", twice)
+    assert timed.run("--quant-update=all").ret == 1
+    assert len(measured) == 3
+    assert timed.stored_path().read_bytes() == before
