@@ -119,52 +119,42 @@ def of_measurement(
     )
 
 
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
-
-
 def _speedup(comparison: SpeedComparison) -> SpeedFigures:
-    ratio = comparison.ratio
-    return SpeedFigures(
-        subject=comparison.workload.label,
-        quantity="speed-up",
-        unit="x",
-        value=ratio.estimate,
-        low=_finite(ratio.low),
-        high=_finite(ratio.high),
-        baseline=comparison.baseline_throughput,
-        quantized=comparison.throughput.estimate,
-        units=len(comparison.quantized.units()),
-    )
+    before, now = comparison.baseline_throughput, comparison.throughput.estimate
+    return _listed(comparison, "speed-up", "x", comparison.ratio, before, now)
 
 
 def _alone(comparison: SpeedComparison) -> SpeedFigures:
     now = comparison.throughput
-    return SpeedFigures(
-        subject=comparison.workload.label,
-        quantity="throughput",
-        unit="tok/s",
-        value=now.estimate,
-        low=_finite(now.low),
-        high=_finite(now.high),
-        quantized=now.estimate,
-        units=len(comparison.quantized.units()),
-    )
+    return _listed(comparison, "throughput", "tok/s", now, None, now.estimate)
 
 
 def _paced(comparison: SpeedComparison) -> SpeedFigures:
-    now = comparison.latency("e2e")
+    before = comparison.baseline_latency("e2e")
+    now = stats.Estimate(*(1000.0 * seconds for seconds in comparison.latency("e2e")))
+    milliseconds = None if before is None else 1000.0 * before
+    made = _listed(comparison, "e2e p50", "ms", now, milliseconds, now.estimate)
+    return replace(made, at_least=False)
+
+
+def _listed(
+    comparison: SpeedComparison,
+    quantity: str,
+    unit: str,
+    value: stats.Estimate,
+    baseline: float | None,
+    quantized: float,
+) -> SpeedFigures:
     return SpeedFigures(
         subject=comparison.workload.label,
-        quantity="e2e p50",
-        unit="ms",
-        value=now.estimate * 1000,
-        low=_finite(now.low * 1000),
-        high=_finite(now.high * 1000),
-        baseline=_ms(comparison.baseline_latency("e2e")),
-        quantized=now.estimate * 1000,
+        quantity=quantity,
+        unit=unit,
+        value=value.estimate,
+        low=_finite(value.low),
+        high=_finite(value.high),
+        baseline=baseline,
+        quantized=quantized,
         units=len(comparison.quantized.units()),
-        at_least=False,
     )
 
 

@@ -13,7 +13,7 @@ from ...core.speed import DeviceState, Footprint, Load, Request
 from .effective import effective_scheme
 from .memory import free, is_out_of_memory
 from .quiet import quietly_imported
-from .timing import Timing
+from .timing import Stopwatch
 from .tokenizer import PROMPT_ARGS
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class TransformersEngine:
         self._model = model
         self._tokenizer = tokenizer
         self._lm: LoadedHFLM | None = None
-        self._timing: Timing | None = None
+        self._stopwatch: Stopwatch | None = None
         # Now: the first forward unpacks compressed weights for good.
         self._effective = effective_scheme(model)
         self._machine = machine(model)
@@ -92,7 +92,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Empties every tensor of the model, then forgets it; harmless the second time."""
         model, self._model, self._tokenizer = self._model, None, None
-        self._timing = None
+        self._stopwatch = None
         if self._lm is not None:
             # A caller may still hold the HFLM.
             self._lm._model = None
@@ -100,11 +100,11 @@ class TransformersEngine:
         if model is not None:
             free(model)
 
-    def _timed(self) -> Timing:
+    def _timed(self) -> Stopwatch:
         model = self._open()
-        if self._timing is None:
-            self._timing = Timing(f"{self._spec.name} {self._spec.scheme}", model)
-        return self._timing
+        if self._stopwatch is None:
+            self._stopwatch = Stopwatch(f"{self._spec.name} {self._spec.scheme}", model)
+        return self._stopwatch
 
     def _open(self) -> Any:
         if self._model is None:

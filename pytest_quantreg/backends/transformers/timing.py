@@ -19,7 +19,7 @@ from .weights import kv_per_token, storages, streamed
 Clock = Callable[[], float]
 
 
-class Timing:
+class Stopwatch:
     """The timed part of an engine; see `pytest_quantreg.core.engine.TimedEngine`.
 
     Made before the first forward: that of compressed checkpoints unpacks the weights.
