@@ -5,13 +5,15 @@ not depend on what weights say, so nothing is trained), and copies of it and of 
 int8, weights and activations, that run with torchao's kernels.
 """
 
+from __future__ import annotations
+
+import logging
 import shutil
 import warnings
 from pathlib import Path
 
 import torch
 import transformers
-from torchao.quantization import Int8DynamicActivationInt8WeightConfig
 
 HERE = Path(__file__).parent
 TINY = HERE.parent / "tiny-llama"
@@ -21,7 +23,10 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 def main() -> None:
     """Writes what is not there yet."""
+    # Of torchao, about kernels for cards and about torch's own insides; and bars for seconds.
+    logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
+    transformers.utils.logging.disable_progress_bar()
     if not RANDOM.exists():
         model = random_model()
         save(model, RANDOM)
@@ -53,6 +58,8 @@ def random_model() -> transformers.PreTrainedModel:
 
 def in_int8(source: Path) -> transformers.PreTrainedModel:
     """Weights per channel, activations per token."""
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig
+
     config = transformers.TorchAoConfig(Int8DynamicActivationInt8WeightConfig(version=2))
     return transformers.AutoModelForCausalLM.from_pretrained(
         source, dtype=torch.bfloat16, quantization_config=config
