@@ -108,7 +108,7 @@ def _hardware(chosen: argparse.Namespace) -> str:
 
 def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     # Scales are read with numpy, which the other commands start without.
-    from .backends.transformers.headers import inspect
+    from .backends.checkpoint.headers import inspect
     from .core.contradictions import contradictions
     from .measure.accelerator import all_devices, imported, installed_engines
     from .report.hardware import accelerator_of, the_one

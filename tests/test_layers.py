@@ -109,7 +109,7 @@ WITH_PYTEST = frozenset(
 WITH_XDIST = frozenset({"scheduling"})
 
 # A process of its own needs an environment; nothing is decided by what is read.
-WITH_ENVIRONMENT = frozenset({"options", "backends.transformers.quantize"})
+WITH_ENVIRONMENT = frozenset({"options", "backends.checkpoint.quantize"})
 
 # Imported when a model is first asked for, so that reading scripts needs no lm-eval.
 LATE = {("backends.scripted", "backends.scripted_lm")}

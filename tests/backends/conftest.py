@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.backends.checkpoint.folder import check_weights, linear_shapes
+from pytest_quantreg.backends.checkpoint.recipe import DATA_FREE, recipe
+from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers.folder import check_weights, linear_shapes
-from pytest_quantreg.backends.transformers.quiet import quiet, quietly_imported
-from pytest_quantreg.backends.transformers.recipe import DATA_FREE, recipe
 from pytest_quantreg.core.record import ModelSpec
 from pytest_quantreg.core.schemes import resolve
 
@@ -26,7 +26,7 @@ TEMPLATE = (
 
 MAKE_ALL = """
 import json, sys
-from pytest_quantreg.backends.transformers.make import main
+from pytest_quantreg.backends.checkpoint.make import main
 for request in json.load(sys.stdin):
     main(request)
 """

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.engine import machine
 from pytest_quantreg.backends.transformers.loading import _check_arguments
-from pytest_quantreg.backends.transformers.quiet import quiet, quietly_imported
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.record import Machine, ModelSpec
 

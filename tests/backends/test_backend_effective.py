@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_quantreg.backends.checkpoint.recipe import DATA_FREE
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers.recipe import DATA_FREE
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import EffectiveScheme, ModelSpec
 

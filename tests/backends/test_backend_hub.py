@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_quantreg.backends.checkpoint.hub import remote_digests
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers.hub import remote_digests
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import ModelSpec
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.backends.quiet import quiet
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers.quiet import quiet
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.transformers import TransformersBackend, quantize
-from pytest_quantreg.backends.transformers.recipe import AT_LOAD, DATA_FREE, in_words, recipe
+from pytest_quantreg.backends.checkpoint import quantize
+from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, in_words, recipe
+from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
 from pytest_quantreg.core.schemes import resolve

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_quantreg.backends.transformers.headers import inspect
+from pytest_quantreg.backends.checkpoint.headers import inspect
 from pytest_quantreg.core.contradictions import contradictions
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.inspection import Checkpoint, Layer
@@ -398,8 +398,8 @@ def test_weights_of_the_hub_are_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hub id whose weights are not in the cache is refused with the command that gets them."""
-    from pytest_quantreg.backends.transformers import headers
-    from pytest_quantreg.backends.transformers.hub import Files
+    from pytest_quantreg.backends.checkpoint import headers
+    from pytest_quantreg.backends.checkpoint.hub import Files
 
     (tmp_path / "config.json").write_text("{}")
     files = Files(tmp_path, "abc", True)

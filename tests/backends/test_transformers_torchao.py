@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.backends.checkpoint.ao import loaded, stored
+from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers import backend as backend_module
-from pytest_quantreg.backends.transformers.ao import loaded, stored
 from pytest_quantreg.backends.transformers.loading import check_finite
-from pytest_quantreg.backends.transformers.quiet import quiet, quietly_imported
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
 from pytest_quantreg.core.speed import Load

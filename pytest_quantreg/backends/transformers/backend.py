@@ -10,15 +10,15 @@ from ...core.engine import ChatFormatter, Say
 from ...core.errors import MissingExtra
 from ...core.record import ModelIdentity, ModelSpec, Software
 from ...core.schemes import resolve
+from ..checkpoint.folder import read_config
+from ..checkpoint.hub import all_files, is_folder, shown, small_files, weights_are_here
+from ..checkpoint.identity import FileDigests, identify
+from ..checkpoint.quantize import made, need_llmcompressor
+from ..checkpoint.recipe import AT_LOAD, check
+from ..checkpoint.stored import stored_scheme
+from ..checkpoint.tokenizer import chat_formatter, check_bos, load_tokenizer
 from .engine import TransformersEngine
-from .folder import read_config
-from .hub import all_files, is_folder, shown, small_files, weights_are_here
-from .identity import FileDigests, identify
 from .loading import load_model
-from .quantize import made, need_llmcompressor
-from .recipe import AT_LOAD, check
-from .stored import stored_scheme
-from .tokenizer import chat_formatter, check_bos, load_tokenizer
 
 REQUIRED = ("torch", "transformers", "lm_eval", "accelerate")
 ALSO = ("compressed-tensors", "tokenizers")

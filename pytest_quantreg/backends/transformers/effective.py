@@ -9,8 +9,8 @@ from typing import Any
 
 from ...core.record import EffectiveScheme
 from ...core.schemes import Quantization, describe, name_of
-from . import ao
-from .stored import amounts_to, quantization
+from ..checkpoint import ao
+from ..checkpoint.stored import amounts_to, quantization
 
 _BNB_TYPES = {"nf4": "bnb-nf4"}
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
 from ...core.speed import DeviceState, Footprint, Load, Request
+from ..checkpoint.tokenizer import PROMPT_ARGS
+from ..quiet import quietly_imported
 from .effective import effective_scheme
 from .memory import free, is_out_of_memory
-from .quiet import quietly_imported
 from .timing import Stopwatch
-from .tokenizer import PROMPT_ARGS
 
 if TYPE_CHECKING:
     from .lm import LoadedHFLM

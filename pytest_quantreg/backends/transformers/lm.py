@@ -6,8 +6,8 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 
+from ..quiet import quiet
 from .cut import CutRecorder, numbered, rows_cut
-from .quiet import quiet
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types

@@ -9,11 +9,11 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.record import ModelSpec
-from .folder import Tensor, check_custom_code, check_weights, read_config, unusable
+from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
+from ..checkpoint.stored import stored_scheme
+from ..checkpoint.tokenizer import PROMPT_ARGS
+from ..quiet import quiet, quietly_imported
 from .memory import is_out_of_memory
-from .quiet import quiet, quietly_imported
-from .stored import stored_scheme
-from .tokenizer import PROMPT_ARGS
 from .weights import plain_parts
 
 RESERVED = ("batch_size", *PROMPT_ARGS)

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...core.engine import ChatFormatter
 from ...core.errors import WrongUse
+from ..quiet import quiet, quietly_imported
 from .folder import check_tokenizer, unusable
-from .quiet import quiet, quietly_imported
 
 PROBES = (
     "Hello, world! The quick brown fox jumps over the lazy dog.",

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from ...core.errors import Category, MissingExtra, Refusal
 from ...core.record import ModelSpec
+from ..quiet import quiet
 from .folder import INDEX, weight_files
-from .quiet import quiet
 
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
 CODE_FILES = ("*.py",)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.errors import WrongUse
 from ...core.record import ModelIdentity, ModelSpec
+from ..quiet import quiet, quietly_imported
 from .folder import (
     check_custom_code,
     check_weights,
@@ -19,7 +20,6 @@ from .folder import (
     weight_files,
 )
 from .hub import Files, remote_digests, shown, small_files, weights_are_here
-from .quiet import quiet, quietly_imported
 from .tokenizer import load_tokenizer, template_digest, tokenizer_digest
 
 SHAPES = (

@@ -1,0 +1,1 @@
+"""Checkpoint folders of the Hugging Face layout: read, identified, inspected and made."""
