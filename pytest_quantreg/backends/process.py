@@ -67,11 +67,17 @@ class WorkerProcess:
         return self._process.pid
 
     def exchange(self, message: bytes, timeout: float) -> bytes:
-        """Sends a line and reads one; TimeoutError after so many seconds, EOFError at its end."""
+        """Sends a line, or nothing, and reads one.
+
+        Raises TimeoutError after so many seconds, EOFError at the end of the process.
+        """
         deadline = time.monotonic() + timeout
+        if (line := self._next()) is not None:
+            return line
         with selectors.DefaultSelector() as ready:
             ready.register(self._out, selectors.EVENT_READ)
-            ready.register(self._in, selectors.EVENT_WRITE)
+            if message:
+                ready.register(self._in, selectors.EVENT_WRITE)
             while (left := deadline - time.monotonic()) > 0:
                 # In slices: a Ctrl-C that another thread took is seen after one of them.
                 for key, _ in ready.select(min(left, _SLICE)):
@@ -123,9 +129,16 @@ class WorkerProcess:
         part = os.read(self._out, 1 << 16)
         if not part:
             raise EOFError
-        line, newline, rest = (self._held + part).partition(b"\n")
-        self._held = rest if newline else line
-        return line if newline else None
+        self._held += part
+        return self._next()
+
+    def _next(self) -> bytes | None:
+        """A line that was read already; several may come at once."""
+        line, newline, rest = self._held.partition(b"\n")
+        if not newline:
+            return None
+        self._held = rest
+        return line
 
     def _sent(self, message: bytes) -> bytes:
         """What is left to send."""

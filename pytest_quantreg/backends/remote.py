@@ -6,15 +6,17 @@ import contextlib
 import json
 import signal
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core.errors import Category, QuantregError, Refusal, WrongUse
+from ..core.errors import Category, QuantregError, Refusal
 from ..core.record import EffectiveScheme, Machine, ModelSpec
 from ..core.speed import DeviceState, Footprint, Load, Request
 from .device import free_memory, in_gib, weights_on_disk
 from .process import WorkerProcess
+from .scoring import RemoteLM
 from .wire import FAILED, OUT_OF_MEMORY, error_from, flat, requests_from, unflat
 
 TIMEOUT = 600.0
@@ -53,15 +55,19 @@ class RemoteEngine:
         """From the start of the process until the model could answer, imports included."""
 
     @classmethod
-    def start(cls, spec: ModelSpec, *, cache_dir: Path, timeout: float = TIMEOUT) -> RemoteEngine:
+    def start(
+        cls, spec: ModelSpec, *, cache_dir: Path, timeout: float = TIMEOUT, timed: bool = True
+    ) -> RemoteEngine:
         """A process that has loaded a prepared ``spec`` with the backend it names.
 
-        ``timeout`` is in seconds and holds for each step by itself. Raises what the
-        backend raises while loading, or a Refusal; no process is left then.
+        ``timeout`` is in seconds and holds for each step by itself, while answers are
+        scored for each sign of life. Raises what the backend raises while loading, WrongUse
+        for an engine that is to be ``timed`` and cannot be, or a Refusal; no process is left
+        then.
         """
         engine = cls(spec, timeout)
         try:
-            engine._load(cache_dir)
+            engine._load(cache_dir, timed=timed)
         except BaseException:
             engine._kill()
             raise
@@ -99,13 +105,20 @@ class RemoteEngine:
         """None: it is in another process."""
         return None
 
-    def lm(self, batch_size: int) -> Any:  # noqa: ARG002
-        """Raises WrongUse: answers are scored in the process of the tests."""
-        raise WrongUse(f"{self.name} was started to be timed, not to be scored")
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone: closed, failed, hung or interrupted."""
+        return self._process is None
+
+    def lm(self, batch_size: int) -> RemoteLM:
+        """Asks the process what lm-eval's tasks ask."""
+        return RemoteLM(self._ask, batch_size)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether a step was refused for want of memory."""
-        return isinstance(error, Refusal) and error.category is Category.OUT_OF_MEMORY
+        """Whether a step failed for want of memory."""
+        if isinstance(error, Refusal):
+            return error.category is Category.OUT_OF_MEMORY
+        return isinstance(error, MemoryError)
 
     def serve(self, load: Load) -> tuple[Request, ...]:
         """One round; the times are those that the process took."""
@@ -168,10 +181,11 @@ class RemoteEngine:
         with contextlib.suppress(Exception):
             self._kill()
 
-    def _load(self, cache_dir: Path) -> None:
+    def _load(self, cache_dir: Path, *, timed: bool) -> None:
         started = time.perf_counter()
         self._process = WorkerProcess()
-        told = self._ask(_LOADING, do="load", spec=flat(self._spec), cache_dir=str(cache_dir))
+        spec, folder = flat(self._spec), str(cache_dir)
+        told = self._ask(_LOADING, do="load", spec=spec, cache_dir=folder, timed=timed)
         own = told["load_seconds"]
         self.load_seconds = time.perf_counter() - started if own is None else float(own)
         self._effective = unflat(EffectiveScheme, told["effective"])
@@ -181,13 +195,23 @@ class RemoteEngine:
     def _do(self, what: str) -> Any:
         return self._ask(_WORDS[what], do=what)
 
-    def _ask(self, doing: str, timeout: float | None = None, **command: Any) -> Any:
+    def _ask(
+        self,
+        doing: str,
+        timeout: float | None = None,
+        hear: Callable[[Mapping[str, Any]], None] | None = None,
+        **command: Any,
+    ) -> Any:
+        """Sends a command and waits; ``hear`` is told what comes before the answer."""
         if self._process is None:
             raise Refusal(Category.ENGINE, f"{self.name} has ended: no {doing}")
         seconds, free = timeout or self._timeout, free_memory()
+        message = json.dumps(command).encode() + b"\n"
         try:
-            line = self._process.exchange(json.dumps(command).encode() + b"\n", seconds)
-            answer = json.loads(line)
+            while "moved" in (answer := json.loads(self._process.exchange(message, seconds))):
+                message = b""
+                if hear is not None:
+                    hear(answer)
         except TimeoutError:
             raise self._hung(doing, seconds) from None
         except EOFError:
@@ -197,6 +221,9 @@ class RemoteEngine:
             raise
         if "error" not in answer:
             return answer["value"]
+        if command["do"] == "score" and answer["error"]["kind"] == OUT_OF_MEMORY:
+            # The model is still there: with fewer requests at a time it may go on.
+            raise MemoryError(answer["error"]["what"])
         raise self._failure(answer["error"], doing)
 
     def _hung(self, doing: str, seconds: float) -> Refusal:

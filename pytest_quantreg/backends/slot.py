@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 from ..core.engine import Backend, Engine, Say
 from ..core.record import ModelSpec
+
+Start: TypeAlias = Callable[[ModelSpec], Engine]
+"""Loads a prepared model in a process of its own."""
 
 
 class EngineSlot:
     """Loads engines on demand and closes the one it holds before it loads another.
 
+    Those of a backend with ``own_process`` are loaded by ``start``, others here.
     ``loads`` says how often each model was loaded and ``load_seconds`` how long that
     took in all, both by label (``tiny-llama w8a8-fp8``).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start | None = None) -> None:
+        self._start = start
         self._engine: Engine | None = None
         self._key: tuple[object, ...] | None = None
         self._loads: dict[str, int] = {}
@@ -44,12 +50,13 @@ class EngineSlot:
         Raises what the backend raises; nothing is held then.
         """
         key = spec.key()
-        if self._engine is not None and self._key == key:
+        if self._engine is not None and self._key == key and not _ended(self._engine):
             return self._engine
         self.close()
         prepared = backend.prepare(spec, say)
         started = time.perf_counter()
-        engine = backend.load(prepared)
+        start = self._start if getattr(backend, "own_process", False) else None
+        engine = (start or backend.load)(prepared)
         self._engine, self._key = engine, key
         self.note(spec, time.perf_counter() - started)
         return engine
@@ -65,6 +72,11 @@ class EngineSlot:
         name = label(spec)
         self._loads[name] = self._loads.get(name, 0) + 1
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+
+def _ended(engine: Engine) -> bool:
+    """Whether it was in a process that is gone; it is loaded anew then."""
+    return bool(getattr(engine, "ended", False))
 
 
 def label(spec: ModelSpec) -> str:

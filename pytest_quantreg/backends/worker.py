@@ -2,8 +2,12 @@
 
 ``python -m pytest_quantreg.backends.worker`` reads one JSON object per line::
 
-    {"do": "load", "spec": {...ModelSpec...}, "cache_dir": "..."}
+    {"do": "load", "spec": {...ModelSpec...}, "cache_dir": "...", "timed": true}
         -> effective, machine, can_sleep, load_seconds (null, except from the test double)
+    {"do": "score", "kind": "loglikelihood" | ..., "batch": n, "seed": n, "requests": [[...]]}
+        -> responses, cut; before it any number of {"moved": n, "logged": [...]}
+    {"do": "encode", "text": "...", "special": true | false | null, "batch": n}  -> token ids
+    {"do": "lm", "batch": n}                 -> prefix_token_id
     {"do": "serve", "load": {...Load...}}    -> one [arrived, first, ended, tokens] per request
     {"do": "footprint" | "forget_peak" | "bandwidth" | "state" | "sleep" | "wake" | "close"}
 
@@ -27,7 +31,7 @@ from typing import Any, TextIO
 from ..core.engine import TimedEngine
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.record import ModelSpec
-from . import find
+from . import find, scoring
 from .device import die_first, in_gib, memory_told, weights_on_disk
 from .wire import OUT_OF_MEMORY, described, flat, load_from, rows, unflat
 
@@ -37,7 +41,8 @@ TIMED = ("serve", "footprint", "forget_peak", "copy_bandwidth", "state")
 class Worker:
     """Carries out commands; holds the one engine of its process."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: scoring.Send) -> None:
+        self._send = send
         self._engine: TimedEngine | None = None
         self._spec: ModelSpec | None = None
 
@@ -57,10 +62,13 @@ class Worker:
     def _carry_out(self, command: Mapping[str, Any]) -> Any:
         do = command["do"]
         if do == "load":
-            return self._load(unflat(ModelSpec, command["spec"]), Path(command["cache_dir"]))
+            spec = unflat(ModelSpec, command["spec"])
+            return self._load(spec, Path(command["cache_dir"]), timed=command["timed"])
         if do == "close":
             return self.close()
         engine = self._loaded()
+        if do in ("score", "encode", "lm"):
+            return self._score(engine.lm(command["batch"]), command)
         if do == "serve":
             return rows(engine.serve(load_from(command["load"])))
         if do == "footprint":
@@ -75,10 +83,17 @@ class Worker:
             return getattr(engine, do)()
         raise ValueError(f"unknown command {do!r}")
 
-    def _load(self, spec: ModelSpec, cache_dir: Path) -> dict[str, Any]:
+    def _score(self, lm: Any, command: Mapping[str, Any]) -> Any:
+        if command["do"] == "encode":
+            return scoring.encoded(lm, command["text"], command["special"])
+        if command["do"] == "lm":
+            return scoring.facts(lm)
+        return scoring.answers(lm, command, self._send)
+
+    def _load(self, spec: ModelSpec, cache_dir: Path, *, timed: bool) -> dict[str, Any]:
         self._spec = spec
         engine: Any = find(spec.backend, cache_dir=cache_dir).load(spec)
-        if lacking := [name for name in TIMED if not hasattr(engine, name)]:
+        if timed and (lacking := [name for name in TIMED if not hasattr(engine, name)]):
             engine.close()
             raise WrongUse(
                 f"the {spec.backend} backend cannot time models: it has no {lacking[0]}",
@@ -120,11 +135,15 @@ def main() -> None:
     """Serves until ``close`` or the end of stdin."""
     commands, answers = _pipes()
     die_first()
-    worker = Worker()
+
+    def send(line: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(line) + "\n")
+        answers.flush()
+
+    worker = Worker(send)
     while True:
         command = json.loads(commands.get())
-        answers.write(json.dumps(worker.answer(command)) + "\n")
-        answers.flush()
+        send(worker.answer(command))
         if command["do"] == "close":
             sys.stderr.flush()
             # Engines leave threads behind that may hold up, or crash, an orderly end.

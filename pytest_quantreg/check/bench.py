@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from ..backends import find
+from ..backends.remote import RemoteEngine
 from ..backends.slot import EngineSlot
 from ..core.engine import Backend, Engine
 from ..core.errors import Category, Refusal
@@ -17,6 +19,7 @@ from ..core.record import (
     Machine,
     ModelIdentity,
     ModelSpec,
+    Software,
 )
 from ..core.settings import Settings
 from ..measure import (
@@ -38,6 +41,7 @@ class Loaded:
 
     effective: EffectiveScheme
     machine: Machine
+    software: Software
 
 
 class Bench:
@@ -45,7 +49,7 @@ class Bench:
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
         self.settings = settings
-        self.slot = EngineSlot()
+        self.slot = EngineSlot(self._start)
         self._progress = progress
         self._journal = Journal(settings.cache_dir / "journal")
         self._library = TaskLibrary(progress.say)
@@ -70,6 +74,11 @@ class Bench:
     def exclusive(self) -> bool:
         """Whether the engine takes the whole device, so that only one model fits."""
         return bool(getattr(self.backend, "exclusive", False))
+
+    def software(self, spec: ModelSpec) -> Software:
+        """The versions that run ``spec``: a server's where one does. Raises MissingExtra."""
+        of: Callable[[ModelSpec], Software] | None = getattr(self.backend, "software_of", None)
+        return self.backend.software() if of is None else of(spec)
 
     def say(self, text: str) -> None:
         """Tells the person at the terminal one line, now."""
@@ -107,7 +116,7 @@ class Bench:
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
         engine = self.slot.acquire(spec, self.backend, self._progress.say)
-        self._loaded[spec.key()] = Loaded(engine.effective, engine.machine)
+        self._loaded[spec.key()] = Loaded(engine.effective, engine.machine, self.software(spec))
         return engine
 
     def load(self, spec: ModelSpec) -> Loaded:
@@ -166,6 +175,14 @@ class Bench:
             f"{task}: out of memory at batch size {asked}, measured with {accuracy.batch_size}",
         )
 
+    def _start(self, spec: ModelSpec) -> Engine:
+        return RemoteEngine.start(
+            spec,
+            cache_dir=self.settings.cache_dir / "checkpoints",
+            timeout=self.settings.speed_timeout,
+            timed=False,
+        )
+
     def close(self, *, forget: bool) -> None:
         """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
         self.slot.close()
@@ -182,7 +199,7 @@ class Bench:
             "args": {key: value for key, value in spec.args.items() if key != "batch_size"},
             "effective": asdict(loaded.effective),
             "machine": asdict(loaded.machine),
-            "software": asdict(self.backend.software()),
+            "software": asdict(self.software(spec)),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

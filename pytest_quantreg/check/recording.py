@@ -131,7 +131,7 @@ class Recorder:
             model=replace(self._bench.identify(spec), name=spec.name),
             claimed=spec.scheme,
             effective=loaded.effective,
-            software=self._bench.backend.software(),
+            software=self._bench.software(spec),
             machine=loaded.machine,
             recorded_at=now(),
             git_commit=git_commit(self._settings.baselines.parent),

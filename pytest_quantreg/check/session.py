@@ -90,10 +90,9 @@ class Checker:
 
     def recording_context(self, run: Run) -> Context:
         """What the summary says of a recorded baseline."""
-        loaded = Loaded(run.provenance.effective, run.provenance.machine)
-        return self._context(
-            run.provenance.model.name, run.provenance.claimed, run.provenance, loaded
-        )
+        what = run.provenance
+        loaded = Loaded(what.effective, what.machine, what.software)
+        return self._context(what.model.name, what.claimed, what, loaded)
 
     def close(self, *, forget: bool) -> None:
         """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
@@ -103,7 +102,7 @@ class Checker:
         self._contexts[scheme] = models.context_of(
             name,
             scheme,
-            self.bench.backend.software(),
+            loaded.software,
             baseline=baseline,
             machine=loaded.machine,
             effective=loaded.effective,

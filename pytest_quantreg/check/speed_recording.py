@@ -84,7 +84,7 @@ class SpeedRecorder:
 
     def _refuse_other(self, key: SpeedKey, spec: ModelSpec, machine: Machine) -> None:
         """Refuses to call present what is of another model, or of other software."""
-        identity, software = self._bench.identify(spec), self._bench.backend.software()
+        identity, software = self._bench.identify(spec), self._bench.software(spec)
         self._stored.refuse_other(key, Candidate(identity, software, machine, base=identity))
 
     def _recorded(self, key: SpeedKey) -> RecordedSpeed:
@@ -92,7 +92,7 @@ class SpeedRecorder:
         context = models.context_of(
             run.model.name,
             run.scheme,
-            self._bench.backend.software(),
+            run.software,
             machine=run.machine,
             effective=run.effective,
         )
@@ -126,7 +126,7 @@ class SpeedRecorder:
                 spec.scheme,
                 workload,
                 started.machine,
-                self._bench.backend.software(),
+                self._bench.software(spec),
                 started.effective,
                 (session,),
             )

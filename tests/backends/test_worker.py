@@ -33,7 +33,7 @@ def script(folder: Path, **entries: Any) -> ModelSpec:
 
 def loading(spec: ModelSpec, tmp_path: Path) -> dict[str, Any]:
     """The command that loads it."""
-    return {"do": "load", "spec": asdict(spec), "cache_dir": str(tmp_path)}
+    return {"do": "load", "spec": asdict(spec), "cache_dir": str(tmp_path), "timed": True}
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_starts_light(tmp_path: Path) -> None:
         "import json, sys\n"
         "from pathlib import Path\n"
         "from pytest_quantreg.backends.worker import Worker\n"
-        "worker = Worker()\n"
+        "worker = Worker(lambda _: None)\n"
         "answer = worker.answer(json.loads(sys.argv[1]))\n"
         "assert 'value' in answer, answer\n"
         f"print([name for name in {heavy} if name in sys.modules])\n"
@@ -147,7 +147,9 @@ def test_starts_light(tmp_path: Path) -> None:
 )
 def test_errors_travel(entries: dict[str, Any], kind: str, words: str, tmp_path: Path) -> None:
     """Each kind of failure while loading says what it is, with the words of its error."""
-    error = Worker().answer(loading(script(tmp_path / "m", **entries), tmp_path))["error"]
+    error = Worker(lambda _: None).answer(loading(script(tmp_path / "m", **entries), tmp_path))[
+        "error"
+    ]
     assert error["kind"] == kind
     assert words in error["what"]
     assert ("memory" in error) == (kind == "out_of_memory")
@@ -158,7 +160,7 @@ def test_errors_travel(entries: dict[str, Any], kind: str, words: str, tmp_path:
 
 def test_commands_out_of_turn(tmp_path: Path) -> None:
     """Nothing can be asked before a model is loaded; unknown commands are an error."""
-    worker = Worker()
+    worker = Worker(lambda _: None)
     assert worker.answer({"do": "footprint"})["error"]["kind"] == "wrong_use"
     assert "value" in worker.answer(loading(script(tmp_path / "m"), tmp_path))
     assert "unknown command 'jump'" in worker.answer({"do": "jump"})["error"]["what"]
@@ -176,7 +178,7 @@ def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.Monk
             closed.append(True)
 
     monkeypatch.setattr("pytest_quantreg.backends.worker.find", lambda *_, **__: Backend())
-    error = Worker().answer(loading(script(tmp_path / "m"), tmp_path))["error"]
+    error = Worker(lambda _: None).answer(loading(script(tmp_path / "m"), tmp_path))["error"]
     assert error["kind"] == "wrong_use"
     assert "cannot time models" in error["what"]
     assert closed == [True]

@@ -11,7 +11,10 @@ from .cut import CutRecorder, numbered, rows_cut
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
-    """HFLM that shows no progress bars of its own, and no warnings.
+    """HFLM that knows which of its answers were cut.
+
+    It is quiet while it is made; later its bars and warnings are for whoever asks it, who
+    learns from them how far it is and which prompts did not fit.
 
     Log-softmax is taken in float32: in bfloat16 rounding is larger than the effect of
     quantization. Prompts begin with BOS exactly when the tokenizer puts it there, and
@@ -37,31 +40,14 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
         self.batch_size_per_gpu = batch_size
         return self
 
-    def loglikelihood(
-        self, requests: list[Any], disable_tqdm: bool = True
-    ) -> list[tuple[float, bool]]:
-        """As HFLM, quietly."""
-        with quiet():
-            scored: list[tuple[float, bool]] = super().loglikelihood(
-                requests, disable_tqdm=disable_tqdm
-            )
-        return scored
-
-    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
-        """As HFLM, quietly."""
-        with quiet():
-            scored: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-        return scored
-
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        """As HFLM, quietly; ``cut_answers`` then says which reached the limit of new tokens."""
+        """As HFLM; ``cut_answers`` then says which reached the limit of new tokens."""
         hook, recorder = self.cache_hook, CutRecorder(len(requests))
         self.cache_hook = recorder
         try:
-            with quiet():
-                texts: list[str] = super().generate_until(
-                    list(numbered(requests)), disable_tqdm=disable_tqdm
-                )
+            texts: list[str] = super().generate_until(
+                list(numbered(requests)), disable_tqdm=disable_tqdm
+            )
         finally:
             self.cache_hook = hook
         self.cut_answers = tuple(recorder.cut)

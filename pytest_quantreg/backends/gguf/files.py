@@ -1,0 +1,130 @@
+"""A model in GGUF: one file or several parts, found, opened once and put together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import WrongUse
+from .header import Header, Tensor, read_header, unusable
+
+_PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")
+_CONVERT = "python convert_hf_to_gguf.py {} --outtype f16 --outfile {}-f16.gguf"
+
+
+@dataclass(frozen=True)
+class GgufModel:
+    """The fields of the first part, and the tensors of all."""
+
+    name: str
+    paths: tuple[Path, ...]
+    fields: Mapping[str, Any]
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    @property
+    def architecture(self) -> str:
+        """What llama.cpp calls the architecture: ``llama``."""
+        return str(self.fields["general.architecture"])
+
+    def of_architecture(self, key: str) -> Any:
+        """The field ``key`` of the model's own architecture, None where there is none."""
+        return self.fields.get(f"{self.architecture}.{key}")
+
+
+class GgufFiles:
+    """Opens each model once, as long as its files do not change."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], GgufModel] = {}
+
+    def open(self, ref: str) -> GgufModel:
+        """The model of ``ref``. Raises what `find_file` and `read_header` raise."""
+        path = find_file(ref)
+        paths = tuple(_parts(path))
+        key = (path, *((one.stat().st_size, one.stat().st_mtime_ns) for one in paths))
+        if key not in self._known:
+            self._known[key] = _open(paths)
+        return self._known[key]
+
+
+def find_file(ref: str) -> Path:
+    """The file that ``ref`` names; raises WrongUse for folders and hub ids."""
+    path = Path(ref)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        inside = sorted(one.name for one in path.glob("*.gguf"))
+        if inside:
+            shown = ", ".join(inside[:4]) + (", ..." if len(inside) > 4 else "")
+            raise WrongUse(
+                f"{path.name} is a folder, and a model of llama.cpp is a file",
+                help=f"name one of its files: {path.name}/NAME.gguf ({shown})",
+            )
+        raise WrongUse(
+            f"{path.name} is a folder without GGUF files, and llama.cpp reads nothing else",
+            help=(
+                "convert it once, with the script of llama.cpp's repository:",
+                _CONVERT.format(path.name, path.name),
+                f"and give the file: --quant-model={path.name}-f16.gguf",
+            ),
+        )
+    if path.suffix == ".gguf":
+        raise unusable(path.name, "there is no such file", "check the path")
+    raise WrongUse(
+        f"{ref} is no file here, and the llamacpp backend downloads none",
+        help="download it: hf download ORG/NAME FILE.gguf --local-dir . and give the file",
+    )
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    found = _PART.fullmatch(path.name)
+    if found is None:
+        yield path
+        return
+    count = int(found["count"])
+    if int(found["part"]) != 1:
+        raise WrongUse(
+            f"{path.name} is not the first of {count} parts",
+            help=f"give the first: {found['stem']}-00001-of-{count:05}.gguf",
+        )
+    for part in range(1, count + 1):
+        one = path.with_name(f"{found['stem']}-{part:05}-of-{count:05}.gguf")
+        if not one.is_file():
+            raise unusable(path.name, f"{one.name} is missing", "download all of its parts")
+        yield one
+
+
+def _open(paths: tuple[Path, ...]) -> GgufModel:
+    name = paths[0].name
+    headers = [read_header(path, name) for path in paths]
+    first = headers[0].fields
+    _check(headers, name)
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    if len({tensor.name for tensor in tensors}) != len(tensors):
+        raise unusable(name, "a tensor stands in it twice", "download its parts again")
+    return GgufModel(name, paths, first, tensors)
+
+
+def _check(headers: list[Header], name: str) -> None:
+    fields, count = headers[0].fields, headers[0].fields.get("split.count", 0)
+    if not isinstance(fields.get("general.architecture"), str):
+        raise unusable(name, "it names no architecture", "is it an adapter or a vocabulary alone?")
+    if count and count != len(headers):
+        raise unusable(
+            name,
+            f"it is the first of {count} parts, and its name does not say so",
+            f"give all parts the names they had: NAME-00001-of-{count:05}.gguf",
+        )
+    if kind := fields.get("general.type"):
+        if kind != "model":
+            raise unusable(name, f"it holds a {kind}, no model", "give the model's own file")
+    if not any(header.tensors for header in headers):
+        raise unusable(name, "it holds no tensors", "a vocabulary alone is no model")

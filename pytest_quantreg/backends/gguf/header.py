@@ -1,0 +1,192 @@
+"""Reads the header of one GGUF file: its fields, and where its tensors lie.
+
+The layout is that of the GGUF specification of ggml (docs/gguf.md), versions 2 and 3. The
+reader of the package ``gguf`` is not used: it takes 7 s for the vocabulary of a Llama 3,
+this one .3 s.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Category, MissingExtra, Refusal
+
+MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_ALIGNMENT = 32
+_MOST_DIMENSIONS = 4
+
+_NUMBERS: Mapping[int, str] = {
+    **{0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"},
+    **{10: "Q", 11: "q", 12: "d"},
+}
+"""struct's letter for each type of a field that is a number."""
+_TEXT, _ARRAY = 8, 9
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: ``shape`` outermost first, ``start`` and ``size`` in bytes of its file."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    path: Path
+    start: int
+    size: int
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers of the model it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields and tensors of one file, in their order."""
+
+    path: Path
+    fields: Mapping[str, Any]
+    tensors: tuple[Tensor, ...]
+
+
+def read_header(path: Path, name: str) -> Header:
+    """The header of ``path``; raises Refusal for a file that is torn or no GGUF.
+
+    ``name`` is what messages call the model. Raises MissingExtra without the package gguf,
+    which knows how large the blocks of each type are.
+    """
+    sizes = block_sizes()
+    try:
+        with path.open("rb") as file:
+            if not (start := file.read(4)):
+                raise unusable(name, f"{path.name} is empty", _AGAIN)
+            if start != MAGIC:
+                raise unusable(name, f"{path.name} is no GGUF file", _CONVERT)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Reader(data, path, name).header(sizes)
+    except OSError as error:
+        raise unusable(name, f"{path.name} cannot be read: {error.strerror}", "") from error
+
+
+def block_sizes() -> Mapping[int, tuple[str, int, int]]:
+    """Number of a type -> its name, values in a block, and bytes of a block."""
+    try:
+        from gguf import constants
+    except ImportError:
+        raise MissingExtra("llamacpp", needed_by="reading GGUF files", package="gguf") from None
+    return {
+        kind.value: (kind.name, values, size)
+        for kind, (values, size) in constants.GGML_QUANT_SIZES.items()
+    }
+
+
+def unusable(name: str, what: str, *help: str) -> Refusal:
+    """The refusal of a file that is no use."""
+    lines = tuple(line for line in help if line)
+    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {what}", help=lines)
+
+
+_AGAIN = "copy or download the file again"
+_CONVERT = "give a file that llama.cpp's convert_hf_to_gguf.py or llama-quantize has written"
+
+
+class _Reader:
+    """A place in the bytes of a file."""
+
+    def __init__(self, data: mmap.mmap, path: Path, name: str) -> None:
+        self._data = data
+        self._path = path
+        self._name = name
+        self._at = len(MAGIC)
+
+    def header(self, sizes: Mapping[int, tuple[str, int, int]]) -> Header:
+        version = self._number("I")
+        if version not in _VERSIONS:
+            order = " (byte order of another machine)" if version & 0xFFFF == 0 else ""
+            raise unusable(
+                self._name,
+                f"{self._path.name} is of GGUF version {version}{order}, and 2 and 3 are read",
+                "convert the model again with a newer llama.cpp",
+            )
+        tensors, entries = self._number("Q"), self._number("Q")
+        fields = {self._text(): self._value(self._number("I")) for _ in range(entries)}
+        infos = [self._info() for _ in range(tensors)]
+        step = int(fields.get("general.alignment", _ALIGNMENT)) or _ALIGNMENT
+        base = -(-self._at // step) * step
+        found = tuple(self._tensor(info, base, sizes) for info in infos)
+        return Header(self._path, fields, found)
+
+    def _tensor(
+        self,
+        info: tuple[str, tuple[int, ...], int, int],
+        base: int,
+        sizes: Mapping[int, tuple[str, int, int]],
+    ) -> Tensor:
+        name, shape, kind, offset = info
+        if kind not in sizes:
+            raise unusable(
+                self._name,
+                f"{self._path.name}: {name} is of type {kind}, which the installed gguf does "
+                "not know",
+                "pip install --upgrade gguf llama-cpp-python",
+            )
+        words, values, size = sizes[kind]
+        if not shape or shape[-1] % values:
+            raise self._torn(f"{name} has rows of {shape[-1:]} values in blocks of {values}")
+        length = math.prod(shape) // values * size
+        if base + offset + length > len(self._data):
+            missing = base + offset + length - len(self._data)
+            raise self._torn(f"the data of {name} end {missing:,} bytes after the file")
+        return Tensor(name, shape, words, self._path, base + offset, length)
+
+    def _info(self) -> tuple[str, tuple[int, ...], int, int]:
+        name, dimensions = self._text(), self._number("I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise self._torn(f"{name} has {dimensions} dimensions")
+        # ggml counts the innermost dimension first.
+        shape = tuple(reversed([self._number("Q") for _ in range(dimensions)]))
+        return name, shape, self._number("I"), self._number("Q")
+
+    def _value(self, kind: int) -> Any:
+        if kind in _NUMBERS:
+            return self._number(_NUMBERS[kind])
+        if kind == _TEXT:
+            return self._text()
+        if kind == _ARRAY:
+            inner, count = self._number("I"), self._number("Q")
+            if inner in _NUMBERS:
+                return self._numbers(_NUMBERS[inner], count)
+            # Even an empty entry takes eight bytes: a count beyond that is damage.
+            if inner in (_TEXT, _ARRAY) and count <= len(self._data) // 8:
+                return tuple(self._value(inner) for _ in range(count))
+        raise self._torn(f"a field of unknown type {kind}")
+
+    def _number(self, letter: str) -> Any:
+        return self._numbers(letter, 1)[0]
+
+    def _numbers(self, letter: str, count: int) -> tuple[Any, ...]:
+        size = struct.calcsize(f"<{letter}") * count
+        if self._at + size > len(self._data):
+            raise self._torn("its header ends with the file")
+        found = struct.unpack_from(f"<{count}{letter}", self._data, self._at)
+        self._at += size
+        return found
+
+    def _text(self) -> str:
+        length = self._number("Q")
+        end = self._at + length
+        if end > len(self._data):
+            raise self._torn("its header ends with the file")
+        raw, self._at = self._data[self._at : end], end
+        # Tokens of byte-level vocabularies need not be whole characters.
+        return raw.decode("utf-8", errors="surrogateescape")
+
+    def _torn(self, why: str) -> Refusal:
+        return unusable(self._name, f"{self._path.name} is torn: {why}", _AGAIN)
