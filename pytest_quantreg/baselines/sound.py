@@ -5,24 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from math import isfinite
 from types import MappingProxyType
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..core.record import Items, Metric
 from .strict import Damage
 
-Rule: TypeAlias = "tuple[str, Callable[[float], bool]]"
+Numbers: TypeAlias = "NDArray[np.float64]"
+Rule: TypeAlias = "tuple[str, Callable[[Numbers], NDArray[np.bool_]]]"
 
 _HEX = re.compile(r"[0-9a-f]*")
 
 
-def _counts(value: float) -> bool:
-    return value >= 0 and float(value).is_integer()
+def _counts(values: Numbers) -> NDArray[np.bool_]:
+    whole: NDArray[np.bool_] = values == np.floor(values)
+    return (values >= 0) & whole
 
 
-def _is_share(value: float) -> bool:
-    return 0 <= value <= 1
+def _is_share(values: Numbers) -> NDArray[np.bool_]:
+    return (values >= 0) & (values <= 1)
 
 
 COUNT: Rule = ("a whole number from 0", _counts)
@@ -81,35 +85,37 @@ def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
         raise Damage(f"notes {name[:60]!r} of its items, which is unknown")
     _check_scores(name, column, ids, binary=False)
     rule, holds = FACTS[name]
-    if not all(map(holds, column)):
-        at, value = _first(column, ids, lambda fact: not holds(fact))
+    wrong = ~holds(np.asarray(column))
+    if wrong.any():
+        at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which must be {rule}")
 
 
 def _check_names(items: Items) -> None:
     ids = items.doc_ids
-    if not all(type(one) is int for one in ids) or min(ids) < 0:
+    if set(map(type, ids)) != {int} or min(ids) < 0:
         raise Damage("has a doc_id that is no whole number from 0")
     if len(set(ids)) != len(ids):
         raise Damage("holds the same doc_id twice")
-    if not all(type(one) is str for one in items.digests):
+    if set(map(type, items.digests)) != {str}:
         raise Damage("has an item digest that is no text")
-    length = len(items.digests[0])
-    even = all(len(one) == length for one in items.digests)
+    length, even = len(items.digests[0]), len(set(map(len, items.digests))) == 1
     if not even or length not in range(16, 65, 2) or not _HEX.fullmatch("".join(items.digests)):
         raise Damage("has an item digest that is not 16 to 64 hex digits, all equally long")
 
 
 def _check_scores(name: str, column: Sequence[float], ids: Sequence[int], *, binary: bool) -> None:
-    if not all(map(isfinite, column)):
-        at, value = _first(column, ids, lambda score: not isfinite(score))
+    values = np.asarray(column, dtype=np.float64)
+    if (wrong := ~np.isfinite(values)).any():
+        at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which is no finite number")
-    if binary and not set(column) <= {0, 1}:
-        at, value = _first(column, ids, lambda score: score not in (0, 1))
+    if binary and (wrong := (values != 0) & (values != 1)).any():
+        at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which must be 0 or 1")
 
 
 def _first(
-    column: Sequence[float], ids: Sequence[int], wrong: Callable[[float], bool]
+    column: Sequence[float], ids: Sequence[int], wrong: NDArray[np.bool_]
 ) -> tuple[int, float]:
-    return next((at, value) for at, value in zip(ids, column, strict=True) if wrong(value))
+    at = int(np.argmax(wrong))
+    return ids[at], column[at]

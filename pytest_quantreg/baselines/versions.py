@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from jsonschema import Draft202012Validator
+
 from ..core.record import Json
 from .strict import Damage
 
@@ -121,7 +123,4 @@ def _shortened(message: str) -> str:
 
 @cache
 def _validator(schema: Path) -> Any:
-    # Imported on use: 80 ms that a session without baselines must not pay.
-    from jsonschema import Draft202012Validator
-
     return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
