@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .accepted import AcceptedRuns
 from .key import BaselineKey, RunSettings
 from .speed_key import SpeedKey
 from .speed_store import SpeedStore
 from .store import Store
 
-__all__ = ["BaselineKey", "RunSettings", "SpeedKey", "SpeedStore", "Store"]
+__all__ = ["AcceptedRuns", "BaselineKey", "RunSettings", "SpeedKey", "SpeedStore", "Store"]

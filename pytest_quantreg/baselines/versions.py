@@ -46,6 +46,7 @@ class Form:
 
 RUN = Form(CURRENT, STEPS, SCHEMA_FILE)
 SPEED = Form((1, 0), MappingProxyType({}), SCHEMAS / "speed-1.json")
+HISTORY = Form((1, 0), MappingProxyType({}), SCHEMAS / "history-1.json")
 
 _VERSION = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
