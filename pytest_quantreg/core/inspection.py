@@ -18,6 +18,9 @@ KINDS: tuple[Kind, ...] = ("embeddings", "attention", "mlp", "norms", "lm_head",
 PLAIN = {"BF16": "bf16", "F16": "fp16", "F32": "fp32", "F64": "fp64"}
 """Types of unquantized tensors, as safetensors spells them and as schemes are named."""
 
+PACKED = ("I8", "U8", "I16", "U16", "I32", "U32", "F8_E4M3", "F8_E5M2", "F4")
+"""Types that quantized weights lie in, as safetensors spells them."""
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -40,7 +43,8 @@ class Held:
 
     ``bits`` of one value without its scales and ``type`` are None where the shapes do
     not tell; ``packed`` is whether several values share a number of the file.
-    ``group_size`` is how many inputs share a scale: all of them per channel.
+    ``group_size`` is how many inputs share a scale: all of them per channel. ``words`` is
+    what the format calls it where it has names of its own (``q4_k``).
     """
 
     type: NumberType | None
@@ -49,6 +53,7 @@ class Held:
     granularity: Granularity | None = None
     group_size: int | None = None
     scaled: bool = True
+    words: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class Claim:
     ``scheme`` is canonical or a description, None for an unquantized model. ``ignore``
     is None for a format that keeps no such list, or leaves some layers out of it.
     ``exact`` is whether its entries are whole names (or ``re:`` patterns), not parts.
+    A GGUF file is its own config: ``stated`` is what it calls itself (``Q4_K_M``), and
+    ``scheme`` what its tensors amount to.
     """
 
     scheme: str | None
@@ -92,6 +99,8 @@ class Claim:
     groups: tuple[Group, ...] = ()
     ignore: tuple[str, ...] | None = None
     exact: bool = True
+    container: Literal["safetensors", "gguf"] = "safetensors"
+    stated: str | None = None
 
     @cached_property
     def ignored_names(self) -> frozenset[str]:

@@ -51,7 +51,8 @@ class ModelIdentity:
     ``shapes`` holds the figures of config.json that decide the architecture
     (hidden_size, num_hidden_layers, ...). Digests are sha256 in hex;
     ``template_digest`` is None without a chat template. ``dtype`` is the type the
-    full-precision tensors will be computed in (``bfloat16``).
+    full-precision tensors will be computed in (``bfloat16``), or `UNSTATED` where a
+    quantized model is computed in what each engine's kernels choose.
     """
 
     name: str
@@ -63,6 +64,10 @@ class ModelIdentity:
     tokenizer_digest: str
     template_digest: str | None
     weights_digest: str
+
+
+UNSTATED = "unstated"
+"""The compute type of files that say none, such as quantized ones of llama.cpp."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..core.inspection import (
     Layer,
     claimed,
 )
-from ..core.kernels import ENGINES, KernelChoice, runs_as
+from ..core.kernels import ENGINES, KernelChoice, form_of, runs_as
 from ..core.schemes import Quantization, resolve
 from .hardware import WIDTH, Column
 
@@ -37,7 +37,7 @@ def inspection_page(
         list(_table(checkpoint)),
         list(_facts(checkpoint)),
         list(_kernels(checkpoint, device, installed)),
-        list(_verdict(contradictions(checkpoint))),
+        list(_verdict(checkpoint, contradictions(checkpoint))),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -55,6 +55,8 @@ def stored_as(layer: Layer, checkpoint: Checkpoint) -> str:
     """How the weight of a layer lies in the files: ``fp8 e4m3 per channel``, ``bf16``."""
     if layer.held is None:
         return PLAIN.get(layer.dtype, layer.dtype.lower())
+    if layer.held.words is not None:
+        return f"{layer.held.words}, {8 * layer.size / max(layer.parameters, 1):.4g} bits"
     group = claimed(checkpoint.claim, layer)
     said = group.weights if group else None
     words = _number(layer.held, layer.dtype)
@@ -109,7 +111,9 @@ def _facts(checkpoint: Checkpoint) -> Iterator[str]:
     linear = [one for one in checkpoint.layers if one.linear]
     held = sum(one.held is not None for one in linear)
     yield from _said("scheme", checkpoint.scheme)
-    if claim.scheme is not None:
+    if claim.container == "gguf":
+        yield from _said("file says", claim.stated or "nothing of its type")
+    elif claim.scheme is not None:
         method = f" ({claim.method})" if claim.method else ""
         yield from _said("config says", f"{claim.scheme}{method}")
     yield from _activations(checkpoint)
@@ -127,6 +131,9 @@ def _facts(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _activations(checkpoint: Checkpoint) -> Iterator[str]:
+    if checkpoint.claim.container == "gguf":
+        # Engines quantize them inside of each product; the file says nothing of it.
+        return
     try:
         choice = resolve(checkpoint.scheme)
     except WrongUse:
@@ -161,12 +168,14 @@ def _kernels(
     yield from _wrapped(f"Runs on {device.name}, by the tables of `quantreg hardware`:", "")
     for engine in ENGINES:
         column = Column(engine, installed.get(engine.name, engine.newest), engine.name in installed)
-        choice = runs_as(scheme, engine.name, column.version, device)
+        choice = runs_as(scheme, engine.name, column.version, device, form=form_of(checkpoint))
         yield from _wrapped(f"  {engine.name} {column.head}: {_choice(choice, scheme)}", "    ")
     method = checkpoint.claim.method
     if method not in (None, "compressed-tensors", "bitsandbytes"):
         yield from _wrapped(
-            f"The tables go by scheme; whether an engine reads {method} files, they do not say.", ""
+            "The other tables than that of transformers go by scheme; whether an engine reads "
+            f"{method} files, they do not say.",
+            "",
         )
 
 
@@ -174,12 +183,14 @@ def _choice(choice: KernelChoice, scheme: str) -> str:
     other = choice.runs_as if choice.runs_as not in (None, scheme.partition("+")[0]) else None
     words = [f"{choice.mode}, as {other}" if other else choice.mode]
     words += [word for word in (choice.kernel, choice.why) if word]
-    return "; ".join([*words, f"needs {choice.needs}"] if choice.needs else words)
+    needs = " and ".join(choice.packages)
+    return "; ".join([*words, f"needs {needs}"] if needs else words)
 
 
-def _verdict(found: tuple[str, ...]) -> Iterator[str]:
+def _verdict(checkpoint: Checkpoint, found: tuple[str, ...]) -> Iterator[str]:
     if not found:
-        yield "No contradictions between config, tensors and scales."
+        said = "file type" if checkpoint.claim.container == "gguf" else "config"
+        yield f"No contradictions between {said}, tensors and scales."
         return
     yield f"{len(found)} contradiction{'s' if len(found) > 1 else ''}:"
     for sentence in found:

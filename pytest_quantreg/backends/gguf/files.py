@@ -123,8 +123,7 @@ def _check(headers: list[Header], name: str) -> None:
             f"it is the first of {count} parts, and its name does not say so",
             f"give all parts the names they had: NAME-00001-of-{count:05}.gguf",
         )
-    if kind := fields.get("general.type"):
-        if kind != "model":
-            raise unusable(name, f"it holds a {kind}, no model", "give the model's own file")
+    if (kind := fields.get("general.type")) and kind != "model":
+        raise unusable(name, f"it holds no model but: {kind}", "give the model's own file")
     if not any(header.tensors for header in headers):
         raise unusable(name, "it holds no tensors", "a vocabulary alone is no model")

@@ -23,8 +23,17 @@ _ALIGNMENT = 32
 _MOST_DIMENSIONS = 4
 
 _NUMBERS: Mapping[int, str] = {
-    **{0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"},
-    **{10: "Q", 11: "q", 12: "d"},
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
 }
 """struct's letter for each type of a field that is a number."""
 _TEXT, _ARRAY = 8, 9

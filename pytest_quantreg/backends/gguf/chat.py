@@ -1,0 +1,90 @@
+"""Renders chats with the template of a GGUF file, as transformers renders the same template."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ...core.engine import ChatFormatter
+from ...core.errors import WrongUse
+from ..checkpoint.tokenizer import TEMPLATE_DAY
+from ..quiet import quietly_imported
+from .files import GgufModel
+from .identity import templates
+
+_HERE = "\0continued here\0"
+"""Marks where the last message ends, in a chat that is to be continued there."""
+
+
+def chat_formatter(model: GgufModel, template: bool | str) -> ChatFormatter | None:
+    """What lm-eval calls to render chats; None for a file without a template.
+
+    A text names one of several templates; raises WrongUse when there is none of that name.
+    A template that refuses a system message is given the chat without it, as in lm-eval.
+    """
+    found = templates(model)
+    if not found or template is False:
+        return None
+    (jinja2,) = quietly_imported("jinja2")
+    compiled = _environment(jinja2).from_string(_chosen(found, template, model.name))
+    special = _special_tokens(model)
+
+    def render(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        def once(chat: list[dict[str, str]]) -> str:
+            if add_generation_prompt:
+                return str(compiled.render(messages=chat, add_generation_prompt=True, **special))
+            *before, last = chat
+            marked = {**last, "content": last["content"].strip() + _HERE}
+            text = compiled.render(
+                messages=[*before, marked], add_generation_prompt=False, **special
+            )
+            return str(text).partition(_HERE)[0]
+
+        try:
+            return once(messages)
+        except jinja2.exceptions.TemplateError:
+            return once([turn for turn in messages if turn["role"] != "system"])
+
+    return render
+
+
+def _chosen(found: dict[str, str], template: bool | str, name: str) -> str:
+    # With a single template lm-eval ignores the name that it is asked for.
+    if len(found) == 1:
+        return next(iter(found.values()))
+    wanted = template if isinstance(template, str) else "default"
+    if wanted not in found:
+        raise WrongUse(
+            f"{name} has no chat template {wanted!r}",
+            help=f"choose one: apply_chat_template=NAME with NAME among {', '.join(found)}",
+        )
+    return found[wanted]
+
+
+def _environment(jinja2: Any) -> Any:
+    """What templates of the hub are written for: blocks eat their lines, and no code runs."""
+    sandbox, loops = quietly_imported("jinja2.sandbox", "jinja2.ext")
+    environment = sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loops.loopcontrols]
+    )
+
+    def refuse(message: str) -> None:
+        raise jinja2.exceptions.TemplateError(message)
+
+    def as_json(value: Any, **options: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, **options)
+
+    environment.filters["tojson"] = as_json
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = TEMPLATE_DAY.strftime
+    return environment
+
+
+def _special_tokens(model: GgufModel) -> dict[str, str]:
+    tokens = model.fields.get("tokenizer.ggml.tokens") or ()
+    found: dict[str, str] = {}
+    for name, key in (("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown")):
+        number = model.fields.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(number, int) and 0 <= number < len(tokens):
+            found[name] = str(tokens[number])
+    return found

@@ -1,0 +1,135 @@
+"""A loaded model of llama.cpp: how it scores, what it runs as, how it is timed and freed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import WrongUse
+from ...core.record import EffectiveScheme, Machine, ModelSpec
+from ...core.speed import DeviceState, Footprint, Load, Request
+from ..gguf.files import GgufModel
+from ..quiet import quietly_imported
+from .arguments import LARGEST_CONTEXT
+from .effective import effective_scheme, machine
+from .native import Native
+from .timing import Stopwatch
+
+if TYPE_CHECKING:
+    from .lm import LlamacppLM
+
+
+class LlamacppEngine:
+    """Implements `pytest_quantreg.core.engine.TimedEngine`."""
+
+    def __init__(self, spec: ModelSpec, model: GgufModel) -> None:
+        self._spec = spec
+        self._file = model
+        self._native: Native | None = None
+        self._lm: LlamacppLM | None = None
+        self._stopwatch: Stopwatch | None = None
+        native = Native(str(model.paths[0]), spec.name, spec.args)
+        try:
+            self._limit = limit(spec, native.trained_on)
+            self._effective = effective_scheme(model, native, spec.args)
+            self._machine = machine(native.heard)
+        except BaseException:
+            native.close()
+            raise
+        self._native = native
+
+    @property
+    def effective(self) -> EffectiveScheme:
+        """What was loaded."""
+        return self._effective
+
+    @property
+    def machine(self) -> Machine:
+        """Where most of the weights lie."""
+        return self._machine
+
+    @property
+    def model(self) -> Any:
+        """None: the model is a structure of C."""
+        return None
+
+    @property
+    def tokenizer(self) -> Any:
+        """None: the tokenizer is a part of it."""
+        return None
+
+    def lm(self, batch_size: int) -> Any:
+        """One model object for lm-eval, set to this batch size."""
+        native = self._open()
+        if self._lm is None:
+            quietly_imported("lm_eval.api.model", "lm_eval.utils")
+            from .lm import LlamacppLM
+
+            given = self._spec.args.get("add_bos_token")
+            self._lm = LlamacppLM(
+                native,
+                limit=self._limit,
+                add_bos=given if isinstance(given, bool) else None,
+            )
+        return self._lm.with_batch_size(batch_size)
+
+    def serve(self, load: Load) -> tuple[Request, ...]:
+        """Answers a round: a group of prompts at a time, a token of each in every step."""
+        return self._timed().serve(load)
+
+    def footprint(self) -> Footprint:
+        """What model and process occupy."""
+        return self._timed().footprint()
+
+    def forget_peak(self) -> None:
+        """Starts the peak anew."""
+        self._timed().forget_peak()
+
+    def copy_bandwidth(self) -> float | None:
+        """Of the host's memory; None where the weights lie on a device."""
+        return self._timed().copy_bandwidth()
+
+    def state(self) -> DeviceState:
+        """Of the device that holds most of the weights."""
+        return self._timed().state()
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether a smaller batch may help."""
+        return isinstance(error, MemoryError) or "alloc" in str(error)
+
+    def close(self) -> None:
+        """Frees model and context; harmless the second time."""
+        native, self._native = self._native, None
+        self._lm = self._stopwatch = None
+        if native is not None:
+            native.close()
+
+    def _timed(self) -> Stopwatch:
+        native = self._open()
+        if self._stopwatch is None:
+            name = f"{self._spec.name} {self._spec.scheme}"
+            self._stopwatch = Stopwatch(name, native, self._file, self._spec.args, self._machine)
+        return self._stopwatch
+
+    def _open(self) -> Native:
+        if self._native is None:
+            raise WrongUse(
+                f"{self._spec.name} {self._spec.scheme} is not loaded any more",
+                help="ask for the model in each test; do not keep it from an earlier one",
+            )
+        return self._native
+
+
+def limit(spec: ModelSpec, trained_on: int) -> int:
+    """The most tokens of a prompt with its answer: ``n_ctx``, else what the model was made for.
+
+    Raises WrongUse for more than it was trained on.
+    """
+    given = spec.args.get("n_ctx")
+    if not isinstance(given, int):
+        return min(trained_on, LARGEST_CONTEXT)
+    if given > trained_on:
+        raise WrongUse(
+            f"--quant-backend-arg=n_ctx={given}: {spec.name} was trained on {trained_on} tokens",
+            help=f"choose {trained_on} or fewer",
+        )
+    return given

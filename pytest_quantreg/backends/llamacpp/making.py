@@ -1,0 +1,162 @@
+"""Makes quantized GGUF files on the fly and keeps them in a cache, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest_quantreg
+
+from ...core.engine import Say
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.gguf import NAMES
+from ...core.record import ModelIdentity, ModelSpec
+from ...core.schemes import resolve
+from ..checkpoint.identity import FileDigests
+from ..checkpoint.quantize import MANIFEST, is_whole
+from ..gguf.files import GgufModel
+from ..gguf.scheme import declared, stored_scheme
+
+FILE_TYPES: Mapping[str, int] = {"gguf-q8_0": 7, "gguf-q4_k_m": 15}
+"""Schemes that llama.cpp makes without any data, and its numbers for them (llama_ftype)."""
+
+_ALLOC = ("out of memory", "bad_alloc", "MemoryError", "failed to allocate")
+
+
+def check_makes(scheme: str) -> None:
+    """Raises WrongUse for a scheme that llama.cpp does not make."""
+    choice = resolve(scheme)
+    give = f"give a file: --quant-checkpoint={scheme}=FILE.gguf"
+    if choice.kv is not None:
+        raise WrongUse(
+            f"scheme {scheme}: llama.cpp has no fp8 KV cache",
+            help="its own: --quant-backend-arg=type_k=q8_0 and type_v=q8_0",
+        )
+    if choice.is_quantized and choice.scheme.name not in FILE_TYPES:
+        made = f"made on the fly: {', '.join(FILE_TYPES)}"
+        ways = (give, made) if choice.scheme.container == "gguf" else (made,)
+        raise WrongUse(f"scheme {scheme}: the llamacpp backend cannot make it", help=ways)
+
+
+def made(
+    spec: ModelSpec,
+    model: GgufModel,
+    identity: ModelIdentity,
+    cache_dir: Path,
+    digests: FileDigests,
+    say: Say,
+) -> ModelSpec:
+    """A spec of the file made from ``model``, from the cache if it is there and whole.
+
+    Raises WrongUse for a model that is quantized already.
+    """
+    check_makes(spec.scheme)
+    scheme = resolve(spec.scheme).scheme.name
+    if (already := stored_scheme(model)) is not None:
+        raise WrongUse(
+            f"{model.name} is quantized already ({already}), so {spec.scheme} is not made from it",
+            help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={model.name}",
+        )
+    # A name for the store may have a slash in it, which would make folders in folders.
+    name = re.sub(r"[^\w.-]+", "--", spec.name)
+    folder = cache_dir / f"{name}-{scheme}-{_key(identity, scheme)[:16]}"
+    target = folder / f"{name}-{_called(scheme)}.gguf"
+    if not is_whole(folder, digests):
+        _build(spec, model, identity, scheme, target, say)
+    return replace(spec, ref=str(target), quantize=False)
+
+
+def _called(scheme: str) -> str:
+    return next(name for name, known in NAMES.items() if known == scheme)
+
+
+def _key(identity: ModelIdentity, scheme: str) -> str:
+    parts = [identity.weights_digest, FILE_TYPES[scheme], version("llama-cpp-python")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _build(
+    spec: ModelSpec,
+    model: GgufModel,
+    identity: ModelIdentity,
+    scheme: str,
+    target: Path,
+    say: Say,
+) -> None:
+    say(
+        f"quantizing {spec.name} to {spec.scheme}: {_called(scheme)} by llama.cpp, from "
+        f"{declared(model) or 'full precision'}, without an importance matrix"
+    )
+    folder = target.parent
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as temporary:
+            new = Path(temporary) / "model"
+            new.mkdir()
+            _run(spec, model.paths[0], new / target.name, scheme)
+            _describe(new, target.name, spec, identity, scheme)
+            _put_in_place(new, folder)
+    except OSError as error:
+        raise WrongUse(
+            f"the cache of quantized models {folder.parent} cannot be written: {error}",
+            help=f"give a file instead: --quant-checkpoint={spec.scheme}=FILE.gguf",
+        ) from error
+
+
+def _run(spec: ModelSpec, source: Path, target: Path, scheme: str) -> None:
+    request = {"source": str(source), "target": str(target), "file_type": FILE_TYPES[scheme]}
+    package = str(Path(pytest_quantreg.__file__).parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.make"],
+        input=json.dumps(request),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0 and target.is_file():
+        return
+    what = f"making {spec.scheme} of {spec.name} failed"
+    help = f"give a file instead: --quant-checkpoint={spec.scheme}=FILE.gguf"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    said = next((one for one in lines if "failed to quantize" in one or "error" in one), "")
+    if done.returncode in (-9, 137) or any(word in done.stderr for word in _ALLOC):
+        raise Refusal(Category.OUT_OF_MEMORY, f"{what}: out of memory", help=help)
+    last = said or (lines[-1] if lines else f"exit status {done.returncode}")
+    raise Refusal(Category.ENGINE, f"{what}: {last}", help=help)
+
+
+def _describe(new: Path, name: str, spec: ModelSpec, identity: ModelIdentity, scheme: str) -> None:
+    manifest = {
+        "files": {name: FileDigests().of(new / name)},
+        "file_type": _called(scheme),
+        "source": {"name": spec.name, "weights": identity.weights_digest},
+        "versions": {"llama-cpp-python": version("llama-cpp-python")},
+    }
+    (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    # What stands there was found torn, or another process has just made the same.
+    if folder.exists():
+        if is_whole(folder, FileDigests()):
+            return
+        shutil.rmtree(folder)
+    try:
+        new.rename(folder)
+    except OSError:
+        # Another process came first, and what it made is equally good.
+        if not is_whole(folder, FileDigests()):
+            raise

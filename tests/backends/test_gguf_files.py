@@ -1,0 +1,135 @@
+"""GGUF files are read whole or refused: torn ones, parts, and what only looks like one."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from pytest_quantreg.backends.gguf.files import GgufFiles
+from pytest_quantreg.backends.gguf.header import read_header
+from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
+
+from .gguf_samples import write_gguf
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A sound file."""
+    return write_gguf(tmp_path / "model.gguf", "Q8_0", file_type=7)
+
+
+def test_it_reads_what_the_package_reads(path: Path) -> None:
+    """Fields, shapes, types and places are those that gguf's own reader finds."""
+    theirs = gguf.GGUFReader(path)
+    ours = read_header(path, "model")
+    kept = {name: f for name, f in theirs.fields.items() if not name.startswith("GGUF.")}
+    assert set(ours.fields) == set(kept)
+    for name, found in kept.items():
+        value = ours.fields[name]
+        assert (list(value) if isinstance(value, tuple) else value) == found.contents(), name
+    assert [(one.name, one.type, one.shape, one.start, one.size) for one in ours.tensors] == [
+        (t.name, t.tensor_type.name, tuple(int(n) for n in t.shape[::-1]), t.data_offset, t.n_bytes)
+        for t in theirs.tensors
+    ]
+
+
+def test_every_cut_is_noticed(path: Path) -> None:
+    """A file that ends anywhere before its end is torn, never a smaller model."""
+    whole = path.read_bytes()
+    for length in [*range(4, 400, 7), *range(400, len(whole), len(whole) // 50), len(whole) - 64]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(Refusal, match="is torn") as caught:
+            read_header(path, "model.gguf")
+        assert caught.value.category is Category.UNUSABLE_MODEL
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04 something else", "is no GGUF file"),
+        (b"GGUF" + struct.pack("<I", 1), "of GGUF version 1, and 2 and 3 are read"),
+        (b"GGUF" + struct.pack(">I", 3), "byte order of another machine"),
+        (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 60), "is torn"),
+    ],
+)
+def test_what_is_no_model(tmp_path: Path, start: bytes, said: str) -> None:
+    """Other files, other versions and nonsense are told apart."""
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(start)
+    with pytest.raises(Refusal, match=said):
+        read_header(path, "odd.gguf")
+
+
+def test_unknown_types_ask_for_a_newer_package(path: Path) -> None:
+    """A type that gguf does not know yet is no damage."""
+    raw = path.read_bytes()
+    name = b"blk.0.attn_q.weight"
+    at = raw.index(name) + len(name) + 4 + 2 * 8
+    path.write_bytes(raw[:at] + struct.pack("<I", 999) + raw[at + 4 :])
+    with pytest.raises(Refusal, match="of type 999, which the installed gguf does not know"):
+        read_header(path, "model.gguf")
+
+
+def test_without_the_package(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says which extra is missing."""
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(MissingExtra, match=r"reading GGUF files needs the package 'gguf'"):
+        read_header(path, "model.gguf")
+
+
+def test_a_changed_file_is_read_again(path: Path) -> None:
+    """What is remembered of a file holds as long as the file does not change."""
+    files = GgufFiles()
+    before = files.open(str(path))
+    assert files.open(str(path)) is before
+    write_gguf(path, "F16")
+    assert {one.type for one in files.open(str(path)).tensors} == {"F16", "F32"}
+
+
+def test_other_things_than_files(tmp_path: Path, path: Path) -> None:
+    """Folders and hub ids are answered with what to do instead."""
+    with pytest.raises(WrongUse, match="is a folder, and a model") as caught:
+        GgufFiles().open(str(tmp_path))
+    assert "model.gguf" in caught.value.help[0]
+    (tmp_path / "hf").mkdir()
+    with pytest.raises(WrongUse, match="folder without GGUF files") as caught:
+        GgufFiles().open(str(tmp_path / "hf"))
+    assert "convert_hf_to_gguf.py hf" in caught.value.help[1]
+    with pytest.raises(Refusal, match="there is no such file"):
+        GgufFiles().open(str(tmp_path / "absent.gguf"))
+    with pytest.raises(WrongUse, match="downloads none"):
+        GgufFiles().open("org/name")
+
+
+def test_models_in_parts(tmp_path: Path, path: Path) -> None:
+    """The first part stands for all; another one, or one that is missing, is refused."""
+    first, second = (tmp_path / f"m-0000{at}-of-00002.gguf" for at in (1, 2))
+    shutil.copyfile(path, first)
+    with pytest.raises(Refusal, match=r"m-00002-of-00002.gguf is missing"):
+        GgufFiles().open(str(first))
+    writer = gguf.GGUFWriter(second, "llama")
+    writer.add_uint16("split.count", 2)
+    writer.add_tensor("more.weight", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    model = GgufFiles().open(str(first))
+    assert model.tensors[-1].name == "more.weight"
+    assert model.size == first.stat().st_size + second.stat().st_size
+    with pytest.raises(WrongUse, match="not the first of 2 parts"):
+        GgufFiles().open(str(second))
+
+
+def test_adapters_and_vocabularies_are_no_models(tmp_path: Path) -> None:
+    """Files of other kinds are called by their kind."""
+    adapter = write_gguf(tmp_path / "lora.gguf", fields={"general.type": "adapter"})
+    with pytest.raises(Refusal, match="it holds no model but: adapter"):
+        GgufFiles().open(str(adapter))
