@@ -1,0 +1,174 @@
+"""A backend and an engine with the usual answers filled in; subclasses say what is special."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ...core.engine import ChatFormatter, Say
+from ...core.errors import Category, MissingExtra, Refusal, WrongUse
+from ...core.record import EffectiveScheme, Machine, ModelSpec, Software
+from ...core.schemes import describe, resolve
+
+if TYPE_CHECKING:
+    from .lm import NextToken
+
+SCORER = "lm_eval"
+
+
+class SimpleBackend:
+    """All of `pytest_quantreg.core.engine.Backend` but ``identify`` and ``load``.
+
+    ``packages`` are the distributions whose versions decide what a model answers. By default
+    nothing is quantized on the fly, nothing is stored quantized, and there are no chats.
+    """
+
+    name = ""
+    packages: tuple[str, ...] = ()
+
+    def __init__(self, *, cache_dir: Path) -> None:
+        self.cache_dir = cache_dir
+
+    def software(self) -> Software:
+        """The versions of ``packages`` and of lm-eval; MissingExtra for one that is absent."""
+        found = {package: self._installed(package) for package in (*self.packages, SCORER)}
+        return Software(self.name, found)
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:  # noqa: ARG002
+        """None: full precision."""
+        return None
+
+    def check_makes(self, scheme: str) -> None:
+        """Raises WrongUse: nothing is made on the fly."""
+        raise WrongUse(
+            f"scheme {scheme}: the {self.name} backend cannot make it",
+            help=f"give a checkpoint: --quant-checkpoint={scheme}=REF",
+        )
+
+    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:  # noqa: ARG002
+        """None: no template."""
+        return None
+
+    def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:  # noqa: ARG002
+        """The spec itself; raises what `check_makes` does when it is to be quantized."""
+        if spec.quantize:
+            self.check_makes(spec.scheme)
+        return spec
+
+    def kept(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The folder ``name`` of the cache; ``make`` fills it if it is not there yet.
+
+        It is there whole or not at all, also when making is interrupted or done twice at once.
+        """
+        folder = self.cache_dir / name
+        if folder.is_dir():
+            return folder
+        self.cache_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.cache_dir, prefix=".making-") as place:
+            half = Path(place) / name
+            make(half)
+            try:
+                half.replace(folder)
+            except OSError:
+                # Another process was faster; what it made is the same.
+                if not folder.is_dir():
+                    raise
+        return folder
+
+    def _installed(self, package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            needed_by = f"the {self.name} backend"
+            missing = MissingExtra("transformers", needed_by=needed_by, package=package)
+            missing.help = (f"install it with: pip install {package}",)
+            raise missing from None
+
+
+class SimpleEngine:
+    """Implements `pytest_quantreg.core.engine.Engine` for a model that predicts next tokens.
+
+    ``model`` is all that refers to the weights: closing forgets it, and the engine's LM
+    answers no more.
+    """
+
+    tokenizer: Any = None
+
+    def __init__(self, model: NextToken, effective: EffectiveScheme, machine: Machine) -> None:
+        self._model: NextToken | None = model
+        self.effective = effective
+        self.machine = machine
+
+    @property
+    def model(self) -> Any:
+        """The model. Raises WrongUse once the engine is closed."""
+        if self._model is None:
+            raise WrongUse(
+                "this model is not loaded any more",
+                help="ask for the model in each test; do not keep it from an earlier one",
+            )
+        return self._model
+
+    def lm(self, batch_size: int) -> Any:
+        """An lm-eval model that asks the model for one token after the other."""
+        assert self.model is not None
+        from .lm import SimpleLM
+
+        return SimpleLM(self, batch_size)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether it is a MemoryError."""
+        return isinstance(error, MemoryError)
+
+    def close(self) -> None:
+        """Forgets the model; harmless the second time."""
+        self._model = None
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a model's file; Refusal for one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal(
+            Category.UNUSABLE_MODEL,
+            f"{path.parent.name}: {path.name} cannot be read: {error.strerror}",
+            help="is this the folder of a model of this backend?",
+        ) from error
+
+
+def digest(*files: Path) -> str:
+    """sha256 in hex over the names and bytes of files; Refusal for one that cannot be read."""
+    found = hashlib.sha256()
+    for path in sorted(files, key=lambda one: one.name):
+        raw = read(path)
+        found.update(f"{path.name} {len(raw)}\n".encode() + raw)
+    return found.hexdigest()
+
+
+def effective(scheme: str, *, layers: int, kernel: str, mode: str | None = None) -> EffectiveScheme:
+    """What was loaded, in the words of a known scheme, all ``layers`` of it alike.
+
+    ``mode`` is ``full precision`` or ``native`` unless it is given.
+    """
+    choice = resolve(scheme)
+    return EffectiveScheme(
+        scheme=choice.identity,
+        weights=describe(choice.scheme.weights),
+        activations=describe(choice.scheme.activations),
+        kv_cache=choice.kv or "unquantized",
+        kernel=kernel,
+        mode=mode or ("native" if choice.is_quantized else "full precision"),
+        quantized_layers=layers if choice.is_quantized else 0,
+        linear_layers=layers,
+    )
+
+
+def machine() -> Machine:
+    """This computer's processor."""
+    return Machine("cpu", platform.processor() or platform.machine() or "cpu")
