@@ -10,6 +10,7 @@ from typing import TypeAlias
 from ..baselines import BaselineKey, RunSettings, Store
 from ..core.comparable import RECORD, Candidate, Difference, Level, compare_runs, refusal
 from ..core.errors import Refusal
+from ..core.kernels import KernelChoice
 from ..core.record import Items, ModelIdentity, ModelSpec, Run
 from ..core.settings import Settings, Update
 from ..measure import PreparedTask
@@ -17,6 +18,7 @@ from . import models
 from .asking import Ask
 from .attempts import Attempts
 from .bench import Bench
+from .entering import Entrance
 from .once import Once
 from .provenance import now
 from .stored import Recording, StoredBaselines
@@ -35,6 +37,7 @@ class Grounds:
         self.store = Store(settings.baselines)
         self.stored = StoredBaselines(self.store)
         self._schemes: Once[str | None] = Once()
+        self._entrance = Entrance(bench)
 
     def model_name(self) -> str:
         """What the model under test is called in the store."""
@@ -49,7 +52,8 @@ class Grounds:
     def attempt(self, spec: ModelSpec, confidence: float) -> str:
         """Counts this session as an attempt to certify the checkpoint, and says the count."""
         digest = self.bench.identify(spec).weights_digest
-        checkpoint = f"{digest} {spec.scheme}" if spec.quantize else digest
+        claims = self.settings.catalogue.claims(spec.scheme)
+        checkpoint = f"{digest} {claims}" if spec.quantize else digest
         count = self._attempts.count(checkpoint, now())
         told = f"certify, attempt {count} on this checkpoint (as counted here)"
         if count == 1:
@@ -58,11 +62,25 @@ class Grounds:
         return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
 
     def tested(self, scheme: str) -> ModelSpec:
-        """The model under test. Raises Refusal for a checkpoint that is not the scheme."""
+        """The model under test, looked at as far as that needs no loading.
+
+        Raises Refusal for a checkpoint that contradicts itself or is not the scheme, and
+        for a scheme that has no kernel here.
+        """
         spec = models.quantized_spec(self.settings, self.model_name(), scheme)
         if not spec.quantize:
-            models.refuse_wrong_checkpoint(spec, self.stored_scheme(spec))
+            self._entrance.check_files(spec)
+            models.refuse_wrong_checkpoint(spec, self.stored_scheme(spec), self.settings.catalogue)
+        self._entrance.kernel(spec)
         return spec
+
+    def kernel(self, spec: ModelSpec) -> KernelChoice | None:
+        """How it will run on the device at hand, as far as tables know. Raises Refusal."""
+        return self._entrance.kernel(spec)
+
+    def before_loading(self, spec: ModelSpec) -> None:
+        """Looks at a checkpoint on the hub, whose files come only now. Raises Refusal."""
+        self._entrance.before_loading(spec)
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What the files of ``spec`` say that they hold. Raises Refusal."""
@@ -100,7 +118,7 @@ class Grounds:
         identity = self.bench.identify(spec)
         return Candidate(
             model=identity,
-            software=self.bench.backend.software(),
+            software=self.bench.software(spec),
             # Which metrics came out 0/1 is known only after measuring.
             protocol=replace(prepared.protocol, metrics=baseline.accuracy.protocol.metrics),
             items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),

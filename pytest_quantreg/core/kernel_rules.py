@@ -50,14 +50,32 @@ class Where:
         return above and (self.last is None or capability <= self.last)
 
 
+COMPRESSED_TENSORS = "compressed-tensors"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What of a checkpoint matters to engines beside its scheme.
+
+    ``method`` is the ``quant_method`` of its config; what is made here, and what nobody
+    knows better, is of `COMPRESSED_TENSORS`. ``static`` is whether its files hold scales
+    of activations.
+    """
+
+    method: str = COMPRESSED_TENSORS
+    static: bool = False
+
+
 @dataclass(frozen=True)
 class Rule:
     """What an engine does with ``schemes`` on the devices of ``where``.
 
     ``runs_as`` is the scheme that it amounts to where that is not the one asked for.
-    ``needs`` is a package without which it does not load. ``releases`` narrows the
-    releases of the engine's table: from the first, before the second. ``measured`` rows
-    were tried, on a CPU; the others were read where ``source`` says.
+    ``needs`` are packages without which it does not load, with spaces between them.
+    ``releases`` narrows the releases of the engine's table: from the first, before the
+    second. ``methods`` narrows the files to those of a ``quant_method``, ``static`` to
+    those with scales of activations. ``measured`` rows were tried, on a CPU; the others
+    were read where ``source`` says.
     """
 
     schemes: tuple[str, ...]
@@ -70,6 +88,12 @@ class Rule:
     needs: str | None = None
     releases: tuple[Release, Release] | None = None
     measured: bool = False
+    methods: tuple[str, ...] = ()
+    static: bool = False
+
+    def takes(self, form: Form) -> bool:
+        """Whether it is about files of this form."""
+        return (not self.methods or form.method in self.methods) and self.static <= form.static
 
 
 @dataclass(frozen=True)
@@ -123,11 +147,20 @@ def native(
     needs: str | None = None,
     runs_as: str | None = None,
     measured: bool = False,
+    methods: str = "",
 ) -> Rule:
     """A kernel computes what the scheme says, in the types it says."""
-    names = tuple(schemes.split())
     return Rule(
-        names, where, "native", kernel, source, why, runs_as, needs=needs, measured=measured
+        tuple(schemes.split()),
+        where,
+        "native",
+        kernel,
+        source,
+        why,
+        runs_as,
+        needs=needs,
+        measured=measured,
+        methods=tuple(methods.split()),
     )
 
 
@@ -156,19 +189,63 @@ def emulated(
     *,
     needs: str | None = None,
     measured: bool = False,
+    methods: str = "",
 ) -> Rule:
     """Weights are unpacked and computed in full precision."""
-    names = tuple(schemes.split())
-    return Rule(names, where, "emulated", kernel, source, why, needs=needs, measured=measured)
+    return Rule(
+        tuple(schemes.split()),
+        where,
+        "emulated",
+        kernel,
+        source,
+        why,
+        needs=needs,
+        measured=measured,
+        methods=tuple(methods.split()),
+    )
 
 
-def no_kernel(schemes: str, where: Where, source: str, why: str, *, measured: bool = False) -> Rule:
+def no_kernel(
+    schemes: str,
+    where: Where,
+    source: str,
+    why: str,
+    *,
+    measured: bool = False,
+    methods: str = "",
+    static: bool = False,
+) -> Rule:
     """The engine does not load it there."""
-    return Rule(tuple(schemes.split()), where, "no kernel", "", source, why, measured=measured)
+    return Rule(
+        tuple(schemes.split()),
+        where,
+        "no kernel",
+        "",
+        source,
+        why,
+        measured=measured,
+        methods=tuple(methods.split()),
+        static=static,
+    )
 
 
 def not_known(
-    schemes: str, where: Where, source: str, why: str, *, needs: str | None = None
+    schemes: str,
+    where: Where,
+    source: str,
+    why: str,
+    *,
+    needs: str | None = None,
+    methods: str = "",
 ) -> Rule:
     """The source does not settle it; ``why`` says what it depends on."""
-    return Rule(tuple(schemes.split()), where, "not known", "", source, why, needs=needs)
+    return Rule(
+        tuple(schemes.split()),
+        where,
+        "not known",
+        "",
+        source,
+        why,
+        needs=needs,
+        methods=tuple(methods.split()),
+    )

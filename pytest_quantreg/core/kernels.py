@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .hardware import Accelerator
-from .kernel_rules import Engine, Mode, Release, Rule
+from .inspection import Checkpoint
+from .kernel_rules import Engine, Form, Mode, Release, Rule
 from .kernels_others import LLAMACPP, TORCHAO, TRANSFORMERS
 from .kernels_vllm import VLLM
 from .releases import minor_release
 from .schemes import resolve
 
 ENGINES: tuple[Engine, ...] = (TRANSFORMERS, TORCHAO, VLLM, LLAMACPP)
+
+MADE_HERE = Form()
+"""The form of what is quantized on the fly."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class KernelChoice:
 
     ``runs_as`` is the scheme it amounts to: the one asked for, or what a fallback makes
     of it; None where that has no name, or nothing runs. ``kernel`` is empty where there
-    is none. ``needs`` names a package that must be installed beside the engine.
-    ``measured`` is whether it was tried.
+    is none. ``needs`` names what must be installed beside the engine, packages with
+    spaces between them. ``measured`` is whether it was tried.
     """
 
     mode: Mode
@@ -38,12 +42,24 @@ class KernelChoice:
         """False only where it is known that there is no kernel."""
         return self.mode != "no kernel"
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Those of ``needs``, one by one."""
+        return tuple((self.needs or "").split())
+
 
 def runs_as(
-    scheme: str, engine: str, version: str, device: Accelerator, engines: Sequence[Engine] = ENGINES
+    scheme: str,
+    engine: str,
+    version: str,
+    device: Accelerator,
+    engines: Sequence[Engine] = ENGINES,
+    *,
+    form: Form = MADE_HERE,
 ) -> KernelChoice:
     """How ``engine`` at ``version`` runs ``scheme`` on ``device``, before anything is loaded.
 
+    ``form`` is that of the checkpoint, where there is one.
     A scheme's method and its KV cache do not matter. What the tables do not know (a
     release they were not made for, an engine or device they lack) is ``not known``, never
     an error. Raises WrongUse for an unknown scheme.
@@ -58,9 +74,21 @@ def runs_as(
     if release is None or not _within(release, table.releases):
         return _not_known(f"the table was made for {engine} {table.known}, not for {version}")
     for rule in table.rules:
-        if _decides(rule, wanted.name, release, device):
+        if _decides(rule, wanted.name, release, device) and rule.takes(form):
             return _choice(rule, wanted.name)
-    return _not_known(f"the table of {engine} says nothing of this device")
+    other = f"{form.method} files on " if form.method != MADE_HERE.method else ""
+    return _not_known(f"the table of {engine} says nothing of {other}this device")
+
+
+def form_of(checkpoint: Checkpoint) -> Form:
+    """What of a checkpoint decides, beside its scheme, which kernels there are."""
+    scales = (one for layer in checkpoint.layers for one in layer.scales)
+    return Form(checkpoint.claim.method or MADE_HERE.method, any(one.of_inputs for one in scales))
+
+
+def reader_of(engine: str, method: str) -> str:
+    """The engine whose kernels run files of ``method`` in ``engine``: itself, or torchao."""
+    return TORCHAO.name if (engine, method) == (TRANSFORMERS.name, TORCHAO.name) else engine
 
 
 def _choice(rule: Rule, name: str) -> KernelChoice:

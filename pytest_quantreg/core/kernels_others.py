@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .kernel_rules import Engine, Where, cpu, cuda, emulated, native, no_kernel, not_known, rocm
+from .kernel_rules import (
+    COMPRESSED_TENSORS,
+    Engine,
+    Where,
+    cpu,
+    cuda,
+    emulated,
+    native,
+    no_kernel,
+    not_known,
+    rocm,
+)
 from .schemes import SCHEMES
 
 
@@ -17,11 +28,88 @@ _OPTIMIZED = f"{_UNPACKS}; use_optimized_inference=True runs FP8 products from 8
 _FINE_GRAINED = f"{_UNPACKS}; files of the method fp8 run natively from 8.9 on"
 _QUANTIZER = "transformers 5.17, quantizers/quantizer_compressed_tensors.py"
 _BF16 = "bf16 matmul"
-_CT = "compressed-tensors"
+_CT = COMPRESSED_TENSORS
 
 _BNB = "bitsandbytes 0.50, README, accelerator support"
 _BNB_AMD = rocm(
     "gfx908", "gfx90a", "gfx942", "gfx950", "gfx101", "gfx103", "gfx110", "gfx115", "gfx120"
+)
+
+_INT4 = "w4a16-int4 w8a16-int8"
+_FP8_FILES = "transformers 5.17, quantizers/quantizer_finegrained_fp8.py"
+_FBGEMM = "transformers 5.17, quantizers/quantizer_fbgemm_fp8.py"
+_TURNED = "files of the method fp8 are turned into bf16 there, and nothing quantized would run"
+_GPTQMODEL = "gptqmodel compiles its CPU kernel when it first loads a model, which takes minutes"
+
+_OTHER_FILES = (
+    native(
+        "w4a16-int4",
+        cpu(),
+        "gptqmodel",
+        f"{_TRIED} with gptqmodel 7.7 and optimum 2.3",
+        _GPTQMODEL,
+        needs="gptqmodel optimum",
+        measured=True,
+        methods="gptq",
+    ),
+    native(
+        "w4a16-int4",
+        cpu(),
+        "gptqmodel",
+        f"{_TRIED} with gptqmodel 7.7",
+        _GPTQMODEL,
+        needs="gptqmodel",
+        measured=True,
+        methods="awq",
+    ),
+    native(
+        _INT4,
+        Where(),
+        "gptqmodel",
+        "transformers 5.17, quantizers/quantizer_gptq.py",
+        needs="gptqmodel optimum",
+        methods="gptq",
+    ),
+    native(
+        _INT4,
+        Where(),
+        "gptqmodel",
+        "transformers 5.17, quantizers/quantizer_awq.py",
+        needs="gptqmodel",
+        methods="awq",
+    ),
+    not_known(
+        _INT4,
+        Where(),
+        "transformers 5.17, quantizers/quantizer_auto_round.py",
+        "auto-round chooses among the kernels that it finds",
+        needs="auto-round",
+        methods="auto-round",
+    ),
+    no_kernel(
+        "w8a8-fp8 w8a8-fp8-block",
+        cpu(),
+        f"{_TRIED}; {_FP8_FILES}",
+        _TURNED,
+        measured=True,
+        methods="fp8",
+    ),
+    no_kernel("w8a8-fp8 w8a8-fp8-block", cuda(None, (8, 8)), _FP8_FILES, _TURNED, methods="fp8"),
+    native("w8a8-fp8 w8a8-fp8-block", cuda((8, 9)), "fp8 matmul", _FP8_FILES, methods="fp8"),
+    native("w8a8-fp8", cuda((9, 0)), "FBGEMM", _FBGEMM, needs="fbgemm-gpu", methods="fbgemm_fp8"),
+    *(
+        no_kernel(
+            "w8a8-fp8", where, _FBGEMM, "FBGEMM's FP8 files need a GPU of 9.0", methods="fbgemm_fp8"
+        )
+        for where in (cpu(), cuda())
+    ),
+    no_kernel(
+        _schemes("tensors"),
+        Where(),
+        "transformers 5.17, quantizers/auto.py",
+        "transformers does not read ModelOpt's files: it would take the numbers for weights",
+        methods="modelopt",
+    ),
 )
 
 TRANSFORMERS = Engine(
@@ -37,8 +125,9 @@ TRANSFORMERS = Engine(
             _UNPACKS,
             needs=_CT,
             measured=True,
+            methods=_CT,
         ),
-        emulated("w8a8-fp8", cuda((8, 9)), _BF16, _QUANTIZER, _OPTIMIZED, needs=_CT),
+        emulated("w8a8-fp8", cuda((8, 9)), _BF16, _QUANTIZER, _OPTIMIZED, needs=_CT, methods=_CT),
         emulated(
             "w8a8-fp8-block",
             cuda((8, 9)),
@@ -46,8 +135,10 @@ TRANSFORMERS = Engine(
             f"{_QUANTIZER}; quantizer_finegrained_fp8.py",
             _FINE_GRAINED,
             needs=_CT,
+            methods=_CT,
         ),
-        emulated(_schemes("tensors"), Where(), _BF16, _QUANTIZER, _UNPACKS, needs=_CT),
+        emulated(_schemes("tensors"), Where(), _BF16, _QUANTIZER, _UNPACKS, needs=_CT, methods=_CT),
+        *_OTHER_FILES,
         native(
             "bnb-int8 bnb-nf4",
             cpu(),

@@ -119,6 +119,14 @@ _ON_CPU = (
         runs_as="w8a16-fp8",
         releases=((0, 33), (0, 34)),
     ),
+    no_kernel(
+        "w8a8-fp8",
+        cpu(),
+        _TRIED,
+        "the FP8 kernel of CPUs takes no activation scales from the files",
+        static=True,
+        measured=True,
+    ),
     native(
         "w8a8-fp8",
         cpu(),
@@ -128,7 +136,7 @@ _ON_CPU = (
         measured=True,
     ),
     fallback("w8a8-fp8-block", cpu("amx_tile"), "AMX", _LINEAR, _AMX, runs_as=UNNAMED),
-    no_kernel("w8a8-fp8-block", cpu(), _LINEAR, "FP8 in blocks needs AMX tiles"),
+    no_kernel("w8a8-fp8-block", cpu(), _TRIED, "FP8 in blocks needs AMX tiles", measured=True),
     not_known("w4a8-int8", cpu(), _LINEAR, "a kernel made for ARM is offered"),
     no_kernel(
         "w8a16-int8", cpu(), _TRIED, "weight-only kernels on CPUs take 4 bits", measured=True

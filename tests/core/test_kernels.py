@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.hardware import Accelerator
-from pytest_quantreg.core.kernel_rules import Engine, Rule, Where
+from pytest_quantreg.core.kernel_rules import Engine, Form, Rule, Where
 from pytest_quantreg.core.kernels import ENGINES, runs_as
 from pytest_quantreg.core.kernels_vllm import VLLM
 from pytest_quantreg.core.schemes import SCHEMES
@@ -93,6 +94,7 @@ def test_what_it_amounts_to(scheme: str, capability: str, runs: str | None) -> N
         ("w4a16-int4", "native"),
         ("w8a8-fp8", "native"),
         ("w8a16-int8", "no kernel"),
+        ("w8a8-fp8-block", "no kernel"),
         ("w4a16-nvfp4", "no kernel"),
     ],
 )
@@ -127,6 +129,37 @@ def test_other_engines_on_a_cpu_as_measured(
     """transformers emulates, torchao and llama.cpp compute, as tried on a CPU."""
     choice = runs_as(scheme, engine, version, CPU)
     assert (choice.mode, choice.needs, choice.measured) == (mode, needs, True)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "method", "mode", "packages"),
+    [
+        ("w4a16-int4", "gptq", "native", ("gptqmodel", "optimum")),
+        ("w4a16-int4", "awq", "native", ("gptqmodel",)),
+        ("w4a16-int4", "auto-round", "not known", ("auto-round",)),
+        ("w4a16-int4", "compressed-tensors", "emulated", ("compressed-tensors",)),
+        ("w8a8-fp8-block", "fp8", "no kernel", ()),
+        ("w8a8-fp8", "fbgemm_fp8", "no kernel", ()),
+        ("w8a8-fp8", "modelopt", "no kernel", ()),
+        ("w4a16-int4", "hqq", "not known", ()),
+        ("bnb-nf4", "bitsandbytes", "native", ("bitsandbytes",)),
+    ],
+)
+def test_the_method_of_files_decides_in_transformers(
+    scheme: str, method: str, mode: str, packages: tuple[str, ...]
+) -> None:
+    """Each kind of files has a loader of its own there, and packages that it needs."""
+    choice = runs_as(scheme, "transformers", "5.17.0", CPU, form=Form(method))
+    assert (choice.mode, choice.packages) == (mode, packages)
+
+
+def test_scales_of_activations_in_the_files_decide_on_a_cpu() -> None:
+    """vLLM on a CPU scales FP8 activations while it runs, and has no kernel for fixed scales."""
+    for static, mode in ((False, "native"), (True, "no kernel")):
+        choice = runs_as("w8a8-fp8", "vllm", "0.32.0", CPU, form=Form(static=static))
+        assert (choice.mode, choice.measured) == (mode, True)
+    card89 = runs_as("w8a8-fp8", "vllm", "0.32.0", card("8.9"), form=Form(static=True))
+    assert card89.mode == "native"
 
 
 def test_method_and_cache_do_not_matter() -> None:
@@ -214,11 +247,16 @@ def _decides_somewhere(engine: Engine, rule: Rule, devices: list[Accelerator]) -
     (major, first), (_, before) = engine.releases
     for version in (f"{major}.{minor}.0" for minor in range(first, before)):
         for device in devices:
-            for scheme in rule.schemes:
-                choice = runs_as(scheme, engine.name, version, device, alone)
-                if choice.source and choice == runs_as(scheme, engine.name, version, device):
+            for scheme, form in product(rule.schemes, _forms(rule)):
+                choice = runs_as(scheme, engine.name, version, device, alone, form=form)
+                whole = runs_as(scheme, engine.name, version, device, form=form)
+                if choice.source and choice == whole:
                     return True
     return False
+
+
+def _forms(rule: Rule) -> list[Form]:
+    return [Form(method, rule.static) for method in rule.methods or (Form().method,)]
 
 
 def test_spans_include_both_ends() -> None:

@@ -10,39 +10,27 @@ from typing import Any
 
 from ...core.errors import WrongUse
 from ...core.inspection import Claim, Group
+from ...core.kernel_rules import COMPRESSED_TENSORS
 from ...core.schemes import Quantization, resolve
-from .folder import read_json, unusable
-from .stored import quantization, stored_scheme
-
-MODELOPT = "hf_quant_config.json"
+from .folder import unusable
+from .stored import config_of, method_of, quantization, stated, stored_scheme
 
 _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", "ignored_layers")
 """Where formats other than compressed-tensors keep the names of layers left alone."""
 
 
-def with_quantization(config: Mapping[str, Any], folder: Path, name: str) -> Mapping[str, Any]:
-    """``config`` with its ``quantization_config``, wherever a checkpoint keeps that.
-
-    Models of several parts may have it in the part for text, ModelOpt in a file beside.
-    """
-    if config.get("quantization_config") or config.get("compression_config"):
-        return config
-    text = config.get("text_config")
-    if isinstance(text, Mapping) and text.get("quantization_config"):
-        return {**config, "quantization_config": text["quantization_config"]}
-    if (folder / MODELOPT).is_file():
-        stated = read_json(folder / MODELOPT, name)
-        return {**config, "quantization_config": {**stated, "quant_method": "modelopt"}}
-    return config
+def stored_in(folder: Path, name: str) -> str | None:
+    """The scheme that a model's folder claims, as `stored_scheme` names it. Raises Refusal."""
+    return claim_of(config_of(folder, name), name).scheme
 
 
 def claim_of(config: Mapping[str, Any], name: str) -> Claim:
     """What ``config`` claims; raises Refusal for a quantization_config of no known form."""
-    stated = config.get("quantization_config") or config.get("compression_config")
-    if not stated:
+    said = stated(config)
+    if not said:
         return Claim(None)
     try:
-        return _claim(config, stated)
+        return _claim(config, said)
     except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
         raise unusable(
             name,
@@ -51,29 +39,29 @@ def claim_of(config: Mapping[str, Any], name: str) -> Claim:
         ) from error
 
 
-def _claim(config: Mapping[str, Any], stated: Mapping[str, Any]) -> Claim:
+def _claim(config: Mapping[str, Any], said: Mapping[str, Any]) -> Claim:
     scheme = stored_scheme(config)
-    method = str(stated.get("quant_method", "compressed-tensors")).lower()
-    if method == "compressed-tensors":
-        entries = [one for one in (stated.get("config_groups") or {}).values() if one]
+    method = method_of(said)
+    if method == COMPRESSED_TENSORS:
+        entries = [one for one in (said.get("config_groups") or {}).values() if one]
         groups = tuple(
             Group(_texts(one.get("targets")), quantization(one.get("weights")))
             for one in entries
             if one.get("weights")
         )
-        return Claim(scheme, method, groups, _texts(stated.get("ignore")))
-    inner = stated.get("quantization", stated)
+        return Claim(scheme, method, groups, _texts(said.get("ignore")))
+    inner = said.get("quantization", said)
     lists = [inner[key] for key in _LISTS if inner.get(key)]
     # Without a list these formats leave out layers by conventions of their own.
     ignore = _texts([entry for entries in lists for entry in entries]) if lists else None
-    groups = (Group(("Linear",), _weights(method, scheme, stated)),)
+    groups = (Group(("Linear",), _weights(method, scheme, said)),)
     return Claim(scheme, method, groups, ignore, exact=False)
 
 
-def _weights(method: str, scheme: str | None, stated: Mapping[str, Any]) -> Quantization | None:
+def _weights(method: str, scheme: str | None, said: Mapping[str, Any]) -> Quantization | None:
     if method in ("gptq", "awq", "auto-round"):
-        bits = int(stated.get("bits", stated.get("w_bit", 4)))
-        size = int(stated.get("group_size", stated.get("q_group_size", 128)) or 128)
+        bits = int(said.get("bits", said.get("w_bit", 4)))
+        size = int(said.get("group_size", said.get("q_group_size", 128)) or 128)
         if size > 0:
             return Quantization("int", bits, "group", group_size=size)
         return Quantization("int", bits, "channel")

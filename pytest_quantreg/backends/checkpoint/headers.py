@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,11 @@ import numpy.typing as npt
 from ...core.errors import Refusal
 from ...core.inspection import Checkpoint, Scales
 from ...core.record import ModelSpec
-from .claim import claim_of, with_quantization
-from .folder import Tensor, check_weights, read_config, unusable, weight_files
+from .claim import claim_of
+from .folder import Tensor, check_weights, unusable, weight_files
 from .hub import shown, small_files, weights_are_here
 from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
+from .stored import config_of
 
 _AT_ONCE = 1 << 22
 """Bytes of scales in memory at once."""
@@ -33,7 +35,17 @@ def inspect(ref: str) -> Checkpoint:
     weights of a hub id must be in the local cache, for nothing is downloaded for this
     but the small files.
     """
-    folder, name = _found(ref)
+    return _readable(*_found(ref))
+
+
+def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
+    """The same of a model that is to be loaded; None as long as its weights are on the hub."""
+    files = small_files(spec, trusted=bool(spec.args.get("trust_remote_code", False)))
+    name = shown(spec)
+    return _readable(files.folder, name) if weights_are_here(files, name) else None
+
+
+def _readable(folder: Path, name: str) -> Checkpoint:
     try:
         return _checkpoint(folder, name)
     except OSError as error:
@@ -67,7 +79,7 @@ def _only_gguf(folder: Path) -> bool:
 
 
 def _checkpoint(folder: Path, name: str) -> Checkpoint:
-    config = with_quantization(read_config(folder, name), folder, name)
+    config = config_of(folder, name)
     claim = claim_of(config, name)
     found = check_weights(folder, name)
     files = weight_files(folder, name)
@@ -131,14 +143,26 @@ def _scales(path: Path, name: str, place: Place, of_inputs: bool) -> Scales | No
     nested = name.endswith("absmax") and tensor.dtype == "U8"
     if tensor.dtype not in _READ or nested:
         return None
-    count = ones = zeros = broken = 0
+    counted = np.zeros(4, np.int64)
     for raw in _pieces(path, place):
-        values = _values(raw, tensor.dtype)
-        count += values.size
-        ones += int(np.count_nonzero(values == 1))
-        zeros += int(np.count_nonzero(values == 0))
-        broken += int(np.count_nonzero(~np.isfinite(values)))
+        counted += _counted(np.frombuffer(raw, _READ[tensor.dtype]), tensor.dtype)
+    count, ones, zeros, broken = (int(number) for number in counted)
     return Scales(name, count, ones, zeros, broken, of_inputs)
+
+
+def _counted(read: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
+    """How many values there are, and how many are one, zero, and not finite."""
+    width = read.dtype.itemsize
+    if width > 2 or read.size < 1 << 8 * width:
+        values = _values(read, dtype)
+        times = np.ones(read.size, np.int64)
+    else:
+        # Billions of scales hold a few patterns; each is understood once.
+        patterns = np.arange(1 << 8 * width, dtype=f"u{width}")
+        values = _values(patterns.view(read.dtype), dtype)
+        times = np.bincount(read.view(patterns.dtype), minlength=patterns.size)
+    kinds = (values == 1, values == 0, ~np.isfinite(values))
+    return np.array([read.size, *(times[kind].sum() for kind in kinds)], np.int64)
 
 
 def _pieces(path: Path, place: Place) -> Iterator[bytes]:
@@ -169,13 +193,12 @@ _READ: Mapping[str, str] = {
 """numpy's name of what lies in the file; U8 is how E8M0 is written by older tools."""
 
 
-def _values(raw: bytes, dtype: str) -> npt.NDArray[np.float64]:
-    """The numbers that ``raw`` stands for.
+def _values(read: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.float64]:
+    """The numbers that what was read stands for.
 
     bfloat16 is the upper half of float32. E4M3 has no infinity and one pattern for NaN;
     E8M0 is 2^(n - 127), 255 being NaN (OCP Microscaling Formats 1.0, 5.3 and 5.4).
     """
-    read = np.frombuffer(raw, _READ[dtype])
     if dtype == "BF16":
         read = (read.astype(np.uint32) << 16).view(np.float32)
     elif dtype == "F8_E4M3":

@@ -22,11 +22,11 @@ import pytest_quantreg
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.record import ModelIdentity, ModelSpec
-from .folder import check_weights, linear_shapes, read_config, weight_files
+from .claim import stored_in
+from .folder import check_weights, linear_shapes, weight_files
 from .hub import SMALL_FILES, Files
 from .identity import FileDigests
 from .recipe import check, in_words, recipe
-from .stored import stored_scheme
 
 MANIFEST = "quantreg.json"
 
@@ -68,7 +68,7 @@ def made(
     llm-compressor, both before anything is loaded.
     """
     choice = check(spec.name, spec.scheme)
-    if (already := stored_scheme(read_config(source.folder, spec.name))) is not None:
+    if (already := stored_in(source.folder, spec.name)) is not None:
         raise WrongUse(
             f"{spec.name} is quantized already ({already}), so {spec.scheme} is not made from it",
             help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={spec.ref}",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from ...core.kernel_rules import COMPRESSED_TENSORS
 from ...core.schemes import Granularity, Quantization, ScaleType, describe, name_of
 from . import ao
+from .folder import read_config, read_json
 
 GRANULARITIES: Mapping[str, Granularity] = {
     "tensor": "tensor",
@@ -19,18 +22,47 @@ GRANULARITIES: Mapping[str, Granularity] = {
 }
 
 
+MODELOPT = "hf_quant_config.json"
+
+
+def config_of(folder: Path, name: str) -> Mapping[str, Any]:
+    """config.json with its ``quantization_config``, wherever a checkpoint keeps that.
+
+    Models of several parts may have it in the part for text, ModelOpt in a file beside.
+    Raises Refusal for what cannot be read.
+    """
+    config = read_config(folder, name)
+    if stated(config):
+        return config
+    text = config.get("text_config")
+    if isinstance(text, Mapping) and stated(text):
+        return {**config, "quantization_config": stated(text)}
+    if (folder / MODELOPT).is_file():
+        beside = read_json(folder / MODELOPT, name)
+        return {**config, "quantization_config": {**beside, "quant_method": "modelopt"}}
+    return config
+
+
+def stated(config: Mapping[str, Any]) -> Any:
+    """What ``config`` says of its quantization, under either of its names; falsy for nothing."""
+    return config.get("quantization_config") or config.get("compression_config")
+
+
+def method_of(quantization: Mapping[str, Any]) -> str:
+    """Which kind of files a ``quantization_config`` is about."""
+    return str(quantization.get("quant_method", COMPRESSED_TENSORS)).lower()
+
+
 def stored_scheme(config: Mapping[str, Any]) -> str | None:
     """The canonical name of what config.json says, None for an unquantized model.
 
     A quantized model of no known scheme gives a description instead, which is the
     identity of none.
     """
-    quantization = config.get("quantization_config") or config.get("compression_config")
+    quantization = stated(config)
     if not quantization:
         return None
-    method = str(quantization.get("quant_method", "compressed-tensors")).lower()
-    reader = _READERS.get(method, _other)
-    return reader(quantization)
+    return _READERS.get(method_of(quantization), _other)(quantization)
 
 
 def quantization(args: Mapping[str, Any] | None) -> Quantization | None:
@@ -119,10 +151,20 @@ def _fp8(config: Mapping[str, Any]) -> str | None:
 def _modelopt(config: Mapping[str, Any]) -> str | None:
     inner = config.get("quantization", config)
     algorithm = str(inner.get("quant_algo", "unknown")).upper()
-    names = {"FP8": "w8a8-fp8", "NVFP4": "w4a4-nvfp4", "W4A16_AWQ": "w4a16-int4"}
-    name = names.get(algorithm, f"modelopt {algorithm.lower()}")
+    name = _MODELOPT.get(algorithm, f"modelopt {algorithm.lower()}")
     kv = str(inner.get("kv_cache_quant_algo") or "").upper()
+    # In config.json itself ModelOpt says it as compressed-tensors does.
+    if (scheme := quantization(inner.get("kv_cache_scheme"))) is not None:
+        kv = "FP8" if (scheme.type, scheme.bits) == ("float", 8) else kv
     return f"{name}+kv-fp8" if kv == "FP8" else name
+
+
+_MODELOPT: Mapping[str, str] = {
+    "FP8": "w8a8-fp8",
+    "FP8_PER_CHANNEL_PER_TOKEN": "w8a8-fp8",
+    "NVFP4": "w4a4-nvfp4",
+    "W4A16_AWQ": "w4a16-int4",
+}
 
 
 def _other(config: Mapping[str, Any]) -> str | None:
