@@ -20,7 +20,7 @@ def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:
     requested = _requested(settings)
     if not requested or markers.parametrizes_scheme(metafunc.definition):
         return  # the latter is told as a collection error
-    if schemes := markers.schemes_for(metafunc.definition, requested):
+    if schemes := markers.schemes_for(metafunc.definition, requested, settings.catalogue):
         metafunc.parametrize("quant_scheme", schemes, ids=schemes, indirect=True, scope="session")
 
 
@@ -60,8 +60,8 @@ def _requested(settings: Settings) -> tuple[str, ...]:
 
 def _mistakes(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
     """Each once, though a class's mistake is seen in all of its tests."""
-    requested = _requested(settings)
-    found = (line for item in items for line in markers.problems(item, requested))
+    requested, names = _requested(settings), settings.catalogue
+    found = (line for item in items for line in markers.problems(item, requested, names))
     return list(dict.fromkeys(found))
 
 
@@ -89,7 +89,7 @@ def _skip_without_scheme(item: pytest.Item, settings: Settings) -> None:
         if fixtures & COMPARE_FIXTURES:
             return
         reason = RECORDING
-    elif markers.schemes_for(item, settings.schemes):
+    elif markers.schemes_for(item, settings.schemes, settings.catalogue):
         # pytest cannot run it once per scheme (unittest): the fixture takes the only one.
         return
     elif settings.schemes:

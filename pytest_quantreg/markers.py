@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from .core import schemes
+from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.gates import MAX_PERPLEXITY_RATIO, MIN_RETENTION, OWN_LEVELS, Gate
 from .core.hardware import words
@@ -17,8 +17,9 @@ from .core.plan import Plan
 from .core.settings import GateMode, Settings
 from .core.speed_gates import SpeedGate
 from .option_table import MARKER_FIXTURES, OUR_MARKERS
+from .scheme_markers import QUANT_SCHEMES, admitted, choices, read_names
 from .speed_markers import SPEED_READERS
-from .values import check_confidence
+from .values import BUILT_IN_SCHEMES, check_confidence
 
 
 class Declared(NamedTuple):
@@ -29,22 +30,27 @@ class Declared(NamedTuple):
     where: str
 
 
-def problems(item: pytest.Item, requested: Sequence[str]) -> list[str]:
+def problems(
+    item: pytest.Item, requested: Sequence[str], catalogue: Catalogue = BUILT_IN_SCHEMES
+) -> list[str]:
     """What is wrong with the markers of ``item``, one text each, none when all is well.
 
-    ``requested`` are the schemes under test. Each text opens with where the marker
-    stands, so that a class's mistake reads the same for all of its tests.
+    ``requested`` are the schemes under test, ``catalogue`` says what names stand for. Each
+    text opens with where the marker stands, so that a class's mistake reads the same for
+    all of its tests.
     """
     declared = list(_declared(item))
     wrong = [
-        f"{one.where}: {problem}" for one in declared if (problem := _problem(one)) is not None
+        f"{one.where}: {problem}"
+        for one in declared
+        if (problem := _problem(one, catalogue)) is not None
     ]
     if _parametrizes_scheme(item, requested):
         wrong.append(
             f"{_name_of(item)}: quant_scheme is parametrized by --quant-scheme; choose among "
             "the schemes of a test with @pytest.mark.quant_schemes(...)"
         )
-    return wrong or [*_repeated(declared), *_unfeedable(item, declared)]
+    return wrong or [*_repeated(declared, catalogue), *_unfeedable(item, declared)]
 
 
 def plan(
@@ -86,15 +92,17 @@ def carried(item: pytest.Item) -> tuple[Declared, ...]:
     return tuple(_declared(item))
 
 
-def schemes_for(item: pytest.Item, requested: Sequence[str]) -> tuple[str, ...]:
+def schemes_for(
+    item: pytest.Item, requested: Sequence[str], catalogue: Catalogue = BUILT_IN_SCHEMES
+) -> tuple[str, ...]:
     """Those of ``requested`` that the nearest ``quant_schemes`` marker leaves."""
     for one in _declared(item):
-        if one.mark.name == "quant_schemes":
+        if one.mark.name == QUANT_SCHEMES:
             try:
-                allowed: Any = _read(one)
+                names: Any = _read(one)
+                return admitted(names, requested, catalogue)
             except WrongUse:
                 return tuple(requested)  # told as a collection error, by `problems`
-            return tuple(name for name in requested if _admits(allowed, name))
     return tuple(requested)
 
 
@@ -114,16 +122,6 @@ def _parametrizes_scheme(item: pytest.Item, requested: Sequence[str]) -> bool:
     params = callspec.params if callspec is not None else {}
     foreign = "quant_scheme" in params and params["quant_scheme"] not in requested
     return foreign or parametrizes_scheme(item)
-
-
-def _admits(allowed: Sequence[schemes.SchemeChoice], name: str) -> bool:
-    """``w4a16-int4`` admits every method of it, ``w4a16-int4-gptq`` only itself."""
-    choice = schemes.resolve(name)
-    return any(
-        one.name == choice.name
-        or (one.method is None and one.kv is None and one.scheme == choice.scheme)
-        for one in allowed
-    )
 
 
 # -- where markers stand -------------------------------------------------------------
@@ -183,15 +181,20 @@ class _Judging(NamedTuple):
     confidence: float | None
 
 
-_Said: TypeAlias = "Gate | SpeedGate | _Judging | tuple[schemes.SchemeChoice, ...]"
+_Said: TypeAlias = "Gate | SpeedGate | _Judging | tuple[str, ...]"
 """What a marker says."""
 
 
-def _problem(one: Declared) -> str | None:
+def _problem(one: Declared, catalogue: Catalogue) -> str | None:
     try:
-        _read(one)
+        names: Any = _read(one)
     except WrongUse as error:
         return str(error)
+    try:
+        if one.mark.name == QUANT_SCHEMES:
+            choices(names, catalogue)
+    except WrongUse as error:
+        return str(WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help))
     return None
 
 
@@ -261,16 +264,6 @@ def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:
     )
 
 
-def _quant_schemes(*names: Any) -> tuple[schemes.SchemeChoice, ...]:
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise WrongUse('allowed are scheme names, e.g. quant_schemes("w8a8-fp8", "w4a16-int4")')
-    chosen = tuple(schemes.resolve(name) for name in names)
-    for choice in chosen:
-        if not choice.is_quantized:
-            raise WrongUse(f"{choice.name} is not a quantized scheme")
-    return chosen
-
-
 MOST_RATIO = 2.0
 """A gate that lets perplexity more than double guards nothing: it is a slip, such as 2 %."""
 
@@ -278,7 +271,7 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
     MIN_RETENTION: ("min_retention(r, *, task=None, metric=None)", _min_retention),
     MAX_PERPLEXITY_RATIO: ("max_perplexity_ratio(x)", _max_perplexity_ratio),
     "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
-    "quant_schemes": ("quant_schemes(*names)", _quant_schemes),
+    QUANT_SCHEMES: ("quant_schemes(*names)", read_names),
     **SPEED_READERS,
 }
 
@@ -286,7 +279,7 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
 # -- what markers say together -------------------------------------------------------
 
 
-def _repeated(declared: Sequence[Declared]) -> list[str]:
+def _repeated(declared: Sequence[Declared], catalogue: Catalogue) -> list[str]:
     """Two different values of one key at one place: nobody could say which holds.
 
     Of thresholds on speed also two alike: one of them was meant for another accelerator.
@@ -295,7 +288,7 @@ def _repeated(declared: Sequence[Declared]) -> list[str]:
     found = []
     for one in declared:
         shown = _show(one.mark)
-        for key, value in _keyed(_read(one)):
+        for key, value in _keyed(_read(one), catalogue):
             place = (one.mark.name, one.level, *key)
             twice = place in seen and one.mark.name in SPEED_READERS
             first, first_shown = seen.setdefault(place, (value, shown))
@@ -307,7 +300,7 @@ def _repeated(declared: Sequence[Declared]) -> list[str]:
     return found
 
 
-def _keyed(value: Any) -> list[tuple[tuple[object, ...], object]]:
+def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], object]]:
     """(key, value) of each thing that a marker decides."""
     if isinstance(value, Gate):
         return [((value.task, value.metric), value.bound)]
@@ -316,7 +309,7 @@ def _keyed(value: Any) -> list[tuple[tuple[object, ...], object]]:
         return [((*value.key, accelerator), value.bound)]
     if isinstance(value, _Judging):
         return [((name,), given) for name, given in value._asdict().items() if given is not None]
-    return [((), tuple(choice.name for choice in value))]
+    return [((), tuple(choice.name for choice in choices(value, catalogue)))]
 
 
 def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:

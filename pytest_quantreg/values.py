@@ -11,10 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .core import schemes
+from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.record import Json
+from .core.schemes import SchemeChoice
 from .core.settings import ModelRef
+
+BUILT_IN_SCHEMES = Catalogue()
+"""No schemes but the built-in ones."""
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -99,6 +103,23 @@ def check_choice(given: Given, allowed: Sequence[str]) -> str:
     raise WrongUse(f"{given.named}={given.text}: allowed are {', '.join(allowed)}{hint}")
 
 
+def check_report(given: Given) -> Path:
+    """Where a report goes; its ending says in which form."""
+    path = given.path
+    if path.suffix == ".html":
+        raise WrongUse(
+            f"{given.named}={given.text}: reports in HTML are not built yet",
+            help="allowed are .md and .json",
+        )
+    if path.suffix not in (".md", ".json"):
+        raise WrongUse(
+            f"{given.named}={given.text}: the ending says in which form; allowed are .md and .json"
+        )
+    if path.is_dir():
+        raise WrongUse(f"{given.named}={given.text}: a folder", help="name a file in it")
+    return path
+
+
 def check_model_name(given: Given) -> str:
     """A name for the store: a hub id, with or without organisation."""
     if not _HUB_ID.fullmatch(given.text):
@@ -108,7 +129,9 @@ def check_model_name(given: Given) -> str:
     return given.text
 
 
-def parse_schemes(sources: Sequence[Given]) -> tuple[str, ...]:
+def parse_schemes(
+    sources: Sequence[Given], catalogue: Catalogue = BUILT_IN_SCHEMES
+) -> tuple[str, ...]:
     """Canonical names, each once, of comma-separated lists of quantized schemes."""
     names: dict[str, None] = {}
     for given in sources:
@@ -118,7 +141,7 @@ def parse_schemes(sources: Sequence[Given]) -> tuple[str, ...]:
                     f"{given.named}={given.text}: an empty name",
                     help="separate names by one comma: w8a8-fp8,w4a16-int4",
                 )
-            choice = _scheme(word, given.named)
+            choice = _scheme(word, given.named, catalogue)
             if not choice.is_quantized:
                 raise WrongUse(
                     f"{given.named}={word.strip()}: {choice.name} is not a quantized scheme",
@@ -128,9 +151,9 @@ def parse_schemes(sources: Sequence[Given]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _scheme(word: str, named: str) -> schemes.SchemeChoice:
+def _scheme(word: str, named: str, catalogue: Catalogue) -> SchemeChoice:
     try:
-        return schemes.resolve(word.strip())
+        return catalogue.choose(word.strip())
     except WrongUse as error:
         raise WrongUse(f"{named}: {error.what}", help=error.help) from None
 
@@ -141,8 +164,12 @@ def parse_ref(given: Given, name: str | None = None) -> ModelRef:
     folder = given.path
     if folder.is_dir():
         return ModelRef(str(folder), name or folder.name, text)
+    if folder.is_file() and folder.suffix == ".gguf":
+        return ModelRef(str(folder), name or folder.stem, text)
     if folder.exists():
-        raise WrongUse(f"{given.named}={text}: a file", help="a model is a folder or a hub id")
+        raise WrongUse(
+            f"{given.named}={text}: a file", help="a model is a folder, a hub id or a .gguf file"
+        )
     ref, at, revision = text.partition("@")
     if at and given._replace(value=ref or ".").path.is_dir():
         raise WrongUse(
@@ -159,7 +186,9 @@ def parse_ref(given: Given, name: str | None = None) -> ModelRef:
 
 
 def parse_checkpoints(
-    sources: Sequence[Given], schemes_under_test: Sequence[str] | None = None
+    sources: Sequence[Given],
+    schemes_under_test: Sequence[str] | None = None,
+    catalogue: Catalogue = BUILT_IN_SCHEMES,
 ) -> dict[str | None, ModelRef]:
     """Scheme -> checkpoint of ``[SCHEME=]REF`` words; None stands for a plain REF.
 
@@ -168,7 +197,7 @@ def parse_checkpoints(
     """
     found: dict[str | None, ModelRef] = {}
     for given in sources:
-        scheme, ref = _split_checkpoint(given)
+        scheme, ref = _split_checkpoint(given, catalogue)
         if schemes_under_test is not None and not (
             scheme in schemes_under_test or (scheme is None and schemes_under_test)
         ):
@@ -185,22 +214,22 @@ def parse_checkpoints(
     return found
 
 
-def _split_checkpoint(given: Given) -> tuple[str | None, Given]:
+def _split_checkpoint(given: Given, catalogue: Catalogue) -> tuple[str | None, Given]:
     left, equals, right = given.text.partition("=")
     # A path may hold an equals sign; the name of a scheme holds no slash.
     if not equals or given.path.exists() or "/" in left or "\\" in left:
-        _refuse_bare_scheme(given)
+        _refuse_bare_scheme(given, catalogue)
         return None, given
-    scheme = _scheme(left, given.named).name
+    scheme = _scheme(left, given.named, catalogue).name
     return scheme, given._replace(value=right, named=f"{given.named}={left.strip()}")
 
 
-def _refuse_bare_scheme(given: Given) -> None:
+def _refuse_bare_scheme(given: Given, catalogue: Catalogue) -> None:
     """``--quant-checkpoint=w8a8-fp8`` is a forgotten ``=REF``, not a hub id."""
     if given.path.exists():
         return
     try:
-        scheme = schemes.resolve(given.text)
+        scheme = catalogue.choose(given.text)
     except WrongUse:
         return
     raise WrongUse(

@@ -33,6 +33,7 @@ from ..measure import (
     prepare,
 )
 from .once import Once
+from .own_names import named
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,8 @@ class Bench:
     def backend(self) -> Backend:
         """The engine of this session. Raises WrongUse for an unknown name."""
         if self._backend is None:
-            self._backend = find(
-                self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints"
-            )
+            found = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
+            self._backend = named(found, self.settings.catalogue)
         return self._backend
 
     @property

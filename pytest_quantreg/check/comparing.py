@@ -83,8 +83,10 @@ class Comparer:
             for one in ready:
                 refuse_unpoolable(alike(one.part.protocol, ready[0].metric), one.part)
         self._foresee(ask.request.task, ready, weights, plan, scheme)
+        self._grounds.before_loading(spec)
         loaded = self._bench.load(spec)
-        notes = models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
+        notes = models.how_made(spec, self._settings.catalogue)
+        notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:
             self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
@@ -94,13 +96,15 @@ class Comparer:
         parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
         if group is None:
             return parts[0]
-        return Grouped(scheme, group.name, parts[0].metric, weights, parts, context, notes)
+        metric, claims = parts[0].metric, parts[0].claims
+        return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims)
 
     def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording) -> _Ready:
         prepared = self._bench.prepare(ask.request, spec)
         n = self._grounds.items(ask, prepared)
         baseline = self._grounds.baseline(ask, spec, prepared, n, recording)
-        models.refuse_baseline_itself(spec, self._bench.identify(spec), baseline.provenance)
+        names = self._settings.catalogue
+        models.refuse_baseline_itself(spec, self._bench.identify(spec), baseline.provenance, names)
         metric = ask.metric_of(baseline.accuracy.protocol)
         candidate = self._grounds.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
@@ -169,8 +173,9 @@ class Comparer:
         ]
         # What a pool is too weak for is known only when all of its tasks are.
         undetected = None if pooled else self._settings.max_undetected
+        claims = self._settings.catalogue.claims(scheme)
         refuse_hopeless(
-            known, gate, plan, task=subject.task, scheme=scheme, max_undetected=undetected
+            known, gate, plan, task=subject.task, scheme=claims, max_undetected=undetected
         )
 
     def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
@@ -214,6 +219,7 @@ class Comparer:
                 *answers(part, accuracy),
                 *(f"{task}: {one}" for one in told),
             ),
+            claims=self._settings.catalogue.claims(spec.scheme),
         )
 
 

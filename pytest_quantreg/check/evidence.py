@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ..core.comparison import TOKEN_PERPLEXITY, Comparison, Pair
@@ -15,10 +15,16 @@ from ..core.record import Accuracy, Metric
 from .asking import Subject, alike
 from .timing import Timing
 
+_GENERATES = "generate_until"
+"""lm-eval's word for tasks whose answers are generated, token by token."""
+
 
 @dataclass(frozen=True)
 class Measured:
-    """One task measured on both models: the same items of each."""
+    """One task measured on both models: the same items of each.
+
+    ``claims`` is what the name of the scheme stands for, where it is a project's own.
+    """
 
     scheme: str
     task: str
@@ -27,6 +33,7 @@ class Measured:
     candidate: Accuracy
     context: Context
     notes: tuple[str, ...] = ()
+    claims: str = ""
 
     @property
     def parts(self) -> tuple[Measured, ...]:
@@ -45,7 +52,7 @@ class Measured:
         """
         if metric == TOKEN_PERPLEXITY:
             return self._per_token(confidence)
-        return compare(
+        made = compare(
             self.baseline,
             self.candidate,
             metric,
@@ -53,6 +60,7 @@ class Measured:
             confidence=confidence,
             notes=self.notes,
         )
+        return replace(made, claims=self.claims)
 
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -76,7 +84,7 @@ class Measured:
                 f"the tokens of {self.task} were not counted for both models alike",
                 help="record the baseline again: pytest --quant-update=all",
             )
-        return made
+        return replace(made, claims=self.claims)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ class Grouped:
     parts: tuple[Measured, ...]
     context: Context
     notes: tuple[str, ...] = ()
+    claims: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -101,7 +110,7 @@ class Grouped:
 
     def compare(self, metric: Metric, confidence: float) -> Comparison:
         """The parts pooled under ``metric``, as lm-eval weighs them."""
-        return pool(
+        made = pool(
             self.pairs(metric),
             task=self.task,
             metric=metric.name,
@@ -109,6 +118,7 @@ class Grouped:
             confidence=confidence,
             notes=self.notes,
         )
+        return replace(made, claims=self.claims)
 
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -164,6 +174,18 @@ class Evidence:
     def refused_outright(self) -> bool:
         """Whether something was refused that is no task's own, so that nothing else counts."""
         return any(one.task is None for one in self.refused)
+
+    @property
+    def generating(self) -> frozenset[str]:
+        """What of it has the model generate answers: tasks, and groups with such a task."""
+        found = {
+            name
+            for one in self.measured
+            for part in one.parts
+            if part.baseline.protocol.output_type == _GENERATES
+            for name in (one.task, part.task)
+        }
+        return frozenset(found)
 
     @property
     def tasks(self) -> list[str]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from ..baselines import Store
+from ..core.catalogue import Catalogue
 from ..core.errors import Category, Refusal, WrongUse
+from ..core.makings import KV_FROM_FILES, NO_KV, making
 from ..core.outcome import Context
 from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Provenance, Software
-from ..core.schemes import resolve, runs_as_claimed, same_identity
+from ..core.scheme_words import described, understood
+from ..core.schemes import SchemeChoice, resolve, same_identity
 from ..core.settings import GateMode, Settings
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _NATIVE = "native"
+_UNVERIFIED = "unverified"
+_WARN = 'allow it and have it said: ini key quant_effective = "warn"'
 
 LEAST_QUANTIZED = 0.5
 """A model of which fewer linear layers are quantized does not run as the scheme it claims."""
@@ -91,21 +96,52 @@ def baseline_schemes(identity: ModelIdentity) -> tuple[str, ...]:
     return tuple(dict.fromkeys((own, _NATIVE, *_SCHEME_OF_DTYPE.values())))
 
 
-def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None) -> None:
+def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None, catalogue: Catalogue) -> None:
     """Refuses files that hold ``stored`` and not the scheme they are tested as."""
-    if stored is None:
+    choice = catalogue.choose(spec.scheme)
+    if choice.kv is not None:
+        _refuse_without_cache(spec, stored, _uncached(catalogue.claims(spec.scheme)))
+    if stored is None and choice.scheme.weights is not None:
         raise Refusal(
             Category.SUSPICIOUS,
             f"nothing in the checkpoint is quantized, and it is tested as {spec.scheme}",
             help="its config.json has no quantization; was the full-precision model given? "
             "Check --quant-checkpoint",
         )
-    if not same_identity(spec.scheme, stored):
+    if stored is not None and not same_identity(catalogue.claims(spec.scheme), stored):
         raise Refusal(
             Category.UNUSABLE_MODEL,
-            f"the checkpoint is {stored}, and it is tested as {spec.scheme}",
-            help=f"test it as what it is (--quant-scheme={stored}) or give the right checkpoint",
+            f"the checkpoint is {stored}, and it is tested as {_like(spec.scheme, catalogue)}",
+            help=_as_what_it_is(stored),
         )
+
+
+def _as_what_it_is(stored: str) -> tuple[str, ...]:
+    right = "give the right checkpoint"
+    if understood(stored.partition("+")[0]) is not None:
+        return (f"{right}, or define a scheme that says this: `quantreg schemes --help`",)
+    return (f"test it as what it is (--quant-scheme={stored}) or {right}",)
+
+
+def _refuse_without_cache(spec: ModelSpec, stored: str | None, without: str) -> None:
+    """Refuses to load for a quantized KV cache what this engine will not run with one."""
+    if spec.backend in NO_KV:
+        why = f"{spec.backend} is not known to run an FP8 KV cache"
+    elif spec.backend in KV_FROM_FILES and "+kv-fp8" not in (stored or ""):
+        why = (
+            f"{spec.backend} quantizes the KV cache only where the checkpoint asks for it, and "
+            f"this one holds {stored or 'nothing quantized'}"
+        )
+    else:
+        return
+    raise Refusal(
+        Category.UNUSABLE_MODEL,
+        f"{spec.scheme} cannot be tested here: {why}",
+        help=(
+            "use an engine that quantizes it, such as --quant-backend=vllm",
+            f"or test it without: --quant-scheme={without}",
+        ),
+    )
 
 
 def refuse_unlike_claim(
@@ -113,47 +149,109 @@ def refuse_unlike_claim(
 ) -> tuple[str, ...]:
     """Refuses a model with nothing quantized, and under certify one that runs otherwise.
 
+    A KV cache that is not what was claimed is refused under every gate: no score shows it.
     Returns notes for the verdict where a difference is only told.
     """
-    if effective.quantized_layers == 0:
+    choice = settings.catalogue.choose(claimed)
+    unread = effective.mode == _UNVERIFIED
+    if effective.quantized_layers == 0 and choice.scheme.weights is not None and not unread:
         raise Refusal(
             Category.SUSPICIOUS,
             f"nothing in the loaded weights is quantized, and the model is tested as {claimed}",
             help=f"all {effective.linear_layers} linear layers hold {effective.weights}; the "
             "engine ignored the quantization or the checkpoint has none",
         )
-    runs = _unlike(claimed, effective)
-    if runs is None:
+    lenient = settings.effective == "warn"
+    if choice.kv is not None and not _has_fp8_cache(effective):
+        ran = f"{_ran(effective) or effective.weights}, KV cache {effective.kv_cache}"
+        if not lenient:
+            raise _refused_cache(claimed, ran, _uncached(settings.catalogue.claims(claimed)))
+        return (f"runs as {ran}, not as {claimed}",)
+    if unread:
+        told = what = f"what runs could not be read back: {claimed} is a claim"
+    elif (runs := _unlike(choice, settings.catalogue.claims(claimed), effective)) is not None:
+        told = f"runs as {runs}, not as {claimed}"
+        what = f"the engine runs it as {runs}, not as {claimed}"
+    else:
         return ()
-    if settings.effective != "warn" and (mode is GateMode.CERTIFY or settings.require):
-        raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the engine runs it as {runs}, not as {claimed}",
-            help='allow it and have it said: ini key quant_effective = "warn"',
-        )
-    return (f"runs as {runs}, not as {claimed}",)
+    if not lenient and (mode is GateMode.CERTIFY or settings.require):
+        raise Refusal(Category.NOT_COMPARABLE, what, help=_WARN)
+    return (told,)
 
 
-def _unlike(claimed: str, effective: EffectiveScheme) -> str | None:
-    """What runs in place of ``claimed``, None when that is what runs."""
-    scheme = effective.scheme
-    if scheme is None:
+def _refused_cache(claimed: str, runs: str, without: str) -> Refusal:
+    return Refusal(
+        Category.NOT_COMPARABLE,
+        f"the engine runs it as {runs}, not as {claimed}",
+        help=(f"test it as what runs: --quant-scheme={without}", _WARN),
+    )
+
+
+def _uncached(claims: str) -> str:
+    """The scheme without its KV cache."""
+    return claims.partition("+")[0]
+
+
+def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> str | None:
+    """What runs in place of what is claimed, None when that is what runs."""
+    ran = _ran(effective)
+    if ran is None:
         return f"{effective.weights} weights, {effective.activations} activations"
-    if not runs_as_claimed(claimed, scheme):
-        return scheme
-    if effective.quantized_layers < LEAST_QUANTIZED * effective.linear_layers:
+    if not same_identity(claims, ran):
+        return ran
+    if choice.kv is None and _has_fp8_cache(effective):
+        return f"{ran}, KV cache {effective.kv_cache}"
+    few = effective.quantized_layers < LEAST_QUANTIZED * effective.linear_layers
+    if few and choice.scheme.weights is not None:
         layers = f"{effective.quantized_layers} of {effective.linear_layers} linear layers"
-        return f"{scheme} in only {layers}"
+        return f"{ran} in only {layers}"
     return None
 
 
-def refuse_baseline_itself(spec: ModelSpec, identity: ModelIdentity, baseline: Provenance) -> None:
+def _ran(effective: EffectiveScheme) -> str | None:
+    """What runs, by its name or in the words for data that has none; None for a mixture."""
+    if effective.scheme is not None:
+        return effective.scheme
+    weights = understood(f"{effective.weights} weights")
+    activations = understood(f"{effective.activations} weights")
+    if weights is None or (activations is None and " " in effective.activations):
+        return None
+    return described(weights[0], None if activations is None else activations[0])
+
+
+def _has_fp8_cache(effective: EffectiveScheme) -> bool:
+    return "fp8" in effective.kv_cache.lower()
+
+
+def _like(scheme: str, catalogue: Catalogue) -> str:
+    """A scheme's name, of the project's own with what it claims."""
+    claims = catalogue.claims(scheme)
+    return scheme if claims == scheme else f"{scheme} (like {claims})"
+
+
+def how_made(spec: ModelSpec, catalogue: Catalogue) -> tuple[str, ...]:
+    """A note on a model that was rounded to nearest here, for want of a checkpoint."""
+    if not spec.quantize or "quantization_config" in spec.args:
+        return ()
+    scheme = catalogue.choose(spec.scheme).scheme
+    how = making(spec.backend, scheme.name)
+    if how is None or how.how != "rounded" or scheme.weights is None:
+        return ()
+    tuned = "; a tuned method (GPTQ, AWQ) usually keeps more" if scheme.weights.bits < 8 else ""
+    return (f"made by round-to-nearest from {spec.name}{tuned}",)
+
+
+def refuse_baseline_itself(
+    spec: ModelSpec, identity: ModelIdentity, baseline: Provenance, catalogue: Catalogue
+) -> None:
     """Refuses a comparison of a model with itself, which nothing could lose. Raises Refusal."""
-    same = identity.weights_digest == baseline.model.weights_digest
-    runs = baseline.effective.scheme
+    # Where the KV cache alone is quantized, the weights are meant to be the same.
+    weights = catalogue.choose(spec.scheme).scheme.weights is not None
+    same = weights and identity.weights_digest == baseline.model.weights_digest
+    runs, claims = baseline.effective.scheme, catalogue.claims(spec.scheme)
     if same and not spec.quantize:
         what = "its weights are those of the baseline, to the bit"
-    elif runs is not None and resolve(runs).is_quantized and same_identity(spec.scheme, runs):
+    elif runs is not None and resolve(runs).is_quantized and same_identity(claims, runs):
         what = f"the baseline itself was recorded from a {runs} model"
     else:
         return
@@ -192,7 +290,8 @@ def context_of(
 
 
 def _runs_as(effective: EffectiveScheme) -> str | None:
-    if effective.mode == "full precision":
+    if effective.mode == "full precision" and not _has_fp8_cache(effective):
         return None
     scheme = effective.scheme or f"{effective.weights} / {effective.activations}"
-    return f"{scheme} ({effective.mode})"
+    cache = f", KV cache {effective.kv_cache}" if _has_fp8_cache(effective) else ""
+    return f"{scheme} ({effective.mode}){cache}"

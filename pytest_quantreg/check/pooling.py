@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core.comparison import Comparison, Pair
 from ..core.errors import Category, Refusal
@@ -47,7 +48,7 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
         pairs += part
         metrics.append(metric)
     names = list(dict.fromkeys(metric.name for metric in metrics))
-    return pool(
+    made = pool(
         pairs,
         task=f"pool of {len(taken)}",
         metric=names[0] if len(names) == 1 else "scores",
@@ -55,6 +56,7 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
         confidence=confidence,
         notes=tuple(dict.fromkeys(note for one in taken for note in one.notes)),
     )
+    return replace(made, claims=taken[0].claims)
 
 
 def _refuse_incomplete(evidence: Evidence) -> None:

@@ -105,6 +105,8 @@ class Comparison:
     empty: tuple[float, float] | None = None
     truncated: tuple[float, float] | None = None
     """Shares of the answers of baseline and quantized model, where they generate."""
+    claims: str = ""
+    """What ``scheme`` stands for, where that is a name of the project's own."""
     exact: bool = False
     """Whether ``counts`` alone make the interval: 0/1 scores, one run each, no clusters."""
 

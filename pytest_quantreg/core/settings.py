@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from .catalogue import Catalogue
 from .record import Json
 
 
@@ -52,7 +53,10 @@ class Settings:
     measure speed at once, and ``speed_timeout`` is in seconds.
     ``checkpoints`` maps a canonical scheme to its checkpoint; the key None holds the
     one for every scheme. ``invocation`` is the part of the command line that must be
-    repeated to record a baseline (model, backend, folders).
+    repeated to record a baseline (model, backend, folders). ``catalogue`` holds the
+    schemes that the project defines for itself: everything here, in verdicts and in ids
+    calls them by their own names, and backends are told what those claim. ``reports`` are
+    the files that --quant-report names, ``step_summary`` the one that a CI job shows.
     """
 
     schemes: tuple[str, ...]
@@ -82,6 +86,9 @@ class Settings:
     share_device: bool = False
     speed_timeout: float = 900.0
     invocation: tuple[str, ...] = field(default=())
+    catalogue: Catalogue = field(default=Catalogue())
+    reports: tuple[Path, ...] = ()
+    step_summary: Path | None = None
 
     def checkpoint_of(self, scheme: str) -> ModelRef | None:
         """The checkpoint given for ``scheme``, by its own name or for all."""

@@ -60,7 +60,7 @@ def sight(
     """
     if comparison.own_width or not comparison.slices:
         return _of_bounds(comparison, minimum, confidence)
-    default = default_discordance(comparison.scheme)
+    default = default_discordance(comparison.claims or comparison.scheme)
     discordance = default
     if not broken:
         changed = math.ceil(math.fsum(one.changed for one in comparison.slices) - 1e-9)

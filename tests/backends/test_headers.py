@@ -378,12 +378,11 @@ def test_offsets_of_no_known_form_are_refused(offsets: object, tmp_path: Path) -
         inspect(str(path.parent))
 
 
-def test_gguf_is_refused_plainly(tmp_path: Path) -> None:
-    """GGUF, as a file or as a folder of nothing else, is not read yet, and it says so."""
+def test_a_folder_of_gguf_files_is_no_checkpoint(tmp_path: Path) -> None:
+    """One of several files is meant, and it is asked for."""
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    for ref in (tmp_path, tmp_path / "model.gguf"):
-        with pytest.raises(Refusal, match="GGUF is not read yet"):
-            inspect(str(ref))
+    with pytest.raises(Refusal, match="a folder with GGUF files alone"):
+        inspect(str(tmp_path))
 
 
 def test_a_file_is_refused_with_its_folder() -> None:

@@ -15,6 +15,7 @@ CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 OTHER_TOKENIZERS = ("tekken.json", "tokenizer_config.json")
+RUN_GGUF = "give the file itself, with --quant-backend=llamacpp"
 _MOST_HEADER_BYTES = 100_000_000
 
 
@@ -33,6 +34,8 @@ def unusable(name: str, what: str, *help: str) -> Refusal:
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """config.json as it stands; raises Refusal when it is absent or no JSON object."""
+    if folder.suffix == ".gguf" and folder.is_file():
+        raise unusable(name, "is a GGUF file, which llama.cpp runs", RUN_GGUF)
     if not folder.is_dir():
         raise unusable(name, f"there is no folder {folder}", "check the path")
     path = folder / CONFIG
@@ -168,8 +171,8 @@ def _no_weights(folder: Path, name: str) -> Refusal:
 _OTHER_WEIGHTS = (
     (
         "*.gguf",
-        "holds GGUF weights, which the transformers backend does not load",
-        "the llamacpp backend will; it is not built yet",
+        "holds GGUF weights, which llama.cpp runs",
+        RUN_GGUF,
     ),
     (
         "*.bin",

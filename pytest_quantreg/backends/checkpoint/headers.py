@@ -56,8 +56,8 @@ def _readable(folder: Path, name: str) -> Checkpoint:
 
 def _found(ref: str) -> tuple[Path, str]:
     path = Path(ref)
-    if path.suffix == ".gguf" or (path.is_dir() and _only_gguf(path)):
-        raise unusable(path.name, "GGUF is not read yet", "inspect the checkpoint it was made from")
+    if path.is_dir() and _only_gguf(path):
+        raise unusable(path.name, "a folder with GGUF files alone", "give one of the files itself")
     if path.is_file():
         raise unusable(path.name, "a file, not a checkpoint", f"give its folder: {path.parent}")
     if path.is_dir() or path.is_absolute() or ref.startswith((".", "~")):

@@ -1,0 +1,138 @@
+"""The reader of `[tool.quantreg.schemes]` in pyproject.toml: a project's schemes, checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .core.catalogue import Catalogue, OwnScheme
+from .core.errors import WrongUse
+from .core.schemes import resolve
+from .core.settings import ModelRef
+from .own_scheme_fields import (
+    FILE,
+    KEYS,
+    built_in,
+    check_keys,
+    checkpoint_of,
+    mapping,
+    own_scheme,
+    place,
+)
+from .values import Given, parse_ref
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it there
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class ProjectSchemes:
+    """What a project says of schemes.
+
+    ``checkpoints`` holds, by canonical name, a REF or one per model; they are relative to
+    ``folder``.
+    """
+
+    folder: Path
+    catalogue: Catalogue = field(default=Catalogue())
+    checkpoints: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+
+    def checkpoint(self, scheme: str, model: str | None) -> ModelRef | None:
+        """The checkpoint of ``scheme`` for the model of that name, None without an entry.
+
+        Raises WrongUse for one that is not there, or where entries go by model and the
+        model is not among them.
+        """
+        entry = self.checkpoints.get(scheme)
+        if entry is None:
+            return None
+        where = f"{place(scheme)} checkpoint"
+        if isinstance(entry, str):
+            return parse_ref(Given(entry, where, self.folder))
+        if model is None:
+            raise WrongUse(
+                f"{where} goes by model, and no model is named",
+                help=("name it: --quant-model=REF", f"it knows {', '.join(entry)}"),
+            )
+        if model not in entry:
+            raise WrongUse(
+                f"{where} has no entry for {model}",
+                help=(
+                    f"it knows {', '.join(entry)}",
+                    f"add one, or type --quant-checkpoint={scheme}=REF",
+                ),
+            )
+        return parse_ref(Given(entry[model], f"{where} of {model}", self.folder))
+
+
+def nearest_file(folder: Path) -> Path | None:
+    """The pyproject.toml of ``folder`` or of the first folder above that has one."""
+    for each in (folder, *folder.parents):
+        if (each / FILE).is_file():
+            return each / FILE
+    return None
+
+
+def read_file(path: Path) -> ProjectSchemes:
+    """What the file says; nothing where there is no file. Raises WrongUse, naming the place."""
+    nothing = ProjectSchemes(path.parent)
+    try:
+        whole = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return nothing
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"{path.name} cannot be read: {error}", help=f"the file is {path}") from None
+    tool = whole.get("tool")
+    ours = tool.get("quantreg") if isinstance(tool, dict) else None
+    if ours is None:
+        return nothing
+    check_keys(mapping(ours, f"{FILE} [tool.quantreg]"), ("schemes",), f"{FILE} [tool.quantreg]")
+    return _read(ours.get("schemes", {}), path.parent)
+
+
+def _read(tables: Any, folder: Path) -> ProjectSchemes:
+    own: list[OwnScheme] = []
+    checkpoints: dict[str, str | Mapping[str, str]] = {}
+    for name, table in mapping(tables, f"{FILE} [tool.quantreg.schemes]").items():
+        where = place(name)
+        check_keys(mapping(table, where), KEYS, where)
+        known = built_in(name)
+        if known is None:
+            own.append(own_scheme(name, table))
+        else:
+            _refuse_redefined(name, known, table)
+        canonical = known or name
+        if canonical in checkpoints:
+            raise WrongUse(f"{where}: another table is about {canonical} too", help="keep one")
+        if "checkpoint" in table:
+            checkpoints[canonical] = checkpoint_of(table["checkpoint"], where)
+    _refuse_same_names(own)
+    return ProjectSchemes(folder, Catalogue(tuple(own)), checkpoints)
+
+
+def _refuse_redefined(name: str, known: str, table: Mapping[str, Any]) -> None:
+    if not resolve(known).is_quantized:
+        raise WrongUse(f"{place(name)}: {known} is built in, and quantizes nothing")
+    if more := [key for key in table if key != "checkpoint"]:
+        called = known if known == name else f"{name}, which is {known},"
+        raise WrongUse(
+            f"{place(name)} {more[0]}: {called} is built in and takes nothing but checkpoint",
+            help="give a scheme of your own another name",
+        )
+
+
+def _refuse_same_names(own: Sequence[OwnScheme]) -> None:
+    seen: list[OwnScheme] = []
+    for one in own:
+        for name in (one.name, *one.aliases):
+            if (other := Catalogue(tuple(seen)).find(name)) is not None:
+                raise WrongUse(
+                    f"{place(one.name)}: {name!r} is {other.name} already",
+                    help="case, separators and the order of words make no other name",
+                )
+        seen.append(one)

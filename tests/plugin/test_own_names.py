@@ -1,0 +1,101 @@
+"""Backends hear what an own scheme claims, in every method, also in those they may lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from pytest_quantreg.check.own_names import NamedBackend, named
+from pytest_quantreg.core.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.core.engine import Backend
+from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.core.record import ModelSpec
+
+CATALOGUE = Catalogue((OwnScheme("ours", "w4a16-int4-gptq"),))
+SPEC = ModelSpec("/m", "m", "ours", "listener")
+METHODS = (
+    *(("identify", ()), ("stored_scheme", ()), ("chat_formatter", (True,))),
+    *(("prepare", (print,)), ("load", ()), ("software_of", ())),
+)
+
+
+class Listener:
+    """Notes the schemes that it hears of."""
+
+    name = "listener"
+    exclusive = True
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in dict(METHODS):
+            raise AttributeError(name)
+
+        def note(spec: ModelSpec, *_: object) -> ModelSpec:
+            self.heard.append(spec.scheme)
+            return spec
+
+        return note
+
+    def check_makes(self, scheme: str) -> None:
+        """Makes nothing."""
+        raise WrongUse(
+            f"scheme {scheme}: not made", help=f"give it: --quant-checkpoint={scheme}=REF"
+        )
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """The backend itself."""
+    return Listener()
+
+
+def wrapped(listener: Listener) -> Any:
+    """The same as the checks have it."""
+    return named(cast("Backend", listener), CATALOGUE)
+
+
+@pytest.mark.parametrize(("method", "more"), METHODS)
+def test_every_method_hears_the_claim(
+    listener: Listener, method: str, more: tuple[object, ...]
+) -> None:
+    """An own name is translated, a built-in one is handed on as it is."""
+    backend = wrapped(listener)
+    getattr(backend, method)(SPEC, *more)
+    getattr(backend, method)(replace(SPEC, scheme="w8a8-fp8"), *more)
+    assert listener.heard == ["w4a16-int4-gptq", "w8a8-fp8"]
+
+
+def test_a_prepared_spec_can_travel(listener: Listener) -> None:
+    """What is loaded in another process names nothing of the project's."""
+    assert wrapped(listener).prepare(SPEC, print).scheme == "w4a16-int4-gptq"
+
+
+def test_errors_bear_the_own_name(listener: Listener) -> None:
+    """Of the scheme, and of the option that mends it; of other schemes nothing changes."""
+    backend = wrapped(listener)
+    with pytest.raises(WrongUse) as caught:
+        backend.check_makes("ours")
+    assert caught.value.what == "scheme ours (like w4a16-int4-gptq): not made"
+    assert caught.value.help == ("give it: --quant-checkpoint=ours=REF",)
+    with pytest.raises(WrongUse) as other:
+        backend.check_makes("w8a8-fp8")
+    assert other.value.help == ("give it: --quant-checkpoint=w8a8-fp8=REF",)
+
+
+def test_what_a_backend_lacks_is_lacking(listener: Listener) -> None:
+    """Optional attributes are seen through the wrapper, absent ones are absent."""
+    backend = wrapped(listener)
+    assert backend.exclusive is True
+    assert not hasattr(backend, "inspect")
+    assert not hasattr(backend, "own_process")
+
+
+def test_projects_without_own_schemes_have_the_backend_itself(listener: Listener) -> None:
+    """Nothing stands between where nothing has to be translated."""
+    backend = cast("Backend", listener)
+    assert named(backend, Catalogue()) is backend
+    assert isinstance(named(backend, CATALOGUE), NamedBackend)
