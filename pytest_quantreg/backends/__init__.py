@@ -15,11 +15,12 @@ from ..core.errors import WrongUse
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "transformers": "pytest_quantreg.backends.transformers:TransformersBackend",
+        "vllm": "pytest_quantreg.backends.vllm:VllmBackend",
+        "openai": "pytest_quantreg.backends.openai:OpenaiBackend",
+        "llamacpp": "pytest_quantreg.backends.llamacpp:LlamacppBackend",
         "scripted": "pytest_quantreg.backends.scripted:ScriptedBackend",
     }
 )
-
-PLANNED = ("vllm", "openai", "llamacpp")
 
 GROUP = "pytest_quantreg.backends"
 """Entry points of this group name callables that take ``cache_dir`` and make a Backend."""
@@ -63,9 +64,4 @@ def _loaded(point: EntryPoint) -> Any:
 
 def _unknown(name: str, known: tuple[str, ...]) -> WrongUse:
     listed = ", ".join(sorted(set(known) - {"scripted"}))
-    if name in PLANNED:
-        return WrongUse(f"backend {name!r} is not built yet", help=f"built: {listed}")
-    return WrongUse(
-        f"unknown backend {name!r}",
-        help=(f"built: {listed}", f"not built yet: {', '.join(PLANNED)}"),
-    )
+    return WrongUse(f"unknown backend {name!r}", help=f"known: {listed}")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from ..core.comparable import Candidate, refusal
 from ..core.comparable_speed import comparable_models
 from ..core.errors import Category, Refusal
-from ..core.kernels import runs_as
 from ..core.outcome import Context
 from ..core.plan import Plan
 from ..core.record import EffectiveScheme, Machine, ModelSpec
@@ -177,6 +176,7 @@ class Timer:
                 # Only now is the device known; whether it has a baseline is asked before rounds.
                 found = self._found(asked, machine, recording)
 
+        self._grounds.before_loading(spec)
         quantized = opened(self._bench, spec, check)
         before, now = self._measured(asked, base, quantized, notes)
         machine, effective = quantized.machine, quantized.effective
@@ -191,7 +191,7 @@ class Timer:
         context = models.context_of(
             spec.name,
             spec.scheme,
-            self._bench.backend.software(),
+            self._bench.software(spec),
             machine=machine,
             effective=effective,
         )
@@ -266,7 +266,7 @@ class Timer:
         identity = self._bench.identify(asked.spec)
         try:
             return self._stored.find(
-                Candidate(identity, self._bench.backend.software(), machine),
+                Candidate(identity, self._bench.software(asked.spec), machine),
                 self._grounds.model_name(),
                 models.baseline_schemes(identity),
                 asked.workloads,
@@ -282,10 +282,8 @@ class Timer:
         """Refuses before anything is made what this engine is known to emulate."""
         if not spec.quantize or "quantization_config" in spec.args:
             return  # what a checkpoint holds, or an argument asks for, is known once loaded
-        software = self._bench.backend.software()
-        version = software.versions.get(software.backend, "")
-        choice = runs_as(spec.scheme, software.backend, version, detect())
-        if choice.mode == "emulated":
+        choice = self._grounds.kernel(spec)
+        if choice is not None and choice.mode == "emulated":
             raise emulated(spec.scheme, choice.why)
 
     def _foresee(self, workloads: Sequence[Workload], plan: Plan, blocks: int) -> list[SpeedGate]:
@@ -311,7 +309,7 @@ class Timer:
         Returns what differs and is only told.
         """
         ours, theirs = self._bench.identify(base), self._bench.identify(spec)
-        differences = comparable_models(ours, Candidate(theirs, self._bench.backend.software()))
+        differences = comparable_models(ours, Candidate(theirs, self._bench.software(spec)))
         if (error := refusal(differences, "the speed")) is not None:
             raise error
         if ours.weights_digest == theirs.weights_digest and not spec.quantize:

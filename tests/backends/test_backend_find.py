@@ -11,8 +11,11 @@ import pytest
 
 from pytest_quantreg import backends
 from pytest_quantreg.backends import find, names
+from pytest_quantreg.backends.llamacpp import LlamacppBackend
+from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.scripted import Script, ScriptedBackend, ScriptedEngine
 from pytest_quantreg.backends.transformers import TransformersBackend
+from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.core.engine import Backend, Engine
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.record import ModelSpec
@@ -30,19 +33,14 @@ def test_backends_keep_to_the_protocols(tmp_path: Path) -> None:
     """The type checker holds each backend and engine against the Protocols."""
     built: list[Backend] = [
         TransformersBackend(cache_dir=tmp_path),
+        VllmBackend(cache_dir=tmp_path),
+        OpenaiBackend(cache_dir=tmp_path),
+        LlamacppBackend(cache_dir=tmp_path),
         ScriptedBackend(cache_dir=tmp_path),
     ]
     engines: list[Engine] = [ScriptedEngine(ModelSpec("x", "x", "native", "scripted"), Script())]
     assert [backend.name for backend in built] == list(backends.BUILT_IN)
     assert engines[0].effective.quantized_layers == 0
-
-
-@pytest.mark.parametrize("name", ["vllm", "openai", "llamacpp"])
-def test_planned_backends_say_so(name: str, tmp_path: Path) -> None:
-    """The engines that are still to come are not called unknown."""
-    with pytest.raises(WrongUse, match=f"backend '{name}' is not built yet") as caught:
-        find(name, cache_dir=tmp_path)
-    assert "built: transformers" in str(caught.value)
 
 
 def test_unknown_backends_list_the_known(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from ...core.engine import ChatFormatter, Say
 from ...core.errors import MissingExtra
+from ...core.inspection import Checkpoint
 from ...core.record import ModelIdentity, ModelSpec, Software
 from ...core.schemes import resolve
-from ..checkpoint.folder import read_config
+from ..checkpoint.claim import stored_in
 from ..checkpoint.hub import all_files, is_folder, shown, small_files, weights_are_here
 from ..checkpoint.identity import FileDigests, identify
 from ..checkpoint.quantize import made, need_llmcompressor
 from ..checkpoint.recipe import AT_LOAD, check
-from ..checkpoint.stored import stored_scheme
 from ..checkpoint.tokenizer import chat_formatter, check_bos, load_tokenizer
 from .engine import TransformersEngine
-from .loading import load_model
+from .loading import device_kind, load_model
 
 REQUIRED = ("torch", "transformers", "lm_eval", "accelerate")
 ALSO = ("compressed-tensors", "tokenizers")
@@ -56,7 +56,18 @@ class TransformersBackend:
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What quantization_config in config.json says."""
         files = small_files(spec, trusted=_trusted(spec))
-        return stored_scheme(read_config(files.folder, shown(spec)))
+        return stored_in(files.folder, shown(spec))
+
+    def inspect(self, spec: ModelSpec) -> Checkpoint | None:
+        """What the files hold, without loading them; None while weights are on the hub."""
+        # Scales are read with numpy, which naming a backend need not import.
+        from ..checkpoint.headers import inspect_spec
+
+        return inspect_spec(spec)
+
+    def device_kind(self, spec: ModelSpec) -> str | None:
+        """What `load` puts it on: ``cpu``, ``cuda``, ``rocm``; None where an argument decides."""
+        return device_kind(spec)
 
     def check_makes(self, scheme: str) -> None:
         """Raises WrongUse for a scheme that needs data, MissingExtra without its package."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.record import ModelSpec
+from ..checkpoint.claim import stored_in
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
-from ..checkpoint.stored import stored_scheme
 from ..checkpoint.tokenizer import PROMPT_ARGS
 from ..quiet import quiet, quietly_imported
 from .memory import is_out_of_memory
@@ -38,7 +38,7 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     raw = read_config(folder, spec.name)
     trusted = bool(spec.args.get("trust_remote_code", False))
     check_custom_code(folder, raw, spec.name, trusted)
-    stored = stored_scheme(raw)
+    stored = stored_in(folder, spec.name)
     _check_holds(stored, check_weights(folder, spec.name), spec.name)
     torch, transformers = quietly_imported("torch", "transformers")
     _check_arguments(spec, folder, stored, transformers)
@@ -56,6 +56,17 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     model.requires_grad_(False)
     _be_greedy(model, transformers)
     return model
+
+
+def device_kind(spec: ModelSpec) -> str | None:
+    """The kind of device that `load_model` puts a model on; None where transformers chooses."""
+    given = spec.args.get("device_map")
+    if given is not None:
+        return "cpu" if given in ("cpu", {"": "cpu"}) else None
+    (torch,) = quietly_imported("torch")
+    if not torch.cuda.is_available():
+        return "cpu"
+    return "rocm" if torch.version.hip else "cuda"
 
 
 def check_finite(model: Any, name: str) -> None:
