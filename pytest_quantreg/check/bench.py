@@ -80,6 +80,11 @@ class Bench:
         of: Callable[[ModelSpec], Software] | None = getattr(self.backend, "software_of", None)
         return self.backend.software() if of is None else of(spec)
 
+    @property
+    def private_args(self) -> frozenset[str]:
+        """Engine arguments that are neither stored nor shown: they name hosts."""
+        return frozenset(getattr(self.backend, "private_args", ()))
+
     def say(self, text: str) -> None:
         """Tells the person at the terminal one line, now."""
         self._progress.say(text)

@@ -109,9 +109,11 @@ def _listed(values: set[Any]) -> str:
     return " or ".join(f"{value:g}" for value in sorted(values))
 
 
-def unequal_arguments(base: ModelSpec, spec: ModelSpec) -> Iterator[str]:
-    """What the engine was told of one model only, or otherwise of each."""
-    for name in sorted({*base.args, *spec.args} - {"quantization_config", "batch_size"}):
+def unequal_arguments(
+    base: ModelSpec, spec: ModelSpec, private: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """What the engine was told of one model only, or otherwise of each; none of ``private``."""
+    for name in sorted({*base.args, *spec.args} - {"quantization_config", "batch_size"} - private):
         ours, theirs = base.args.get(name), spec.args.get(name)
         if ours != theirs:
             yield f"engine argument {name}: baseline {ours}, quantized {theirs}"

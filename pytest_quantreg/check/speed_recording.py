@@ -118,7 +118,9 @@ class SpeedRecorder:
         assert started.effective is not None
         commit = git_commit(self._settings.baselines.parent)
         runs = {}
-        when = sessions_of(speed, recorded_at=now(), git_commit=commit, args=spec.args)
+        private = self._bench.private_args
+        args = {name: value for name, value in spec.args.items() if name not in private}
+        when = sessions_of(speed, recorded_at=now(), git_commit=commit, args=args)
         for workload, session in when:
             key = self._stored.key(spec.name, spec.scheme, workload, started.machine)
             runs[key] = SpeedRun(

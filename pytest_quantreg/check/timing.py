@@ -215,7 +215,7 @@ class Timer:
         vocab = self._bench.identify(asked.spec).vocab_size
         if base is not None:
             baseline = opened(self._bench, base, refuse_unfit_baseline(base))
-            notes += unequal_arguments(base, asked.spec)
+            notes += unequal_arguments(base, asked.spec, self._bench.private_args)
             both = measure_pair(
                 baseline.open,
                 quantized.open,
@@ -309,7 +309,8 @@ class Timer:
         Returns what differs and is only told.
         """
         ours, theirs = self._bench.identify(base), self._bench.identify(spec)
-        differences = comparable_models(ours, Candidate(theirs, self._bench.software(spec)))
+        software = self._bench.software(base), self._bench.software(spec)
+        differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
         if (error := refusal(differences, "the speed")) is not None:
             raise error
         if ours.weights_digest == theirs.weights_digest and not spec.quantize:

@@ -8,7 +8,7 @@ from enum import Enum
 from math import isfinite
 
 from .errors import Category, Refusal
-from .record import Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
+from .record import UNSTATED, Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
 from .releases import gpu_family, normal_package, same_minor
 
 
@@ -38,6 +38,7 @@ RECORD = "record the baseline again: pytest --quant-update=all"
 SAME_MODEL = "name the model this was quantized from with --quant-model"
 SAME_TOKENS = f"{SAME_MODEL}, and give both the same max_length and add_bos_token"
 SAME_CALL = "ask for the task as it was recorded, or record it as it is asked for now"
+SAME_RUN = "evaluate both models with the same arguments"
 SAME_SOFTWARE = 'install the recorded version, record again, or quant_baseline_drift = "warn"'
 SAME_MACHINE = "record a baseline on this kind of machine, in a folder of its own"
 
@@ -63,6 +64,10 @@ RULES: tuple[Rule, ...] = (
     _refuse("version.transformers", "another minor version", SAME_SOFTWARE, drift=True),
     _refuse("version.vllm", "another minor version", SAME_SOFTWARE, drift=True),
     _refuse("version.llama_cpp_python", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.server", "engines behind servers differ as engines do", RECORD),
+    _refuse("version.sglang", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.tensorrt_llm", "another minor version", SAME_SOFTWARE, drift=True),
+    _refuse("version.llamacpp", "another build", SAME_SOFTWARE, drift=True),
     _refuse("version.lm_eval", "another minor version", SAME_SOFTWARE, drift=True),
     Rule("version.*", Level.TELL, "a patch version, or a package below the engine"),
     _refuse("machine.kind", "kernels of another device differ as engines do", SAME_MACHINE),
@@ -88,6 +93,14 @@ RULES: tuple[Rule, ...] = (
     _refuse("items.missing", "the baseline lacks items that were asked for", RECORD),
     _refuse("items.digests", "the same items ask something else now", RECORD),
     _refuse("items.scores", "a score is no finite number", "look at the engine's own log"),
+    _refuse("imported.enable_thinking", "thoughts are part of the answers or not", SAME_RUN),
+    _refuse("imported.think_end_token", "thoughts are scored or cut off", SAME_RUN),
+    _refuse("imported.chat_template_args", "other prompts", SAME_RUN),
+    _refuse("imported.add_bos_token", "other prompts", SAME_RUN),
+    _refuse("imported.prefix_token_id", "other prompts", SAME_RUN),
+    Rule("imported.max_length", Level.TELL, "long prompts are cut at another place"),
+    Rule("imported.special_tokens", Level.TELL, "perhaps another tokenizer"),
+    Rule("imported.unknown", Level.TELL, "one of the two files does not say"),
     Rule("batch_size", Level.TELL, "another batch size moves log-probabilities a little"),
     Rule("values", Level.IGNORE, "aggregates follow from the items"),
     Rule("chance", Level.IGNORE, "judged by itself"),
@@ -224,8 +237,10 @@ class Found:
     def differ_models(self, ours: ModelIdentity, candidate: Candidate) -> None:
         """Notes where the candidate, or its full-precision model, is another model."""
         theirs = candidate.model
-        for field in ("architecture", "vocab_size", "tokenizer_digest", "dtype"):
+        for field in ("architecture", "vocab_size", "tokenizer_digest"):
             self.differ(f"model.{field}", getattr(ours, field), getattr(theirs, field))
+        if UNSTATED not in (ours.dtype, theirs.dtype):
+            self.differ("model.dtype", ours.dtype, theirs.dtype)
         self._shapes(ours.shapes, theirs.shapes)
         if candidate.base is not None:
             self.differ("base.weights_digest", ours.weights_digest, candidate.base.weights_digest)

@@ -14,7 +14,7 @@ from .comparable import (
     Level,
     Rule,
 )
-from .record import EffectiveScheme, Machine, ModelIdentity
+from .record import EffectiveScheme, Machine, ModelIdentity, Software
 from .speed_record import SpeedRun
 
 SAME_DEVICE = "record a baseline on this accelerator: pytest --quant-update"
@@ -65,17 +65,22 @@ def comparable_speed(
     return found.in_order()
 
 
-def comparable_models(ours: ModelIdentity, candidate: Candidate) -> list[Difference]:
+def comparable_models(
+    ours: ModelIdentity, candidate: Candidate, software: Software | None = None
+) -> list[Difference]:
     """What keeps ``candidate`` from being a quantized form of the model that it runs beside.
 
-    Both are timed now, by the same software on the same device; types may differ, since
-    some formats are computed in another than the one their model was trained in.
+    Both are timed now, on the same device; types may differ, since some formats are
+    computed in another than the one their model was trained in. ``software`` is what runs
+    the other model: servers need not be of one engine.
     """
     rules = [rule for rule in SPEED_RULES if rule.field != "model.dtype"]
     found = Found(
         (*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse"
     )
     found.differ_models(ours, candidate)
+    if software is not None:
+        found.differ_software(software, candidate.software)
     return found.in_order()
 
 

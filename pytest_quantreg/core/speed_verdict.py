@@ -110,6 +110,12 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     before = result.baseline
     if gate.marker == MAX_LOAD_TIME:
         loads = result.quantized.load_seconds
+        if not loads:
+            raise Refusal(
+                Category.NOTHING_MEASURED,
+                f"{gate}: this engine cannot tell how long a model takes to load",
+                help="take the marker off, or measure with an engine that can",
+            )
         _refuse_few_loads(gate, plan, len(loads))
         estimate = stats.quantile_interval(
             [(one,) for one in loads], MEDIAN, confidence=plan.confidence, sides=1

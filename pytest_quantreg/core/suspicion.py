@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from . import stats
 from .comparison import SURE, Comparison, Slice
 from .errors import Category, Refusal
-from .record import Accuracy
+from .record import BASELINE_SCHEMES, Accuracy, EffectiveScheme
 from .sight import n_items
 
 TOO_GOOD = 1.05
@@ -22,6 +22,12 @@ TOLD_RISE = 0.02
 
 FAR_MORE = 0.10
 """And refused above this one."""
+
+UNVERIFIED = "unverified"
+"""The mode of a model that others run: what its weights are is hearsay."""
+
+MOST_SAME = 0.5
+"""The share of documents that may have the baseline's log-likelihood to the last bit."""
 
 
 def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confidence: float) -> None:
@@ -83,6 +89,33 @@ def refuse_too_good(comparison: Comparison) -> None:
                 "if it was trained further, set the ini key quant_allow_better = true",
             ),
         )
+
+
+def refuse_same_likelihoods(
+    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme
+) -> None:
+    """Refuses a candidate whose weights nobody read and whose log-likelihoods are the baseline's.
+
+    Both must hold the same items in the same order. Quantizing moves every log-likelihood
+    of a document, be it by little, and one that is equal to the last bit was computed from
+    the same weights. Equal 0/1 scores say nothing: a good copy may well flip none of
+    hundreds. Raises Refusal (suspicious).
+    """
+    if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
+        return
+    for metric in candidate.protocol.metrics:
+        ours = baseline.items.scores.get(metric.name)
+        theirs = candidate.items.scores.get(metric.name)
+        if metric.kind != "perplexity" or ours is None or theirs is None:
+            continue
+        same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+        if same > MOST_SAME * len(ours):
+            raise Refusal(
+                Category.SUSPICIOUS,
+                f"{same:,} of {len(ours):,} documents of {candidate.protocol.task} have the "
+                "baseline's log-likelihood to the last bit, and nobody could read the weights",
+                help="is the full-precision model served in place of the quantized one?",
+            )
 
 
 def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:

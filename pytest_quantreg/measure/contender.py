@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
@@ -17,7 +18,7 @@ class Timed(Protocol):
 
     @property
     def load_seconds(self) -> float:
-        """From the start of its process until it could answer."""
+        """From the start of its process until it could answer; NaN where nobody can tell."""
         ...
 
     @property
@@ -96,7 +97,7 @@ class Contender:
 
     @property
     def load_seconds(self) -> float:
-        """What the last process took to load."""
+        """What the last process took to load; NaN for an engine that cannot tell."""
         return self._loads[-1]
 
     @property
@@ -194,7 +195,7 @@ class Contender:
         return ModelSpeed(
             series,
             self._footprint or Footprint(),
-            tuple(self._loads),
+            tuple(one for one in self._loads if math.isfinite(one)),
             self._bandwidth,
             tuple(self._states),
         )

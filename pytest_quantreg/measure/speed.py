@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from ..core.engine import Say
@@ -87,6 +88,8 @@ def measure_alone(
 
 
 def _load_more(model: Contender, count: int, announce: Say) -> None:
+    if math.isnan(model.load_seconds):
+        return  # a server has loaded its model long ago
     if count:
         announce(
             f"{model.name}: {count} more fresh processes for load times, about "

@@ -1,0 +1,130 @@
+"""The arguments of --quant-backend-arg that say which server a model is asked at, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...core.errors import WrongUse
+from ...core.record import Json, ModelSpec
+from .key import VARIABLE
+
+OPTION = "--quant-backend-arg"
+EXAMPLE = "http://127.0.0.1:8000/v1"
+_SECRETS = ("api_key", "apikey", "key", "token", "auth_token", "openai_api_key")
+
+
+@dataclass(frozen=True)
+class ServerArgs:
+    """Where a model is served and how it is asked.
+
+    ``base_url`` ends in the version (``.../v1``). ``model`` is the served name, None for
+    the server's only one. ``timeout`` is in seconds per request; ``max_retries`` is how
+    often one is sent again; ``num_concurrent`` is how many are under way at once, each
+    with ``batch_size`` prompts. ``max_length`` in tokens, None for what the server says;
+    ``add_bos_token`` None for what the tokenizer does by itself.
+    """
+
+    base_url: str
+    model: str | None = None
+    timeout: float = 300.0
+    max_retries: int = 3
+    num_concurrent: int = 1
+    max_length: int | None = None
+    add_bos_token: bool | None = None
+    batch_size: int | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def root(self) -> str:
+        """The server without the version at its end."""
+        return re.sub(r"/v[0-9]+$", "", self.base_url)
+
+
+KNOWN = tuple(entry.name for entry in fields(ServerArgs))
+
+
+def server_args(spec: ModelSpec) -> ServerArgs:
+    """The arguments of ``spec``, checked. Raises WrongUse; nothing is asked of the server."""
+    check_names(spec.args)
+    if spec.args.get("base_url") is None:
+        raise WrongUse(
+            f"the openai backend needs the address of the server of the {spec.role} model",
+            help=f"add {OPTION}={spec.role}:base_url={EXAMPLE}",
+        )
+    given = {name: _checked(name, value) for name, value in spec.args.items() if value is not None}
+    return ServerArgs(**given)  # type: ignore[arg-type]  # checked one by one
+
+
+def check_names(args: Mapping[str, Json]) -> None:
+    """Raises WrongUse for an argument that the openai backend does not have."""
+    for name in args:
+        if name in KNOWN:
+            continue
+        if name.lower() in _SECRETS:
+            # Without its value: this line is printed.
+            raise WrongUse(
+                f"{OPTION}={name}=...: a key on a command line ends up in logs",
+                help=f"set it in the environment instead: {VARIABLE}",
+            )
+        near = get_close_matches(name, KNOWN, n=1)
+        meant = (f"did you mean {near[0]}?",) if near else ()
+        raise WrongUse(
+            f"{OPTION}={name}: the openai backend has no such argument",
+            help=(*meant, f"known: {', '.join(KNOWN)}", "the server's own are given to the server"),
+        )
+
+
+def _checked(name: str, value: Json) -> Json:
+    allowed, accepts = _RULES[name]
+    if not accepts(value):
+        # An address may hold a password.
+        shown = "..." if name == "base_url" else value
+        raise WrongUse(f"{OPTION}={name}={shown}: allowed is {allowed}")
+    if name == "base_url":
+        return _address(str(value))
+    return float(str(value)) if name == "timeout" else value
+
+
+def _address(text: str) -> str:
+    address = text.rstrip("/")
+    for ending in ("/completions", "/chat"):
+        address = address.removesuffix(ending)
+    if urlsplit(address).path in ("", "/"):
+        address += "/v1"
+    return address
+
+
+def _is_address(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username
+    except ValueError:
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "base_url": (f"an address such as {EXAMPLE}, without a key in it", _is_address),
+    "model": ("the served name", lambda value: isinstance(value, str) and bool(value)),
+    "timeout": ("seconds above 0", lambda value: _is_number(value) and value > 0),
+    "max_retries": ("a whole number, 0 or more", lambda value: _is_count(value, 0)),
+    "num_concurrent": ("a whole number, 1 or more", _is_count),
+    "max_length": ("a whole number of tokens", lambda value: _is_count(value, 2)),
+    "add_bos_token": ("true or false", lambda value: isinstance(value, bool)),
+    "batch_size": ("a whole number, 1 or more", _is_count),
+    "trust_remote_code": ("true or false", lambda value: isinstance(value, bool)),
+}

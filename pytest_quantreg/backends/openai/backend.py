@@ -1,0 +1,131 @@
+"""The openai backend itself: files say what a model is, its server answers for it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ...core.engine import ChatFormatter, Say
+from ...core.errors import MissingExtra, WrongUse
+from ...core.inspection import Checkpoint
+from ...core.record import ModelIdentity, ModelSpec, Software
+from ..checkpoint.claim import stored_in
+from ..checkpoint.headers import inspect_spec
+from ..checkpoint.hub import shown, small_files
+from ..checkpoint.identity import FileDigests, identify
+from ..checkpoint.tokenizer import chat_formatter, check_bos, load_tokenizer
+from ..quiet import quiet
+from .arguments import EXAMPLE, OPTION, check_names, server_args
+from .client import Client
+from .effective import unverified
+from .engine import OpenaiEngine
+from .key import Key
+from .probe import TEXT, probe
+from .server import Served, served
+from .session import Session
+
+REQUIRED = ("lm_eval", "transformers", "torch", "aiohttp", "tenacity", "requests")
+TOLD = ("lm_eval",)
+"""What of this side has a part in scores; tokens and prompts are compared by themselves."""
+
+
+class OpenaiBackend:
+    """Implements `pytest_quantreg.core.engine.Backend` for servers of completions.
+
+    ``cache_dir`` is not used: nothing is made here. What a server says of itself is asked
+    once per address.
+    """
+
+    name = "openai"
+    private_args = ("base_url",)
+    """Arguments that name hosts: neither stored nor shown in reports."""
+
+    def __init__(self, *, cache_dir: Path) -> None:  # noqa: ARG002
+        self._digests = FileDigests()
+        self._served: dict[tuple[object, ...], Served] = {}
+
+    def software(self) -> Software:
+        """Installed versions of this side; `software_of` has those of a server."""
+        found = {package: _installed(package) for package in REQUIRED}
+        for package, number in found.items():
+            if number is None:
+                raise MissingExtra(self.name, needed_by="the openai backend", package=package)
+        return Software(self.name, {name: str(found[name]) for name in TOLD})
+
+    def software_of(self, spec: ModelSpec) -> Software:
+        """With engine and version of the server. Raises WrongUse, or Refusal without answer."""
+        return Software(self.name, {**self.software().versions, **self._of_server(spec).versions()})
+
+    def identify(self, spec: ModelSpec) -> ModelIdentity:
+        """Config, tokenizer and digests of the files that the server is said to serve."""
+        self.software()
+        check_names(spec.args)
+        return identify(spec, self._digests)
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:
+        """What the files say."""
+        return stored_in(small_files(spec, trusted=_trusted(spec)).folder, shown(spec))
+
+    def inspect(self, spec: ModelSpec) -> Checkpoint | None:
+        """What the files say of their tensors; None where they are not on this side."""
+        return inspect_spec(spec)
+
+    def check_makes(self, scheme: str) -> None:
+        """Raises WrongUse: a server serves what it was started with."""
+        raise WrongUse(
+            f"the openai backend cannot make {scheme}: a server serves what it was started with",
+            help=(
+                f"name what the server serves: --quant-checkpoint={scheme}=FOLDER-OR-HUB-ID",
+                f"and where: {OPTION}=quantized:base_url={EXAMPLE}",
+            ),
+        )
+
+    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
+        """Renders chats with the template of the files; None without a template."""
+        self.software()
+        files = small_files(spec, trusted=_trusted(spec))
+        tokenizer = load_tokenizer(files.folder, shown(spec), trusted=_trusted(spec))
+        return chat_formatter(tokenizer, template, shown(spec))
+
+    def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:  # noqa: ARG002
+        """Checks the arguments; there is nothing to make. Raises WrongUse."""
+        server_args(spec)
+        if spec.quantize:
+            self.check_makes(spec.scheme)
+        return spec
+
+    def load(self, spec: ModelSpec) -> OpenaiEngine:
+        """Asks the server what it is and what it can do. Raises Refusal."""
+        self.software()
+        folder = small_files(spec, trusted=_trusted(spec)).folder
+        tokenizer = load_tokenizer(folder, shown(spec), trusted=_trusted(spec))
+        wanted = spec.args.get("add_bos_token")
+        check_bos(tokenizer, shown(spec), wanted if isinstance(wanted, bool) else None)
+        client, served_model = self._client(spec), self._of_server(spec)
+        with quiet():
+            tokens = list(tokenizer.encode(TEXT))
+        abilities = probe(client, served_model.model, tokens)
+        effective = unverified(self.identify(spec), self.stored_scheme(spec), self.inspect(spec))
+        session = Session(spec, client, served_model, abilities)
+        return OpenaiEngine(session, folder, tokenizer, effective)
+
+    def _of_server(self, spec: ModelSpec) -> Served:
+        client = self._client(spec)
+        key = (client.args.base_url, client.args.model, spec.ref, spec.role)
+        if key not in self._served:
+            self._served[key] = served(client, spec)
+        return self._served[key]
+
+    def _client(self, spec: ModelSpec) -> Client:
+        return Client(server_args(spec), Key.from_environment())
+
+
+def _trusted(spec: ModelSpec) -> bool:
+    return bool(spec.args.get("trust_remote_code", False))
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,230 @@
+"""Requests to a server: time-outs, retries with backoff, and errors in words, without the key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ...core.errors import Category, Refusal
+from .arguments import OPTION, ServerArgs
+from .key import VARIABLE, Key
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Value = TypeVar("Value")
+Hear: TypeAlias = Callable[[int], None]
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+CONNECT_SECONDS = 10.0
+FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0
+"""Seconds before the first retry, doubled each time, and at most."""
+
+IDLE_SECONDS = 3.0
+"""Servers drop idle connections after 5 s and more; one that is just being dropped fails."""
+
+_BUSY = (408, 425, 429, 500, 502, 503, 504)
+_SHOWN = 300
+
+
+class Trouble(Exception):
+    """A request that failed: ``what`` in words, and whether it may help to send it again.
+
+    ``status`` is what the server answered with, None where it did not answer; ``gone``
+    says that nobody listens any more, or that the connection broke.
+    """
+
+    def __init__(
+        self, what: str, *, again: bool, status: int | None = None, gone: bool = False
+    ) -> None:
+        super().__init__(what)
+        self.what, self.again, self.status, self.gone = what, again, status, gone
+
+
+class Client:
+    """Talks to one server; holds no connection between calls.
+
+    ``sleep`` waits between retries.
+    """
+
+    def __init__(self, args: ServerArgs, key: Key, *, sleep: Sleep = asyncio.sleep) -> None:
+        self.args = args
+        self._key = key
+        self._sleep = sleep
+
+    def get(self, path: str, *, of_root: bool = False) -> Any:
+        """One answer, asked for once; ``of_root`` leaves the version out. Raises Trouble."""
+        url = f"{self.args.root if of_root else self.args.base_url}/{path}"
+
+        async def once() -> Any:
+            async with self.session() as session:
+                return await self._once(session, "GET", url, None)
+
+        return run(once())
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """One answer, asked for again where that may help. Raises Trouble."""
+
+        async def ask() -> Any:
+            async with self.session() as session:
+                return await self._ask(session, path, body)
+
+        return run(ask())
+
+    async def answers(
+        self, path: str, bodies: Sequence[Mapping[str, Any]], hear: Hear
+    ) -> list[Any]:
+        """The answers to all ``bodies``, ``num_concurrent`` at a time; ``hear`` each place.
+
+        Raises Trouble for the first that fails for good; the others are given up then.
+        """
+        found: list[Any] = [None] * len(bodies)
+        waiting = iter(enumerate(bodies))
+
+        async def work(session: aiohttp.ClientSession) -> None:
+            for place, body in waiting:
+                found[place] = await self._ask(session, path, body)
+                hear(place)
+
+        async with self.session() as session:
+            workers = min(self.args.num_concurrent, len(bodies))
+            await together([work(session) for _ in range(workers)])
+        return found
+
+    def session(self) -> aiohttp.ClientSession:
+        """A pool of connections; whoever opens it closes it."""
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            headers=self._key.headers(),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=self.args.timeout, sock_connect=CONNECT_SECONDS),
+        )
+
+    @contextlib.asynccontextmanager
+    async def response(
+        self, session: aiohttp.ClientSession, method: str, url: str, body: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The server's answer while it comes in; whatever fails meanwhile is Trouble."""
+        import aiohttp
+
+        try:
+            async with session.request(method, url, json=body, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise self._declined(response.status, await response.text())
+                yield response
+        except aiohttp.ConnectionTimeoutError:
+            what = f"cannot be reached (nothing within {CONNECT_SECONDS:g} s)"
+            raise Trouble(what, again=True, gone=True) from None
+        except (asyncio.TimeoutError, TimeoutError):
+            what = f"did not answer within {self.args.timeout:g} s"
+            raise Trouble(what, again=True) from None
+        except aiohttp.ClientConnectorError as error:
+            raise Trouble(f"cannot be reached{_why(error)}", again=True, gone=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            what = f"broke the connection off ({type(error).__name__})"
+            raise Trouble(what, again=True, gone=True) from None
+        except ValueError as error:
+            what = f"sent something that is not JSON ({str(error)[:80]})"
+            raise Trouble(what, again=False) from None
+
+    def refusal(self, trouble: Trouble, doing: str = "") -> Refusal:
+        """What is told of a request that failed for good while ``doing``."""
+        return Refusal(
+            Category.ENGINE,
+            f"the server at {self.args.base_url} {trouble.what}"
+            + (f", while {doing}" if doing else ""),
+            help=self._help(trouble),
+        )
+
+    async def _ask(self, session: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) -> Any:
+        url = f"{self.args.base_url}/{path}"
+        for attempt in range(self.args.max_retries + 1):
+            if attempt:
+                await self._sleep(min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT))
+            try:
+                return await self._once(session, "POST", url, body)
+            except Trouble as error:
+                trouble = error
+                if not trouble.again:
+                    raise
+        tries = self.args.max_retries + 1
+        if tries > 1:
+            trouble = Trouble(
+                f"{trouble.what}, asked {tries} times",
+                again=False,
+                status=trouble.status,
+                gone=trouble.gone,
+            )
+        raise trouble
+
+    async def _once(self, session: aiohttp.ClientSession, method: str, url: str, body: Any) -> Any:
+        async with self.response(session, method, url, body) as response:
+            return json.loads(await response.text())
+
+    def _declined(self, status: int, text: str) -> Trouble:
+        said = self._key.hidden_in(_message(text))
+        what = f"answered {status}" + (f": {said}" if said else "")
+        return Trouble(what, again=status in _BUSY, status=status)
+
+    def _help(self, trouble: Trouble) -> tuple[str, ...]:
+        if trouble.status in (401, 403):
+            if self._key:
+                return (f"the key in {VARIABLE} is not one that it takes",)
+            return (f"it wants a key: set it in the environment as {VARIABLE}",)
+        if trouble.status == 404:
+            return (f"is this the right address? {OPTION}=base_url=... usually ends in /v1",)
+        if trouble.gone:
+            return ("is it running? look at its own log",)
+        if trouble.status is None:
+            return (f"give it longer: {OPTION}=timeout={2 * self.args.timeout:g} (seconds)",)
+        return ("look at the server's own log",)
+
+
+async def together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Runs all of ``work`` at once; when one fails, the others are ended first."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def run(work: Coroutine[Any, Any, Value]) -> Value:
+    """Runs ``work`` to its end; its errors come without the frames that hold the key."""
+    try:
+        return asyncio.run(work)
+    except BaseException as error:
+        raise bare(error) from None
+
+
+def bare(error: BaseException) -> BaseException:
+    """An error without what led to it: a pytest that shows locals would show headers."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _why(error: Any) -> str:
+    system = getattr(error, "os_error", None)
+    number = getattr(system, "errno", None) or 0
+    # Those below 0 are of the name service, and aiohttp's own words name the address again.
+    said = os.strerror(number) if number > 0 else getattr(system, "strerror", None)
+    return f" ({said})" if said else ""
+
+
+def _message(text: str) -> str:
+    """What an error's body says, its first lines on one."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = text
+    while isinstance(told, dict):
+        told = next((told[key] for key in ("error", "message", "detail") if told.get(key)), "")
+    return " ".join(str(told).split())[:_SHOWN]

@@ -1,0 +1,89 @@
+"""Asks a server once what it can do: token ids as prompts, and log-probabilities of prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import Category, Refusal
+from .client import Client, Trouble
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+_REJECTED = (400, 404, 405, 413, 422, 501)
+
+_FLAGS: Mapping[str, str] = {
+    "vllm": "vLLM returns them unless it was started with --max-logprobs=0",
+    "tensorrt_llm": "TensorRT-LLM: start trtllm-serve with logits of the context gathered",
+    "llamacpp": "the llama.cpp server has none: use --quant-backend=llamacpp",
+}
+_OTHERS = "vLLM and SGLang return them: /v1/completions with echo and logprobs"
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a server takes: ``token_ids`` as prompts, and why not, ``no_logprobs``.
+
+    ``no_logprobs`` is None where it returns log-probabilities of prompts, else what it
+    did when it was asked for them.
+    """
+
+    token_ids: bool
+    no_logprobs: str | None
+
+
+def probe(client: Client, model: str, tokens: Sequence[int]) -> Abilities:
+    """Asks for the log-probabilities of one short prompt. Raises Refusal without an answer."""
+    body = {"model": model, "max_tokens": 1, "temperature": 0}
+    scored = {"echo": True, "logprobs": 1}
+    told, error = _asked(client, {**body, **scored, "prompt": list(tokens)})
+    if error is None:
+        return Abilities(True, _lacking(told, len(tokens)))
+    _, alone = _asked(client, {**body, "prompt": list(tokens)})
+    if alone is None:
+        return Abilities(True, f"it {error.what}")
+    return Abilities(False, f"it takes no token ids as a prompt (it {alone.what})")
+
+
+def refuse_unscored(abilities: Abilities, engine: str) -> None:
+    """Refuses requests that need log-probabilities of prompts. Raises Refusal."""
+    if abilities.no_logprobs is not None:
+        raise Refusal(
+            Category.ENGINE,
+            "the server returns no log-probabilities of prompts, and this task is scored by "
+            f"them: {abilities.no_logprobs}",
+            help=(
+                _FLAGS.get(engine, _OTHERS),
+                "tasks that generate (output_type: generate_until) can be measured",
+            ),
+        )
+
+
+def _asked(client: Client, body: Mapping[str, Any]) -> tuple[Any, Trouble | None]:
+    """An answer, or why the server rejects the request. Raises Refusal where it gives none."""
+    try:
+        return client.post("completions", body), None
+    except Trouble as error:
+        if error.status in _REJECTED:
+            return None, error
+        raise client.refusal(error, "telling what it can do") from None
+
+
+def _lacking(told: Any, length: int) -> str | None:
+    """What is amiss with an answer that should hold ``length`` log-probabilities."""
+    try:
+        logprobs = told["choices"][0]["logprobs"] or {}
+        values, tops = logprobs.get("token_logprobs") or [], logprobs.get("top_logprobs") or []
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return "its answer holds no logprobs"
+    # One more is that of the token it generated; two more, and it put a BOS of its own first.
+    if not length <= len(values) <= length + 1 or len(tops) < length:
+        return f"it gave {len(values)} of them for a prompt of {length} tokens"
+    # Nothing precedes the first token.
+    known = values[1:length]
+    if not all(isinstance(one, (int, float)) and math.isfinite(one) for one in known):
+        return "it gave null in place of numbers"
+    if len(set(known)) == 1:
+        return f"it gave {known[0]:g} for every token"
+    return None

@@ -1,0 +1,149 @@
+"""What a server says of itself: which model it serves, on which engine, at which version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import Category, Refusal
+from ...core.record import ModelSpec
+from ..checkpoint.hub import shown
+from .arguments import OPTION
+from .client import Client, Trouble
+
+UNKNOWN = "unknown"
+
+_VERSIONS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "vllm": (("version", "version"),),
+    "tensorrt_llm": (("version", "version"),),
+    "sglang": (("get_server_info", "version"), ("server_info", "version")),
+    "llamacpp": (("props", "build_info"),),
+}
+"""Engine -> where, beside the versioned part of its address, which field has its version.
+
+vLLM and TensorRT-LLM (docs/source/commands/trtllm-serve.rst) have /version, SGLang
+/get_server_info, llama.cpp /props (tools/server/README.md).
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """One model of a server: its name there, what it was loaded from, and by which engine.
+
+    ``root`` and ``max_length`` (tokens) are None where the server does not tell.
+    """
+
+    model: str
+    engine: str
+    version: str | None = None
+    root: str | None = None
+    max_length: int | None = None
+
+    def versions(self) -> dict[str, str]:
+        """The engine and its version, as packages are listed."""
+        known = {self.engine: self.version} if self.version is not None else {}
+        return {"server": self.engine, **known}
+
+
+def served(client: Client, spec: ModelSpec) -> Served:
+    """What the server of ``spec`` serves. Raises Refusal for another model, or no answer."""
+    try:
+        cards = _cards(client.get("models"))
+    except Trouble as error:
+        raise client.refusal(error) from None
+    card = _chosen(cards, client.args.model, spec)
+    name, root = str(card["id"]), card.get("root")
+    if client.args.model is None:
+        _refuse_other_model(spec, name, root)
+    engine = re.sub(r"[^a-z0-9]+", "_", str(card.get("owned_by") or UNKNOWN).lower()).strip("_")
+    longest = card.get("max_model_len")
+    return Served(
+        name,
+        engine or UNKNOWN,
+        _version(client, engine),
+        root if isinstance(root, str) else None,
+        longest if isinstance(longest, int) else None,
+    )
+
+
+def _cards(told: Any) -> list[Mapping[str, Any]]:
+    data = told.get("data") if isinstance(told, Mapping) else None
+    cards = [one for one in data or () if isinstance(one, Mapping) and one.get("id")]
+    if not cards:
+        raise Trouble("lists no model under /models", again=False)
+    # Adapters have the model that they belong to as their parent.
+    return [one for one in cards if not one.get("parent")] or cards
+
+
+def _chosen(
+    cards: Sequence[Mapping[str, Any]], wanted: str | None, spec: ModelSpec
+) -> Mapping[str, Any]:
+    names = [str(card["id"]) for card in cards]
+    if wanted is not None:
+        if wanted in names:
+            return cards[names.index(wanted)]
+        raise _wrong(f"the server of the {spec.role} model serves no {wanted!r}", names, spec)
+    if len(cards) == 1:
+        return cards[0]
+    fitting = [card for card in cards if _is_called(spec, str(card["id"]), card.get("root"))]
+    if len(fitting) == 1:
+        return fitting[0]
+    raise _wrong(f"the server of the {spec.role} model serves several", names, spec)
+
+
+def _refuse_other_model(spec: ModelSpec, name: str, root: Any) -> None:
+    if not _is_called(spec, name, root):
+        what = f"the server of the {spec.role} model serves another one than {shown(spec)}"
+        raise _wrong(what, [name], spec)
+
+
+def _wrong(what: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
+    listed = ", ".join(map(_last, names[:5]))
+    return Refusal(
+        Category.WRONG_USE,
+        f"{what}: {listed}",
+        help=(
+            f"check {OPTION}={spec.role}:base_url=..., and which model it was started with",
+            f"where that name stands for {shown(spec)}, say so: "
+            f"{OPTION}={spec.role}:model={names[0]}",
+        ),
+    )
+
+
+def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
+    """Whether the server's own words for a model fit the files that it is said to serve."""
+    ours = {spec.ref, _last(spec.ref), *_of_cache(spec.ref)}
+    theirs = {text for told in (name, root) if isinstance(told, str) for text in _spelt(told)}
+    return not ours.isdisjoint(theirs)
+
+
+def _spelt(told: str) -> tuple[str, ...]:
+    return (told, _last(told), *_of_cache(told))
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or path
+
+
+def _of_cache(path: str) -> tuple[str, ...]:
+    """The hub id of a snapshot folder in a hub cache, and its name."""
+    for part in Path(path).parts:
+        if part.startswith("models--"):
+            hub_id = part.removeprefix("models--").replace("--", "/")
+            return (hub_id, _last(hub_id))
+    return ()
+
+
+def _version(client: Client, engine: str) -> str | None:
+    for path, field in _VERSIONS.get(engine, (("version", "version"),)):
+        try:
+            told = client.get(path, of_root=True)
+        except Trouble:
+            # Not every server has it, and some hide it behind a proxy.
+            continue
+        if isinstance(told, Mapping) and isinstance(told.get(field), str):
+            return str(told[field])
+    return None

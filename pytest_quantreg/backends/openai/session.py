@@ -1,0 +1,67 @@
+"""A server as long as a model of it is in use: what it is, what it can do, whether it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.record import ModelSpec
+from .client import Client, Hear, Trouble
+from .probe import Abilities
+from .server import Served, served
+
+
+@dataclass
+class Session:
+    """One served model; ``gone`` is what happened when its server was last lost.
+
+    A server that was lost is asked once, without retries, before anything else: the next
+    test hears at once that it is still away, and one that came back as another is refused.
+    """
+
+    spec: ModelSpec
+    client: Client
+    served: Served
+    abilities: Abilities
+    gone: str | None = None
+    closed: bool = False
+
+    async def answers(self, bodies: Sequence[Mapping[str, Any]], hear: Hear) -> list[Any]:
+        """The answers to completion requests. Raises Refusal for a server that fails."""
+        try:
+            return await self.client.answers("completions", bodies, hear)
+        except Trouble as error:
+            if error.gone or error.status is None:
+                self.gone = error.what
+            raise self.client.refusal(error, f"answering {len(bodies)} requests") from None
+
+    def check(self) -> None:
+        """Refuses a server that was lost and is not back as it was. Raises Refusal.
+
+        Raises WrongUse when the engine of this session was closed.
+        """
+        if self.closed:
+            raise WrongUse(
+                f"{self.spec.name} {self.spec.scheme} is not in use any more",
+                help="ask for the model in each test; do not keep it from an earlier one",
+            )
+        if self.gone is None:
+            return
+        try:
+            self.client.get("models")
+        except Trouble as error:
+            raise Refusal(
+                Category.ENGINE,
+                f"the server at {self.client.args.base_url} was lost before, and {error.what}",
+                help=("start it again, and run the tests anew", f"what happened: {self.gone}"),
+            ) from None
+        if (now := served(self.client, self.spec)) != self.served:
+            raise Refusal(
+                Category.ENGINE,
+                f"the server at {self.client.args.base_url} was lost, and came back as another: "
+                f"{now.model} on {now.engine} {now.version}",
+                help="run the tests anew",
+            )
+        self.gone = None
