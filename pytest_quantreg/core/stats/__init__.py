@@ -22,6 +22,7 @@ from .planning import (
 )
 from .pooled import pooled_quantile, pooled_retention, pooled_statistic
 from .quantiles import quantile_interval
+from .repeats import repeats_ratio
 from .reruns import RerunNoise, rerun_noise
 from .score import DEFAULT_METHOD, METHODS, Method, normal_quantile, score_statistic
 from .sessions import session_ratio
@@ -37,6 +38,7 @@ from .strata import (
 from .timing import Estimate, speedup_interval, typical
 from .timing_plans import detectable_ratio, least_units, timing_spread, units_needed
 from .truth import Truth, paired_truth
+from .unpaired import Means, Shares, unpaired_retention
 
 __all__ = [
     "DEFAULT_METHOD",
@@ -51,9 +53,11 @@ __all__ = [
     "Intervals",
     "ItemsNeeded",
     "Layer",
+    "Means",
     "Method",
     "PairedCounts",
     "RerunNoise",
+    "Shares",
     "Stratum",
     "Support",
     "Truth",
@@ -81,6 +85,7 @@ __all__ = [
     "pooled_statistic",
     "pooled_verdict_chance",
     "quantile_interval",
+    "repeats_ratio",
     "rerun_noise",
     "retention_interval",
     "retention_intervals",
@@ -91,6 +96,7 @@ __all__ = [
     "timing_spread",
     "typical",
     "units_needed",
+    "unpaired_retention",
     "verdict_chance",
     "wilson",
 ]

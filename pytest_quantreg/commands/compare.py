@@ -1,0 +1,200 @@
+"""`quantreg compare`: runs, evaluations or timings that are at hand, against the first of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..core.errors import WrongUse
+from ..core.evaluation import Evaluation
+from ..core.settings import GateMode
+
+if TYPE_CHECKING:
+    from ..core.timings import Timings
+    from .judging import Judged
+    from .pooled import Wish
+
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+FORMATS = ("text", "md", "json")
+
+
+def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
+    """The page and the exit status. Raises WrongUse and Refusal, which end with 2."""
+    from ..imports.opening import open_path
+
+    if len(chosen.paths) < 2:
+        raise WrongUse("name two files or folders at least: the baseline and a candidate")
+    _check(chosen)
+    sides = _labelled([open_path(Path(one)) for one in chosen.paths], chosen.paths)
+    evaluations = [one for one in sides if isinstance(one, Evaluation)]
+    if len(evaluations) == len(sides):
+        return _scores(evaluations, chosen)
+    timings = [one for one in sides if not isinstance(one, Evaluation)]
+    if evaluations:
+        raise WrongUse(
+            f"{evaluations[0].label} holds scores and {timings[0].label} timings: compare like "
+            "with like"
+        )
+    return _timings(timings, chosen)
+
+
+def add_compare(commands: Commands) -> None:
+    """The argparse lines of the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare results that are at hand: lm-eval's output, stored runs, vllm bench files",
+        description="The first path is the baseline. Each may be a folder or a file of lm-eval's "
+        "output (results_*.json, with the items of samples_*.jsonl where those are beside it), "
+        "of runs in quantreg's own format, or of timings by vllm bench or GuideLLM. Exit status: "
+        "0 all gates hold (or none was asked for), 1 one fell short, 2 wrong use, unreadable or "
+        "refused, 3 undecided under certify.",
+    )
+    parser.set_defaults(page=compare_page)
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="the baseline, then candidates")
+    parser.add_argument(
+        "--min-retention",
+        type=float,
+        metavar="R",
+        help="what each task, and all of them together, must keep, such as .98 (default: no "
+        "gate, figures alone)",
+    )
+    parser.add_argument(
+        "--pooled", action="store_true", help="judge all tasks together and none by itself"
+    )
+    parser.add_argument(
+        "--gate", choices=[one.value for one in GateMode], default=GateMode.DETECT.value
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="C",
+        help="one-sided confidence of each gate and bound (default .95)",
+    )
+    parser.add_argument(
+        "--task", action="append", default=[], metavar="NAME", help="this task alone (repeatable)"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="this metric, such as acc_norm (default: the task's first)"
+    )
+    parser.add_argument(
+        "--max-undetected",
+        type=float,
+        default=0.10,
+        metavar="D",
+        help="a detect gate that would miss a retention of R - D more than 20 %% of the time is "
+        "refused as too weak (default .10)",
+    )
+    parser.add_argument(
+        "--allow-better", action="store_true", help="let a candidate be far above its baseline"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="text")
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    minimum = chosen.min_retention
+    if minimum is not None and not 0.0 < minimum <= 1.0:
+        percent = f": did you mean {minimum / 100:g}?" if 1.0 < minimum <= 100.0 else ""
+        raise WrongUse(f"--min-retention {minimum:g} must be above 0 and at most 1{percent}")
+    if not 0.5 <= chosen.confidence < 1.0:
+        raise WrongUse(f"--confidence {chosen.confidence:g} must be from .5 to below 1")
+    if not 0.0 < chosen.max_undetected < 1.0:
+        raise WrongUse(f"--max-undetected {chosen.max_undetected:g} must be between 0 and 1")
+    if chosen.pooled and minimum is None:
+        raise WrongUse("--pooled judges, and needs --min-retention")
+
+
+def _labelled(
+    sides: Sequence[Evaluation | Timings], paths: Sequence[str]
+) -> list[Evaluation | Timings]:
+    """Labels that differ: those of equal name get the folder above, at last a number."""
+    named: list[Evaluation | Timings] = list(sides)
+    twice = Counter(one.label for one in named)
+    for place, (one, path) in enumerate(zip(sides, paths, strict=True)):
+        if twice[one.label] > 1:
+            above = Path(path).absolute().parent.name
+            named[place] = replace(one, label=f"{above}/{one.label}")
+    twice = Counter(one.label for one in named)
+    return [
+        replace(one, label=f"{one.label} ({place})") if twice[one.label] > 1 else one
+        for place, one in enumerate(named, 1)
+    ]
+
+
+def _wish(chosen: argparse.Namespace) -> Wish:
+    from .pooled import Wish
+
+    return Wish(
+        minimum=chosen.min_retention,
+        mode=GateMode(chosen.gate),
+        confidence=chosen.confidence,
+        pooled=chosen.pooled,
+        tasks=tuple(chosen.task),
+        metric=chosen.metric,
+        max_undetected=chosen.max_undetected,
+        allow_better=chosen.allow_better,
+    )
+
+
+def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
+    from ..report import compared
+    from .judging import judge_candidate, status_of
+
+    wish = _wish(chosen)
+    baseline = sides[0]
+    judged = [judge_candidate(baseline, one, wish) for one in sides[1:]]
+    status = status_of(judged, wish)
+    outcomes = [one for each in judged for one in each.outcomes]
+    outcomes += [one for each in judged for one in each.pooled]
+    labels = [one.candidate.label for one in judged]
+    notes = [*dict.fromkeys(note for one in judged for note in one.notes), *_narrower(judged)]
+    if chosen.format == "json":
+        plain = compared.document(baseline.label, labels, outcomes, notes, status)
+        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False), status
+    gate = None
+    if wish.minimum is not None:
+        sure = "" if wish.mode is GateMode.POINT else f", {wish.confidence * 100:g} %"
+        gate = f"{wish.mode.value} {wish.minimum:g}{sure}"
+    head = compared.title(baseline.label, labels, gate)
+    page = compared.text_page if chosen.format == "text" else compared.markdown_page
+    return page(head, labels, outcomes, notes), status
+
+
+def _narrower(judged: Sequence[Judged]) -> list[str]:
+    widths = [width for one in judged for width in one.narrower]
+    if not widths:
+        return []
+    low, high = min(widths), max(widths)
+    times = f"{low:.1f}" if round(low, 1) == round(high, 1) else f"{low:.1f} to {high:.1f}"
+    return [
+        "intervals without lost and won are made of totals, as if both models had answered "
+        f"different questions; with every item's score they would be about {times} times as "
+        "wide if as many answers change as usual: evaluate with lm-eval's --log_samples and keep "
+        "the samples_*.jsonl beside the results"
+    ]
+
+
+def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
+    from ..core.timings import compare_timings
+    from ..report import compared_timings as pages
+
+    if chosen.min_retention is not None or chosen.task or chosen.metric:
+        raise WrongUse("--min-retention, --task and --metric are for scores; these are timings")
+    compared = [
+        (one, compare_timings(sides[0], one, confidence=chosen.confidence)) for one in sides[1:]
+    ]
+    for one, ratios in compared:
+        if not ratios:
+            raise WrongUse(f"{sides[0].label} and {one.label} ran no workload in common")
+    if chosen.format == "json":
+        plain = pages.document(sides[0], compared, chosen.confidence)
+        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False), 0
+    if chosen.format == "md":
+        return pages.markdown_page(sides[0], compared, chosen.confidence), 0
+    return pages.text_page(sides[0], compared, chosen.confidence), 0

@@ -1,0 +1,232 @@
+"""Two results of one task as one comparison: item by item where items are there, else by totals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..core.comparable import Difference, Level
+from ..core.comparable_known import differences
+from ..core.comparison import Comparison, Pair
+from ..core.errors import Category, Refusal
+from ..core.evaluation import Aggregate, Evaluation, Result
+from ..core.pairing import refuse_partial, same_kinds
+from ..core.pairs import compare, pool, refuse_unpoolable
+from ..core.record import Accuracy, Items, Metric
+from ..core.suspicion import answers
+from ..core.unpaired import compare_totals
+
+_CLOSE = 1e-6
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task or group of two evaluations, found comparable.
+
+    ``parts`` are the pairs of results whose items are compared, itself alone for a task;
+    empty where items are not at hand on both sides.
+    """
+
+    name: str
+    baseline: Result
+    candidate: Result
+    metric: Metric
+    parts: tuple[tuple[Accuracy, Accuracy], ...]
+    weights: tuple[float, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def paired(self) -> bool:
+        """Whether every item's scores are at hand."""
+        return bool(self.parts)
+
+    @property
+    def totals(self) -> tuple[Aggregate, Aggregate]:
+        """The totals of the metric, the baseline's first."""
+        found = [one.find(self.metric.name) for one in (self.baseline, self.candidate)]
+        if found[0] is None or found[1] is None:
+            raise _no_metric(self.candidate, self.metric.name)
+        return found[0], found[1]
+
+    @property
+    def suspicion(self) -> str | None:
+        """What makes the figures of either side suspect; None if nothing does."""
+        for whose, one in (("baseline", self.baseline), ("candidate", self.candidate)):
+            why = one.suspicion(self.metric.name)
+            if why is not None:
+                return f"the {whose}'s {self.name} is suspect: {why}"
+        return None
+
+    def compare(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
+        """The comparison, paired where it can be."""
+        if not self.parts:
+            return compare_totals(
+                *self.totals,
+                task=self.name,
+                total=self.candidate.total,
+                label=label,
+                confidence=confidence,
+                chance=self.baseline.chance,
+                notes=self.notes,
+            )
+        if len(self.parts) == 1:
+            before, after = self.parts[0]
+            made = compare(
+                before, after, self.metric, scheme=label, confidence=confidence, notes=self.notes
+            )
+        else:
+            made = pool(
+                self.pairs(),
+                task=self.name,
+                metric=self.metric.name,
+                scheme=label,
+                confidence=confidence,
+                notes=self.notes,
+            )
+        # Without a known scheme nobody knows how many answers usually flip, so that planning
+        # goes by the width of the interval itself.
+        return replace(made, claims=scheme) if scheme else replace(made, own_width=True)
+
+    def pairs(self) -> list[Pair]:
+        """What a pool takes of it, the weights summing to 1."""
+        return [
+            Pair(before, after, self.metric, weight)
+            for (before, after), weight in zip(self.parts, self.weights, strict=True)
+        ]
+
+
+def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str | None) -> Task:
+    """One task of both evaluations.
+
+    Raises Refusal where the two cannot be compared, or lack the metric.
+    """
+    ours, theirs = baseline.results[name], candidate.results[name]
+    told = _differing(ours, theirs)
+    names = _leaves(ours, baseline)
+    if set(names) != set(_leaves(theirs, candidate)):
+        raise Refusal(Category.NOT_COMPARABLE, f"{name} is made of other tasks on each side")
+    results = [(ours, theirs)]
+    if names:
+        results = [(baseline.results[part], candidate.results[part]) for part in names]
+        told += [one for pair in results for one in _differing(*pair)]
+    chosen = ours.find(metric)
+    if chosen is None:
+        raise _no_metric(ours, metric or "")
+    if theirs.find(chosen.metric.name) is None:
+        raise _no_metric(theirs, chosen.metric.name)
+    parts = _paired(results, chosen.metric)
+    weights = _weights(parts, chosen)
+    if len(parts) > 1 and not weights:
+        parts = ()
+    shown = chosen.metric
+    if len(parts) == 1:
+        shown = next(one for one in parts[0][0].protocol.metrics if one.name == chosen.metric.name)
+    elif parts:
+        shown = replace(shown, kind="mean")
+    notes = [f"{name}: {one}" for one in dict.fromkeys(map(str, told))]
+    for before, after in parts:
+        notes += answers(before, after)
+    return Task(name, ours, theirs, shown, parts, weights, tuple(notes))
+
+
+def _leaves(group: Result, of: Evaluation) -> list[str]:
+    """The tasks of a group, at any depth; groups below it hold no items of their own."""
+    return [part for part in group.parts if part in of.results and not of.results[part].parts]
+
+
+def _differing(baseline: Result, candidate: Result) -> list[Difference]:
+    """What is told of the differences of one task; refuses the others."""
+    found = differences(baseline, candidate)
+    refused = [one for one in found if one.level is Level.REFUSE]
+    if refused:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{baseline.task} was not asked alike: {_said(refused[0])}",
+            help=(
+                *(_said(one) for one in refused[1:6]),
+                *dict.fromkeys(one.way_out for one in refused),
+            ),
+        )
+    return found
+
+
+def _said(one: Difference) -> str:
+    return f"{one.field}: baseline {one.baseline}, candidate {one.candidate} ({one.why})"
+
+
+def _paired(
+    results: Sequence[tuple[Result, Result]], metric: Metric
+) -> tuple[tuple[Accuracy, Accuracy], ...]:
+    """The items of every result, those of the baseline in the candidate's order; else nothing."""
+    pairs = []
+    for ours, theirs in results:
+        before, after = ours.accuracy, theirs.accuracy
+        if before is None or after is None:
+            return ()
+        refuse_partial(before, after)
+        before, after = same_kinds(before, after)
+        scored = [metric.name in one.items.scores for one in (before, after)]
+        if not all(scored):
+            return ()
+        pairs.append((_selected(before, after.items), after))
+    return tuple(pairs)
+
+
+def _selected(baseline: Accuracy, items: Items) -> Accuracy:
+    """The baseline on the candidate's items alone, in its order, with its values on those."""
+    own = baseline.items
+    if own.doc_ids == items.doc_ids:
+        return baseline
+    place = {doc: at for at, doc in enumerate(own.doc_ids)}
+    at = [place[doc] for doc in items.doc_ids]
+    picked = Items(
+        items.doc_ids,
+        tuple(own.digests[i] for i in at),
+        {name: tuple(one[i] for i in at) for name, one in own.scores.items()},
+        {name: tuple(one[i] for i in at) for name, one in own.weights.items()},
+        {name: tuple(one[i] for i in at) for name, one in own.facts.items()},
+        tuple(
+            {name: tuple(one[i] for i in at) for name, one in rerun.items()} for rerun in own.reruns
+        ),
+    )
+    if len(picked) == len(own):
+        return replace(baseline, items=picked)
+    values = {
+        metric.name: math.fsum(picked.scores[metric.name]) / len(picked)
+        if metric.kind in ("binary", "mean")
+        else math.nan
+        for metric in baseline.protocol.metrics
+    }
+    return replace(baseline, items=picked, values=values)
+
+
+def _weights(parts: Sequence[tuple[Accuracy, Accuracy]], group: Aggregate) -> tuple[float, ...]:
+    """By items or alike: whichever gives the group's own value; empty if neither does."""
+    if len(parts) < 2:
+        return (1.0,) * len(parts)
+    name = group.metric.name
+    means = [math.fsum(one.items.scores[name]) / len(one.items) for one, _ in parts]
+    sizes = [len(one.items) for one, _ in parts]
+    for weights in (sizes, [1] * len(sizes)):
+        whole = sum(weights)
+        value = math.fsum(w * mean for w, mean in zip(weights, means, strict=True)) / whole
+        if abs(value - group.value) < _CLOSE:
+            return tuple(weight / whole for weight in weights)
+    return ()
+
+
+def _no_metric(result: Result, name: str) -> Refusal:
+    known = ", ".join(one.metric.name for one in result.aggregates)
+    return Refusal(
+        Category.WRONG_USE,
+        f"{result.task} has no metric {name!r}",
+        help=f"its metrics: {known}",
+    )
+
+
+def refuse_from_pool(task: Task) -> None:
+    """Refuses a task whose scores cannot be averaged with others. Raises Refusal."""
+    if task.parts:
+        for before, after in task.parts:
+            refuse_unpoolable(task.metric, before, after, task=task.name)

@@ -1,0 +1,158 @@
+"""What is wished of a comparison, and all tasks of one candidate judged together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..core.comparison import Comparison
+from ..core.errors import Category, Refusal
+from ..core.evaluation import Evaluation
+from ..core.gates import Gate
+from ..core.outcome import REFUSED, Context, Outcome
+from ..core.pairs import pool
+from ..core.plan import Plan
+from ..core.settings import GateMode
+from ..core.suspicion import refuse_chance
+from ..core.unpaired import pool_totals
+from ..core.verdict import judge
+from ..report import messages
+from .pairing import Task, refuse_from_pool
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `quantreg compare` was asked for; ``minimum`` None: figures alone.
+
+    ``pooled`` judges all tasks together and none by itself. ``tasks`` and ``metric`` choose;
+    without them every task of the baseline is compared by its own first metric.
+    """
+
+    minimum: float | None = None
+    mode: GateMode = GateMode.DETECT
+    confidence: float = 0.95
+    pooled: bool = False
+    tasks: tuple[str, ...] = ()
+    metric: str | None = None
+    max_undetected: float = 0.10
+    allow_better: bool = False
+
+    def plan(self, task: str | None) -> tuple[Plan, Gate | None]:
+        """How one task is judged, or (None) all of them."""
+        gate = None
+        if self.minimum is not None and (task is None or not self.pooled):
+            gate = Gate("min_retention", self.minimum, None, None, 1)
+        return Plan.of([gate] if gate else [], self.mode, self.confidence, 1), gate
+
+
+def refused(error: Refusal, label: str, context: Context, task: str) -> Outcome:
+    """A task of which nothing may be concluded."""
+    return messages.of_refusal(error, scheme=label, context=context, task=task)
+
+
+def pooled(
+    tasks: Sequence[Task],
+    outcomes: Sequence[Outcome],
+    candidate: Evaluation,
+    context: Context,
+    wish: Wish,
+) -> Iterator[Outcome]:
+    """The outcome of all tasks together, where there are two or more."""
+    # Perplexities are averaged with nothing, unless somebody names them.
+    # A task beside the group that it belongs to would count twice.
+    parts = {part for one in tasks for part in one.baseline.parts}
+    tasks = [
+        one
+        for one in tasks
+        if one.name not in parts and (one.metric.kind != "perplexity" or wish.metric)
+    ]
+    count = len(tasks) + sum(one.result == REFUSED and one.baseline is None for one in outcomes)
+    if count < 2 and not wish.pooled:
+        return
+    plan, gate = wish.plan(None)
+    name = "all tasks"
+    try:
+        if gate is not None:
+            _refuse_incomplete(tasks, outcomes)
+        usable = tasks if gate is not None else _poolable(tasks, outcomes)
+        if len(usable) < 2:
+            if gate is None:
+                return
+            raise Refusal(
+                Category.NOTHING_MEASURED,
+                "there are fewer than two tasks to judge together",
+                help="leave --pooled out",
+            )
+        made = _pool(usable, count, candidate, wish)
+        if gate is None:
+            yield messages.of_measurement(made, context)
+            return
+        for one in usable:
+            each = one.compare(label=context.scheme, scheme=None, confidence=wish.confidence)
+            refuse_chance(each.slices, gate.minimum, name=one.name, confidence=wish.confidence)
+        verdict = judge(
+            gate, made, plan, max_undetected=wish.max_undetected, allow_better=wish.allow_better
+        )
+        yield messages.of_verdict(verdict, context)
+    except Refusal as error:
+        if gate is not None:
+            yield refused(error, context.scheme, context, name)
+
+
+def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
+    """Without gates: the tasks that can be averaged, and that nothing makes suspect."""
+    suspect = {one.task for one in outcomes if one.category is not None}
+    found = []
+    for one in tasks:
+        try:
+            refuse_from_pool(one)
+        except Refusal:
+            continue
+        alone = pool_totals([(one.name, *one.totals)], label="", confidence=0.95)
+        if one.name not in suspect and (one.paired or alone is not None):
+            found.append(one)
+    return found
+
+
+def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) -> Comparison:
+    name = f"all {count} tasks" if len(tasks) == count else f"{len(tasks)} of {count} tasks"
+    for one in tasks:
+        refuse_from_pool(one)
+    if all(one.paired for one in tasks):
+        names = list(dict.fromkeys(one.metric.name for one in tasks))
+        made = pool(
+            [pair for one in tasks for pair in one.pairs()],
+            task=name,
+            metric=names[0] if len(names) == 1 else "scores",
+            scheme=candidate.label,
+            confidence=wish.confidence,
+        )
+        if candidate.scheme:
+            return replace(made, claims=candidate.scheme)
+        return replace(made, own_width=True)
+    totals = pool_totals(
+        [(one.name, *one.totals) for one in tasks],
+        label=candidate.label,
+        confidence=wish.confidence,
+    )
+    if totals is None:
+        raise Refusal(
+            Category.NOT_JUDGED,
+            "the tasks cannot be pooled: one of them has no number of items, or no share of right "
+            "answers",
+            help="choose tasks with --task, or evaluate with --log_samples",
+        )
+    whole = sum(max(one.candidate.total or 0, one.totals[1].n or 0) for one in tasks)
+    return replace(totals, task=name, total_items=whole)
+
+
+def _refuse_incomplete(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+    bad = [one.task or "" for one in outcomes if one.result == REFUSED and one.baseline is None]
+    bad += [one.name for one in tasks if one.suspicion is not None]
+    if bad:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{', '.join(dict.fromkeys(bad))} cannot be judged, and a pool without it would be "
+            "another gate",
+            help="choose the tasks that count with --task",
+        )

@@ -1,0 +1,45 @@
+"""The ratio of two figures that were each measured in sessions of their own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t as student
+
+from .timing import Estimate, speeds, tail_of
+
+
+def repeats_ratio(
+    baseline: ArrayLike, candidate: ArrayLike, *, confidence: float = 0.95, sides: int = 2
+) -> Estimate:
+    """candidate/baseline from repeats that did not run beside each other.
+
+    Of the logarithms, with means m and unbiased variances v of k repeats each, the interval
+    of exp(m1 - m0) by Welch's t (1947): standard error sqrt(v0/k0 + v1/k1), degrees of
+    freedom by Satterthwaite. Where either has a single repeat nothing is known about its
+    scatter: (0, inf). Repeats of one server process share what that process got, so the
+    interval says what further repeats would show, not what another day would.
+
+    ``sides`` as in `retention_interval`. Raises ValueError for no repeat, figures that are
+    not positive numbers, an impossible confidence.
+    """
+    before, after = (
+        np.log(speeds(one, whose))
+        for one, whose in ((baseline, "baseline"), (candidate, "candidate"))
+    )
+    centre = math.exp(float(after.mean() - before.mean()))
+    tail = tail_of(confidence, sides)
+    if min(before.size, after.size) < 2:
+        return Estimate(centre, 0.0, math.inf)
+    parts = [float(np.var(one, ddof=1)) / one.size for one in (before, after)]
+    error = math.sqrt(sum(parts))
+    if error == 0.0:
+        return Estimate(centre, centre, centre)
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (one.size - 1) for part, one in zip(parts, (before, after), strict=True)
+    )
+    reach = float(student.isf(tail, freedom)) * error
+    high = centre * math.exp(reach) if reach < 500 else math.inf
+    return Estimate(centre, centre * math.exp(-reach), high)

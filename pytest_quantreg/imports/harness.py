@@ -1,0 +1,226 @@
+"""Results files of lm-eval, 0.4.0 to 0.4.13: one file becomes one model's results by task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.evaluation import Aggregate, Result
+from ..core.record import Json, Metric
+from .harness_protocol import asked, config_of, engine_of, model_of
+from .harness_suspicions import chance_of, thoughts_scored
+from .reading import list_of, number_of, object_of, unreadable, whole_of
+
+LOWER_IS_BETTER = frozenset(
+    {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "ter", "wer", "cer"}
+    | {"brier_score", "mse", "mae", "rmse"}
+)
+"""Where a file does not say so; lm-eval's own metrics that fall as a model gets better."""
+
+PERPLEXITIES = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"})
+
+NO_FILTER = "none"
+
+LONGEST_NAME = 200
+"""Characters of a task or a metric with its filter."""
+
+_STDERR = "_stderr"
+
+NOT_METRICS = frozenset({"alias", "name", "sample_len", "sample_count", "samples"})
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """One results file: who answered, when, and the results by task without their items.
+
+    ``filters`` are the names of each task's filters in the order in which its rows are logged.
+    """
+
+    path: Path
+    model: str
+    engine: str
+    date: float
+    results: Mapping[str, Result]
+    filters: Mapping[str, tuple[str, ...]]
+
+
+def is_results(document: Json) -> bool:
+    """Whether a JSON value is a results file of lm-eval."""
+    return isinstance(document, dict) and "results" in document and "versions" in document
+
+
+def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
+    """The results in the JSON of a file. Raises Refusal where it contradicts itself."""
+    groups = object_of(document.get("groups"))
+    rows = {**object_of(document["results"]), **groups}
+    if not rows:
+        raise unreadable(path, "holds no results")
+    results = {}
+    for task, row in rows.items():
+        if not isinstance(row, dict):
+            raise unreadable(path, f"has results of {task[:60]!r} that are no object")
+        if strange := [name for name in (task, *row) if not is_name(name)]:
+            raise unreadable(path, f"has a name that no task or metric has: {strange[0][:60]!r}")
+        made = _result(path, document, task, row)
+        if made is not None:
+            results[task] = made
+    if not results:
+        raise unreadable(path, "holds no metric with a finite value")
+    return ResultsFile(
+        path,
+        model_of(document),
+        engine_of(document),
+        number_of(document.get("date")) or 0.0,
+        results,
+        {task: filters_of(_config(document, task)) for task in rows},
+    )
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be printed and filed as the name of a task or metric."""
+    return bool(text) and text.isprintable() and len(text) <= LONGEST_NAME
+
+
+def _config(document: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    return object_of(object_of(document.get("configs")).get(task))
+
+
+def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a task's filters in the order of its file."""
+    names = [object_of(one).get("name") for one in list_of(config.get("filter_list"))]
+    found = tuple(name for name in names if isinstance(name, str))
+    return found or (NO_FILTER,)
+
+
+def _result(
+    path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any]
+) -> Result | None:
+    parts = _parts(document, task)
+    n, total = _counts(path, document, task, parts)
+    aggregates = _aggregates(path, document, task, row, n)
+    if not aggregates:
+        return None
+    config = _config(document, task)
+    # A group has no file of its own among the configs; its first task speaks for it.
+    speaker = config or next((_config(document, part) for part in parts), {})
+    known, words = asked(document, task, speaker, is_group=bool(parts))
+    suspicions = {}
+    if n is None:
+        suspicions[""] = (
+            "its file does not say how many items it is about (no n-samples, as in merged files)"
+        )
+    for one in aggregates:
+        thought = thoughts_scored(document, speaker, one.metric.name.partition(",")[2])
+        if thought is not None:
+            suspicions[one.metric.name] = thought
+    return Result(
+        task=task,
+        known=known,
+        aggregates=aggregates,
+        config=config_of(config),
+        parts=parts,
+        total=total,
+        chance=chance_of(config),
+        suspicions=suspicions,
+        words=words,
+        notes=_limited(task, n, total),
+        date=number_of(document.get("date")),
+    )
+
+
+def _limited(task: str, n: int | None, total: int | None) -> tuple[str, ...]:
+    if n is None or total is None or n >= total:
+        return ()
+    return (f"{task}: {n:,} of {total:,} items (--limit)",)
+
+
+def _parts(document: Mapping[str, Any], task: str) -> tuple[str, ...]:
+    """The tasks below a group, at any depth; empty for a task."""
+    below = object_of(document.get("group_subtasks"))
+    results = object_of(document["results"])
+    found: dict[str, None] = {}
+    waiting, seen = [task], {task}
+    while waiting:
+        for name in list_of(below.get(waiting.pop(0))):
+            if isinstance(name, str) and name not in seen:
+                seen.add(name)
+                waiting.append(name)
+                if name in results:
+                    found[name] = None
+    return tuple(found)
+
+
+def _counts(
+    path: Path, document: Mapping[str, Any], task: str, parts: tuple[str, ...]
+) -> tuple[int | None, int | None]:
+    """How many items were answered and how many the whole task has."""
+    counts = object_of(document.get("n-samples"))
+    leaves = [part for part in parts if part in counts] or [task]
+    found = [object_of(counts.get(leaf)) for leaf in leaves]
+    sums: list[int | None] = []
+    for which in ("effective", "original"):
+        each = [whole_of(one.get(which)) for one in found]
+        known = [one for one in each if one is not None]
+        sums.append(sum(known) if known and len(known) == len(each) else None)
+    n, total = sums
+    if n == 0:
+        raise unreadable(path, f"has results of {task} on 0 items: nothing was measured")
+    if n is not None and total is not None and n > total:
+        raise unreadable(path, f"has {n:,} items of {task}, which has {total:,}")
+    return n, total
+
+
+def _aggregates(
+    path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any], n: int | None
+) -> tuple[Aggregate, ...]:
+    found = []
+    for key, value in row.items():
+        name, _, rest = key.partition(",")
+        if key in NOT_METRICS or name.endswith(_STDERR):
+            continue
+        number = number_of(value)
+        if number is None:
+            continue
+        filtered = f"{name},{rest or NO_FILTER}"
+        error = number_of(row.get(f"{name}{_STDERR},{rest}", row.get(f"{name}{_STDERR}")))
+        if error is not None and error < 0:
+            raise unreadable(path, f"has a negative standard error of {filtered} of {task}")
+        found.append(
+            Aggregate(
+                Metric(filtered, _higher(document, task, name), _kind(name, number)),
+                number,
+                error,
+                n,
+            )
+        )
+    return tuple(found)
+
+
+def _higher(document: Mapping[str, Any], task: str, metric: str) -> bool:
+    told = object_of(object_of(document.get("higher_is_better")).get(task)).get(metric)
+    if isinstance(told, bool):
+        return told
+    config = _config(document, task)
+    for one in list_of(config.get("metric_list")):
+        told = object_of(one).get("higher_is_better")
+        if object_of(one).get("metric") == metric and isinstance(told, bool):
+            return told
+    return metric not in LOWER_IS_BETTER
+
+
+def _kind(metric: str, value: float) -> str:
+    if metric in PERPLEXITIES:
+        return "perplexity"
+    return "mean" if 0.0 <= value <= 1.0 else "aggregate"
+
+
+STAMP = re.compile(r"_([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0-9]+)?)\.jsonl?$")
+
+
+def stamp_of(path: Path) -> str:
+    """The time in the name of a file of lm-eval, which one evaluation shares; or empty."""
+    found = STAMP.search(path.name)
+    return found[1] if found else ""

@@ -1,0 +1,151 @@
+"""A result of lm-eval with the items of its sample log: one measurement, checked against itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..core.comparable_known import NO_INSTRUCTION, UNKNOWN, UNKNOWN_DIGEST, UNKNOWN_SEED
+from ..core.evaluation import Aggregate, Result
+from ..core.record import Accuracy, Json, Metric, Protocol
+from .harness import LOWER_IS_BETTER
+from .harness_samples import MOST_EQUAL, Samples
+from .reading import object_of, unreadable, whole_of
+
+_CLOSE = 1e-6
+
+
+def with_items(path: Path, result: Result, samples: Samples) -> Result:
+    """``result`` with its items. Raises Refusal where the log contradicts the results."""
+    n = len(samples.items)
+    told = result.aggregates[0].n
+    if told is not None and told != n:
+        raise unreadable(
+            path,
+            f"holds {n:,} items of {result.task}, and its results are about {told:,}",
+            "they belong to different evaluations, or the log was cut off",
+        )
+    kinds = {one.metric.name: _kind(path, result, one, samples) for one in result.aggregates}
+    metrics = tuple(replace(one.metric, kind=kinds[one.metric.name]) for one in result.aggregates)
+    named = {one.name for one in metrics if one.kind != "aggregate"}
+    items = replace(
+        samples.items,
+        scores={name: samples.items.scores[name] for name in kinds if name in named},
+        weights={name: one for name, one in samples.items.weights.items() if name in named},
+    )
+    values = {one.metric.name: one.value for one in result.aggregates}
+    accuracy = Accuracy(
+        protocol_of(result, metrics, n), items, values, samples.chance, _batch(result.known)
+    )
+    suspicions = {name: why for name, why in result.suspicions.items() if name or told is not None}
+    if samples.equal > MOST_EQUAL:
+        suspicions[""] = (
+            f"all choices of {samples.equal * 100:.0f} % of the items have the same "
+            "log-probability: the engine returned none"
+        )
+    return replace(
+        result,
+        accuracy=accuracy,
+        chance=samples.chance,
+        suspicions=suspicions,
+        aggregates=tuple(replace(one, n=n) for one in result.aggregates),
+    )
+
+
+def alone(task: str, samples: Samples) -> Result:
+    """A result of a sample log without its results file: little is known of how it was asked."""
+    n = len(samples.items)
+    aggregates = []
+    for name, column in samples.items.scores.items():
+        bare = name.partition(",")[0]
+        metric = Metric(name, bare not in LOWER_IS_BETTER, "mean")
+        aggregates.append(Aggregate(metric, math.fsum(column) / n, None, n))
+    plain = [one for one in aggregates if one.metric.name not in samples.items.weights]
+    result = Result(
+        task,
+        {"protocol.task": task},
+        tuple(plain),
+        notes=(f"{task}: a sample log alone, which says little of how its items were asked",),
+    )
+    scores = {one.metric.name: samples.items.scores[one.metric.name] for one in plain}
+    return with_items(
+        Path(task),
+        result,
+        replace(samples, items=replace(samples.items, scores=scores, weights={})),
+    )
+
+
+def protocol_of(result: Result, metrics: tuple[Metric, ...], n: int) -> Protocol:
+    """What is known of how a task was asked; what is not stands there as unknown."""
+    known = result.known
+    config = json.dumps(dict(result.config), sort_keys=True)
+    generation = known.get("protocol.gen_kwargs")
+    seed = known.get("protocol.seed")
+    return Protocol(
+        task=result.task,
+        task_version=_text(known, "task_version"),
+        output_type=_text(known, "output_type"),
+        num_fewshot=whole_of(known.get("protocol.num_fewshot")) or 0,
+        chat_template=_text(known, "chat_template"),
+        template_digest=_digest(known, "template_digest"),
+        fewshot_as_multiturn=known.get("protocol.fewshot_as_multiturn") is True,
+        system_instruction_digest=_digest(known, "system_instruction_digest"),
+        gen_kwargs=object_of(generation),
+        repeats=whole_of(known.get("protocol.repeats")) or 1,
+        seed=seed if isinstance(seed, int) else UNKNOWN_SEED,
+        config_digest=hashlib.sha256(config.encode()).hexdigest()
+        if result.config
+        else UNKNOWN_DIGEST,
+        metrics=metrics,
+        total_items=max(result.total or n, n),
+    )
+
+
+def _kind(path: Path, result: Result, one: Aggregate, samples: Samples) -> str:
+    """What the items' scores are; refuses those whose mean is not what the results say."""
+    name = one.metric.name
+    column = samples.items.scores.get(name)
+    if column is None:
+        return "aggregate"
+    if name in samples.items.weights:
+        return "perplexity"
+    mean = math.fsum(column) / len(column)
+    if abs(mean - one.value) > _CLOSE * max(1.0, abs(one.value)):
+        if not _is_mean(result, name.partition(",")[0]):
+            return "aggregate"
+        raise unreadable(
+            path,
+            f"gives {mean:.6g} as the mean of {name} of {result.task}, its results {one.value:.6g}",
+            "they belong to different evaluations; keep those of one together",
+        )
+    return "binary" if set(column) <= {0.0, 1.0} else "mean"
+
+
+def _is_mean(result: Result, metric: str) -> bool:
+    """Whether the task's file averages a metric; where it does not say, lm-eval does."""
+    listed = result.config.get("metric_list")
+    for one in listed if isinstance(listed, list) else []:
+        if object_of(one).get("metric") == metric:
+            return object_of(one).get("aggregation", "mean") in ("mean", "nanmean")
+    return True
+
+
+def _text(known: Mapping[str, Json], name: str) -> str:
+    value = known.get(f"protocol.{name}")
+    return value if isinstance(value, str) else UNKNOWN
+
+
+def _digest(known: Mapping[str, Json], name: str) -> str | None:
+    value = known.get(f"protocol.{name}", UNKNOWN_DIGEST)
+    if value == NO_INSTRUCTION:
+        return None
+    sound = isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+    return str(value) if sound else UNKNOWN_DIGEST
+
+
+def _batch(known: Mapping[str, Json]) -> int:
+    return whole_of(known.get("batch_size")) or 1

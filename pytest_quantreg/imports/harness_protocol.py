@@ -1,0 +1,233 @@
+"""How lm-eval put a task to a model, as far as its results file says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.comparable_known import NO_INSTRUCTION, NOT_GIVEN
+from ..core.record import Json
+from .reading import number_of, object_of, text_of, whole_of
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where a function lay in memory: another number in each process."""
+
+NOT_ASKED = frozenset(
+    {"task", "task_alias", "tag", "group", "group_alias", "dataset_path", "dataset_name"}
+    | {"dataset_kwargs", "metadata", "num_fewshot", "generation_kwargs", "repeats", "output_type"}
+    | {"should_decontaminate", "doc_to_decontamination_query", "unsafe_code", "custom_dataset"}
+)
+"""Of a task's file: where its data lies, and what is compared by itself."""
+
+THOUGHTS = ("enable_thinking", "think_end_token", "chat_template_args")
+PROMPT_ARGUMENTS = ("add_bos_token", "prefix_token_id")
+
+PATH = re.compile(r"^(/|\\\\|[A-Za-z]:[\\/]|~|\.{1,2}([\\/]|$))")
+"""What the name of a model that lies in a folder begins with."""
+
+
+def asked(
+    document: Mapping[str, Any], task: str, config: Mapping[str, Any], *, is_group: bool
+) -> tuple[dict[str, Json], dict[str, str]]:
+    """What must be equal to compare, as far as it is known, and words for digests."""
+    settings = object_of(document.get("config"))
+    arguments = arguments_of(document)
+    known: dict[str, Json] = {
+        "software.backend": engine_of(document),
+        "protocol.task": task,
+        "protocol.output_type": text_of(config.get("output_type")),
+        "protocol.num_fewshot": _fewshot(document, task, config),
+        "protocol.task_version": _version(document, task),
+        "protocol.repeats": whole_of(config.get("repeats")),
+        "protocol.seed": whole_of(settings.get("fewshot_seed")),
+        "version.transformers": text_of(document.get("transformers_version")),
+        "version.lm_eval": text_of(document.get("lm_eval_version")),
+        "model.dtype": _dtype(settings, arguments),
+        "imported.max_length": whole_of(document.get("max_length")),
+        "imported.special_tokens": _special(document),
+        "batch_size": _batch(settings.get("batch_size")),
+    }
+    if not is_group:
+        known["protocol.total_items"] = whole_of(
+            object_of(object_of(document.get("n-samples")).get(task)).get("original")
+        )
+    known["items.digests"] = text_of(object_of(document.get("task_hashes")).get(task))
+    if config.get("output_type") == "generate_until":
+        known["protocol.gen_kwargs"] = _generation(config, settings)
+    for name in THOUGHTS:
+        known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
+    for name in PROMPT_ARGUMENTS:
+        known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
+    known.update(machine_of(document))
+    found: dict[str, Json] = {name: value for name, value in known.items() if value is not None}
+    words = _chat(document, found)
+    return found, words
+
+
+def config_of(config: Mapping[str, Any]) -> dict[str, Json]:
+    """A task's file as far as it decides prompts and scores, without what says nothing."""
+    return {
+        name: _plain(value)
+        for name, value in config.items()
+        if name not in NOT_ASKED and value not in (None, "", [], {})
+    }
+
+
+def arguments_of(document: Mapping[str, Any]) -> dict[str, Json]:
+    """``model_args``, an object or ``a=1,b=2``."""
+    given = object_of(document.get("config")).get("model_args")
+    if isinstance(given, dict):
+        return dict(given)
+    return pairs_of(given) if isinstance(given, str) else {}
+
+
+def pairs_of(text: str) -> dict[str, Json]:
+    """``a=1,b=text`` as an object; a part without ``=`` belongs to the value before it."""
+    found: dict[str, Json] = {}
+    last = ""
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if equals:
+            last = name.strip()
+            found[last] = _value(value.strip())
+        elif last and part:
+            found[last] = f"{found[last]},{part}"
+    return found
+
+
+def model_of(document: Mapping[str, Any]) -> str:
+    """The model's name; of one that lies in a folder the folder's own name."""
+    arguments = arguments_of(document)
+    names = [
+        document.get("model_name"),
+        *(arguments.get(name) for name in ("pretrained", "model", "path", "engine")),
+    ]
+    name = next((one for one in names if isinstance(one, str) and one.strip()), "unnamed model")
+    return public_name(name)
+
+
+def public_name(name: str) -> str:
+    """A hub id as it is; of a path, or of more parts than a hub id has, only the last part."""
+    name = "".join(char for char in name if char.isprintable()).strip()
+    parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..", "~")]
+    if not parts:
+        return "unnamed model"
+    plain = not PATH.match(name) and len(parts) <= 2 and "\\" not in name
+    return "/".join(parts) if plain else parts[-1]
+
+
+def engine_of(document: Mapping[str, Any]) -> str:
+    """``lm-eval-vllm``: which of lm-eval's models asked."""
+    name = document.get("model_source") or object_of(document.get("config")).get("model")
+    text = name if isinstance(name, str) and re.fullmatch(r"[\w.-]{1,60}", name) else "unknown"
+    return f"lm-eval-{_SAME_ENGINE.get(text, text)}"
+
+
+_SAME_ENGINE = {"huggingface": "hf", "hf-auto": "hf"}
+
+
+def machine_of(document: Mapping[str, Any]) -> dict[str, Json]:
+    """The kind of device and the GPU's name, from the text about the environment."""
+    device = object_of(document.get("config")).get("device")
+    found: dict[str, Json] = {}
+    if isinstance(device, str) and device:
+        found["machine.kind"] = device.partition(":")[0]
+    about = document.get("pretty_env_info")
+    gpu = re.search(r"GPU 0: ([^\n(]{1,80})", about) if isinstance(about, str) else None
+    if gpu:
+        found["machine.family"] = gpu[1].strip()
+    return found
+
+
+def _chat(document: Mapping[str, Any], known: dict[str, Json]) -> dict[str, str]:
+    """Adds the chat template and the system instruction; returns words for their digests."""
+    words: dict[str, str] = {}
+    if "chat_template_sha" in document or "chat_template" in document:
+        template = document.get("chat_template_sha") or document.get("chat_template")
+        known["protocol.chat_template"] = "on" if template else "off"
+        sha = document.get("chat_template_sha")
+        if isinstance(sha, str):
+            known["protocol.template_digest"] = sha
+        multiturn = document.get("fewshot_as_multiturn")
+        if template and isinstance(multiturn, bool):
+            known["protocol.fewshot_as_multiturn"] = multiturn
+    if "system_instruction_sha" in document or "system_instruction" in document:
+        text = document.get("system_instruction")
+        sha = document.get("system_instruction_sha")
+        if not isinstance(sha, str) and isinstance(text, str) and text:
+            sha = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        name = "protocol.system_instruction_digest"
+        known[name] = sha if isinstance(sha, str) else NO_INSTRUCTION
+        shown = " ".join(text.split())[:50] if isinstance(text, str) else ""
+        words[name] = f"system instruction {shown!r}" if shown else "no system instruction"
+        if known[name] == NO_INSTRUCTION:
+            words[name] = "no system instruction"
+    return words
+
+
+def _generation(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Json:
+    """The task's arguments and those of the command line, which win."""
+    given = settings.get("gen_kwargs")
+    over = pairs_of(given) if isinstance(given, str) else object_of(given)
+    merged = {**object_of(config.get("generation_kwargs")), **over}
+    return _numbers(_plain(merged))
+
+
+def _fewshot(document: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> int | None:
+    given = whole_of(object_of(document.get("n-shot")).get(task))
+    return given if given is not None else whole_of(config.get("num_fewshot"))
+
+
+def _version(document: Mapping[str, Any], task: str) -> str | None:
+    version = object_of(document.get("versions")).get(task)
+    number = number_of(version)
+    return f"{number:g}" if number is not None else text_of(version)
+
+
+def _dtype(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
+    told = settings.get("model_dtype") or arguments.get("dtype")
+    if not isinstance(told, str) or told in ("auto", "None", ""):
+        return None
+    name = told.removeprefix("torch.")
+    return {"bf16": "bfloat16", "half": "float16", "fp16": "float16"}.get(name, name)
+
+
+def _batch(given: object) -> Json:
+    """A number where it is one, ``auto`` or ``auto:4`` where it is not."""
+    text = str(given) if isinstance(given, str | int) else ""
+    return int(text) if text.isdigit() and len(text) < 7 else text_of(text)
+
+
+def _special(document: Mapping[str, Any]) -> Json:
+    names = ("tokenizer_eos_token", "tokenizer_bos_token")
+    found = [document[name] for name in names if isinstance(document.get(name), list)]
+    return _plain(found) if len(found) == len(names) else None
+
+
+def _plain(value: Any) -> Json:
+    """Without addresses in memory, names in order."""
+    text = json.dumps(value, sort_keys=True)
+    plain: Json = json.loads(ADDRESS.sub("", text))
+    return plain
+
+
+def _numbers(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    return [_numbers(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _value(text: str) -> Json:
+    """A number or truth value as JSON and Python write it, else the text."""
+    words: dict[str, Json] = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    try:
+        return float(text) if re.fullmatch(r"-?[0-9]+\.[0-9]*", text) else int(text)
+    except ValueError:
+        return text

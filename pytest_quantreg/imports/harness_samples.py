@@ -1,0 +1,227 @@
+"""Sample logs of lm-eval: one row per item and filter becomes one item with several metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.record import Items
+from .harness import NO_FILTER, PERPLEXITIES, is_name
+from .reading import list_of, number_of, object_of, read_rows, unreadable, whole_of
+
+DIGITS = 20
+"""Of an item's digest: two of a million items collide once in 10^12 tasks."""
+
+LONGEST_ANSWER = 64
+MOST_EQUAL = 0.01
+"""Of a task's items, those whose choices may all have the same log-probability."""
+
+NOT_SCORES = frozenset(
+    {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
+    | {"doc_hash", "prompt_hash", "target_hash", "storage"}
+)
+
+Value = tuple[float, float | None]
+"""A score, and its weight where it has one."""
+
+
+@dataclass
+class _Item:
+    digest: str
+    target: str
+    choices: int
+    empty: float | None
+    equal: bool
+    scores: dict[tuple[str, str], Value | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The items of one task: columns named ``metric,filter``, in ascending ``doc_id``.
+
+    ``unscored`` are metrics without one number per item. ``chance`` is what guessing would
+    score on them, ``equal`` the share of items all of whose choices came out the same.
+    """
+
+    items: Items
+    unscored: tuple[str, ...]
+    chance: float
+    equal: float
+
+
+def read_samples(path: Path, filters: Sequence[str], metrics: Sequence[str]) -> Samples:
+    """The items in a sample log.
+
+    ``filters`` are the task's filters in the order of its file and ``metrics`` what its
+    results name (``acc,none``), both empty where they are not known: rows of before lm-eval
+    0.4.7 tell neither. Raises Refusal for rows that are damaged, twice there, missing under
+    one of the filters, or that nobody can attribute to a filter.
+    """
+    found: dict[int, _Item] = {}
+    unnamed: Counter[int] = Counter()
+    bare = tuple(dict.fromkeys(name.partition(",")[0] for name in metrics))
+    for number, row in enumerate(read_rows(path), 1):
+        doc = whole_of(row.get("doc_id"))
+        if doc is None:
+            raise unreadable(path, f"has no doc_id in row {number:,}")
+        item = _item(row)
+        known = found.setdefault(doc, item)
+        if known.digest != item.digest:
+            raise unreadable(path, f"asks doc {doc} in two ways")
+        named = row.get("filter")
+        if not isinstance(named, str):
+            named = _unnamed(path, filters, unnamed[doc])
+            unnamed[doc] += 1
+        _add(path, known, doc, named, row, bare)
+    if not found:
+        raise unreadable(path, "holds no items: nothing was measured")
+    return _samples(path, found)
+
+
+def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
+    """The filter of a row that does not say: an item's rows come in the order of the filters."""
+    if place < len(filters):
+        return filters[place]
+    if not filters and place == 0:
+        return NO_FILTER
+    raise unreadable(
+        path,
+        "holds rows of the same item under several filters and does not name them"
+        if not filters
+        else "holds more rows of an item than its task has filters",
+        "keep the results_*.json of the same evaluation beside it, which names the filters",
+    )
+
+
+def _item(row: Mapping[str, Any]) -> _Item:
+    arguments = row.get("arguments")
+    asked = json.dumps([arguments, row.get("doc"), row.get("target")], sort_keys=True)
+    if not arguments and isinstance(row.get("prompt_hash"), str):
+        # Logs whose texts were taken out still hold lm-eval's own digests.
+        asked = json.dumps([row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")])
+    answers = [one for one in _flat(row.get("resps")) if isinstance(one, str)]
+    target = row.get("target")
+    return _Item(
+        digest=hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS],
+        target=str(target).strip(),
+        choices=len(arguments) if isinstance(arguments, dict | list) else 0,
+        empty=_share_empty(answers) if _generates(row) else None,
+        equal=_all_equal(row.get("filtered_resps")),
+    )
+
+
+def _add(
+    path: Path, item: _Item, doc: int, named: str, row: Mapping[str, Any], metrics: Sequence[str]
+) -> None:
+    own = [one for one in list_of(row.get("metrics")) if isinstance(one, str)]
+    names = own or [one for one in metrics if one in row] or _numeric(row)
+    if not names:
+        raise unreadable(path, f"has no score for doc {doc}")
+    if strange := [one for one in (named, *names) if not is_name(one)]:
+        raise unreadable(path, f"has a name that no filter or metric has: {strange[0][:60]!r}")
+    for name in names:
+        if (name, named) in item.scores:
+            raise unreadable(
+                path,
+                f"holds doc {doc} twice under {named}",
+                "lm-eval appends to a log that is already there: evaluate into a fresh folder",
+            )
+        item.scores[name, named] = _value(name, row.get(name))
+
+
+def _numeric(row: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name, value in row.items()
+        if name not in NOT_SCORES and isinstance(value, bool | int | float | list)
+    ]
+
+
+def _value(metric: str, value: Any) -> Value | None:
+    if isinstance(value, bool):
+        return float(value), None
+    number = number_of(value)
+    if number is not None:
+        return number, 1.0 if metric in PERPLEXITIES else None
+    pair = [number_of(one) for one in list_of(value)]
+    if metric in PERPLEXITIES and len(pair) == 2 and None not in pair:
+        return pair[0] or 0.0, pair[1]
+    return None
+
+
+def _samples(path: Path, found: Mapping[int, _Item]) -> Samples:
+    docs = sorted(found)
+    columns = list(found[docs[0]].scores)
+    for doc in docs:
+        if set(found[doc].scores) != set(columns):
+            missing = sorted({*columns} ^ {*found[doc].scores})[0]
+            raise unreadable(
+                path,
+                f"has {missing[0]} under {missing[1]} for some items and not for doc {doc}",
+                "evaluate again: a part of the log is missing",
+            )
+    items = [found[doc] for doc in docs]
+    scores, weights, unscored = {}, {}, []
+    for key in columns:
+        name = ",".join(key)
+        values = [one for one in (item.scores[key] for item in items) if one is not None]
+        if len(values) != len(items):
+            unscored.append(name)
+            continue
+        scores[name] = tuple(score for score, _ in values)
+        if key[0] in PERPLEXITIES:
+            weights[name] = tuple(weight or 0.0 for _, weight in values)
+    empty = [one.empty for one in items if one.empty is not None]
+    facts = {"empty": tuple(empty)} if len(empty) == len(items) else {}
+    digests = tuple(one.digest for one in items)
+    return Samples(
+        Items(tuple(docs), digests, scores, weights, facts),
+        tuple(unscored),
+        _chance(items, doubled=any("mutual_info" in name for name, _ in columns)),
+        math.fsum(one.equal for one in items) / len(items),
+    )
+
+
+def _chance(items: Sequence[_Item], *, doubled: bool) -> float:
+    """What guessing scores: one of the choices at random, or always the commonest answer."""
+    choices = [one.choices // 2 if doubled else one.choices for one in items]
+    counts = Counter(one.target for one in items if len(one.target) <= LONGEST_ANSWER)
+    commonest = max(counts.values(), default=0)
+    share = commonest / len(items) if commonest > 1 else 0.0
+    if min(choices) < 2:
+        return share
+    return max(share, math.fsum(1.0 / one for one in choices) / len(items))
+
+
+def _generates(row: Mapping[str, Any]) -> bool:
+    """Whether the answers are texts: log-probabilities come as [number, was it the likeliest]."""
+    arguments = row.get("arguments")
+    if isinstance(arguments, dict):
+        first = object_of(next(iter(arguments.values()), None)).get("arg_1")
+    else:  # before lm-eval 0.4.3
+        first = next(iter(list_of(next(iter(list_of(arguments)), None))[1:]), None)
+    return isinstance(first, dict)
+
+
+def _share_empty(answers: Sequence[str]) -> float | None:
+    return sum(not one.strip() for one in answers) / len(answers) if answers else None
+
+
+def _all_equal(responses: Any) -> bool:
+    """Whether two choices or more all have the same log-probability."""
+    likely = [one[0] for one in list_of(responses) if isinstance(one, list) and len(one) == 2]
+    return len(likely) > 1 and len({str(one) for one in likely}) == 1
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    for one in list_of(value):
+        if isinstance(one, list):
+            yield from _flat(one)
+        else:
+            yield one

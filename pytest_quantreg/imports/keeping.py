@@ -1,0 +1,157 @@
+"""Imported results as runs of the project's own format, with nothing that is nobody's business."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ..baselines import BaselineKey, RunSettings, Store
+from ..baselines.key import canonical_settings
+from ..core.comparable_known import UNKNOWN, UNKNOWN_DIGEST
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.evaluation import Evaluation, Result
+from ..core.record import (
+    Accuracy,
+    EffectiveScheme,
+    Json,
+    Machine,
+    ModelIdentity,
+    Protocol,
+    Provenance,
+    Run,
+    Software,
+)
+
+UNVERIFIED = "unverified"
+
+_LATEST = 253_402_300_799
+"""Seconds to the end of the year 9999."""
+
+
+def keep(store: Store, evaluation: Evaluation, result: Result, scheme: str) -> tuple[str, bool]:
+    """Stores one result; returns where, and whether it was there already.
+
+    Raises Refusal for a result that no run can be made of, and WrongUse where another run
+    stands in its place or the folder cannot be written.
+    """
+    run = run_of(evaluation, result, scheme)
+    key = key_of(run)
+    if store.exists(key):
+        there = store.load(key)
+        if there.accuracy.items == run.accuracy.items:
+            return store.path(key), True
+        raise WrongUse(
+            f"{store.path(key)} holds another run of {result.task}",
+            help="import into another folder: --out FOLDER",
+        )
+    store.save(key, run)
+    return store.path(key), False
+
+
+def run_of(evaluation: Evaluation, result: Result, scheme: str) -> Run:
+    """The run that a result with items amounts to; what its file did not say is unknown.
+
+    Raises Refusal where items or what a run cannot do without are missing.
+    """
+    if result.run is not None:
+        return result.run
+    accuracy = _checked(result)
+    known = result.known
+    return Run(
+        Provenance(
+            model=ModelIdentity(
+                name=evaluation.model,
+                revision=None,
+                architecture=UNKNOWN,
+                vocab_size=1,
+                shapes={},
+                dtype=_text(known, "model.dtype"),
+                tokenizer_digest=UNKNOWN_DIGEST,
+                template_digest=accuracy.protocol.template_digest,
+                weights_digest=UNKNOWN_DIGEST,
+            ),
+            claimed=scheme,
+            effective=EffectiveScheme(None, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNVERIFIED, 0, 0),
+            software=Software(evaluation.engine, _versions(known)),
+            machine=Machine(_text(known, "machine.kind"), _text(known, "machine.family")),
+            recorded_at=_time(result),
+        ),
+        accuracy,
+    )
+
+
+def key_of(run: Run) -> BaselineKey:
+    """What an imported run is filed under: runs that were asked differently lie side by side."""
+    protocol, provenance = run.accuracy.protocol, run.provenance
+    settings = RunSettings(
+        chat_template=None if protocol.chat_template == UNKNOWN else protocol.chat_template,
+        system_instruction_digest=_known_digest(protocol),
+        gen_kwargs=canonical_settings(protocol.gen_kwargs),
+        repeats=protocol.repeats,
+        seed=protocol.seed,
+    )
+    return BaselineKey(
+        provenance.model.name,
+        provenance.claimed,
+        provenance.software.backend,
+        protocol.task,
+        protocol.num_fewshot,
+        settings,
+    )
+
+
+def _checked(result: Result) -> Accuracy:
+    if result.accuracy is None:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{result.task}: its items' scores are not there, and totals alone make no run",
+            help="evaluate with lm-eval's --log_samples; totals can be compared as they are",
+        )
+    if "protocol.num_fewshot" not in result.known:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{result.task}: how many examples it was shown is not known",
+            help="keep the results_*.json of the same evaluation beside its sample log",
+        )
+    why = result.suspicions.get("")
+    if why is not None:
+        raise Refusal(Category.SUSPICIOUS, f"{result.task} is suspect: {why}")
+    return result.accuracy
+
+
+def _time(result: Result) -> str:
+    date = result.date
+    if date is None or not math.isfinite(date) or not 0 < date < _LATEST:
+        raise Refusal(
+            Category.NOTHING_MEASURED, f"{result.task}: its file does not say when it was evaluated"
+        )
+    return datetime.fromtimestamp(int(date), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _versions(known: Mapping[str, Json]) -> dict[str, str]:
+    """Versions that look like some: a text with a path in it is none."""
+    found = {
+        name.removeprefix("version."): value
+        for name, value in known.items()
+        if name.startswith("version.") and isinstance(value, str)
+    }
+    return {name: one for name, one in found.items() if re.fullmatch(r"[\w.+!-]{1,60}", one)}
+
+
+def _text(known: Mapping[str, Json], name: str) -> str:
+    value = known.get(name)
+    sound = isinstance(value, str) and re.fullmatch(r"[\w .()+-]{1,100}", value)
+    return str(value) if sound else UNKNOWN
+
+
+def _known_digest(protocol: Protocol) -> str | None:
+    digest = protocol.system_instruction_digest
+    return None if digest == UNKNOWN_DIGEST else digest
+
+
+def store_at(folder: Path) -> Store:
+    """The store below a folder, which need not be there yet."""
+    return Store(folder)

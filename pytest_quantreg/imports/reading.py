@@ -1,0 +1,167 @@
+"""Reading files that somebody else wrote: whole or line by line, strictly, with clear refusals."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..baselines.files import read_whole
+from ..baselines.strict import Damage, parse
+from ..core.errors import Category, Refusal
+from ..core.record import Json
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Of a file that is read as a whole; results files have up to some MiB."""
+
+MOST_LINE = 64 * 1024 * 1024
+"""Bytes of one row of a sample log: real ones have up to some 100 KiB."""
+
+DEEPEST = 100
+"""Levels of nesting: real files have about ten, and the parser would take thousands."""
+
+SHOWN = 60
+
+
+def unreadable(path: Path, what: str, *help: str) -> Refusal:
+    """The one error of a file that cannot be used; the name of its folder stays out of it."""
+    return Refusal(
+        Category.BASELINE_UNREADABLE, f"{path.parent.name}/{path.name} {what}", help=help
+    )
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turns what is wrong with the contents of ``path`` into the refusal of that file."""
+    try:
+        yield
+    except Damage as damage:
+        raise unreadable(path, str(damage), *([damage.help] if damage.help else ())) from None
+    except FileNotFoundError:
+        raise unreadable(path, "does not exist") from None
+
+
+def read_json(path: Path) -> Json:
+    """The JSON value in a file. Raises Refusal."""
+    with blaming(path):
+        return parse_bytes(read_whole(path, MOST_BYTES))
+
+
+def parse_bytes(data: bytes) -> Json:
+    """The JSON value in ``data``; raises Damage."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise Damage("is UTF-16 text; save it as UTF-8")
+    value = parse(data)
+    _refuse_deep(value)
+    return value
+
+
+def _refuse_deep(value: Json) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return
+    raise Damage("is nested too deeply")
+
+
+def _inside(value: Json) -> list[Json]:
+    if isinstance(value, dict):
+        return [one for one in value.values() if isinstance(one, dict | list)]
+    return [one for one in value if isinstance(one, dict | list)] if isinstance(value, list) else []
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a sample log: one per line, or (before lm-eval 0.4.3) in one array.
+
+    Raises Refusal that names the line.
+    """
+    with blaming(path), _opened(path) as file:
+        first = file.read(1)
+        while first in (b" ", b"\n", b"\r", b"\t"):
+            first = file.read(1)
+        file.seek(0)
+        if first == b"[":
+            yield from _array(path)
+            return
+        number = 0
+        for number, line in enumerate(_lines(file), 1):
+            if not line.strip():
+                continue
+            try:
+                row = parse_bytes(line)
+            except Damage as damage:
+                raise Damage(f"is damaged in line {number:,}: it {damage}") from None
+            if not isinstance(row, dict):
+                raise Damage(f"is damaged in line {number:,}: it is no object")
+            yield row
+        if number == 0:
+            raise Damage("is empty")
+
+
+def _array(path: Path) -> list[dict[str, Any]]:
+    rows = parse_bytes(read_whole(path, MOST_BYTES))
+    if not isinstance(rows, list):
+        raise Damage("is not a list of rows")
+    found = [row for row in rows if isinstance(row, dict)]
+    if len(found) != len(rows) or not found:
+        raise Damage("is not a list of rows")
+    return found
+
+
+def _lines(file: Any) -> Iterator[bytes]:
+    while line := file.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            raise Damage(f"has a line of more than {MOST_LINE:,} bytes")
+        yield line
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A regular file, opened without waiting for a pipe. Raises Damage."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Damage(f"cannot be opened: {error.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Damage("is not a file")
+        yield file
+
+
+def text_of(value: object) -> str | None:
+    """A short text, or None."""
+    return value if isinstance(value, str) and value else None
+
+
+def number_of(value: object) -> float | None:
+    """A number that is not a truth value, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def whole_of(value: object) -> int | None:
+    """A whole number from 0, or None; lm-eval writes some of them as floats."""
+    number = number_of(value)
+    if number is None or number < 0 or not number.is_integer() or number > 2**53:
+        return None
+    return int(number)
+
+
+def object_of(value: object) -> Mapping[str, Any]:
+    """An object, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[Any]:
+    """A list, or an empty one in place of anything else."""
+    return value if isinstance(value, list) else []

@@ -1,0 +1,218 @@
+"""Timings that others measured: `vllm bench serve` and `throughput`, and GuideLLM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import Category, Refusal
+from ..core.record import Json
+from ..core.timings import Repeat, Timings
+from .harness_protocol import public_name
+from .reading import list_of, number_of, object_of, text_of, unreadable, whole_of
+
+MILLISECONDS = 1000.0
+
+MOST = 1e12
+"""Of any figure: beyond it, and below its reciprocal, nobody measured anything."""
+
+__all__ = ["Timings", "is_timing", "read_timings"]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One program's files: how they are known, and how they are read."""
+
+    name: str
+    keys: frozenset[str]
+    read: Callable[[Path, Mapping[str, Any]], Iterator[Repeat]]
+
+
+def is_timing(document: Json) -> bool:
+    """Whether a JSON value is a file of timings."""
+    return _form(document) is not None
+
+
+def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
+    """The timings in several files, each a repeat of its own.
+
+    Raises Refusal for files of several models, for runs with failed requests and for
+    figures that are not above 0.
+    """
+    repeats: list[Repeat] = []
+    models: dict[str, None] = {}
+    for path, document in documents:
+        form = _form(document)
+        if form is None:
+            raise unreadable(path, "is no file of timings")
+        plain = object_of(document)
+        repeats += form.read(path, plain)
+        if (name := _model(plain)) is not None:
+            models[public_name(name)] = None
+    if len(models) > 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds timings of {len(models)} models: {', '.join(list(models)[:4])}",
+            help="name the folder of one of them",
+        )
+    if not repeats:
+        raise Refusal(Category.NOTHING_MEASURED, f"{label} holds no timings")
+    return Timings(label, next(iter(models), "unnamed model"), tuple(repeats))
+
+
+def _form(document: Json) -> _Form | None:
+    if not isinstance(document, dict):
+        return None
+    return next((one for one in _FORMS if one.keys <= document.keys()), None)
+
+
+def _model(document: Mapping[str, Any]) -> str | None:
+    """Whose name it is: of the tokenizer where the served name is one that somebody chose."""
+    arguments = object_of(document.get("args"))
+    names = [document.get("model_id"), arguments.get("model")]
+    return next((one for one in map(text_of, names) if one is not None), None)
+
+
+def _serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+    completed = _count(path, document, "completed")
+    failed = whole_of(document.get("failed")) or 0
+    if failed or completed == 0:
+        raise unreadable(
+            path,
+            f"timed {failed + completed:,} requests, of which {failed:,} failed and "
+            f"{completed:,} were answered",
+            "look at the server's log and time it again",
+        )
+    prompts = _count(path, document, "total_input_tokens") / completed
+    outputs = _count(path, document, "total_output_tokens") / completed
+    flight = whole_of(document.get("max_concurrency"))
+    rate = document.get("request_rate")
+    rate = None if rate in ("inf", None) else number_of(rate)
+    figures = {"output tokens/s": number_of(document.get("output_throughput"))}
+    figures["requests/s"] = number_of(document.get("request_throughput"))
+    for kind, name in (("TTFT", "ttft"), ("TPOT", "tpot"), ("E2E", "e2el")):
+        for which, key in (("mean", "mean"), ("median", "median"), ("p99", "p99")):
+            figures[f"{kind} {which} ms"] = number_of(document.get(f"{key}_{name}_ms"))
+    load = f"{flight} in flight" if flight else "all at once"
+    if rate is not None:
+        load = f"{rate:g} requests/s" + (f", {flight} in flight" if flight else "")
+    yield _repeat(path, f"{prompts:.0f}+{outputs:.0f} tokens, {load}", completed, figures)
+
+
+def _throughput(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+    requests = _count(path, document, "num_requests")
+    tokens = _count(path, document, "total_num_tokens")
+    if requests == 0:
+        raise unreadable(path, "timed no request")
+    figures = {
+        "all tokens/s": number_of(document.get("tokens_per_second")),
+        "requests/s": number_of(document.get("requests_per_second")),
+    }
+    yield _repeat(path, f"offline, {tokens / requests:.0f} tokens each", requests, figures)
+
+
+def _guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+    for one in list_of(document.get("benchmarks")):
+        benchmark = object_of(one)
+        metrics = object_of(benchmark.get("metrics"))
+        if not metrics:
+            raise unreadable(path, "holds a benchmark without metrics")
+        requests = _successful(path, metrics)
+        prompts, outputs = (
+            _mean(metrics, name) for name in ("prompt_token_count", "output_token_count")
+        )
+        size = f"{prompts:.0f}+{outputs:.0f} tokens, " if prompts and outputs else ""
+        figures = {
+            "output tokens/s": _mean(metrics, "output_tokens_per_second"),
+            "requests/s": _mean(metrics, "requests_per_second"),
+        }
+        for kind, name, scale in (
+            ("TTFT", "time_to_first_token_ms", 1.0),
+            # GuideLLM's time per output token counts the first one; this is TPOT elsewhere.
+            ("TPOT", "inter_token_latency_ms", 1.0),
+            ("E2E", "request_latency", MILLISECONDS),
+        ):
+            summary = _answered(metrics, name)
+            figures[f"{kind} mean ms"] = _scaled(summary.get("mean"), scale)
+            figures[f"{kind} median ms"] = _scaled(summary.get("median"), scale)
+            p99 = object_of(summary.get("percentiles")).get("p99")
+            figures[f"{kind} p99 ms"] = _scaled(p99, scale)
+        yield _repeat(path, f"{size}{_load(benchmark)}", requests, figures)
+
+
+def _successful(path: Path, metrics: Mapping[str, Any]) -> int:
+    totals = object_of(metrics.get("request_totals"))
+    failed = whole_of(totals.get("errored")) or 0
+    if not failed:
+        errored = object_of(object_of(metrics.get("request_latency")).get("errored"))
+        failed = whole_of(errored.get("count")) or 0
+    answered = whole_of(_answered(metrics, "request_latency").get("count"))
+    answered = answered if answered is not None else whole_of(totals.get("successful"))
+    if failed or not answered:
+        raise unreadable(
+            path,
+            f"timed requests of which {failed:,} failed and {answered or 0:,} were answered",
+            "look at the server's log and time it again",
+        )
+    return answered
+
+
+def _load(benchmark: Mapping[str, Any]) -> str:
+    """How the requests came, from the strategy: its place differs between versions."""
+    for holder in ("config", "args"):
+        strategy = object_of(object_of(benchmark.get(holder)).get("strategy"))
+        if strategy:
+            break
+    kind = text_of(strategy.get("type_")) or "unknown load"
+    kind = kind if re.fullmatch(r"[\w -]{1,40}", kind) else "unknown load"
+    streams = whole_of(strategy.get("streams", strategy.get("max_concurrency")))
+    rate = number_of(strategy.get("rate"))
+    if streams is not None and kind == "concurrent":
+        return f"{streams} in flight"
+    if rate is not None:
+        return f"{rate:g} requests/s ({kind})"
+    return {"synchronous": "1 in flight"}.get(kind, kind)
+
+
+def _answered(metrics: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return object_of(object_of(metrics.get(name)).get("successful"))
+
+
+def _mean(metrics: Mapping[str, Any], name: str) -> float | None:
+    return number_of(_answered(metrics, name).get("mean"))
+
+
+def _scaled(value: object, scale: float) -> float | None:
+    number = number_of(value)
+    return None if number is None else number * scale
+
+
+def _count(path: Path, document: Mapping[str, Any], name: str) -> int:
+    count = whole_of(document.get(name))
+    if count is None:
+        raise unreadable(path, f"has no whole number as its {name}")
+    return count
+
+
+def _repeat(
+    path: Path, workload: str, requests: int, figures: Mapping[str, float | None]
+) -> Repeat:
+    known = {name: value for name, value in figures.items() if value is not None and value != 0.0}
+    wrong = [name for name, value in known.items() if not 1.0 / MOST < value < MOST]
+    if wrong or not any(name.endswith("/s") for name in known):
+        raise unreadable(path, f"has no usable {wrong[0] if wrong else 'throughput'}")
+    return Repeat(workload, requests, known)
+
+
+_FORMS = (
+    _Form("vllm bench serve", frozenset({"output_throughput", "completed", "duration"}), _serve),
+    _Form(
+        "vllm bench throughput",
+        frozenset({"elapsed_time", "num_requests", "total_num_tokens"}),
+        _throughput,
+    ),
+    _Form("GuideLLM", frozenset({"benchmarks"}), _guidellm),
+)

@@ -1,0 +1,109 @@
+"""Runs in the project's own format, read wherever they lie: beside a store or taken out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..baselines import rows
+from ..baselines.document import (
+    MAX_META,
+    metrics_of,
+    open_document,
+    rows_of,
+    to_run,
+)
+from ..baselines.files import read_whole
+from ..baselines.strict import Damage
+from ..core.comparable_known import known_of
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.evaluation import Aggregate, Evaluation, Result
+from ..core.record import Json, Run
+from ..core.schemes import resolve
+from ..core.suspicion import UNVERIFIED
+from .reading import blaming
+
+
+def is_stored(document: Json) -> bool:
+    """Whether a JSON value looks like a run of ours."""
+    return isinstance(document, dict) and "schema_version" in document and "protocol" in document
+
+
+def read_stored(label: str, paths: Sequence[Path]) -> Evaluation:
+    """The runs in several files as one evaluation.
+
+    Raises Refusal for damaged files, and for runs of several models, schemes or engines.
+    """
+    runs = [read_run(path) for path in paths]
+    owners = sorted({_owner(run) for run in runs})
+    if len(owners) > 1:
+        shown = "; ".join(" ".join(one) for one in owners[:3])
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds runs of several models, schemes or engines: {shown}",
+            help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
+        )
+    results: dict[str, Result] = {}
+    for path, run in zip(paths, runs, strict=True):
+        task = run.accuracy.protocol.task
+        if task in results:
+            raise Refusal(
+                Category.WRONG_USE,
+                f"{label} holds two runs of {task}, asked in different ways",
+                help=f"name one of their files, such as {path.name}",
+            )
+        results[task] = result_of(run)
+    model, scheme, engine = owners[0]
+    return Evaluation(label, model, engine, results, scheme=scheme)
+
+
+def read_run(path: Path) -> Run:
+    """The run whose meta file this is. Raises Refusal for anything but what was recorded."""
+    with blaming(path):
+        document = open_document(read_whole(path, MAX_META))
+        info, metrics = rows_of(document), metrics_of(document)
+    beside = path.with_name(f"{path.name.removesuffix('.json')}.items.jsonl")
+    with blaming(beside):
+        data = rows.matches(read_whole(beside, info.bytes + info.count), info)
+        if data is None:
+            raise Damage(f"does not hold the {info.count:,} items that were recorded")
+        items = rows.decode(data, info, metrics)
+    with blaming(path):
+        return to_run(document, items)
+
+
+def result_of(run: Run) -> Result:
+    """A stored run as a result."""
+    accuracy = run.accuracy
+    n = len(accuracy.items)
+    return Result(
+        task=accuracy.protocol.task,
+        known=known_of(run),
+        aggregates=tuple(
+            Aggregate(metric, accuracy.values[metric.name], None, n)
+            for metric in accuracy.protocol.metrics
+        ),
+        accuracy=accuracy,
+        run=run,
+        total=accuracy.protocol.total_items,
+        chance=accuracy.chance,
+        suspicions=_unquantized(run),
+    )
+
+
+def _unquantized(run: Run) -> dict[str, str]:
+    """Told where nothing was quantized though the scheme says so."""
+    provenance = run.provenance
+    try:
+        claims = resolve(provenance.claimed).scheme.is_quantized
+    except WrongUse:  # a scheme of a project's own, or none that was named
+        return {}
+    effective = provenance.effective
+    if not claims or effective.mode == UNVERIFIED or effective.quantized_layers > 0:
+        return {}
+    return {"": f"nothing in its loaded weights was quantized, and it claims {provenance.claimed}"}
+
+
+def _owner(run: Run) -> tuple[str, str, str]:
+    provenance = run.provenance
+    return provenance.model.name, provenance.claimed, provenance.software.backend

@@ -1,0 +1,219 @@
+"""What `quantreg compare` says about scores: as text, as Markdown, as JSON."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..core.outcome import JUDGED, KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
+from .markdown_text import cell, escaped
+from .messages import bare, floor_3
+from .table import word_of
+
+WIDTH = 80
+
+_DUST = 1e-9
+_ORDER = (KEPT, LOST, UNDECIDED, REFUSED)
+
+_SAID_HERE = {
+    "raise --quant-limit or limit=": "evaluate more with a larger --limit",
+    "(--quant-limit, limit=)": "(a larger --limit of lm-eval)",
+    "or allow a larger undetected loss (quant_max_undetected, now": (
+        "or allow a larger undetected loss (--max-undetected, now"
+    ),
+    "set the ini key quant_allow_better = true": "use --allow-better",
+    "record the baseline again: pytest --quant-update=all": "evaluate both again alike",
+}
+"""The same advice in the words of the command line."""
+
+
+def title(baseline: str, labels: Sequence[str], gate: str | None) -> str:
+    """``fp8, nvfp4 against bf16, detect 0.98, 95 %``."""
+    who = f"{', '.join(labels)} against {baseline}"
+    return f"{who}, {gate}" if gate else who
+
+
+def text_page(
+    head: str, labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+) -> str:
+    """The whole page at 80 columns where names allow: verdicts, table, what there is to say."""
+    whole = textwrap.wrap(head, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False)
+    lines = [*whole, "", *aligned(*rows(labels, outcomes)), ""]
+    for line in closing(labels, outcomes, notes):
+        lines += textwrap.wrap(
+            line, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+        )
+    return "\n".join(lines).rstrip()
+
+
+def markdown_page(
+    head: str, labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+) -> str:
+    """The same for a comment on a pull request."""
+    names, cells = rows(labels, outcomes)
+    lines = [f"### {escaped(head)}", ""]
+    lines.append(f"| {' | '.join(name or 'verdict' for name in names)} |")
+    lines.append(f"|{'|'.join('---' if at < 2 else '--:' for at in range(len(names)))}|")
+    lines += [f"| {' | '.join(map(cell, row))} |" for row in cells]
+    lines += ["", *(f"- {escaped(line)}" for line in closing(labels, outcomes, notes))]
+    return "\n".join(lines)
+
+
+def document(
+    baseline: str,
+    labels: Sequence[str],
+    outcomes: Sequence[Outcome],
+    notes: Sequence[str],
+    status: int,
+) -> dict[str, Any]:
+    """The same as plain JSON values."""
+    return {
+        "format": "quantreg-compare",
+        "version": "1.0",
+        "status": status,
+        "baseline": baseline,
+        "candidates": list(labels),
+        "outcomes": [one.to_plain() for one in outcomes],
+        "notes": list(notes),
+    }
+
+
+def rows(
+    labels: Sequence[str], outcomes: Sequence[Outcome]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The head and the cells: by task, and where there are several candidates by model."""
+    several = len(labels) > 1
+    judged = any(one.result in (*JUDGED, REFUSED) or one.category for one in outcomes)
+    paired = any(one.lost is not None for one in outcomes)
+    head = ["task", "metric", *(["model"] if several else []), "base", "quant", "keeps"]
+    head += ["interval", "n", *(["lost", "won"] if paired else []), *([""] if judged else [])]
+    cells = []
+    last = ""
+    for task in dict.fromkeys(one.task or "" for one in outcomes):
+        for label in labels:
+            for one in outcomes:
+                if one.task != task or one.scheme != label:
+                    continue
+                cells.append(_cells(one, several, paired, judged, again=task == last))
+                last = task if several else ""
+    return tuple(head), cells
+
+
+def _cells(
+    one: Outcome, several: bool, paired: bool, judged: bool, *, again: bool
+) -> tuple[str, ...]:
+    cells = ["", ""] if again else [one.task or "", bare(one.metric) if one.metric else "-"]
+    cells += [one.scheme] if several else []
+    cells += [_figure(one.baseline), _figure(one.quantized), _share(one.retention)]
+    cells += [_interval(one), f"{one.n:,}" if one.n else "?"]
+    cells += [_count(one.lost), _count(one.won)] if paired else []
+    return (*cells, *([_word(one)] if judged else []))
+
+
+def aligned(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of one width each, names to the left and, where they are too long, cut inside."""
+    texts = sum(name in ("task", "metric", "model", "measured") for name in head)
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) >= WIDTH and max(widths[:2]) > 8:
+        widest = 0 if widths[0] > widths[1] else 1
+        widths[widest] -= 1
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) < WIDTH else " "
+    lines = []
+    for row in (head, *cells):
+        words = []
+        for at, (word, width) in enumerate(zip(row, widths, strict=True)):
+            short = _shortened(word, width)
+            left = at < texts or (at == len(head) - 1 and not head[at])
+            words.append(short.ljust(width) if left else short.rjust(width))
+        lines.append(gap.join(words).rstrip())
+    return lines
+
+
+def closing(
+    labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+) -> Iterator[str]:
+    """Counts, what failed and why, what would decide the rest, and what else is to be known."""
+    counts = Counter(one.result for one in outcomes)
+    counted = [f"{counts[word]} {word}" for word in _ORDER if counts[word]]
+    if counted:
+        yield ", ".join(counted) + "."
+    yield from _seen(labels, outcomes)
+    yield from _reasons(outcomes)
+    every = [*(note for one in outcomes for note in one.notes), *notes]
+    yield from dict.fromkeys(f"note: {_here(note)}" for note in every)
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Why what is not kept is not; what several candidates share is said once."""
+    told: dict[tuple[str, ...], list[Outcome]] = {}
+    for one in outcomes:
+        if one.result in (LOST, REFUSED, UNDECIDED):
+            lines = one.details if one.result == LOST else _advice(one)
+            alike = one.headline.replace(f" {one.scheme} ", " {} ", 1)
+            told.setdefault((alike, *lines), []).append(one)
+    for (alike, *why), same in told.items():
+        who = ", ".join(one.scheme for one in same)
+        yield _here(alike.replace("{}", who, 1) if " {} " in alike else alike)
+        yield from (f"  {_here(line)}" for line in why)
+
+
+def _advice(one: Outcome) -> tuple[str, ...]:
+    """Without the figures, which stand in the table, and what it would have seen, said above."""
+    return tuple(
+        line for line in one.details if not line.startswith(("baseline ", "would have turned"))
+    )
+
+
+def _seen(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What the green gates could have missed."""
+    seen = []
+    for one in outcomes:
+        if one.detectable is not None and not one.fails and one.mode == "detect":
+            name = f"{one.task} {one.scheme}" if len(labels) > 1 else str(one.task)
+            seen.append(f"{name} {floor_3(one.detectable)}")
+    if seen:
+        yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(seen)}"
+
+
+def _word(one: Outcome) -> str:
+    if one.result == MEASURED:
+        return "suspect" if one.category else "-"
+    return word_of(one)
+
+
+def _here(text: str) -> str:
+    for word, ours in _SAID_HERE.items():
+        text = text.replace(word, ours)
+    return text
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else floor_3(value)
+
+
+def _interval(one: Outcome) -> str:
+    """Rounded outwards, so that what is printed is still true."""
+    if one.low is None:
+        return "-"
+    high = f"{math.ceil(one.high * 1000 - _DUST) / 1000:.3f}" if one.high is not None else ""
+    return f"{floor_3(one.low)}-{high}"
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _shortened(cell: str, width: int) -> str:
+    if len(cell) <= width:
+        return cell
+    front = width // 2
+    return f"{cell[:front]}~{cell[len(cell) - (width - front - 1) :]}"

@@ -1,0 +1,126 @@
+"""What `quantreg compare` says about timings that others measured."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from ..core.timings import TimingRatio, Timings
+from .compared import WIDTH, aligned
+from .figures import figure, outwards
+from .markdown_text import cell, escaped
+
+Compared: TypeAlias = Sequence[tuple[Timings, Sequence[TimingRatio]]]
+
+HEAD = ("measured", "base", "quant", "ratio", "interval", "repeats", "")
+
+
+def text_page(baseline: Timings, compared: Compared, confidence: float) -> str:
+    """A table per candidate and workload: throughput first, then latencies."""
+    lines: list[str] = []
+    for one, ratios in compared:
+        lines += [f"{one.label} against {baseline.label}, bounds at {confidence * 100:g} %", ""]
+        for workload in dict.fromkeys(ratio.workload for ratio in ratios):
+            cells = [_cells(ratio) for ratio in ratios if ratio.workload == workload]
+            table = aligned(HEAD, cells)
+            lines += [workload, *(f"  {row}" for row in table), ""]
+        for line in _closing(baseline, one, ratios):
+            lines += textwrap.wrap(line, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False)
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def markdown_page(baseline: Timings, compared: Compared, confidence: float) -> str:
+    """The same for a comment on a pull request."""
+    lines: list[str] = []
+    for one, ratios in compared:
+        lines += [
+            f"### {escaped(one.label)} against {baseline.label}, bounds at {confidence * 100:g} %"
+        ]
+        names = ("workload", *HEAD[:-1], "verdict")
+        lines += ["", f"| {' | '.join(names)} |", f"|{'|'.join(['---'] * len(names))}|"]
+        lines += [
+            f"| {' | '.join(map(cell, (ratio.workload, *_cells(ratio))))} |" for ratio in ratios
+        ]
+        lines += ["", *(f"- {escaped(line)}" for line in _closing(baseline, one, ratios)), ""]
+    return "\n".join(lines).rstrip()
+
+
+def document(baseline: Timings, compared: Compared, confidence: float) -> dict[str, Any]:
+    """The same as plain JSON values; bounds are null where there are none."""
+    return {
+        "format": "quantreg-compare-timings",
+        "version": "1.0",
+        "baseline": baseline.label,
+        "confidence": confidence,
+        "candidates": [
+            {"label": one.label, "ratios": [_plain(ratio) for ratio in ratios]}
+            for one, ratios in compared
+        ],
+    }
+
+
+def _plain(one: TimingRatio) -> dict[str, Any]:
+    known = _bounded(one)
+    return {
+        "workload": one.workload,
+        "figure": one.figure,
+        "baseline": one.baseline,
+        "candidate": one.candidate,
+        "repeats": list(one.repeats),
+        "ratio": one.ratio.estimate,
+        "low": one.ratio.low if known else None,
+        "high": one.ratio.high if known else None,
+        "verdict": _word(one),
+    }
+
+
+def _cells(one: TimingRatio) -> tuple[str, ...]:
+    interval = "-"
+    if _bounded(one):
+        low, high = outwards(one.ratio.low, up=False), outwards(one.ratio.high, up=True)
+        interval = f"{low}-{high}"
+    first, second = one.repeats
+    repeats = str(first) if first == second else f"{first} and {second}"
+    values = (figure(one.baseline), figure(one.candidate), f"x{figure(one.ratio.estimate)}")
+    return (one.figure, *values, interval, repeats, _word(one))
+
+
+def _word(one: TimingRatio) -> str:
+    if not _bounded(one):
+        return ""
+    if one.better:
+        return "better"
+    return "WORSE" if one.worse else "same?"
+
+
+def _closing(baseline: Timings, candidate: Timings, ratios: Sequence[TimingRatio]) -> Iterator[str]:
+    """What stands against each other, and what is not known."""
+    for workload in dict.fromkeys(one.workload for one in ratios):
+        here = [one for one in ratios if one.workload == workload]
+        better = [one.figure for one in here if one.better]
+        worse = [one.figure for one in here if one.worse]
+        if better and worse:
+            yield (
+                f"{workload}: better in {', '.join(better)}, and WORSE in {', '.join(worse)}: "
+                "which of them counts is for who ships it to say"
+            )
+    if not all(map(_bounded, ratios)):
+        yield (
+            "no interval where either has a single repeat: nothing is known of how much another "
+            "would differ; time both three times at least"
+        )
+    for one, other in ((baseline, candidate), (candidate, baseline)):
+        left = [name for name in one.workloads if name not in other.workloads]
+        if left:
+            yield f"only {one.label} ran {'; '.join(left)}"
+    yield (
+        "repeats count as sessions of their own (Welch's t on logarithms); if they ran in one "
+        "server process, another start of it may differ by more than they do"
+    )
+
+
+def _bounded(one: TimingRatio) -> bool:
+    return one.ratio.low > 0.0 and math.isfinite(one.ratio.high)

@@ -1,0 +1,118 @@
+"""Imported runs in our own format: whole, comparable again, and with nothing private in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.baselines import Store
+from pytest_quantreg.core.errors import Refusal, WrongUse
+from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.imports.keeping import keep, key_of, run_of
+from pytest_quantreg.imports.opening import open_path
+
+
+def evaluation(path: Path) -> Evaluation:
+    """What is no timing."""
+    found = open_path(path)
+    assert isinstance(found, Evaluation)
+    return found
+
+
+def stored(store: Path, path: Path, scheme: str = "w4a4-nvfp4") -> list[Path]:
+    """Imports every task of a path; returns all files written."""
+    found = evaluation(path)
+    for result in found.results.values():
+        keep(Store(store), found, result, scheme)
+    return sorted(one for one in store.rglob("*") if one.is_file())
+
+
+def test_what_is_stored_is_read_back_equal(tmp_path: Path, twice: list[Path]) -> None:
+    """Through the schema and the digests the same run comes back."""
+    found = evaluation(twice[0])
+    run = run_of(found, found.results["asdiv"], "bf16")
+    keep(Store(tmp_path / "store"), found, found.results["asdiv"], "bf16")
+    assert Store(tmp_path / "store").load(key_of(run)) == run
+    assert run.provenance.recorded_at == "2024-08-21T03:39:56Z"
+    assert run.provenance.software.backend == "lm-eval-hf"
+    assert run.provenance.effective.mode == "unverified"
+
+
+def test_nothing_private_is_kept(tmp_path: Path, data: Path) -> None:
+    """No prompt, answer, path, user or machine name of the real files is in what is stored."""
+    source = data / "lm-eval/protocol-mismatch/nothink"
+    log = next(source.rglob("*.jsonl"))
+    rows = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    document = json.loads(next(source.rglob("results_*.json")).read_text("utf-8"))
+    files = stored(tmp_path / "store", source)
+    assert len(files) == 2
+    text = "".join(one.read_text("utf-8") for one in files)
+    words = [word for row in rows for word in (row["doc"]["question"], row["target"])]
+    words += [row["resps"][0][0][:40] for row in rows]
+    words += [str(document["system_instruction"]), "/home/"]
+    words += ["stefan", "venv", "hostname", "Janet", "PyTorch version", "cache/"]
+    for word in words:
+        assert word not in text
+    assert document["pretty_env_info"][:200] not in text
+
+
+def test_paths_in_model_names_are_not_kept(
+    tmp_path: Path, copied: Callable[[str], Path], edited: Callable[[Path, Any], None]
+) -> None:
+    """A model evaluated from a home directory is stored under its folder's own name."""
+    folder = copied("lm-eval/same-model-twice")
+    path = min(folder.glob("results_*.json"))
+
+    def moved(document: dict[str, Any]) -> None:
+        document["config"]["model_args"] = "pretrained=/home/jo/secret/llama-8b"
+        document["model_name"] = "/home/jo/secret/llama-8b"
+
+    edited(path, moved)
+    files = stored(tmp_path / "store", path)
+    shown = "".join(f"{one} {one.read_text()}" for one in files).replace(str(tmp_path), "")
+    assert "llama-8b" in shown
+    assert "jo" not in shown.replace("json", "")
+    assert "secret" not in shown
+
+
+def test_importing_again_changes_nothing(tmp_path: Path, twice: list[Path]) -> None:
+    """The same evaluation is present, another in its place is refused."""
+    found = evaluation(twice[0])
+    store = Store(tmp_path / "store")
+    result = found.results["asdiv"]
+    assert keep(store, found, result, "bf16")[1] is False
+    assert keep(store, found, result, "bf16")[1] is True
+
+
+def test_another_run_in_its_place_is_not_overwritten(
+    tmp_path: Path, copied: Callable[[str], Path]
+) -> None:
+    """A run with other scores under the same key is refused with the way out."""
+    folder = copied("lm-eval/protocol-mismatch/nothink")
+    stored(tmp_path / "store", folder)
+    log = next(folder.rglob("*.jsonl"))
+    changed = log.read_text("utf-8").replace('"exact_match": 0.0', '"exact_match": 1.0', 1)
+    results = next(folder.rglob("results_*.json"))
+    log.write_text(changed, "utf-8")
+    results.write_text(results.read_text("utf-8").replace("0.75", "0.875"), "utf-8")
+    with pytest.raises(WrongUse, match="another run of gsm8k"):
+        stored(tmp_path / "store", folder)
+
+
+def test_totals_alone_make_no_run(data: Path) -> None:
+    """Without items there is nothing that a stored run could hold."""
+    found = evaluation(data / "lm-eval/qwen3.6-27b/bf16/gsm8k")
+    with pytest.raises(Refusal, match="totals alone make no run"):
+        run_of(found, found.results["gsm8k"], "bf16")
+
+
+def test_what_was_asked_differently_lies_side_by_side(tmp_path: Path, data: Path) -> None:
+    """The same task under two system instructions is two runs, none overwritten."""
+    store = tmp_path / "store"
+    for arm in ("nothink", "qwen_until"):
+        stored(store, data / "lm-eval/protocol-mismatch" / arm)
+    assert len(list(store.rglob("gsm8k*.json"))) == 2

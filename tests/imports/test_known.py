@@ -1,0 +1,134 @@
+"""Whether imported results compare: what differs is refused, what one side hides is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.core.comparable import Difference, Level
+from pytest_quantreg.core.comparable_known import differences
+from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.imports.opening import open_path
+
+Write = Callable[..., Path]
+
+
+def between(first: Path, second: Path, task: str = "t") -> list[Difference]:
+    """The differences of one task of two paths."""
+    sides = [open_path(path) for path in (first, second)]
+    results = [one.results[task] for one in sides if isinstance(one, Evaluation)]
+    return differences(results[0], results[1])
+
+
+def test_the_real_mismatch_names_both_values(data: Path) -> None:
+    """Two set-ups of one model: the system instruction is refused with both texts."""
+    folder = data / "lm-eval/protocol-mismatch"
+    found = between(folder / "nothink", folder / "qwen_until", "gsm8k")
+    first = found[0]
+    assert first.level is Level.REFUSE
+    assert first.field == "protocol.system_instruction_digest"
+    assert "/no_think" in first.baseline
+    assert "no system instruction" in first.candidate
+    assert {one.field for one in found if one.level is Level.REFUSE} == {
+        "protocol.system_instruction_digest",
+        "items.missing",
+        "items.digests",
+    }
+
+
+def test_the_same_model_twice_differs_in_nothing(twice: list[Path]) -> None:
+    """Two runs of one model with the same arguments compare without a word."""
+    assert between(twice[0], twice[1], "asdiv") == []
+
+
+CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "task version": ({"versions": {"t": 2}}, "protocol.task_version"),
+    "few-shot": ({"n-shot": {"t": 5}}, "protocol.num_fewshot"),
+    "engine": ({"model_source": "vllm"}, "software.backend"),
+    "lm-eval": ({"lm_eval_version": "0.5.1"}, "version of lm_eval"),
+    "transformers": ({"transformers_version": "5.1.0"}, "version of transformers"),
+    "template": ({"chat_template_sha": "a" * 64}, "protocol.template_digest"),
+    "no template": ({"chat_template_sha": None}, "protocol.chat_template"),
+    "system": ({"system_instruction": "Be brief."}, "protocol.system_instruction_digest"),
+    "multiturn": ({"fewshot_as_multiturn": False}, "protocol.fewshot_as_multiturn"),
+    "items": ({"n-samples": {"t": {"original": 100, "effective": 50}}}, "items.missing"),
+    "whole task": ({"n-samples": {"t": {"original": 200, "effective": 100}}}, "total_items"),
+    "hash": ({"task_hashes": {"t": "b" * 64}}, "items.digests"),
+}
+
+COMMON: dict[str, Any] = {
+    "lm_eval_version": "0.4.12",
+    "transformers_version": "5.10.2",
+    "chat_template_sha": "c" * 64,
+    "system_instruction": None,
+    "system_instruction_sha": None,
+    "fewshot_as_multiturn": True,
+    "model_source": "hf",
+    "task_hashes": {"t": "d" * 64},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_difference_of_protocol_is_refused(results_file: Write, change: str) -> None:
+    """One field changed in one of two files is refused under its own name."""
+    fields, named = CHANGES[change]
+    first = results_file("a/results.json", **COMMON)
+    second = results_file("b/results.json", **{**COMMON, **fields})
+    assert between(first, first) == []
+    refused = [one for one in between(first, second) if one.level is Level.REFUSE]
+    assert any(named in one.field for one in refused), refused
+    assert all(one.way_out for one in refused)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("pretrained=org/model,dtype=float16", "model.dtype"),
+        ("pretrained=org/model,dtype=bfloat16,add_bos_token=True", "add_bos_token"),
+        ("pretrained=org/model,dtype=bfloat16,enable_thinking=False", "enable_thinking"),
+    ],
+)
+def test_model_arguments_that_change_prompts_are_refused(
+    results_file: Write, arguments: str, named: str
+) -> None:
+    """Type, BOS and thinking are arguments of the model and decide the answers."""
+    first = results_file("a/results.json")
+    second = results_file("b/results.json", config={"model": "hf", "model_args": arguments})
+    refused = [one for one in between(first, second) if one.level is Level.REFUSE]
+    assert [named in one.field for one in refused] == [True]
+
+
+def test_a_filter_changed_in_the_task_file_is_refused(results_file: Write) -> None:
+    """The entry of the task's file that differs is named with both values."""
+    configs = [
+        {"t": {"filter_list": [{"name": "none", "filter": [{"regex_pattern": text}]}]}}
+        for text in ("A", "B")
+    ]
+    paths = [
+        results_file(f"{place}/results.json", configs=one) for place, one in enumerate(configs)
+    ]
+    found = between(paths[0], paths[1])
+    assert found[0].field == "filter_list in the task's file"
+    assert "'A'" in found[0].baseline
+
+
+def test_a_patch_version_is_told(results_file: Write) -> None:
+    """lm-eval 0.4.12 and 0.4.13 compare, and it is said."""
+    first = results_file("a/results.json", **COMMON)
+    second = results_file("b/results.json", **{**COMMON, "lm_eval_version": "0.4.13"})
+    assert [one.level for one in between(first, second)] == [Level.TELL]
+
+
+def test_what_one_side_does_not_say_is_told_once(results_file: Write) -> None:
+    """An old file without versions and templates compares; what is unknown is listed."""
+    first = results_file("a/results.json", **COMMON)
+    second = results_file("b/results.json")
+    found = between(first, second)
+    assert [one.level for one in found] == [Level.TELL]
+    assert found[0].field == "not compared"
+    assert "lm_eval" in found[0].baseline
+    assert "chat_template" in found[0].baseline
+    assert found[0].candidate == "says no more"

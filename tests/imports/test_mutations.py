@@ -1,0 +1,134 @@
+"""Two thousand damaged copies of real files: each is read or refused, and none breaks anything."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.core.errors import QuantregError
+from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.core.timings import Timings, compare_timings
+from pytest_quantreg.imports.opening import open_path
+
+EACH = 250
+"""Mutations per file and kind."""
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1e308, -0.5, 2**70, "", "NaN", "x" * 300, [], {}, [[]], {"a": {}}),
+    *([None], ["a", 1], {"name": 3}, "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")),
+)
+
+
+def bytes_changed(data: bytes, rng: random.Random) -> bytes:
+    """A few bytes replaced, removed, doubled, or the end cut off."""
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(changed))
+        kind = rng.randrange(4)
+        if kind == 0:
+            changed[at] = rng.randrange(256)
+        elif kind == 1:
+            del changed[at : at + rng.randint(1, 50)]
+        elif kind == 2:
+            changed[at:at] = changed[at : at + rng.randint(1, 50)]
+        else:
+            del changed[max(at, 1) :]
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container of a JSON value with one of its keys."""
+    keys = value if isinstance(value, dict) else range(len(value))
+    for key in list(keys):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places(value[key])
+
+
+def shape_changed(data: bytes, rng: random.Random) -> bytes:
+    """One value or more replaced by something odd, removed or renamed: still valid JSON."""
+    lines = data.decode().splitlines() if data.count(b"\n{") else [data.decode()]
+    which = rng.randrange(len(lines))
+    document = json.loads(lines[which])
+    for _ in range(rng.randint(1, 3)):
+        found = list(places(document))
+        if not found:
+            break
+        holder, key = rng.choice(found)
+        kind = rng.randrange(3)
+        if kind == 0 or isinstance(holder, list):
+            holder[key] = copy.deepcopy(rng.choice(ODD))
+        elif kind == 1:
+            del holder[key]
+        else:
+            holder[rng.choice(["", "n-samples", "acc,none", "filter", "x"])] = holder.pop(key)
+    lines[which] = json.dumps(document)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def use(path: Path) -> None:
+    """Reads, and compares with itself what could be read."""
+    from pytest_quantreg.commands.judging import judge_candidate, status_of
+    from pytest_quantreg.commands.pooled import Wish
+
+    found = open_path(path)
+    if isinstance(found, Timings):
+        compare_timings(found, found, confidence=0.95)
+        return
+    assert isinstance(found, Evaluation)
+    wish = Wish(minimum=0.5)
+    judged = judge_candidate(found, found, wish)
+    assert status_of([judged], wish) in range(4)
+    for one in judged.every:
+        json.dumps(one.to_plain(), allow_nan=False)
+
+
+def refusal_of(path: Path) -> str | None:
+    """What the refusal says; None where the file was read and compared."""
+    try:
+        use(path)
+    except QuantregError as error:
+        return error.what
+    return None
+
+
+FILES = {
+    "results": "lm-eval/qwen3.6-27b/bf16/ifeval",
+    "log": "lm-eval/same-model-twice",
+    "filters": "lm-eval/protocol-mismatch/nothink",
+    "timing": "vllm-bench/bf16",
+}
+
+
+@pytest.mark.parametrize("change", [bytes_changed, shape_changed])
+@pytest.mark.parametrize("kind", FILES)
+def test_mutated_files_are_read_or_refused(
+    tmp_path: Path, data: Path, kind: str, change: Callable[[bytes, random.Random], bytes]
+) -> None:
+    """No mutation ends in anything but values or one refusal that some reader foresaw."""
+    folder = Path(shutil.copytree(data / FILES[kind], tmp_path / kind))
+    ending = "*.json" if kind in ("results", "timing") else "*.jsonl"
+    target = min(folder.rglob(ending))
+    for other in folder.rglob("*.json*"):
+        stamp = target.name.rpartition("_")[2].removesuffix("l")
+        if other != target and stamp not in other.name:
+            other.unlink()
+    whole = target.read_bytes()
+    use(folder)
+    rng = random.Random(f"{kind} {change.__name__}")
+    refused = 0
+    for _ in range(EACH):
+        target.write_bytes(change(whole, rng))
+        told = refusal_of(folder)
+        refused += told is not None
+        assert told is None or "does not look like" not in told
+    assert 0 < refused < EACH
