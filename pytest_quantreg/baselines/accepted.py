@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,11 +82,17 @@ class AcceptedRuns(Place):
             )
         return runs.load(key), found
 
-    def accept(self, runs: Mapping[BaselineKey, Run], said: Acceptance) -> Acceptance:
+    def accept(
+        self,
+        runs: Mapping[BaselineKey, Run],
+        said: Acceptance,
+        check: Callable[[Sequence[Acceptance]], None] = lambda _: None,
+    ) -> Acceptance:
         """Makes ``runs``, all of one model, scheme and engine, the reference of their tasks.
 
-        ``said`` is how it is put down; its number and digests are filled in. Two processes
-        at once lose none. Raises Refusal for a damaged history and for runs that cannot be
+        ``said`` is how it is put down; its number and digests are filled in. ``check`` is
+        given the history to which it will be added, and may raise. Two processes at once
+        lose none. Raises Refusal for a damaged history and for runs that cannot be
         stored, WrongUse when the folder cannot be written; nothing is accepted then.
         """
         key = next(iter(runs))
@@ -96,6 +102,7 @@ class AcceptedRuns(Place):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
                 history = self.history(key)
+                check(history)
                 made = self._stored(runs, replace(said, number=len(history) + 1))
                 path = folder / HISTORY_FILE
                 text = self._text(path)
@@ -202,7 +209,13 @@ def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
 def _from_plain(document: Mapping[str, Any]) -> Acceptance:
     tasks = tuple(
         AcceptedTask(
-            one["stem"], one["task"], one["items"], one["values"], one["baseline"], one["digest"]
+            one["stem"],
+            one["task"],
+            one["items"],
+            one["values"],
+            one["baseline"],
+            one["minimum"],
+            one["digest"],
         )
         for one in document["tasks"]
     )

@@ -188,10 +188,11 @@ def _odd(rows: Sequence[Any], width: int) -> bool:
 
 
 def _floats(column: list[Any], name: str) -> tuple[float, ...]:
-    if not set(map(type, column)) <= {int, float}:
+    kinds = set(map(type, column))
+    if not kinds <= {int, float}:
         raise Damage(f"has a {name} that is no number")
     try:
-        if set(column) <= {0, 1} and float not in set(map(type, column)):
+        if kinds == {int} and set(column) <= {0, 1}:
             # Two shared objects instead of a million.
             zero, one = 0.0, 1.0
             return tuple([one if value else zero for value in column])

@@ -1,0 +1,28 @@
+"""A run inside another document, such as a report: its two files as values of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.record import Json, Run
+from . import rows
+from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
+from .key import BaselineKey
+from .strict import Damage, dump_readable, parse
+
+
+def pack(key: BaselineKey, run: Run) -> dict[str, Json]:
+    """``meta`` as the store's file has it, ``items`` the rows as text."""
+    item_bytes, (meta, _) = encode_run(key, run)
+    return {"meta": parse(meta), "items": item_bytes.decode()}
+
+
+def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
+    """What `pack` was given. Raises Damage for anything but that."""
+    document = open_document(dump_readable(packed["meta"]))
+    info = rows_of(document)
+    data = rows.matches(packed["items"].encode(), info)
+    if data is None:
+        raise Damage(f"does not hold the {info.count:,} items that were measured")
+    return key_of(document), to_run(document, rows.decode(data, info, metrics_of(document)))
