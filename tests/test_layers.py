@@ -22,21 +22,29 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "backends": frozenset({"core", "backends"}),
     "baselines": frozenset({"core", "baselines"}),
     "measure": frozenset({"core", "measure"}),
-    "report": frozenset({"core", "report"}),
+    # A report is read and written as strictly as a baseline.
+    "report": frozenset({"core", "baselines", "report"}),
     "check": ROOMS,
+    "imports": frozenset({"core", "baselines", "imports"}),
+    "commands": frozenset({"core", "baselines", "imports", "report", "commands"}),
     # The modules beside the rooms, from the lowest to the highest.
     "option_table": frozenset(),
     "values": frozenset({"core"}),
-    "options": frozenset({"core", "option_table", "values"}),
+    "own_scheme_fields": frozenset({"core"}),
+    "own_schemes": frozenset({"core", "own_scheme_fields", "values"}),
+    "options": frozenset({"core", "option_table", "own_scheme_fields", "own_schemes", "values"}),
+    "scheme_markers": frozenset({"core"}),
     "speed_markers": frozenset({"core"}),
-    "markers": frozenset({"core", "option_table", "speed_markers", "values"}),
+    "markers": frozenset({"core", "option_table", "scheme_markers", "speed_markers", "values"}),
     "scheduling": frozenset({"core"}),
     "compare": frozenset({"core", "check", "values"}),
     "compare_speed": frozenset({"core"}),
     "benchmark": frozenset(),
     "publishing": frozenset({"core", "check", "benchmark"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
-    "ending": frozenset({"core", "check", "markers"}),
+    "ending": frozenset({"core", "check", "markers", "report"}),
+    "accepting": ROOMS,
+    "reporting": ROOMS,
     "fixtures": ROOMS
     | {
         *("collecting", "compare", "compare_speed", "ending", "markers"),
@@ -44,6 +52,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     },
     "runtime": ROOMS
     | {
+        "accepting",
         "collecting",
         "compare",
         "ending",
@@ -51,12 +60,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "markers",
         "option_table",
         "options",
+        "reporting",
         "scheduling",
     },
     "plugin": frozenset(
         {"benchmark", "check", "compare", "compare_speed", "core", "option_table", "runtime"}
     ),
-    "cli": ROOMS,
+    "cli": ROOMS | {"commands", "own_schemes"},
+    # For other people's suites; nothing of the package imports it.
+    "testing": frozenset({"core", "backends", "measure", "testing"}),
 }
 """Room or module -> what it may import of the package."""
 
@@ -65,7 +77,9 @@ ENGINES = frozenset(
         "accelerate",
         "compressed_tensors",
         "datasets",
+        "gguf",
         "huggingface_hub",
+        "llama_cpp",
         "llmcompressor",
         "lm_eval",
         "safetensors",
@@ -75,7 +89,8 @@ ENGINES = frozenset(
         "vllm",
     }
 )
-WITH_ENGINES = frozenset({"backends", "measure"})
+# Conformance asks engines by the requests that lm-eval makes.
+WITH_ENGINES = frozenset({"backends", "measure", "testing"})
 
 PURE = frozenset(
     {
@@ -103,13 +118,21 @@ IMPURE = {("core.settings", "pathlib")}
 WITH_PYTEST = frozenset(
     {
         *("benchmark", "collecting", "ending", "fixtures", "markers"),
-        *("options", "plugin", "publishing", "runtime"),
+        *("options", "plugin", "publishing", "reporting", "runtime"),
+        *("testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
+        *("testing.timing", "testing.world"),
     }
 )
 WITH_XDIST = frozenset({"scheduling"})
 
 # A process of its own needs an environment; nothing is decided by what is read.
-WITH_ENVIRONMENT = frozenset({"options", "backends.checkpoint.quantize"})
+# A key for a server is to be found nowhere else.
+WITH_ENVIRONMENT = frozenset(
+    {
+        *("options", "backends.checkpoint.quantize", "backends.llamacpp.making"),
+        *("backends.openai.key", "backends.vllm.backend"),
+    }
+)
 
 # Imported when a model is first asked for, so that reading scripts needs no lm-eval.
 LATE = {("backends.scripted", "backends.scripted_lm")}

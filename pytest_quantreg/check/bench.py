@@ -35,6 +35,8 @@ from ..measure import (
 from .once import Once
 from .own_names import named
 
+DEFAULT_BATCH_SIZE = 32
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -79,6 +81,11 @@ class Bench:
         """The versions that run ``spec``: a server's where one does. Raises MissingExtra."""
         of: Callable[[ModelSpec], Software] | None = getattr(self.backend, "software_of", None)
         return self.backend.software() if of is None else of(spec)
+
+    @property
+    def batch_size(self) -> int:
+        """How many sequences a baseline is recorded with at a time, unless somebody says."""
+        return int(getattr(self.backend, "batch_size", DEFAULT_BATCH_SIZE))
 
     @property
     def private_args(self) -> frozenset[str]:

@@ -231,7 +231,7 @@ def _like(scheme: str, catalogue: Catalogue) -> str:
 
 def how_made(spec: ModelSpec, catalogue: Catalogue) -> tuple[str, ...]:
     """A note on a model that was rounded to nearest here, for want of a checkpoint."""
-    if not spec.quantize or "quantization_config" in spec.args:
+    if not spec.quantize or spec.made_by_argument:
         return ()
     scheme = catalogue.choose(spec.scheme).scheme
     how = making(spec.backend, scheme.name)

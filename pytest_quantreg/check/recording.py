@@ -16,8 +16,6 @@ from .grounds import Grounds
 from .provenance import git_commit, now
 from .stored import Recording
 
-DEFAULT_BATCH_SIZE = 32
-
 
 @dataclass(frozen=True)
 class Recorded:
@@ -75,7 +73,7 @@ class Recorder:
         run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
         self._store.save(key, run)
         self._stored.note(key, run)
-        notes = self._bench.told(spec, accuracy, batch_size=DEFAULT_BATCH_SIZE)
+        notes = self._bench.told(spec, accuracy, batch_size=self._bench.batch_size)
         if n > asked:
             notes += (f"{ask.request.task}: {asked:,} items asked for, {n:,} as were stored",)
         if self._settings.repeats > 1 and runs == 1:
@@ -96,7 +94,7 @@ class Recorder:
         """``runs`` runs in as many batch orders, one after another."""
         first, *others = (
             self._bench.measure(
-                spec, prepared, n, batch_size=DEFAULT_BATCH_SIZE, rerun=index, runs=runs
+                spec, prepared, n, batch_size=self._bench.batch_size, rerun=index, runs=runs
             )
             for index in range(runs)
         )

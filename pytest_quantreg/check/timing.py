@@ -280,7 +280,7 @@ class Timer:
 
     def _refuse_known_emulated(self, spec: ModelSpec) -> None:
         """Refuses before anything is made what this engine is known to emulate."""
-        if not spec.quantize or "quantization_config" in spec.args:
+        if not spec.quantize or spec.made_by_argument:
             return  # what a checkpoint holds, or an argument asks for, is known once loaded
         choice = self._grounds.kernel(spec)
         if choice is not None and choice.mode == "emulated":

@@ -90,6 +90,8 @@ class Backend(Protocol):
       after the other, by block.
     - ``software_of(spec) -> Software``: versions that depend on the model's place, as those
       of a server do; asked instead of `software`.
+    - ``device_kind(spec) -> str | None``: what `load` puts it on (``cpu``, ``cuda``, ``rocm``).
+    - ``batch_size``: how many sequences a baseline is recorded with at a time; 32 without.
     - ``private_args``: names of arguments that are neither stored nor shown, as addresses are.
     - ``inspect(spec) -> Checkpoint | None``: what files say of their tensors, so that a
       checkpoint which contradicts itself is refused before it is loaded.

@@ -35,11 +35,18 @@ class ModelSpec:
         """``baseline`` or ``quantized``, as people and ``--quant-backend-arg`` say."""
         return "baseline" if self.scheme in BASELINE_SCHEMES else "quantized"
 
+    @property
+    def made_by_argument(self) -> bool:
+        """Whether an engine argument says how the model is quantized while it is loaded."""
+        return not _MAKING.isdisjoint(self.args)
+
     def key(self) -> tuple[object, ...]:
         """Equal for two specs that load the same thing."""
         args = tuple(sorted((name, repr(value)) for name, value in self.args.items()))
         return (self.ref, self.revision, self.scheme, self.backend, self.quantize, args)
 
+
+_MAKING = frozenset({"quantization_config", "quantization"})
 
 BASELINE_SCHEMES = ("native", "bf16", "fp16", "fp32")
 

@@ -91,7 +91,7 @@ class TransformersBackend:
         while loading, and so is what an argument ``quantization_config`` asks
         transformers for; all of them leave no files.
         """
-        at_load = "quantization_config" in spec.args
+        at_load = spec.made_by_argument
         if spec.quantize and not at_load:
             self.check_makes(spec.scheme)
         here = small_files(spec, trusted=_trusted(spec))

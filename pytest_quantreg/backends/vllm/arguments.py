@@ -1,0 +1,126 @@
+"""What vLLM is started with: the arguments of its ``LLM`` and the environment of its process."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ...core.errors import WrongUse
+from ...core.record import Json, ModelSpec
+from ...core.schemes import resolve
+from ..checkpoint.tokenizer import PROMPT_ARGS
+
+EXTENSION = "pytest_quantreg.backends.vllm.probe.Probe"
+
+SEED = 1234
+"""That of lm-eval's own vLLM model, so that sampled answers are the same."""
+
+KV_CACHE_BYTES = 1 << 30
+"""On a CPU without a word about it vLLM asks for most of the machine's memory."""
+
+_OURS = ("batch_size", "max_length", "add_bos_token", "torch_dtype")
+
+_OTHER_MODEL = (
+    *("model", "tokenizer", "tokenizer_revision", "skip_tokenizer_init", "revision"),
+    *("code_revision", "config_format", "hf_config_path", "hf_overrides", "load_format"),
+    *("model_loader_extra_config", "model_class_overrides", "model_weights"),
+    *("runner", "convert", "enable_lora", "enable_prompt_embeds"),
+)
+"""Arguments that load something else than the files that were checked."""
+
+_OTHER_SCORES = ("logprobs_mode", "max_logprobs", "logits_processors", "generation_config")
+"""Arguments that change what is read from the model's answers."""
+
+_OF_PLUGIN = ("worker_cls", "worker_extension_cls", "data_parallel_size", "api_server_count")
+
+
+def prompt_arguments(args: Mapping[str, Json]) -> dict[str, Json]:
+    """Those that change what becomes of a prompt, under the names all engines share.
+
+    vLLM's ``max_model_len`` is ``max_length`` here. Raises WrongUse when both are given.
+    """
+    found = {name: args[name] for name in PROMPT_ARGS if name in args}
+    if "max_model_len" in args:
+        if "max_length" in found:
+            raise WrongUse(
+                "max_length and max_model_len are two names of one thing",
+                help="give one of them: --quant-backend-arg max_model_len=N",
+            )
+        found["max_length"] = args["max_model_len"]
+    return found
+
+
+def engine_arguments(
+    spec: ModelSpec, folder: str, known: Collection[str], *, cpu: bool, kv_space: bool
+) -> dict[str, Any]:
+    """The keywords of ``vllm.LLM`` for a prepared ``spec``.
+
+    ``known`` are the engine arguments that this vLLM has; ``kv_space`` says that the
+    environment names the size of the KV cache. Raises WrongUse for unknown ones, with the
+    nearest, and for those that would load or score something else.
+    """
+    for name in spec.args:
+        _check(name, known)
+    given = {name: value for name, value in spec.args.items() if name not in _OURS}
+    if (length := prompt_arguments(spec.args).get("max_length")) is not None:
+        given["max_model_len"] = length
+    if "torch_dtype" in spec.args:
+        given.setdefault("dtype", spec.args["torch_dtype"])
+    if resolve(spec.scheme).kv == "fp8":
+        given.setdefault("kv_cache_dtype", "fp8")
+    if cpu and not kv_space and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & {*given}:
+        given["kv_cache_memory_bytes"] = KV_CACHE_BYTES
+    return {
+        "seed": SEED,
+        "trust_remote_code": False,
+        **given,
+        "model": folder,
+        "worker_extension_cls": EXTENSION,
+    }
+
+
+def environment(args: Mapping[str, Json], *, cpu: bool) -> dict[str, str]:
+    """Variables that vLLM reads, for those that are not set: nothing of it is a secret."""
+    found = {
+        # It would report what it runs on to its makers, and look for files on the hub.
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    if not cpu:
+        return found
+    # As many threads as OMP_NUM_THREADS says; bound to cores, two engines share one.
+    found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    if args.get("tensor_parallel_size", 1) == 1:
+        # The engine in this very process: it starts sooner and ends with it.
+        found["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    if args.get("enforce_eager"):
+        # Some of its functions are compiled all the same, which takes the first request 15 s.
+        found["TORCHDYNAMO_DISABLE"] = "1"
+    return found
+
+
+def _check(name: str, known: Collection[str]) -> None:
+    said = f"--quant-backend-arg={name}="
+    if name in _OTHER_MODEL:
+        raise WrongUse(
+            f"{said}: this would load something else than the files that were checked",
+            help="name the folder with --quant-model or --quant-checkpoint",
+        )
+    if name in _OTHER_SCORES:
+        raise WrongUse(
+            f"{said}: this changes how answers are scored, not how the model is run",
+            help="leave it out; what a task generates with is in the task's own file",
+        )
+    if name in _OF_PLUGIN:
+        raise WrongUse(
+            f"{said}: this is set by the backend itself",
+            help="leave it out; tensor_parallel_size spreads one model over several devices",
+        )
+    if name in known or name in _OURS:
+        return
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    raise WrongUse(
+        f"{said}: vLLM has no engine argument {name!r}",
+        help=f"nearest: {', '.join(near)}" if near else "`vllm serve --help=all` lists them",
+    )

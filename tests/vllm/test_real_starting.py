@@ -1,0 +1,70 @@
+"""How engines of the vLLM backend start, and why they do not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pytest_quantreg.backends.vllm import VllmBackend
+from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+
+from .conftest import EXAMPLES, TINY
+from .loading import loaded, spec_of
+
+# vLLM and what it imports warn of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> VllmBackend:
+    """A backend with a cache of its own."""
+    return VllmBackend(cache_dir=tmp_path / "cache")
+
+
+def test_nothing_changed_is_seen(backend: VllmBackend) -> None:
+    """A way of quantizing that vLLM applies to experts alone leaves this model as it was."""
+    args = {"quantization": "int8_per_channel_weight_only"}
+    found = loaded(backend, spec_of(TINY, "w8a16-int8", quantize=True, **args))
+    assert (found.effective.scheme, found.effective.quantized_layers) == ("bf16", 0)
+    found.close()
+
+
+def test_a_missing_kernel_is_told(backend: VllmBackend, tmp_path: Path) -> None:
+    """A checkpoint that this vLLM has no kernel for is refused with its reason."""
+    folder = tmp_path / "w8a16"
+    shutil.copytree(EXAMPLES / "checkpoints" / "w4a16-int4-rtn", folder)
+    config = folder / "config.json"
+    text = config.read_text("utf-8")
+    assert '"num_bits": 4' in text
+    config.write_text(text.replace('"num_bits": 4', '"num_bits": 8'), encoding="utf-8")
+    with pytest.raises(Refusal, match="no kernel for it on this device") as caught:
+        loaded(backend, spec_of(folder, "w8a16-int8"))
+    assert caught.value.category is Category.UNUSABLE_MODEL
+    assert "Failed to find a kernel" in caught.value.help[-1]
+
+
+def test_too_large_a_cache_is_out_of_memory(backend: VllmBackend) -> None:
+    """An engine that does not fit is refused as such, with what may help."""
+    with pytest.raises(Refusal, match="does not fit into memory") as caught:
+        loaded(backend, spec_of(TINY, "native", kv_cache_memory_bytes=1 << 45))
+    assert caught.value.category is Category.OUT_OF_MEMORY
+
+
+def test_what_vllm_does_not_make(backend: VllmBackend) -> None:
+    """A scheme that needs another package names the way out before anything is loaded."""
+    with pytest.raises(WrongUse, match="llm-compressor") as caught:
+        backend.check_makes("w8a8-int8")
+    assert "--quant-checkpoint=w8a8-int8=FOLDER" in " ".join(caught.value.help)
+    backend.check_makes("w8a8-fp8+kv-fp8")
+
+
+def test_closed_engines_say_so(backend: VllmBackend) -> None:
+    """A handle that outlives its engine raises instead of answering."""
+    found = loaded(backend, spec_of(EXAMPLES / "checkpoints" / "w8a8-fp8", "w8a8-fp8"))
+    assert found.effective.kernel == "ChannelWiseTorchFP8ScaledMMLinearKernel"
+    found.close()
+    found.close()
+    with pytest.raises(WrongUse, match="not loaded any more"):
+        found.lm(1)

@@ -1,0 +1,110 @@
+"""What vLLM is started with, from what a user gave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.backends.vllm.arguments import (
+    EXTENSION,
+    KV_CACHE_BYTES,
+    engine_arguments,
+    environment,
+    prompt_arguments,
+)
+from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.core.record import ModelSpec
+
+KNOWN = (
+    *("tensor_parallel_size", "kv_cache_dtype", "gpu_memory_utilization", "max_model_len"),
+    *("enforce_eager", "dtype", "seed", "load_format", "worker_cls", "quantization"),
+)
+
+
+def arguments(
+    scheme: str = "native", *, cpu: bool = False, space: bool = False, **args: Any
+) -> dict[str, Any]:
+    """The keywords of the LLM for a model at ``scheme`` with these arguments."""
+    spec = ModelSpec("/models/m", "m", scheme, "vllm", args=args)
+    return engine_arguments(spec, "/models/m", KNOWN, cpu=cpu, kv_space=space)
+
+
+def test_arguments_go_to_the_engine() -> None:
+    """Engine arguments are handed on as they are, with what the backend needs itself."""
+    found = arguments(tensor_parallel_size=4, gpu_memory_utilization=0.8)
+    assert found == {
+        "model": "/models/m",
+        "seed": 1234,
+        "trust_remote_code": False,
+        "tensor_parallel_size": 4,
+        "gpu_memory_utilization": 0.8,
+        "worker_extension_cls": EXTENSION,
+    }
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    """A slip of the pen names what was meant."""
+    with pytest.raises(WrongUse, match="no engine argument 'tensor_paralel_size'") as caught:
+        arguments(tensor_paralel_size=4)
+    assert caught.value.help == ("nearest: tensor_parallel_size",)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hf_overrides", "something else than the files"),
+        ("load_format", "something else than the files"),
+        ("logprobs_mode", "how answers are scored"),
+        ("worker_cls", "set by the backend"),
+    ],
+)
+def test_arguments_that_change_what_is_measured(name: str, words: str) -> None:
+    """Arguments that load another model, or score it otherwise, are refused."""
+    given: dict[str, Any] = {name: "x"}
+    with pytest.raises(WrongUse, match=words):
+        arguments(**given)
+
+
+def test_arguments_of_the_evaluation_stay_behind() -> None:
+    """batch_size and add_bos_token are lm-eval's; max_length is vLLM's max_model_len."""
+    found = arguments(batch_size=8, add_bos_token=True, max_length=512)
+    assert found["max_model_len"] == 512
+    assert not {"batch_size", "add_bos_token", "max_length"} & found.keys()
+
+
+def test_one_name_for_the_length() -> None:
+    """Both names of the length reach the prompts as one; both at once are refused."""
+    assert prompt_arguments({"max_model_len": 512}) == {"max_length": 512}
+    assert prompt_arguments({"max_length": 512, "add_bos_token": False}) == {
+        "max_length": 512,
+        "add_bos_token": False,
+    }
+    with pytest.raises(WrongUse, match="two names of one thing"):
+        prompt_arguments({"max_model_len": 512, "max_length": 256})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "fp8"), ({"kv_cache_dtype": "fp8_e5m2"}, "fp8_e5m2")]
+)
+def test_kv_cache_of_the_scheme(given: dict[str, Any], expected: str) -> None:
+    """+kv-fp8 asks vLLM for it unless the user asks for another type."""
+    assert arguments("w8a8-fp8+kv-fp8", **given)["kv_cache_dtype"] == expected
+    assert "kv_cache_dtype" not in arguments("w8a8-fp8")
+
+
+def test_kv_cache_size_on_a_cpu() -> None:
+    """A CPU engine takes one GiB for its cache unless somebody says otherwise."""
+    assert arguments(cpu=True)["kv_cache_memory_bytes"] == KV_CACHE_BYTES
+    assert "kv_cache_memory_bytes" not in arguments(cpu=True, space=True)
+    assert "kv_cache_memory_bytes" not in arguments(cpu=True, gpu_memory_utilization=0.5)
+    assert "kv_cache_memory_bytes" not in arguments()
+
+
+def test_environment() -> None:
+    """vLLM reports nothing to anybody; on a CPU the engine is in the process that loads it."""
+    assert environment({}, cpu=False) == {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    assert environment({}, cpu=True)["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    parallel = environment({"tensor_parallel_size": 2, "enforce_eager": True}, cpu=True)
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in parallel
+    assert parallel["TORCHDYNAMO_DISABLE"] == "1"

@@ -1,0 +1,160 @@
+"""What vLLM's layers amount to, from values as its workers tell them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.backends.vllm.effective import effective_scheme, layer
+from pytest_quantreg.core.record import EffectiveScheme
+
+FP8_CHANNEL = {
+    "dtype": "float8_e4m3fn",
+    "rows": -1,
+    "columns": 1,
+    "static": True,
+    "scale": "float32",
+}
+FP8_TOKEN = {"dtype": "float8_e4m3fn", "rows": 1, "columns": -1, "static": False, "scale": "f"}
+FP8_BLOCK = {"dtype": "float8_e4m3fn", "rows": 128, "columns": 128, "static": True, "scale": "f"}
+FP8_GROUP = {"dtype": "float8_e4m3fn", "rows": 1, "columns": 128, "static": False, "scale": "f"}
+FP8 = {"weight_quant_key": FP8_CHANNEL, "activation_quant_key": FP8_TOKEN}
+BLOCKS = {"weight_quant_key": FP8_BLOCK, "activation_quant_key": FP8_GROUP}
+INT4 = {"weight_bits": 4, "weight_float": False, "group_size": 128, "act_type": "bfloat16"}
+INT8 = {"is_channelwise": 1, "is_static_input_scheme": 0}
+PLAIN_KV = {"dtypes": ["auto"], "scales": [1.0], "model_dtype": "bfloat16"}
+
+
+def told(kernel: str | None, family: str, config: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """A layer as `Probe.quantreg_layers` tells of it."""
+    return {
+        "name": "layer",
+        "method": "CompressedTensorsLinearMethod",
+        "scheme": "Scheme",
+        "plain": False,
+        "weights_only": False,
+        "kernel": kernel,
+        "family": family,
+        "config": config,
+        "tensors": {},
+        "empty_scales": False,
+        **others,
+    }
+
+
+PLAIN = told(None, "", {}, plain=True, method="UnquantizedLinearMethod")
+
+
+def effective(*layers: dict[str, Any], in_files: bool = False, **kv: Any) -> EffectiveScheme:
+    """The scheme of a model of these layers."""
+    return effective_scheme(layers, {**PLAIN_KV, **kv}, scales_in_files=in_files)
+
+
+@pytest.mark.parametrize(
+    ("one", "scheme", "mode"),
+    [
+        (told("CutlassInt8ScaledMMLinearKernel", "scaled_mm.cutlass", INT8), "w8a8-int8", "native"),
+        (told("MarlinLinearKernel", "mixed_precision.marlin", INT4), "w4a16-int4", "native"),
+        (told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8), "w8a8-fp8", "native"),
+        (
+            told("MarlinFP8ScaledMMLinearKernel", "scaled_mm.marlin", FP8),
+            "w8a16-fp8",
+            "weight-only fallback",
+        ),
+        (
+            told("CutlassFp8BlockScaledMMKernel", "scaled_mm.cutlass", BLOCKS),
+            "w8a8-fp8-block",
+            "native",
+        ),
+        (
+            told(
+                "CutlassW4A8LinearKernel",
+                "mixed_precision.cutlass",
+                {**INT4, "act_type": "float8_e4m3fn"},
+            ),
+            "w4a8-fp8",
+            "native",
+        ),
+        (told("CutlassNvFp4LinearKernel", "nvfp4.cutlass", {}), "w4a4-nvfp4", "native"),
+        (
+            told("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}),
+            "w4a16-nvfp4",
+            "weight-only fallback",
+        ),
+        (
+            told("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}, weights_only=True),
+            "w4a16-nvfp4",
+            "native",
+        ),
+        (told("EmulationMxfp8LinearKernel", "mxfp8.emulation", {}), "w8a8-mxfp8", "emulated"),
+        (told("MarlinMxFp4LinearKernel", "mxfp4.marlin", {}), "w4a16-mxfp4", "native"),
+    ],
+    ids=lambda value: value["kernel"] if isinstance(value, dict) else None,
+)
+def test_kernels_decide(one: dict[str, Any], scheme: str, mode: str) -> None:
+    """Name and mode follow from the kernel that vLLM chose, not from what was claimed."""
+    found = effective(one, PLAIN)
+    assert (found.scheme, found.mode) == (scheme, mode)
+    assert (found.quantized_layers, found.linear_layers) == (1, 2)
+    assert found.kernel == one["kernel"]
+
+
+def test_nothing_quantized() -> None:
+    """A model of plain layers is named by its type, whatever config.json claims."""
+    found = effective(PLAIN, PLAIN)
+    assert (found.scheme, found.mode, found.quantized_layers) == ("bf16", "full precision", 0)
+
+
+def test_empty_scales_are_no_quantization() -> None:
+    """A layer whose scales nobody filled in counts as not quantized."""
+    one = told("MarlinLinearKernel", "mixed_precision.marlin", INT4, empty_scales=True)
+    assert effective(one).quantized_layers == 0
+
+
+def test_mixed_schemes_have_no_name() -> None:
+    """Layers of two schemes amount to none, and both are told."""
+    found = effective(
+        told("MarlinLinearKernel", "mixed_precision.marlin", INT4),
+        told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8),
+    )
+    assert found.scheme is None
+    assert found.weights == "int4 in groups of 128 (1), fp8 e4m3 per channel (1)"
+
+
+def test_weights_alone_speak_without_a_kernel() -> None:
+    """Where no kernel tells, the type of the weights and the shape of their scales do."""
+    tensors = {"weight": ["float8_e4m3fn", [512, 256]], "weight_scale": ["float32", [512, 1]]}
+    found = layer(told(None, "", {}, tensors=tensors))
+    assert found.weights is not None
+    assert (found.weights.type, found.weights.granularity) == ("float", "channel")
+
+
+def test_unknown_kinds_are_told_by_name() -> None:
+    """What nothing here understands is quantized, but of no known scheme."""
+    one = told("NewKernel", "new", {}, tensors={"weight_packed": ["uint8", [4, 4]]})
+    found = effective(one)
+    assert (found.scheme, found.weights, found.quantized_layers) == (None, "NewKernel", 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scales", "in_files", "words"),
+    [
+        ("fp8", [1.0], False, "fp8 e4m3, scales 1.0"),
+        ("fp8_e4m3", [0.5], True, "fp8 e4m3, scales from the checkpoint"),
+        ("fp8", [1.0], True, "fp8 e4m3, scales from the checkpoint, all of them 1.0"),
+        ("fp8_e5m2", [1.0], False, "fp8 e5m2, scales 1.0"),
+        ("fp8_per_token_head", [1.0], False, "fp8 per token head, scales computed for each token"),
+    ],
+)
+def test_kv_cache(dtype: str, scales: list[float], in_files: bool, words: str) -> None:
+    """The type of the KV cache and where its scales come from are told."""
+    found = effective(PLAIN, in_files=in_files, dtypes=[dtype], scales=scales)
+    assert found.kv_cache == words
+    assert found.scheme == "bf16+kv-fp8"
+
+
+def test_kv_cache_in_the_name() -> None:
+    """A quantized cache is part of the name of quantized weights too."""
+    one = told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8)
+    assert effective(one, dtypes=["fp8"]).scheme == "w8a8-fp8+kv-fp8"
