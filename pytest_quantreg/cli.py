@@ -6,11 +6,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from . import __version__
+from .commands.accept import accept_page, add_accept
+from .commands.baselines import add_baselines
+from .commands.compare import add_compare
+from .commands.importing import add_import
+from .commands.report import add_report
+from .core.catalogue import Catalogue
 from .core.errors import Refusal, WrongUse
-from .core.schemes import AMBIGUOUS, SCHEMES, Scheme, describe
 from .core.settings import GateMode
 
 if TYPE_CHECKING:
@@ -36,10 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = chosen.page(chosen)
         text, status = page if isinstance(page, tuple) else (page, 0)
         print(text, flush=True)
-    except WrongUse as error:
-        print(f"quantreg {chosen.command}: {error.what}", file=sys.stderr)
-        return WRONG_USE
-    except Refusal as error:
+    except (WrongUse, Refusal) as error:
         print(f"quantreg {chosen.command}: {error}", file=sys.stderr)
         return WRONG_USE
     except BrokenPipeError:
@@ -48,33 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def scheme_table(schemes: Sequence[Scheme], *, aliases: bool = False) -> str:
-    """Every scheme with what it quantizes, aligned; the names `--quant-scheme` takes."""
-    rows = [("scheme", "weights", "activations")]
-    rows += [
-        (one.name, describe(one.weights), describe(one.activations))
-        for one in schemes
-        if one.is_quantized
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    lines = []
-    for row in rows:
-        lines.append(f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}")
-        known = next((one.aliases for one in schemes if one.name == row[0]), ())
-        if aliases and known:
-            lines.append(f"    also {', '.join(known)}")
-    lines += [
-        "",
-        "Suffixes: -rtn, -gptq, -awq, -smoothquant (how it was made), +kv-fp8 (fp8 KV cache).",
-        "Case, order and separators are free: FP8-W8A8 and int8_w8a16_rtn are understood.",
-    ]
-    if aliases:
-        lines += ["", *AMBIGUOUS.values()]
-    return "\n".join(lines)
-
-
 def _schemes(chosen: argparse.Namespace) -> str:
-    return scheme_table(SCHEMES, aliases=chosen.aliases)
+    from .own_schemes import nearest_file, read_file
+    from .report.schemes import backend_page, scheme_page, schemes_page
+
+    path = nearest_file(Path.cwd())
+    catalogue = read_file(path).catalogue if path is not None else Catalogue()
+    if chosen.name is not None:
+        return scheme_page(chosen.name, catalogue)
+    if chosen.backend is not None:
+        return backend_page(chosen.backend, catalogue)
+    return schemes_page(catalogue, aliases=chosen.aliases)
 
 
 def _power(chosen: argparse.Namespace) -> str:
@@ -108,7 +95,8 @@ def _hardware(chosen: argparse.Namespace) -> str:
 
 def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     # Scales are read with numpy, which the other commands start without.
-    from .backends.checkpoint.headers import inspect
+    from .backends.checkpoint import headers
+    from .backends.gguf import inspect as gguf
     from .core.contradictions import contradictions
     from .measure.accelerator import all_devices, imported, installed_engines
     from .report.hardware import accelerator_of, the_one
@@ -119,9 +107,17 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     else:
         # Asking torch for the device would take longer than all the rest.
         device = all_devices(lambda name: None if name == "torch" else imported(name))[0]
-    checkpoint = inspect(chosen.checkpoint)
+    reader = gguf if gguf.is_gguf(chosen.checkpoint) else headers
+    checkpoint = reader.inspect(chosen.checkpoint)
     page = inspection_page(checkpoint, device, installed_engines())
     return page, CONTRADICTED if contradictions(checkpoint) else 0
+
+
+def _accept(chosen: argparse.Namespace) -> str:
+    # Only here does a command need the clock and git.
+    from .check.provenance import git_commit, now
+
+    return accept_page(chosen, now(), git_commit)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,28 +126,53 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pytest-quantreg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    schemes = commands.add_parser("schemes", help="list the schemes that --quant-scheme takes")
-    schemes.add_argument("--aliases", action="store_true", help="with the other names of each")
-    schemes.set_defaults(page=_schemes)
+    _add_schemes(commands)
     _add_power(commands)
     _add_hardware(commands)
     _add_inspect(commands)
+    add_compare(commands)
+    add_import(commands)
+    add_report(commands)
+    add_accept(commands, _accept)
+    add_baselines(commands)
     return parser
+
+
+def _add_schemes(commands: Commands) -> None:
+    schemes = commands.add_parser(
+        "schemes",
+        help="list the schemes that --quant-scheme takes",
+        description="Lists the built-in schemes and those that the nearest pyproject.toml defines "
+        'in [tool.quantreg.schemes.NAME]: like = "w4a16-int4", or weights and activations, with '
+        "a title, aliases, a checkpoint, and a retention with its source.",
+    )
+    schemes.set_defaults(page=_schemes)
+    schemes.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="one scheme in full: what it quantizes, how it is made, what was published of it",
+    )
+    schemes.add_argument("--aliases", action="store_true", help="with the other names of each")
+    schemes.add_argument(
+        "--backend", metavar="NAME", help="how this backend makes or loads each of them"
+    )
 
 
 def _add_inspect(commands: Commands) -> None:
     inspect = commands.add_parser(
         "inspect",
         help="what a checkpoint holds, without loading it, and whether its files agree",
-        description="Reads config.json, the headers of the safetensors files and the scales. "
+        description="Reads config.json, the headers of the safetensors files and the scales, or "
+        "those of a GGUF file. "
         "Exit status 1 where they contradict each other, 2 where they cannot be read.",
     )
     inspect.set_defaults(page=_inspect)
     inspect.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="a folder, or a hub id (ORG/NAME, @revision allowed) whose weights are in the "
-        "local hub cache",
+        help="a folder, a GGUF file, or a hub id (ORG/NAME, @revision allowed) whose weights are "
+        "in the local hub cache",
     )
     inspect.add_argument(
         "--gpu",

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
 import pytest
 
 from .check import Evidence
+from .core.acceptance import Kept
 from .core.errors import QuantregError
-from .core.outcome import REFUSED, Outcome, SpeedFigures
+from .core.outcome import JUDGED, REFUSED, Outcome
 from .markers import Declared
+from .report.junit import FAILURE, failure_type
 
 
 class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # an attribute
@@ -62,7 +64,8 @@ class Trial:
 
     ``ours`` says that its arguments or markers name something of ours, ``heard`` how
     many of its refusals have been told, ``passed_over`` that it is not for this scheme,
-    ``declared`` the marks it carried when its body began.
+    ``declared`` the marks it carried when its body began, ``generated`` that a gate judged
+    answers which the model generated, ``kept`` what was measured and may be accepted.
     """
 
     evidence: Evidence = field(default_factory=Evidence)
@@ -73,6 +76,8 @@ class Trial:
     ended: Ended | None = None
     fed: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
+    generated: bool = False
+    kept: tuple[Kept, ...] = ()
 
 
 TRIAL = pytest.StashKey[Trial]()
@@ -99,38 +104,6 @@ def message(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-_FIGURES = (
-    *("minimum", "maximum", "retention", "low", "high", "baseline", "quantized", "n"),
-    *("floor", "baseline_empty", "quantized_empty", "baseline_truncated", "quantized_truncated"),
-)
-"""The fields of an outcome that JUnit gets, where they are known."""
-
-
-def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
-    """Flat figures for JUnit: ``quantreg.sum.exact_match.verdict`` and the like."""
-    for one in outcomes:
-        if one.speed is not None:
-            yield from _speed_properties(one, one.speed)
-            continue
-        metric = (one.metric or "").removesuffix(",none")
-        words = (word.replace(" ", "_") for word in ("quantreg", one.task or "", metric) if word)
-        prefix = ".".join(words)
-        yield f"{prefix}.verdict", one.result
-        for name in _FIGURES:
-            if (value := getattr(one, name)) is not None:
-                yield f"{prefix}.{name}", value
-
-
-def _speed_properties(one: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
-    """``quantreg.speed.batch_1.speed-up.value`` and the like, in the unit of the gate."""
-    named = ("speed", speed.subject, speed.quantity)
-    prefix = ".".join(["quantreg", *(word.replace(" ", "_") for word in named if word)])
-    yield f"{prefix}.verdict", one.result
-    for name in ("bound", "value", "low", "high", "baseline", "quantized", "units"):
-        if (value := getattr(speed, name)) is not None:
-            yield f"{prefix}.{name}", value
-
-
 def dress(
     item: pytest.Item, trial: Trial, ended: Ended, report: pytest.TestReport
 ) -> dict[str, Any]:
@@ -139,8 +112,10 @@ def dress(
     lost = any(one.fails for one in ended.outcomes)
     if not report.failed and (ended.refused or (lost and not expected)):
         _unhide(item, ended, report)
+        _set_type(item, ended, report)
     elif report.failed and ended.error is None:
         _set_headline(item, report)
+        _set_type(item, ended, report)
     excused = expected and not report.failed
     outcomes = [one.excuse() if excused and one.fails else one for one in ended.outcomes]
     shown = outcomes if ended.error is not None or not report.failed else _passing(outcomes)
@@ -151,7 +126,25 @@ def dress(
         "refused": ended.refused and report.failed and (expected or ended.error is None),
         "fed": list(trial.fed),
         "idle": list(trial.idle),
+        "generated": generated(trial),
+        "kept": [asdict(one) for one in trial.kept],
+        "stored": list(trial.evidence.stored),
     }
+
+
+def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
+    """Whether a gate judged answers that the model generated, alone or in a pool."""
+    names, tasks = evidence.generating, evidence.tasks
+    return bool(names) and any(
+        # What is no task's own is the pool of all of them.
+        one.result in JUDGED and one.speed is None and (one.task in names or one.task not in tasks)
+        for one in outcomes
+    )
+
+
+def generated(trial: Trial) -> list[str]:
+    """The scheme of a test of which generated answers were judged, else nothing."""
+    return [trial.evidence.scheme] if trial.generated else []
 
 
 def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:
@@ -183,6 +176,14 @@ def show(item: pytest.Item, report: pytest.TestReport, text: str) -> None:
     except GateFailed as error:
         report.longrepr = item.repr_failure(pytest.ExceptionInfo.from_exception(error))
     _set_headline(item, report)
+
+
+def _set_type(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:
+    """Says for JUnit what kind of failure it is."""
+    # JUnit's case is made from the properties of the report that closes it: the call's where
+    # the teardown failed as well, else the teardown's, which gets the item's.
+    for where in (item.user_properties, report.user_properties):
+        where.append((FAILURE, failure_type(ended.failing)))
 
 
 def _set_headline(item: pytest.Item, report: pytest.TestReport) -> None:

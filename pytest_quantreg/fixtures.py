@@ -129,7 +129,8 @@ class Fixtures:
         evidence = trial.evidence
         evidence.scheme = scheme
         self.current = evidence
-        if not self._recording and not markers.schemes_for(item, [scheme]):
+        names = self._settings.catalogue
+        if not self._recording and not markers.schemes_for(item, [scheme], names):
             trial.passed_over = True
             pytest.skip(f"not for {scheme} (marker quant_schemes)")
         evidence.fixtures.add(fixture)
@@ -209,6 +210,7 @@ class Fixtures:
                 notes=one.notes,
             )
             evidence.recorded.append(outcome)
+            evidence.stored.append(one.name)
             pairs.append(Pair(accuracy, accuracy, one.metric))
         # The body goes on with a comparison of the baseline with itself.
         scheme, sure = recorded[0].run.provenance.claimed, self._settings.confidence

@@ -11,7 +11,14 @@ import pytest
 
 from .core.catalogue import Catalogue
 from .core.errors import WrongUse
-from .core.gates import MAX_PERPLEXITY_RATIO, MIN_RETENTION, OWN_LEVELS, Gate
+from .core.gates import (
+    MAX_PERPLEXITY_RATIO,
+    MIN_RETENTION,
+    NO_REGRESSION,
+    OWN_LEVELS,
+    Gate,
+    may_cover,
+)
 from .core.hardware import words
 from .core.plan import Plan
 from .core.settings import GateMode, Settings
@@ -50,7 +57,11 @@ def problems(
             f"{_name_of(item)}: quant_scheme is parametrized by --quant-scheme; choose among "
             "the schemes of a test with @pytest.mark.quant_schemes(...)"
         )
-    return wrong or [*_repeated(declared, catalogue), *_unfeedable(item, declared)]
+    return wrong or [
+        *_repeated(declared, catalogue),
+        *_unfeedable(item, declared),
+        *_uncovered(item, declared),
+    ]
 
 
 def plan(
@@ -222,11 +233,26 @@ def _show(mark: pytest.Mark) -> str:
 def _min_retention(
     r: Any, *, task: str | None = None, metric: str | None = None
 ) -> Callable[[int], Gate]:
-    minimum = _check_retention(r)
+    minimum = _check_retention(
+        r, "a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
+    )
+    _check_selectors(task, metric)
+    return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
+
+
+def _no_regression(
+    margin: Any = 0.99, *, task: str | None = None, metric: str | None = None
+) -> Callable[[int], Gate]:
+    share = "a share of the accepted run's score, above 0 and at most 1, e.g. 0.99"
+    minimum = _check_retention(margin, share)
+    _check_selectors(task, metric)
+    return lambda level: Gate(NO_REGRESSION, minimum, task, metric, level)
+
+
+def _check_selectors(task: Any, metric: Any) -> None:
     for name, value in (("task", task), ("metric", metric)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise WrongUse(f"{name}={value!r}: allowed is a name as lm-eval spells it")
-    return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
 
 
 def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
@@ -242,8 +268,7 @@ def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
     return lambda level: Gate(MAX_PERPLEXITY_RATIO, float(x), None, None, level)
 
 
-def _check_retention(r: Any) -> float:
-    share = "a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
+def _check_retention(r: Any, share: str) -> float:
     if isinstance(r, bool) or not isinstance(r, (int, float)) or math.isnan(r):
         raise WrongUse(f"not a number; allowed is {share}")
     if 0 < r <= 1:
@@ -269,6 +294,7 @@ MOST_RATIO = 2.0
 
 _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
     MIN_RETENTION: ("min_retention(r, *, task=None, metric=None)", _min_retention),
+    NO_REGRESSION: ("no_regression(margin=0.99, *, task=None, metric=None)", _no_regression),
     MAX_PERPLEXITY_RATIO: ("max_perplexity_ratio(x)", _max_perplexity_ratio),
     "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
     QUANT_SCHEMES: ("quant_schemes(*names)", read_names),
@@ -327,6 +353,22 @@ def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
                 "add it to the test's arguments"
             )
     return found
+
+
+def _uncovered(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
+    """no_regression without a gate on the original baseline: small steps would add up."""
+    requested = set(getattr(item, "fixturenames", ()))
+    gates = [(one, value) for one in declared if isinstance(value := _read(one), Gate)]
+    covering = [gate for _, gate in gates if gate.marker == MIN_RETENTION]
+    return [
+        f"{_name_of(item)}: {_show(one.mark)}: no min_retention of this test judges the same: "
+        "what is lost in steps from one accepted run to the next would never be seen; add e.g. "
+        "@pytest.mark.min_retention(0.98)"
+        for one, gate in gates
+        if gate.of_accepted
+        and (gate.own or requested & MARKER_FIXTURES[gate.marker])
+        and not any(may_cover(other, gate) for other in covering)
+    ]
 
 
 def _may_request_later(item: pytest.Item) -> bool:

@@ -54,6 +54,7 @@ class Option(NamedTuple):
 
 
 RECORD, RECORD_ALL = "--quant-update", "--quant-update=all"
+ACCEPT = "--quant-accept"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -117,6 +118,17 @@ OPTIONS: tuple[Option, ...] = (
         more_flags=(RECORD_ALL,),
     ),
     Option(
+        ACCEPT,
+        "When the session is green, make the runs of the quantized models that it measured the "
+        "reference of no_regression: one line is added to their history.",
+        kwargs={"action": "store_true"},
+    ),
+    Option(
+        "--quant-why",
+        "With --quant-accept: why, in a few words, for the history.",
+        kwargs={"metavar": "TEXT"},
+    ),
+    Option(
         "--quant-repeats",
         "With --quant-update: record N runs of the baseline in different batch orders. Their "
         "mean narrows the intervals, and their disagreement shows what is noise (default: 1).",
@@ -152,6 +164,13 @@ OPTIONS: tuple[Option, ...] = (
         "quant_gpu",
         "string",
         {"metavar": "NAME"},
+    ),
+    Option(
+        "--quant-report",
+        "Write a report of the session, as .md or .json by its ending (repeatable).",
+        "quant_report",
+        "args",
+        {"action": "append", "metavar": "PATH"},
     ),
     Option(
         "--quant-require",
@@ -216,6 +235,10 @@ MARKERS: tuple[str, ...] = (
     "the fixture compare_accuracy.",
     "max_perplexity_ratio(x): the quantized model's perplexity per token may be at most this "
     "many times the baseline's, e.g. 1.02. Needs the fixture compare_accuracy.",
+    "no_regression(margin=0.99, *, task=None, metric=None): the quantized model must keep at "
+    "least this share of the score of the run that was accepted last (--quant-accept) for the "
+    "same model, scheme, engine and task. Always needs min_retention beside it, so that small "
+    "steps cannot add up. Needs the fixture compare_accuracy.",
     "min_speedup(x, *, gpu=None): the quantized model must generate at least this many times the "
     "baseline's tokens per second, e.g. 1.8, in every workload that the test measures; with gpu= "
     "on that accelerator only. Needs the fixture compare_speed.",
@@ -244,6 +267,7 @@ MARKER_FIXTURES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "min_retention": frozenset({"compare_accuracy"}),
         "max_perplexity_ratio": frozenset({"compare_accuracy"}),
+        "no_regression": frozenset({"compare_accuracy"}),
         "min_speedup": _SPEED,
         "min_throughput": _SPEED,
         "max_latency": _SPEED,

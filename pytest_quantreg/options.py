@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from .accept_options import accepts, is_typed, refuse_not_accepting
+from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.hardware import words
 from .core.settings import GateMode, ModelRef, Settings, Update
 from .option_table import RECORD, RECORD_ALL
+from .own_scheme_fields import FILE
+from .own_schemes import ProjectSchemes, read_file
 from .values import (
     Given,
     check_choice,
@@ -21,6 +25,7 @@ from .values import (
     check_count,
     check_limit,
     check_model_name,
+    check_report,
     check_seconds,
     check_undetected,
     parse_backend_args,
@@ -46,7 +51,10 @@ def read(config: pytest.Config) -> Settings:
     source = Sources(config)
     update = _update(config)
     # While recording, schemes are ignored: their checkpoints need not even exist yet.
-    names = parse_schemes(source.listed("quant_scheme")) if update is Update.NO else ()
+    project = read_file(config.rootpath / FILE)
+    catalogue = project.catalogue
+    gates = update is Update.NO
+    names = parse_schemes(source.listed("quant_scheme"), catalogue) if gates else ()
     idle = update is Update.NO and not names
     baseline_args, quantized_args = _backend_args(source)
     confidence = source.first("quant_confidence", 0.95)
@@ -54,10 +62,12 @@ def read(config: pytest.Config) -> Settings:
     undetected = source.first("quant_max_undetected", 0.10)
     family = source.first("quant_family_size", 1)
     timeout = source.first("quant_speed_timeout", 900.0)
+    model, model_name = _model(source, idle=idle), _model_name(source)
+    known_as = model_name or (model.name if model is not None else None)
     settings = Settings(
         schemes=names,
-        model=_model(source, idle=idle),
-        checkpoints=_checkpoints(source, names) if update is Update.NO else {},
+        model=model,
+        checkpoints=_checkpoints(source, names, project, known_as) if gates else {},
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
@@ -69,7 +79,7 @@ def read(config: pytest.Config) -> Settings:
         limit=check_limit(limit.value, limit.named),
         require=bool(source.first("quant_require", False).value),
         seed=int(source.first("quant_seed", 1234).value),
-        model_name=_model_name(source),
+        model_name=model_name,
         drift=check_choice(source.first("quant_baseline_drift", _LENIENCE[0]), _LENIENCE),
         effective=check_choice(source.first("quant_effective", _LENIENCE[0]), _LENIENCE),
         max_undetected=check_undetected(undetected.value, undetected.named),
@@ -83,8 +93,14 @@ def read(config: pytest.Config) -> Settings:
         == _SHARING[1],
         speed_timeout=check_seconds(timeout.value, timeout.named),
         invocation=_invocation(source),
+        catalogue=catalogue,
+        reports=_reports(source, idle=idle),
+        step_summary=step_summary(os.environ),
+        accept=accepts(config),
+        why=config.getoption("quant_why", None) or "",
     )
     _refuse_contradictions(settings)
+    refuse_not_accepting(settings)
     return settings
 
 
@@ -94,6 +110,12 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
         return Path(own).expanduser().absolute()
     base = environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "pytest-quantreg"
+
+
+def step_summary(environ: Mapping[str, str]) -> Path | None:
+    """The file whose Markdown GitHub shows on the page of a job; None elsewhere."""
+    named = environ.get("GITHUB_STEP_SUMMARY")
+    return Path(named).absolute() if named else None
 
 
 def recording_command(
@@ -166,9 +188,7 @@ def _update(config: pytest.Config) -> Update:
     chosen = config.getoption("quant_update", None)
     if chosen is None:
         return Update.NO
-    # A worker gets the controller's options but not its command line.
-    typed = {str(word) for word in config.invocation_params.args}
-    if not hasattr(config, "workerinput") and typed.isdisjoint((RECORD, RECORD_ALL)):
+    if not is_typed(config, RECORD, RECORD_ALL):
         raise WrongUse(
             f"{RECORD} comes from addopts or PYTEST_ADDOPTS, where it would disarm every gate "
             "in silence",
@@ -241,11 +261,24 @@ def _model_name(source: Sources) -> str | None:
     return check_model_name(given) if given is not None else None
 
 
-def _checkpoints(source: Sources, names: Sequence[str]) -> dict[str | None, ModelRef]:
+def _checkpoints(
+    source: Sources, names: Sequence[str], project: ProjectSchemes, model: str | None
+) -> dict[str | None, ModelRef]:
+    """Those given by options, and for the other schemes those of the project's file."""
+    given = _given_checkpoints(source, names, project.catalogue)
+    if None in given:
+        return given
+    of_file = {name: project.checkpoint(name, model) for name in names if name not in given}
+    return {**{name: ref for name, ref in of_file.items() if ref is not None}, **given}
+
+
+def _given_checkpoints(
+    source: Sources, names: Sequence[str], catalogue: Catalogue
+) -> dict[str | None, ModelRef]:
     configured, typed = source.both("quant_checkpoint")
     # What the ini file names for schemes that are not under test may not be built yet.
-    of_ini = parse_checkpoints(configured, names)
-    of_command = parse_checkpoints(typed)
+    of_ini = parse_checkpoints(configured, names, catalogue)
+    of_command = parse_checkpoints(typed, None, catalogue)
     for scheme, ref in of_command.items():
         if names and scheme is not None and scheme not in names:
             raise WrongUse(
@@ -282,6 +315,13 @@ def _include_paths(source: Sources, *, idle: bool) -> tuple[str, ...]:
             raise WrongUse(f"{given.named}={given.text}: {what}", help=f"looked for {folder}")
         found.append(str(folder))
     return tuple(found)
+
+
+def _reports(source: Sources, *, idle: bool) -> tuple[Path, ...]:
+    """Those that the ini file names are left alone by runs that neither gate nor record."""
+    if _may_be_absent(source, "quant_report", idle=idle):
+        return ()
+    return tuple(dict.fromkeys(map(check_report, source.listed("quant_report"))))
 
 
 def _baselines(source: Sources) -> Path:

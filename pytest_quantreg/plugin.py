@@ -133,6 +133,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     runtime = session.config.stash[RUNTIME]
     runtime.finish(session)
     result = yield
+    # Now JUnit's file is there, and the exit status is final.
+    runtime.write_reports(session)
     runtime.last_line()
     return result
 
@@ -210,6 +212,16 @@ class _Collector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "quantreg"):
             _runtime(self._config).collect(report.quantreg)
+        if RUNTIME in self._config.stash:
+            self._config.stash[RUNTIME].reporter.hear(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if RUNTIME in self._config.stash:
+            self._config.stash[RUNTIME].reporter.hear_collection(report)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if RUNTIME in self._config.stash:
+            self._config.stash[RUNTIME].reporter.hear_interruption(excinfo)
 
 
 def _runtime(config: pytest.Config) -> Runtime:

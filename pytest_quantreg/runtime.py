@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import collecting, markers
-from .check import Checker, Evidence, fed_by, judge, speed_fed
+from .accepting import KeptRuns
+from .check import Checker, Evidence, fed_by, judge, kept_of, speed_fed
 from .check.models import quantized_spec
-from .core.errors import QuantregError, WrongUse
+from .core.errors import QuantregError, Refusal, WrongUse
 from .core.gates import idle
 from .core.outcome import MEASURED, Outcome
 from .core.plan import Plan
@@ -23,19 +27,24 @@ from .ending import (
     GateFailed,
     Trial,
     dress,
+    generated,
+    judged_generation,
     message,
     own_error,
     place_skip,
-    properties,
     show,
 )
 from .fixtures import Fixtures
 from .option_table import COMPARE_FIXTURES
 from .options import read
 from .report import messages, speed_messages
+from .report.junit import PREFIX, properties
 from .report.progress import TerminalProgress
 from .report.session import SessionReport
 from .report.terminal import write_summary
+from .report.value import Report
+from .reporting import Reporter
+from .unused import unused_line
 
 
 class Runtime:
@@ -45,8 +54,11 @@ class Runtime:
         self.config = config
         try:
             self.settings = read(config)
-            self.checker = Checker(self.settings, TerminalProgress(config), _session_id(config))
+            self._session = _session_id(config)
+            self.checker = Checker(self.settings, TerminalProgress(config), self._session)
             self._check_request()
+            self.reporter = Reporter(config, self.settings)
+            self.reporter.begin()
         except WrongUse as error:
             raise pytest.UsageError(str(error)) from None
         self.report = SessionReport(self.settings)
@@ -87,9 +99,11 @@ class Runtime:
             return
         for scheme in self.settings.schemes:
             spec = quantized_spec(self.settings, "", scheme)
-            # With a quantization_config of its own the engine makes it while loading.
-            if spec.quantize and "quantization_config" not in spec.args:
+            if spec.quantize and not spec.made_by_argument:
                 backend.check_makes(scheme)
+            with contextlib.suppress(Refusal):
+                # A server that nobody named is told now, one that is down by the tests.
+                self.checker.bench.software(spec)
 
     # -- running -----------------------------------------------------------------------
 
@@ -103,6 +117,9 @@ class Runtime:
         trial = Trial(Evidence(scheme=str(scheme)), ours=ours)
         item.stash[TRIAL] = trial
         self.fixtures.current = trial.evidence
+        # Another try of the same test shall not add to what JUnit has of the first.
+        kept = [one for one in item.user_properties if not one[0].startswith(PREFIX)]
+        item.user_properties[:] = kept
 
     def start_body(self, item: pytest.Item) -> None:
         """Setup is over: from here on the test's markers can only grow."""
@@ -120,7 +137,8 @@ class Runtime:
         trial.evidence.fixtures.update(getattr(item, "fixturenames", ()))
         trial.evidence.cut_short = True
         outcomes = self._outcomes(item, trial, "setup")
-        self.report.add({"outcomes": [one.to_plain() for one in outcomes]})
+        plain = {"outcomes": [one.to_plain() for one in outcomes], "generated": generated(trial)}
+        self.report.add(plain)
 
     def end(self, item: pytest.Item, when: str, error: BaseException | None) -> None:
         """Judges a test of which a phase has ended, by ``error`` or well.
@@ -184,6 +202,7 @@ class Runtime:
             spare = idle(plan.gates, fed.__contains__, measured=True)
             trial.idle = tuple(map(str, spare))
             trial.fed = tuple(map(str, fed))
+            trial.kept = tuple(kept_of(plan, evidence))
         if evidence.timed:
             timed = speed_fed(plan, evidence)
             trial.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
@@ -196,6 +215,7 @@ class Runtime:
             outcomes = [
                 one for one in outcomes if one.result != MEASURED or _what(one) not in judged
             ]
+        trial.generated = judged_generation(evidence, outcomes)
         return list(dict.fromkeys(outcomes))
 
     def _plans(self, item: pytest.Item, trial: Trial) -> tuple[Plan, Plan | None]:
@@ -211,7 +231,9 @@ class Runtime:
         plan = markers.plan(item, self.settings, fixtures, trial.declared)
         added = tuple(gate for gate in now.gates if gate not in plan.gates)
         speed = tuple(gate for gate in now.speed if gate not in plan.speed)
-        return plan, replace(plan, gates=added, speed=speed) if added or speed else None
+        if not added and not speed:
+            return plan, None
+        return plan, replace(plan, gates=added, speed=speed, beside=plan.gates)
 
     def dress(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
@@ -252,7 +274,10 @@ class Runtime:
         write_summary(self.report, terminal)
 
     def finish(self, session: pytest.Session) -> None:
-        """Frees what is held; under --quant-require decides the exit status."""
+        """Frees what is held; decides the exit status where no single test can.
+
+        Under --quant-require, and for a quantized KV cache that nothing has read.
+        """
         passing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         ended_well = session.exitstatus in (*passing, pytest.ExitCode.TESTS_FAILED)
         self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
@@ -260,20 +285,61 @@ class Runtime:
             return
         if session.exitstatus == pytest.ExitCode.INTERRUPTED:
             self._last_line = self._interrupted()
-        lacking = self.report.unmet_requirement() or self.report.unheard_failure()
+        lacking = (
+            self.report.unmet_requirement()
+            or self.report.ungenerated()
+            or self.report.unheard_failure()
+        )
         if lacking and session.exitstatus in passing:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self._last_line = lacking
 
+    def write_reports(self, session: pytest.Session) -> None:
+        """Writes the reports, when nothing can change any more; one that fails is a failure."""
+        versions: Mapping[str, str] = {}
+        if self.reporter.wanted and (self.settings.schemes or self.recording):
+            versions = self.checker.bench.backend.software().versions
+        kept = KeptRuns(self.settings, self.report)
+        written = self.reporter.end(session, self.report, versions, self._last_line, kept.packed)
+        for line in written.told:
+            self._write_line(line)
+        for line in written.failed:
+            self._write_line(line, red=True)
+        if written.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.reporter.report is not None and self.settings.accept:
+            self._accept(session, kept, self.reporter.report)
+        if not hasattr(self.config, "workerinput"):
+            kept.clean(self.config, self._session)
+            if session.exitstatus == pytest.ExitCode.OK and self.recording:
+                self._tell_unused()
+
+    def _tell_unused(self) -> None:
+        line = unused_line(self.config, self.settings, self.checker, self.report.stored)
+        if line:
+            self._write_line(line)
+
+    def _accept(self, session: pytest.Session, kept: KeptRuns, report: Report) -> None:
+        """Accepts what was kept; where that is not to be, the session did not do its work."""
+        taken = kept.accept(report, Path(self.config.invocation_params.dir))
+        for line in taken.lines:
+            self._write_line(line)
+        if taken.failed:
+            self._last_line = taken.failed
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def last_line(self) -> None:
         """The line below pytest's own last one: --quant-require failed, or an interruption."""
-        if not self._last_line:
-            return
+        if self._last_line:
+            self._write_line(self._last_line, red=True)
+
+    def _write_line(self, line: str, *, red: bool = False) -> None:
         terminal = self.config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None:
-            terminal.write_line(self._last_line, red=True)
+            terminal.write_line(line, red=red)
         else:
-            print(self._last_line, file=sys.stderr)
+            print(line, file=sys.stderr)
 
     def _interrupted(self) -> str:
         """What an interruption has cost; empty when nothing of ours was measured."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_quantreg
+from pytest_quantreg.backends import BUILT_IN
 
 ROOT = Path(pytest_quantreg.__file__).parent
 PACKAGE = "pytest_quantreg"
@@ -32,7 +33,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "values": frozenset({"core"}),
     "own_scheme_fields": frozenset({"core"}),
     "own_schemes": frozenset({"core", "own_scheme_fields", "values"}),
-    "options": frozenset({"core", "option_table", "own_scheme_fields", "own_schemes", "values"}),
+    "accept_options": frozenset({"core", "option_table"}),
+    "options": frozenset(
+        {"accept_options", "core", "option_table", "own_scheme_fields", "own_schemes", "values"}
+    ),
     "scheme_markers": frozenset({"core"}),
     "speed_markers": frozenset({"core"}),
     "markers": frozenset({"core", "option_table", "scheme_markers", "speed_markers", "values"}),
@@ -44,6 +48,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "collecting": frozenset({"core", "markers", "option_table"}),
     "ending": frozenset({"core", "check", "markers", "report"}),
     "accepting": ROOMS,
+    "unused": frozenset({"core", "baselines", "check"}),
     "reporting": ROOMS,
     "fixtures": ROOMS
     | {
@@ -62,6 +67,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "options",
         "reporting",
         "scheduling",
+        "unused",
     },
     "plugin": frozenset(
         {"benchmark", "check", "compare", "compare_speed", "core", "option_table", "runtime"}
@@ -117,9 +123,9 @@ IMPURE = {("core.settings", "pathlib")}
 
 WITH_PYTEST = frozenset(
     {
-        *("benchmark", "collecting", "ending", "fixtures", "markers"),
-        *("options", "plugin", "publishing", "reporting", "runtime"),
-        *("testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
+        *("accept_options", "accepting", "benchmark", "collecting", "ending", "fixtures"),
+        *("markers", "options", "plugin", "publishing", "reporting", "runtime", "unused"),
+        *("testing.cycle", "testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
         *("testing.timing", "testing.world"),
     }
 )
@@ -129,8 +135,7 @@ WITH_XDIST = frozenset({"scheduling"})
 # A key for a server is to be found nowhere else.
 WITH_ENVIRONMENT = frozenset(
     {
-        *("options", "backends.checkpoint.quantize", "backends.llamacpp.making"),
-        *("backends.openai.key", "backends.vllm.backend"),
+        *("options", "backends.kept", "backends.openai.key", "backends.vllm.backend"),
     }
 )
 
@@ -300,6 +305,18 @@ def test_environment_is_read_in_one_place(module: str) -> None:
         if name in words
     }
     assert not used or module in WITH_ENVIRONMENT
+
+
+@EACH
+def test_engines_know_nothing_of_each_other(module: str) -> None:
+    """What two backends need lies beside them, not in one of them."""
+    kind, _, rest = module.partition(".")
+    own = rest.partition(".")[0]
+    if kind != "backends" or own not in BUILT_IN:
+        return
+    others = tuple(f"backends.{name}." for name in BUILT_IN if name not in (own, "scripted"))
+    reached = {f"{target(one)}." for one in imports_of(module) if one.ours}
+    assert [name for name in reached if name.startswith(others)] == []
 
 
 def test_no_import_cycles() -> None:

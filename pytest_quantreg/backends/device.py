@@ -1,9 +1,11 @@
-"""What the device and the host have free, and how the device is, asked of the system."""
+"""What the device and the host are called, have free, and how they are, asked of the system."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,27 @@ _REASONS = (
     (0x0000000000000040, "hardware thermal slowdown"),
     (0x0000000000000080, "power brake"),
 )
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model name, or its architecture where the system does not say."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = found.group(1).strip() if found else ""
+    usable = name and name.lower() != "unknown"
+    return name if usable else platform.processor() or platform.machine() or "cpu"
+
+
+def nvidia_driver(version: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The NVIDIA driver's version, None where it cannot be read."""
+    try:
+        found = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", version.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found.group(1) if found else None
 
 
 def free_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -20,7 +20,7 @@ from .key import BaselineKey
 from .place import Place
 from .plain import to_plain
 from .store import Store
-from .strict import Damage, dump, parse
+from .strict import Damage, digest_of, dump, parse
 from .versions import HISTORY, refuse_newer, validate
 
 ACCEPTED = "accepted"
@@ -39,8 +39,10 @@ class _Numbered(Store):
         return Files(self.root.joinpath(*key.folder, ACCEPTED, _name(self.number)), key.stem)
 
     def digest(self, key: BaselineKey) -> str:
-        """The digest that the stored run carries."""
-        return str(open_document(self._meta(key, self._files(key)))["digest"])
+        """The digest that the stored run carries. Raises Refusal for a damaged one."""
+        files = self._files(key)
+        with self._blaming(files.meta):
+            return str(open_document(self._meta(key, files))["digest"])
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ class AcceptedRuns(Place):
 
         Raises Refusal for a history that is damaged or was changed.
         """
-        path = self._folder(key) / HISTORY_FILE
+        return self.history_in(self._folder(key).parent)
+
+    def history_in(self, engine: Path) -> tuple[Acceptance, ...]:
+        """The same of the folder of an engine, ``MODEL/SCHEME/ENGINE`` below ``root``."""
+        path = engine / ACCEPTED / HISTORY_FILE
         with self._blaming(path):
             return tuple(_acceptances(self._text(path)))
 
@@ -167,6 +173,7 @@ def _line(said: Acceptance, previous: str | None) -> bytes:
         "previous": previous,
         **to_plain(said),
     }
+    document["digest"] = digest_of(document)
     validate(document, HISTORY)
     return (dump(document) + "\n").encode()
 
@@ -196,6 +203,8 @@ def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
         if not isinstance(document, dict):
             raise Damage("is not a JSON object")
         refuse_newer(document, HISTORY.current)
+        if document.get("digest") != digest_of(document):
+            raise Damage("was changed after it was written (its digest does not fit)")
         validate(document, HISTORY)
     except Damage as damage:
         raise Damage(f"is damaged in line {number}: it {damage}", help=damage.help) from None
@@ -232,7 +241,8 @@ def _from_plain(document: Mapping[str, Any]) -> Acceptance:
 
 
 def show_line(said: Acceptance) -> str:
-    """One line for people: ``2  2026-11-21  release 1.4  (3 tasks)``."""
+    """One line for people: ``2  2026-11-21  sum, pick: release 1.4``."""
     marks = f"  [forced: {len(said.undecided)} undecided]" if said.forced else ""
     when = said.accepted_at.partition("T")[0]
-    return f"{said.number}  {when}  {said.why or 'no reason given'}{marks}"
+    tasks = ", ".join(one.task for one in said.tasks)
+    return f"{said.number}  {when}  {tasks}: {said.why or 'no reason given'}{marks}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.acceptance import (
     Acceptance,
@@ -16,10 +16,15 @@ from ..core.acceptance import (
     last_with,
 )
 from ..core.errors import WrongUse
-from ..core.pairing import value_of
-from ..core.record import Metric, Run
+from ..core.pairing import first_items, value_of
+from ..core.record import BASELINE_SCHEMES, Accuracy, Metric, Run
 from .accepted import AcceptedRuns
+from .carried import digest
 from .key import BaselineKey
+from .store import Store
+
+MOST_NAMED = 5
+"""Tasks that a line names; a group may have dozens."""
 
 Runs = Callable[[Kept], "tuple[BaselineKey, Run]"]
 """Gives the run of a kept measurement and what it is filed under."""
@@ -49,6 +54,7 @@ def accept_runs(store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, said: Sai
     batches = [_Batch.of([one for one in best if one.owner == owner], runs) for owner in owners]
     for batch in batches:
         batch.check(store.history(batch.key))
+        batch.check_baselines(Store(store.root))
     left = {one.owner: _left_out(kept, best, one.owner) for one in best}
     lines = []
     for owner, batch in zip(owners, batches, strict=True):
@@ -63,10 +69,12 @@ class _Batch:
 
     kept: tuple[Kept, ...]
     runs: Mapping[BaselineKey, Run]
+    digests: Mapping[str, str]
 
     @classmethod
     def of(cls, kept: Sequence[Kept], runs: Runs) -> _Batch:
-        return cls(tuple(kept), dict(runs(one) for one in kept))
+        found = dict(runs(one) for one in kept)
+        return cls(tuple(kept), found, {key.stem: digest(key, run) for key, run in found.items()})
 
     @property
     def key(self) -> BaselineKey:
@@ -82,6 +90,10 @@ class _Batch:
             task = last.of(one.stem) if last is not None else None
             if last is None or task is None:
                 continue
+            if task.digest == self.digests[one.stem]:
+                raise WrongUse(
+                    f"this run of {one.task} was already accepted as number {last.number}"
+                )
             if one.against is not None and one.against != last.number:
                 raise WrongUse(
                     f"{one.task} was judged against number {one.against}, and number "
@@ -93,6 +105,17 @@ class _Batch:
                     f"{one.task}: number {last.number} holds {task.items:,} items, and this run "
                     f"{one.items:,}: a reference never becomes smaller",
                     help="run it with as many items (--quant-limit, limit=)",
+                )
+
+    def check_baselines(self, store: Store) -> None:
+        """Raises WrongUse where what it was judged against is not what the store holds."""
+        for one, key in zip(self.kept, self.runs, strict=True):
+            stored = (replace(key, scheme=scheme) for scheme in BASELINE_SCHEMES)
+            found = [store.load(known).accuracy for known in stored if store.exists(known)]
+            if not any(_is_baseline(accuracy, one) for accuracy in found):
+                raise WrongUse(
+                    f"{one.task} was judged against another baseline than {store.root.name}/ holds",
+                    help="judge it with this store: --quant-baselines DIR",
                 )
 
     def acceptance(self, said: Said) -> Acceptance:
@@ -119,19 +142,25 @@ class _Batch:
         old = {
             last.number for one in made.tasks if (last := last_with(before, one.stem)) is not None
         }
-        names = ", ".join(one.task for one in made.tasks)
+        names = _few([one.task for one in made.tasks])
         parts = [f"accepted {self.key.scheme} of {self.key.model} as number {made.number}: {names}"]
         if old:
             parts.append(f"in place of number {', '.join(map(str, sorted(old)))}")
-        parts += self._drifts(made, before)
+        drifts = self._drifts(made, before)
+        if len(drifts) > MOST_NAMED:
+            drifts = [min(drifts, key=lambda one: one.retention)]
+        parts += [
+            f"least of all tasks: {one}" if len(made.tasks) > MOST_NAMED else str(one)
+            for one in drifts
+        ]
         parts += _loosened(made, before)
         if made.undecided:
             parts.append(f"marked as forced ({len(made.undecided)} undecided)")
         if left_out:
-            parts.append(f"not accepted, for no min_retention judged it: {', '.join(left_out)}")
+            parts.append(f"not accepted, for no min_retention judged it: {_few(left_out)}")
         return "; ".join(parts)
 
-    def _drifts(self, made: Acceptance, before: Sequence[Acceptance]) -> list[str]:
+    def _drifts(self, made: Acceptance, before: Sequence[Acceptance]) -> list[Drift]:
         found = []
         for one, run in zip(made.tasks, self.runs.values(), strict=True):
             first = first_with(before, one.stem)
@@ -147,8 +176,34 @@ class _Batch:
                 *(then.values[metric.name], then.baseline[metric.name]),
             )
             if math.isfinite(drift.retention):
-                found.append(str(drift))
+                found.append(drift)
         return found
+
+
+def _few(names: Sequence[str]) -> str:
+    """Some of the names, where they are many."""
+    if len(names) <= MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+
+
+def _is_baseline(accuracy: Accuracy, one: Kept) -> bool:
+    """Whether a stored baseline has the scores that a measurement was judged against."""
+    if len(accuracy.items) < one.items:
+        return False
+    cut = first_items(accuracy, one.items)
+    values = {
+        metric.name: value_of(cut, metric)
+        for metric in cut.protocol.metrics
+        if metric.name in one.baseline
+    }
+    return (
+        bool(values)
+        and values.keys() == one.baseline.keys()
+        and all(
+            math.isclose(value, one.baseline[name], rel_tol=1e-9) for name, value in values.items()
+        )
+    )
 
 
 def _task(one: Kept, key: BaselineKey, run: Run) -> AcceptedTask:

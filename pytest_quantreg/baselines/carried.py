@@ -18,6 +18,12 @@ def pack(key: BaselineKey, run: Run) -> dict[str, Json]:
     return {"meta": parse(meta), "items": item_bytes.decode()}
 
 
+def digest(key: BaselineKey, run: Run) -> str:
+    """The digest that the run carries once it is stored."""
+    _, (meta, _) = encode_run(key, run)
+    return str(open_document(meta)["digest"])
+
+
 def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
     """What `pack` was given. Raises Damage for anything but that."""
     document = open_document(dump_readable(packed["meta"]))

@@ -3,6 +3,7 @@
 from .asking import Ask
 from .evidence import Evidence, Measured, Refused
 from .judging import fed_by, judge
+from .keeping import kept_of
 from .recording import Recorded
 from .session import Checker
 from .speed_judging import speed_fed
@@ -18,5 +19,6 @@ __all__ = [
     "Timing",
     "fed_by",
     "judge",
+    "kept_of",
     "speed_fed",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -13,6 +14,7 @@ from ..backends.slot import EngineSlot
 from ..core.engine import Backend, Engine
 from ..core.errors import Category, Refusal
 from ..core.record import (
+    UNVERIFIED,
     Accuracy,
     AccuracyRequest,
     EffectiveScheme,
@@ -63,6 +65,7 @@ class Bench:
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
         self._chat_told: set[str] = set()
+        self._session = secrets.token_hex(8)
 
     @property
     def backend(self) -> Backend:
@@ -128,7 +131,17 @@ class Bench:
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
         engine = self.slot.acquire(spec, self.backend, self._progress.say)
-        self._loaded[spec.key()] = Loaded(engine.effective, engine.machine, self.software(spec))
+        found = Loaded(engine.effective, engine.machine, self.software(spec))
+        known = self._loaded.setdefault(spec.key(), found)
+        if known != found:
+            self.slot.close()
+            raise Refusal(
+                Category.ENGINE,
+                f"{spec.name} {spec.scheme} was loaded again and is another now: it runs as "
+                f"{found.effective.scheme} on {found.machine.accelerator}, and ran as "
+                f"{known.effective.scheme} on {known.machine.accelerator} before",
+                help="something changed meanwhile; run the tests anew",
+            )
         return engine
 
     def load(self, spec: ModelSpec) -> Loaded:
@@ -212,6 +225,8 @@ class Bench:
             "effective": asdict(loaded.effective),
             "machine": asdict(loaded.machine),
             "software": asdict(self.software(spec)),
+            # Another model may stand behind a server's address by the next session.
+            "session": self._session if loaded.effective.mode == UNVERIFIED else None,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -7,27 +7,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ..baselines import BaselineKey
 from ..core import stats
+from ..core.acceptance import Reference
 from ..core.comparable import Candidate, Difference
 from ..core.errors import Category, Refusal
-from ..core.gates import Gate, matching
+from ..core.gates import POOLED, Gate, matching
 from ..core.outcome import Context
 from ..core.pairing import first_items, refuse_partial, same_kinds
 from ..core.pairs import refuse_overlap, refuse_unpoolable
 from ..core.plan import Plan
 from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
 from ..core.settings import GateMode, Update
-from ..core.suspicion import answers
+from ..core.suspicion import answers, refuse_same_likelihoods
 from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
 from .asking import Ask, Subject, alike, asked
+from .assigning import assign, refuse_unjudged
 from .bench import Loaded
 from .evidence import Finished, Grouped, Measured
 from .foresight import refuse_hopeless
 from .grounds import Grounds
-from .judging import assign, refuse_unjudged
+from .keeping import Keeper
 from .pooling import takes
+from .references import References
+from .regressing import refuse_uncovered
 from .stored import Recording
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
@@ -41,7 +46,8 @@ ContextOf: TypeAlias = Callable[[str, str, Provenance, Loaded], Context]
 class _Ready:
     """One task of a call, with all that is known before a model loads.
 
-    ``part`` holds those of the baseline's items that will be compared.
+    ``part`` holds those of the baseline's items that will be compared, ``accepted`` what
+    gates on the run accepted last compare with, None without such gates.
     """
 
     ask: Ask
@@ -51,18 +57,28 @@ class _Ready:
     metric: Metric
     candidate: Candidate
     recording: Recording
+    key: BaselineKey
+    accepted: Reference | None = None
 
     @property
     def subject(self) -> Subject:
         """What gates see of it."""
         return Subject(self.ask.request.task, self.metric, (self.part.protocol,))
 
+    def reference(self, gate: Gate) -> Accuracy | None:
+        """What ``gate`` compares with, as far as it is there."""
+        if not gate.of_accepted:
+            return self.part
+        return self.accepted.accuracy if self.accepted is not None else None
+
 
 class Comparer:
     """Pairs the quantized model with its baseline, one call at a time."""
 
-    def __init__(self, grounds: Grounds, context: ContextOf) -> None:
+    def __init__(self, grounds: Grounds, context: ContextOf, session: str) -> None:
         self._grounds = grounds
+        self._references = References(grounds.settings)
+        self._keeper = Keeper(grounds.settings, grounds.bench, session)
         self._bench = grounds.bench
         self._settings = grounds.settings
         self._context = context
@@ -76,7 +92,10 @@ class Comparer:
         group = self._bench.group(ask.request)
         spec = self._grounds.tested(scheme)
         asks = [ask] if group is None else ask.each(group.subtasks)
-        ready = [self._ready(asked(one, group), spec, recording) for one in asks]
+        ready = [
+            self._ready(asked(one, group), spec, recording, _asks_accepted(plan, ask, one))
+            for one in asks
+        ]
         weights = _weights(group, ready)
         if group is not None:
             refuse_overlap([one.part for one in ready])
@@ -90,6 +109,9 @@ class Comparer:
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:
             self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
+            if one.accepted is not None:
+                here = replace(one.candidate, machine=loaded.machine)
+                self._references.check(one.accepted, here)
         parts = tuple(self._measured(one, spec, loaded, context) for one in ready)
         if plan.mode is GateMode.CERTIFY and plan.gates:
             notes = (*notes, self._grounds.attempt(spec, plan.confidence))
@@ -99,7 +121,7 @@ class Comparer:
         metric, claims = parts[0].metric, parts[0].claims
         return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims)
 
-    def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording) -> _Ready:
+    def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording, accepted: bool) -> _Ready:
         prepared = self._bench.prepare(ask.request, spec)
         n = self._grounds.items(ask, prepared)
         baseline = self._grounds.baseline(ask, spec, prepared, n, recording)
@@ -108,9 +130,13 @@ class Comparer:
         metric = ask.metric_of(baseline.accuracy.protocol)
         candidate = self._grounds.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
-        ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording)
+        key = self._grounds.key(ask, prepared, spec.scheme)
+        ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording, key)
         self._differ(ready, spec, candidate)
-        return ready
+        self._references.check_writable(key)
+        if not accepted:
+            return ready
+        return replace(ready, accepted=self._references.find(key, candidate, prepared, n))
 
     def _foresee(
         self,
@@ -126,9 +152,11 @@ class Comparer:
         if len(ready) > 1:
             for one in ready:
                 named = [gate for gate in plan.gates if gate.task == one.subject.task]
-                self._foresee_gates(named, one.subject, [one], _alone, plan, scheme)
+                self._foresee_gates(named, one.subject, [one], _alone, plan, scheme, part=True)
         for gate in (gate for gate in plan.gates if gate.pools and takes(gate, whole)):
             metric = whole.find(gate.metric) if gate.metric else whole.metric
+            if gate.of_accepted:
+                refuse_uncovered(gate, metric, whole, plan)
             for one in ready:
                 refuse_unpoolable(alike(one.part.protocol, metric), one.part)
             self._hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
@@ -141,12 +169,16 @@ class Comparer:
         weights: Weights,
         plan: Plan,
         scheme: str,
+        *,
+        part: bool = False,
     ) -> None:
         found = assign(gates, subject)
         for _, error in found.unknown:
             raise error
         refuse_unjudged(plan, found, subject)
         for metric, gate in found.chosen:
+            if gate.of_accepted:
+                refuse_uncovered(gate, metric, subject, plan, part=part)
             if gate.of_perplexity:
                 _refuse_uncounted(ready[0])
                 if plan.mode is GateMode.DETECT:
@@ -168,9 +200,12 @@ class Comparer:
         pooled: bool = False,
     ) -> None:
         known = [
-            (one.part, alike(one.part.protocol, metric), weight)
+            (reference, alike(reference.protocol, metric), weight)
             for one, weight in zip(ready, weights(metric.name), strict=True)
+            if (reference := one.reference(gate)) is not None
         ]
+        if len(known) < len(ready):
+            return  # nothing was accepted yet
         # What a pool is too weak for is known only when all of its tasks are.
         undetected = None if pooled else self._settings.max_undetected
         claims = self._settings.catalogue.claims(scheme)
@@ -194,19 +229,22 @@ class Comparer:
         n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
         accuracy = self._bench.measure(spec, ready.prepared, n, batch_size=batch_size)
         refuse_partial(ready.part, accuracy)
+        refuse_same_likelihoods(ready.part, accuracy, loaded.effective)
         part, accuracy = same_kinds(ready.part, accuracy)
         whole, _ = same_kinds(ready.baseline.accuracy, accuracy)
-        told = self._differ(
-            replace(ready, baseline=replace(ready.baseline, accuracy=whole)),
-            spec,
-            replace(
-                ready.candidate,
-                machine=loaded.machine,
-                protocol=accuracy.protocol,
-                items=accuracy.items,
-                batch_size=accuracy.batch_size,
-            ),
+        made = replace(
+            ready.candidate,
+            machine=loaded.machine,
+            protocol=accuracy.protocol,
+            items=accuracy.items,
+            batch_size=accuracy.batch_size,
         )
+        told = self._differ(
+            replace(ready, baseline=replace(ready.baseline, accuracy=whole)), spec, made
+        )
+        accepted = ready.accepted
+        if accepted is not None:
+            accepted = self._references.check(accepted, made, accuracy)
         return Measured(
             scheme=spec.scheme,
             task=task,
@@ -220,7 +258,15 @@ class Comparer:
                 *(f"{task}: {one}" for one in told),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
+            accepted=accepted,
+            kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
         )
+
+
+def _asks_accepted(plan: Plan, ask: Ask, part: Ask) -> bool:
+    """Whether a gate of the test is on what was accepted of a task, or of its group."""
+    tasks = (None, POOLED, ask.request.task, part.request.task)
+    return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
 
 
 def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> Weights:

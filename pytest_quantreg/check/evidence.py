@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from ..core.acceptance import Drift, Filed, Reference
 from ..core.comparison import TOKEN_PERPLEXITY, Comparison, Pair
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.outcome import Context, Outcome
+from ..core.pairing import same_kinds, value_of
 from ..core.pairs import compare, pool
 from ..core.perplexity import compare_tokens
 from ..core.record import Accuracy, Metric
@@ -24,6 +26,8 @@ class Measured:
     """One task measured on both models: the same items of each.
 
     ``claims`` is what the name of the scheme stands for, where it is a project's own.
+    ``accepted`` is what ``no_regression`` judges it against, None where no gate asks.
+    ``kept`` is what the measurement is filed under, where it is kept for being accepted.
     """
 
     scheme: str
@@ -34,6 +38,8 @@ class Measured:
     context: Context
     notes: tuple[str, ...] = ()
     claims: str = ""
+    accepted: Reference | None = None
+    kept: Filed | None = None
 
     @property
     def parts(self) -> tuple[Measured, ...]:
@@ -65,6 +71,26 @@ class Measured:
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
         return [Pair(self.baseline, self.candidate, metric)]
+
+    def against_accepted(self) -> Measured | None:
+        """The same with the run accepted last in place of the baseline; None without one."""
+        if self.accepted is None or self.accepted.accuracy is None:
+            return None
+        before, after = same_kinds(self.accepted.accuracy, self.candidate)
+        metric = next(one for one in before.protocol.metrics if one.name == self.metric.name)
+        return replace(
+            self, baseline=before, candidate=after, metric=metric, notes=self.accepted.notes
+        )
+
+    def drift(self, metric: Metric) -> Drift | None:
+        """What is left of the first accepted run, each measured by its own baseline."""
+        first = self.accepted.first if self.accepted is not None else None
+        task = first.of(self.accepted.stem) if first is not None and self.accepted else None
+        if first is None or task is None or metric.name not in task.values:
+            return None
+        now = value_of(self.candidate, metric), value_of(self.baseline, metric)
+        then = task.values[metric.name], task.baseline[metric.name]
+        return Drift(self.task, first.accepted_at, metric, *now, *then)
 
     def _per_token(self, confidence: float) -> Comparison:
         metric = self.subject.perplexity()
@@ -120,6 +146,28 @@ class Grouped:
         )
         return replace(made, claims=self.claims)
 
+    @property
+    def accepted(self) -> Reference | None:
+        """What ``no_regression`` judges it against: nothing where a part lacks it."""
+        found = [one.accepted for one in self.parts]
+        return next((one for one in found if one is None or one.accuracy is None), found[0])
+
+    def against_accepted(self) -> Grouped | None:
+        """The same with the runs accepted last in place of the baselines; None without."""
+        parts = [made for one in self.parts if (made := one.against_accepted()) is not None]
+        if len(parts) < len(self.parts):
+            return None
+        notes = tuple(note for one in parts for note in one.notes)
+        return replace(self, parts=tuple(parts), metric=parts[0].metric, notes=notes)
+
+    def drift(self, metric: Metric) -> Drift | None:
+        """What is left of the first accepted runs, weighed as the group is."""
+        found = [one.drift(alike(one.baseline.protocol, metric)) for one in self.parts]
+        drifts = [one for one in found if one is not None]
+        if len(drifts) < len(self.parts):
+            return None
+        return Drift.of(self.task, metric, drifts, self.weights(metric.name))
+
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
         weights = self.weights(metric.name)
@@ -152,9 +200,10 @@ class Evidence:
     """All that one test measured and was refused; grows while its body runs.
 
     ``fixtures`` are the names of those it used, ``measured`` what compare_accuracy and
-    ``timed`` what compare_speed found, ``recorded`` the outcomes of recording;
-    a session that records judges nothing. ``cut_short`` says that its body did not come
-    to its end: it skipped, or the session was stopped.
+    ``timed`` what compare_speed found, ``recorded`` the outcomes of recording and
+    ``stored`` the names of those baselines; a session that records judges nothing.
+    ``cut_short`` says that its body did not come to its end: it skipped, or the session was
+    stopped.
     """
 
     scheme: str = ""
@@ -162,6 +211,7 @@ class Evidence:
     measured: list[Finished] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     recorded: list[Outcome] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
     timed: list[Timing] = field(default_factory=list)
     cut_short: bool = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ..core.comparison import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, Refusal
@@ -14,64 +13,15 @@ from ..core.record import Metric
 from ..core.settings import Settings
 from ..core.verdict import judge as judge_gate
 from ..report import messages
-from .asking import Subject
+from ..report.regression_messages import of_nothing_accepted
+from .assigning import assign, refuse_unjudged
 from .evidence import Evidence, Finished, Refused
 from .pooling import pooled, takes
+from .regressing import accepted_pool, accepted_task
 from .speed_judging import judge_speed
 
 _POOL = "pool"
 """What stands for a task where there is no pool, for want of a part of it."""
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """Which gate judges which metric of one call.
-
-    ``unknown`` are gates whose metric its task lacks, ``unsuited`` those that judge
-    another kind of metric than the one it was measured for.
-    """
-
-    chosen: tuple[tuple[Metric, Gate], ...]
-    unknown: tuple[tuple[Gate, Refusal], ...] = ()
-    unsuited: tuple[Gate, ...] = ()
-
-
-def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
-    """Which of ``gates``, all of which admit its task, judges which metric of ``subject``.
-
-    Gates that name no metric judge the one that the call asked for, but for perplexities:
-    their ratio has a gate of its own.
-    """
-    wanted: list[tuple[Gate, str]] = []
-    unknown: list[tuple[Gate, Refusal]] = []
-    unsuited: list[Gate] = []
-    metrics: dict[str, Metric] = {}
-    for gate in gates:
-        try:
-            metric = _judged_by(gate, subject)
-        except Refusal as error:
-            unknown.append((gate, error))
-            continue
-        if metric is None:
-            unsuited.append(gate)
-            continue
-        metrics[metric.name] = metric
-        wanted.append((gate, metric.name))
-    chosen = [(metrics[name], gate) for gate, name in choose(wanted)]
-    return Assigned(
-        tuple(sorted(chosen, key=lambda pair: pair[0] != subject.metric)),
-        tuple(unknown),
-        tuple(unsuited),
-    )
-
-
-def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
-    """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
-    pools = [gate for gate in plan.gates if gate.pools]
-    unsuited = [*found.unsuited, *(gate for gate in pools if not takes(gate, subject))]
-    judged = found.chosen or found.unknown or any(takes(gate, subject) for gate in pools)
-    if unsuited and not judged:
-        raise _other_kind(unsuited[0], subject)
 
 
 def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
@@ -116,23 +66,22 @@ def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
             yield part, named
 
 
-def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
-    if gate.of_perplexity:
-        return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
-    if gate.metric:
-        return subject.find(gate.metric)
-    return subject.metric if subject.metric.kind != "perplexity" else None
-
-
 def _judge_call(plan: Plan, one: Finished, settings: Settings) -> Iterator[Outcome]:
     in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
     pooled_in = "the pool" if in_pool else None
     for level, (part, gates) in enumerate(_levels(plan, one)):
-        yield from _judge_task(plan, part, gates, settings, one.task if level else pooled_in)
+        within = one.task if level else pooled_in
+        yield from _judge_task(plan, part, gates, settings, within, part=level > 0)
 
 
 def _judge_task(
-    plan: Plan, one: Finished, gates: Sequence[Gate], settings: Settings, part_of: str | None
+    plan: Plan,
+    one: Finished,
+    gates: Sequence[Gate],
+    settings: Settings,
+    part_of: str | None,
+    *,
+    part: bool,
 ) -> Iterator[Outcome]:
     found = assign(gates, one.subject)
     for gate, error in found.unknown:
@@ -147,17 +96,40 @@ def _judge_task(
         comparison = one.compare(one.metric, plan.confidence)
         yield messages.of_measurement(comparison, one.context, part_of=part_of)
     for metric, gate in found.chosen:
-        yield _judge_metric(gate, metric, one, plan, settings)
+        yield _judge_metric(gate, metric, one, plan, settings, part=part)
 
 
 def _judge_metric(
-    gate: Gate, metric: Metric, one: Finished, plan: Plan, settings: Settings
+    gate: Gate, metric: Metric, one: Finished, plan: Plan, settings: Settings, *, part: bool
 ) -> Outcome:
     try:
-        comparison = one.compare(metric, plan.confidence)
+        if gate.of_accepted:
+            comparison = accepted_task(gate, metric, one, plan, part=part)
+        else:
+            comparison = one.compare(metric, plan.confidence)
     except Refusal as error:
         return _refused(error, one, gate)
+    if comparison is None:
+        return _nothing_accepted(gate, [one], one.task, metric.name)
     return _judge_gate(gate, comparison, one.scheme, one.context, plan, settings)
+
+
+def _nothing_accepted(
+    gate: Gate, measured: Sequence[Finished], task: str, metric: str | None
+) -> Outcome:
+    """A gate that has nothing to compare with, in a session that may accept the first run."""
+    reference = next(
+        one.accepted for one in measured if one.accepted and one.accepted.accuracy is None
+    )
+    return of_nothing_accepted(
+        str(gate),
+        reference.why,
+        scheme=measured[0].scheme,
+        context=measured[0].context,
+        task=task,
+        metric=metric,
+        incomparable=reference.last is not None,
+    )
 
 
 def _feeds(pool: Gate, evidence: Evidence) -> bool:
@@ -169,15 +141,25 @@ def _judge_pools(
 ) -> Iterator[Outcome]:
     measured = evidence.measured
     scheme, context = measured[0].scheme, measured[0].context
-    for gate, _ in choose([(gate, gate.metric or "") for gate in pools]):
+    chosen = [gate for gate, _ in choose([(gate, gate.metric or "") for gate in pools])]
+    for gate in sorted(chosen, key=lambda gate: gate.of_accepted):
         try:
-            comparison = pooled(gate, evidence, plan.confidence)
+            comparison = _pool(gate, evidence, plan)
         except Refusal as error:
             yield messages.of_refusal(
                 error, scheme=scheme, context=context, task=_POOL, gate=str(gate)
             )
             continue
-        yield _judge_gate(gate, comparison, scheme, context, plan, settings)
+        if comparison is None:
+            yield _nothing_accepted(gate, measured, f"pool of {len(measured)}", gate.metric)
+        else:
+            yield _judge_gate(gate, comparison, scheme, context, plan, settings)
+
+
+def _pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | None:
+    if gate.of_accepted:
+        return accepted_pool(gate, evidence, plan)
+    return pooled(gate, evidence, plan.confidence)
 
 
 def _judge_gate(
@@ -194,7 +176,9 @@ def _judge_gate(
             comparison,
             plan,
             max_undetected=settings.max_undetected,
-            allow_better=settings.allow_better,
+            # A better run than the last accepted one is no sign of another protocol: that the
+            # gate on the baseline looks at.
+            allow_better=settings.allow_better or gate.of_accepted,
         )
     except Refusal as error:
         return messages.of_refusal(
@@ -219,28 +203,6 @@ def _refused(error: Refusal, one: Finished, gate: Gate | None) -> Outcome:
         context=one.context,
         task=one.task,
         gate=str(gate) if gate is not None else None,
-    )
-
-
-def _other_kind(gate: Gate, subject: Subject) -> Refusal:
-    if gate.of_perplexity:
-        return Refusal(
-            Category.NOTHING_MEASURED,
-            f"{gate} judges perplexities, and {subject.task} has none",
-            help="say what its scores must keep with min_retention, or take the marker off",
-        )
-    others = [
-        metric.name
-        for protocol in subject.protocols
-        for metric in protocol.metrics
-        if metric.kind in ("binary", "mean")
-    ]
-    other = f", or name one with scores: metric={others[0].partition(',')[0]!r}" if others else ""
-    return Refusal(
-        Category.NOTHING_MEASURED,
-        f"{gate} does not judge {subject.metric.name} of {subject.task}: a share of a "
-        "perplexity says little",
-        help=f"bound its rise with max_perplexity_ratio, e.g. 1.02{other}",
     )
 
 

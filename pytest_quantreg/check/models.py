@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
+
 from ..baselines import Store
 from ..core.catalogue import Catalogue
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.makings import KV_FROM_FILES, NO_KV, making
 from ..core.outcome import Context
-from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Provenance, Software
+from ..core.record import (
+    UNVERIFIED,
+    EffectiveScheme,
+    Machine,
+    ModelIdentity,
+    ModelSpec,
+    Provenance,
+    Software,
+)
 from ..core.scheme_words import described, understood
 from ..core.schemes import SchemeChoice, resolve, same_identity
 from ..core.settings import GateMode, Settings
+from .unquantized import refuse_quantized_baseline
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _NATIVE = "native"
-_UNVERIFIED = "unverified"
 _WARN = 'allow it and have it said: ini key quant_effective = "warn"'
 
 LEAST_QUANTIZED = 0.5
@@ -105,7 +115,7 @@ def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None, catalogue: Cata
         raise Refusal(
             Category.SUSPICIOUS,
             f"nothing in the checkpoint is quantized, and it is tested as {spec.scheme}",
-            help="its config.json has no quantization; was the full-precision model given? "
+            help="its files say nothing of a quantization; was the full-precision model given? "
             "Check --quant-checkpoint",
         )
     if stored is not None and not same_identity(catalogue.claims(spec.scheme), stored):
@@ -153,7 +163,7 @@ def refuse_unlike_claim(
     Returns notes for the verdict where a difference is only told.
     """
     choice = settings.catalogue.choose(claimed)
-    unread = effective.mode == _UNVERIFIED
+    unread = effective.mode == UNVERIFIED
     if effective.quantized_layers == 0 and choice.scheme.weights is not None and not unread:
         raise Refusal(
             Category.SUSPICIOUS,
@@ -199,7 +209,7 @@ def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> st
         return f"{effective.weights} weights, {effective.activations} activations"
     if not same_identity(claims, ran):
         return ran
-    if choice.kv is None and _has_fp8_cache(effective):
+    if choice.kv is None and _holds_fp8(effective):
         return f"{ran}, KV cache {effective.kv_cache}"
     few = effective.quantized_layers < LEAST_QUANTIZED * effective.linear_layers
     if few and choice.scheme.weights is not None:
@@ -220,6 +230,11 @@ def _ran(effective: EffectiveScheme) -> str | None:
 
 
 def _has_fp8_cache(effective: EffectiveScheme) -> bool:
+    """Whether all of the cache is; where layers were left out, their type stands beside it."""
+    return _holds_fp8(effective) and not re.search(r"float(16|32)", effective.kv_cache)
+
+
+def _holds_fp8(effective: EffectiveScheme) -> bool:
     return "fp8" in effective.kv_cache.lower()
 
 
@@ -246,6 +261,7 @@ def refuse_baseline_itself(
 ) -> None:
     """Refuses a comparison of a model with itself, which nothing could lose. Raises Refusal."""
     # Where the KV cache alone is quantized, the weights are meant to be the same.
+    refuse_quantized_baseline(baseline.claimed, baseline.effective)
     weights = catalogue.choose(spec.scheme).scheme.weights is not None
     same = weights and identity.weights_digest == baseline.model.weights_digest
     runs, claims = baseline.effective.scheme, catalogue.claims(spec.scheme)
@@ -290,8 +306,8 @@ def context_of(
 
 
 def _runs_as(effective: EffectiveScheme) -> str | None:
-    if effective.mode == "full precision" and not _has_fp8_cache(effective):
+    if effective.mode == "full precision" and not _holds_fp8(effective):
         return None
     scheme = effective.scheme or f"{effective.weights} / {effective.activations}"
-    cache = f", KV cache {effective.kv_cache}" if _has_fp8_cache(effective) else ""
+    cache = f", KV cache {effective.kv_cache}" if _holds_fp8(effective) else ""
     return f"{scheme} ({effective.mode}){cache}"

@@ -8,23 +8,29 @@ from dataclasses import dataclass, replace
 from ..baselines import BaselineKey
 from ..core.pairs import refuse_unpoolable
 from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
+from ..core.replacing import replaced
 from ..core.settings import Update
 from ..measure import PreparedTask, gains_from_reruns, with_reruns
 from .asking import Ask, asked
 from .bench import Loaded
 from .grounds import Grounds
 from .provenance import git_commit, now
-from .stored import Recording
+from .stored import Recording, Size
+from .unquantized import refuse_quantized_baseline
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A stored baseline, ``present`` when it was there before this session."""
+    """A stored baseline, ``present`` when it was there before this session.
+
+    ``name`` is its path in the store without an ending.
+    """
 
     run: Run
     metric: Metric
     present: bool = False
     notes: tuple[str, ...] = ()
+    name: str = ""
 
 
 class Recorder:
@@ -61,16 +67,18 @@ class Recorder:
         n = self._grounds.items(ask, prepared)
         key = self._grounds.key(ask, prepared, spec.scheme)
         if (run := self._stored.fresh(key, n)) is not None:
-            return self._recorded(ask, run, notes=self._notes[key])
+            return self._recorded(ask, key, run, notes=self._notes[key])
         if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
-            return self._recorded(ask, run, present=True)
+            return self._recorded(ask, key, run, present=True)
         self._store.check_writable(key)
         had = self._stored.size(key)
         asked, n = n, max(n, min(had.items, len(prepared)))
         runs = max(self._runs(prepared), had.runs)
         loaded = self._bench.load(spec)
+        refuse_quantized_baseline(spec.scheme, loaded.effective)
         accuracy = self._measure(spec, prepared, n, runs)
         run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
+        told = self._replaced(ask, key, run, had)
         self._store.save(key, run)
         self._stored.note(key, run)
         notes = self._bench.told(spec, accuracy, batch_size=self._bench.batch_size)
@@ -78,13 +86,32 @@ class Recorder:
             notes += (f"{ask.request.task}: {asked:,} items asked for, {n:,} as were stored",)
         if self._settings.repeats > 1 and runs == 1:
             notes += (f"{ask.request.task}: one run; a perplexity gains nothing from more",)
+        notes += told
         self._notes[key] = notes
-        return self._recorded(ask, run, notes=notes)
+        return self._recorded(ask, key, run, notes=notes)
+
+    def _replaced(self, ask: Ask, key: BaselineKey, run: Run, had: Size) -> tuple[str, ...]:
+        """What became of the baseline that this one replaces; nothing where there was none."""
+        if not self._store.exists(key):
+            return ()
+        task = ask.request.task
+        if not had.items:
+            return (f"{task}: not paired with what it replaces: that could not be read",)
+        old, new = self._store.load(key).accuracy, run.accuracy
+        metric = ask.metric_of(new.protocol)
+        return (replaced(old, new, metric, confidence=self._settings.confidence),)
 
     def _recorded(
-        self, ask: Ask, run: Run, *, present: bool = False, notes: tuple[str, ...] = ()
+        self,
+        ask: Ask,
+        key: BaselineKey,
+        run: Run,
+        *,
+        present: bool = False,
+        notes: tuple[str, ...] = (),
     ) -> Recorded:
-        return Recorded(run, ask.metric_of(run.accuracy.protocol), present, notes)
+        name = "/".join((*key.folder, key.stem))
+        return Recorded(run, ask.metric_of(run.accuracy.protocol), present, notes, name)
 
     def _runs(self, prepared: PreparedTask) -> int:
         """How many runs are asked for; perplexities keep but one."""

@@ -33,7 +33,7 @@ class Checker:
         self.settings = settings
         self.bench = Bench(settings, progress)
         self._grounds = Grounds(settings, self.bench, session)
-        self._comparer = Comparer(self._grounds, self._context)
+        self._comparer = Comparer(self._grounds, self._context, session)
         self._recorder = Recorder(self._grounds)
         self._timer = Timer(self._grounds)
         self._speed_recorder = SpeedRecorder(self._grounds)

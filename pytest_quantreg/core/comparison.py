@@ -107,6 +107,8 @@ class Comparison:
     """Shares of the answers of baseline and quantized model, where they generate."""
     claims: str = ""
     """What ``scheme`` stands for, where that is a name of the project's own."""
+    reference: str = "the baseline"
+    """What was compared with, where that is not the full-precision model: an accepted run."""
     exact: bool = False
     """Whether ``counts`` alone make the interval: 0/1 scores, one run each, no clusters."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 MIN_RETENTION = "min_retention"
 MAX_PERPLEXITY_RATIO = "max_perplexity_ratio"
+NO_REGRESSION = "no_regression"
 
 POOLED = "*"
 """The task selector that pools all tasks which one test measured."""
@@ -19,7 +20,8 @@ OWN_LEVELS = (0, 1)
 class Gate:
     """One marker as declared.
 
-    ``bound`` is the number in it: the least retention, or the largest perplexity ratio.
+    ``bound`` is the number in it: the least retention (of the baseline, or of what was
+    accepted last), or the largest perplexity ratio.
     ``level`` counts outwards from the test: 0 a ``pytest.param`` mark, 1 the test
     itself, then its class (and base classes), module and packages.
     """
@@ -39,6 +41,11 @@ class Gate:
     def of_perplexity(self) -> bool:
         """Whether it bounds a perplexity ratio, which reads 1 = same and more = worse."""
         return self.marker == MAX_PERPLEXITY_RATIO
+
+    @property
+    def of_accepted(self) -> bool:
+        """Whether it is judged against the run that was accepted last, not the baseline."""
+        return self.marker == NO_REGRESSION
 
     @property
     def minimum(self) -> float:
@@ -64,6 +71,17 @@ class Gate:
 def matching(gates: Sequence[Gate], task: str) -> list[Gate]:
     """The gates whose task selector admits ``task``."""
     return [gate for gate in gates if gate.task in (None, task)]
+
+
+def may_cover(baseline: Gate, accepted: Gate) -> bool:
+    """Whether a gate on the baseline may judge what one on accepted runs judges, as far as
+    their selectors tell."""
+    tasks = {accepted.task} if accepted.task not in (None, POOLED) else None
+    if accepted.task is None:
+        admits = baseline.task != POOLED
+    else:
+        admits = tasks is None or baseline.task in (None, accepted.task)
+    return admits and (baseline.metric is None or accepted.metric in (None, baseline.metric))
 
 
 def choose(gates: Sequence[tuple[Gate, str]]) -> list[tuple[Gate, str]]:

@@ -15,6 +15,13 @@ MIXTURES: Mapping[str, frozenset[str]] = {
 }
 """Types that the layers of a file of this name have."""
 
+MAIN: Mapping[str, frozenset[str]] = {
+    "Q8_0": frozenset({"Q8_0"}),
+    # Q5_0 stands in for Q4_K where rows have no 256 values.
+    "Q4_K_M": frozenset({"Q4_K", "Q5_0"}),
+}
+"""Types of which one holds most of the numbers in a file of this name."""
+
 NAMES: Mapping[str, str] = {"Q8_0": "gguf-q8_0", "Q4_K_M": "gguf-q4_k_m"}
 """Names of files that are schemes here."""
 
@@ -56,7 +63,10 @@ def differences(said: str | None, types: Mapping[str, int]) -> Iterator[str]:
             yield f"layers are quantized: {_listed(quantized)}"
     elif not quantized:
         yield f"none of the layers is quantized: they are {PLAIN[most]}"
-    elif said in MIXTURES and _share(quantized, MIXTURES[said]) < LEAST:
+    elif said in MIXTURES and (
+        _share(quantized, MIXTURES[said]) < LEAST
+        or quantized.most_common(1)[0][0] not in MAIN[said]
+    ):
         yield f"the layers are {_listed(quantized)}"
 
 

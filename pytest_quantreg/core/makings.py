@@ -33,6 +33,7 @@ def _boxed(*containers: Container) -> str:
 
 
 _OTHERS = "a checkpoint"
+_NO_GGUF = "no: GGUF files are for llamacpp"
 _ROUNDED = "made with llm-compressor (round-to-nearest), or a checkpoint"
 
 _ROUNDED_SCHEMES = (
@@ -46,7 +47,7 @@ MAKINGS: Mapping[str, tuple[Making, ...]] = MappingProxyType(
             _making(_ROUNDED_SCHEMES, "rounded", _ROUNDED),
             _making("bnb-int8 bnb-nf4", "at load", "made by bitsandbytes at load, or a checkpoint"),
             _making(_boxed("tensors"), "checkpoint", _OTHERS),
-            _making(_boxed("gguf"), "no", "no: GGUF files are for llamacpp"),
+            _making(_boxed("gguf"), "no", _NO_GGUF),
         ),
         "vllm": (
             _making(
@@ -60,7 +61,8 @@ MAKINGS: Mapping[str, tuple[Making, ...]] = MappingProxyType(
                 "made with llm-compressor if it is installed too, or a checkpoint",
             ),
             _making(_boxed("tensors"), "checkpoint", _OTHERS),
-            _making(_boxed("bitsandbytes", "gguf"), "checkpoint", "a checkpoint, by a plug-in"),
+            _making(_boxed("bitsandbytes"), "checkpoint", "a checkpoint, by a plug-in"),
+            _making(_boxed("gguf"), "no", _NO_GGUF),
         ),
         "openai": (
             _making(

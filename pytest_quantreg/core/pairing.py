@@ -54,14 +54,15 @@ def first_items(accuracy: Accuracy, n: int) -> Accuracy:
         return accuracy
     few = replace(accuracy, items=accuracy.items.first(n))
     values = {
-        metric.name: _value_of_few(few, metric, accuracy)
+        metric.name: value_of_few(few, metric, accuracy)
         for metric in accuracy.protocol.metrics
         if metric.name in accuracy.values
     }
     return replace(few, values=values)
 
 
-def _value_of_few(few: Accuracy, metric: Metric, whole: Accuracy) -> float:
+def value_of_few(few: Accuracy, metric: Metric, whole: Accuracy) -> float:
+    """The metric's value on ``few`` items of a ``whole`` measurement; NaN where unknown."""
     if metric.kind in ("binary", "mean"):
         return value_of(few, metric)
     if metric.kind != "perplexity":

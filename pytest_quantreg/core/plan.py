@@ -16,7 +16,8 @@ class Plan:
 
     ``gates`` judge accuracy, ``speed`` what an engine takes of time and memory.
     ``confidence`` is that of each gate by itself: under ``detect`` what was asked for is
-    shared out over the ``family`` of gates that the promise is for (`of`).
+    shared out over the ``family`` of gates that the promise is for (`of`). ``beside`` are
+    gates of the same test that are judged in another plan.
     """
 
     gates: tuple[Gate, ...]
@@ -24,6 +25,7 @@ class Plan:
     confidence: float
     family: int = 1
     speed: tuple[SpeedGate, ...] = ()
+    beside: tuple[Gate, ...] = ()
 
     @classmethod
     def of(

@@ -50,6 +50,9 @@ _MAKING = frozenset({"quantization_config", "quantization"})
 
 BASELINE_SCHEMES = ("native", "bf16", "fp16", "fp32")
 
+UNVERIFIED = "unverified"
+"""The mode of a model that others run: what its weights are is hearsay."""
+
 
 @dataclass(frozen=True)
 class ModelIdentity:

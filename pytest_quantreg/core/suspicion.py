@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from . import stats
 from .comparison import SURE, Comparison, Slice
 from .errors import Category, Refusal
-from .record import BASELINE_SCHEMES, Accuracy, EffectiveScheme
+from .record import BASELINE_SCHEMES, UNVERIFIED, Accuracy, EffectiveScheme
 from .sight import n_items
 
 TOO_GOOD = 1.05
@@ -22,9 +22,6 @@ TOLD_RISE = 0.02
 
 FAR_MORE = 0.10
 """And refused above this one."""
-
-UNVERIFIED = "unverified"
-"""The mode of a model that others run: what its weights are is hearsay."""
 
 MOST_SAME = 0.5
 """The share of documents that may have the baseline's log-likelihood to the last bit."""

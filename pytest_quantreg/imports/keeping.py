@@ -14,6 +14,7 @@ from ..core.comparable_known import UNKNOWN, UNKNOWN_DIGEST
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Evaluation, Result
 from ..core.record import (
+    UNVERIFIED,
     Accuracy,
     EffectiveScheme,
     Json,
@@ -24,8 +25,6 @@ from ..core.record import (
     Run,
     Software,
 )
-
-UNVERIFIED = "unverified"
 
 _LATEST = 253_402_300_799
 """Seconds to the end of the year 9999."""

@@ -18,9 +18,8 @@ from ..baselines.strict import Damage
 from ..core.comparable_known import known_of
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
-from ..core.record import Json, Run
+from ..core.record import UNVERIFIED, Json, Run
 from ..core.schemes import resolve
-from ..core.suspicion import UNVERIFIED
 from .reading import blaming
 
 

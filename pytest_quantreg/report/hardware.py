@@ -105,7 +105,7 @@ def the_one(name: str) -> KnownDevice:
     found = meant(name)
     if not found:
         near = nearest_names(name)
-        hint = f"nearest: {', '.join(near)}" if near else "no known name is like it"
+        hint = f"nearest: {', '.join(near)}" if near else "write it like H100, RTX 4090 or MI300X"
         raise WrongUse(f"--gpu={name}: no known accelerator; {hint}")
     if len({(one.capability, one.gfx) for one in found}) > 1:
         several = ", ".join(one.name for one in found[:MANY])

@@ -219,7 +219,8 @@ def _headline(verdict: Verdict, result: str) -> str:
     sure = f"with {confidence(comparison.confidence, verdict.family)} confidence"
     if verdict.gate.of_perplexity:
         return f"{who}: {_rise(verdict, sure)}"
-    kept = f"keeps {percent(comparison.retention)} of the baseline's {bare(comparison.metric)}"
+    whose = f"{comparison.reference}'s {bare(comparison.metric)}"
+    kept = f"keeps {percent(comparison.retention)} of {whose}"
     required = f"{verdict.gate.minimum * 100:.10g} % was required"
     if verdict.mode is GateMode.POINT:
         return f"{who}: {kept}; {required} (point gate: no confidence)"
@@ -257,8 +258,9 @@ def factor(retention: float | None, rounded: Callable[[float], int]) -> str:
 
 def _figures(comparison: Comparison) -> tuple[str, ...]:
     lost, won = comparison.lost, comparison.won
+    before = comparison.reference.removeprefix("the ").removesuffix(" run")
     figures = (
-        f"baseline {comparison.baseline:.3f}, quantized {comparison.quantized:.3f} on "
+        f"{before} {comparison.baseline:.3f}, quantized {comparison.quantized:.3f} on "
         f"{n_items(comparison.n)}"
     )
     if lost is None or won is None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
+from ..core.acceptance import Kept
 from ..core.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
-from ..core.settings import Settings, Update
+from ..core.settings import GateMode, Settings, Update
+
+
+class Told(Protocol):
+    """What a summary is written from: a session that runs, or a report of one that ran."""
+
+    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+        """The outcomes by (model, scheme)."""
+
+    def closing(self) -> list[str]:
+        """The last lines."""
 
 
 class SessionReport:
     """Collects what came with the test reports; knows nothing of pytest.
 
     ``outcomes`` are in the order in which tests ended, ``loads`` counts how often each
-    model was loaded, over all workers.
+    model was loaded, over all workers. ``kept`` is what may be accepted, ``stored`` the
+    names of the baselines that were recorded or found present.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -23,6 +35,9 @@ class SessionReport:
         self._seen: set[Outcome] = set()
         self._fed: set[str] = set()
         self._idle: dict[str, None] = {}
+        self._generated: set[str] = set()
+        self.kept: list[Kept] = []
+        self.stored: dict[str, None] = {}
 
     def add(self, plain: Mapping[str, Any]) -> None:
         """Takes the plain values of one test report."""
@@ -36,6 +51,9 @@ class SessionReport:
             self.loads[name] = self.loads.get(name, 0) + count
         self._fed.update(plain.get("fed", ()))
         self._idle.update(dict.fromkeys(plain.get("idle", ())))
+        self._generated.update(plain.get("generated", ()))
+        self.stored.update(dict.fromkeys(plain.get("stored", ())))
+        self.kept += [Kept(**one) for one in plain.get("kept", ())]
 
     def closing(self) -> list[str]:
         """The last lines of the summary: gates that guard nothing, and what was loaded."""
@@ -44,6 +62,12 @@ class SessionReport:
             for gate in self._idle
             if gate not in self._fed
         ]
+        certified = self._judged(GateMode.CERTIFY.value) - self._generated
+        if untested := [scheme for scheme in self.settings.schemes if scheme in certified]:
+            lines.append(
+                f"certify: no generate-until task was judged for {', '.join(untested)}: how "
+                "answers are generated was not tested"
+            )
         if self.loads:
             loads = [f"{name} {_times(count)}" for name, count in sorted(self.loads.items())]
             lines.append(f"loaded: {', '.join(loads)}")
@@ -65,19 +89,7 @@ class SessionReport:
 
     def groups(self) -> dict[tuple[str, str], list[Outcome]]:
         """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
-        found: dict[tuple[str, str], list[Outcome]] = {}
-        for one in self.outcomes:
-            model = one.context.model if one.context is not None else ""
-            found.setdefault((model, one.scheme), []).append(one)
-        # A refusal before anything was known of the model joins its scheme's group.
-        for (model, scheme), outcomes in list(found.items()):
-            homes = [key for key in found if key[1] == scheme and key[0]]
-            if not model and homes:
-                found[homes[0]] += outcomes
-                del found[(model, scheme)]
-        # Under xdist the order in which tests end is anyone's guess.
-        asked = {scheme: place for place, scheme in enumerate(self.settings.schemes)}
-        return dict(sorted(found.items(), key=lambda one: asked.get(one[0][1], -1)))
+        return grouped(self.outcomes, self.settings.schemes)
 
     def unmet_requirement(self) -> str:
         """Why --quant-require fails this session; empty when it holds or is not asked for."""
@@ -91,6 +103,33 @@ class SessionReport:
             return ""
         why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
         return f"quantreg: --quant-require: no gate was judged for {', '.join(why)}"
+
+    def ungenerated(self) -> str:
+        """Why a scheme with a quantized KV cache fails this session; empty when none does.
+
+        Only generating reads what is in the cache, so that other tasks cannot show a loss.
+        """
+        judged = self._judged() - self._generated
+        choose = self.settings.catalogue.choose
+        lacking = [
+            scheme
+            for scheme in self.settings.schemes
+            if scheme in judged and choose(scheme).kv is not None
+        ]
+        if not lacking:
+            return ""
+        return (
+            f"quantreg: {', '.join(lacking)}: no gate judged generated answers, and nothing else "
+            "reads the quantized KV cache: gate a generate-until task such as gsm8k too"
+        )
+
+    def _judged(self, mode: str | None = None) -> set[str]:
+        """The schemes of which a gate judged scores, under ``mode`` or any."""
+        return {
+            one.scheme
+            for one in self.outcomes
+            if one.result in JUDGED and one.speed is None and mode in (None, one.mode)
+        }
 
     def unheard_failure(self) -> str:
         """What failed although no test did: its session was ended from inside; else empty."""
@@ -117,6 +156,25 @@ class SessionReport:
             marker = "min_speedup" if timed else "min_retention"
             return f"its tests measured, and no marker such as {marker} said what must hold"
         return "none of its tests compared anything"
+
+
+def grouped(
+    outcomes: Iterable[Outcome], schemes: Sequence[str]
+) -> dict[tuple[str, str], list[Outcome]]:
+    """Outcomes by (model, scheme), in the order of ``schemes``."""
+    found: dict[tuple[str, str], list[Outcome]] = {}
+    for one in outcomes:
+        model = one.context.model if one.context is not None else ""
+        found.setdefault((model, one.scheme), []).append(one)
+    # A refusal before anything was known of the model joins its scheme's group.
+    for (model, scheme), homeless in list(found.items()):
+        homes = [key for key in found if key[1] == scheme and key[0]]
+        if not model and homes:
+            found[homes[0]] += homeless
+            del found[(model, scheme)]
+    # Under xdist the order in which tests end is anyone's guess.
+    asked = {scheme: place for place, scheme in enumerate(schemes)}
+    return dict(sorted(found.items(), key=lambda one: asked.get(one[0][1], -1)))
 
 
 def context_line(context: Context) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..core.outcome import LOST, MEASURED, NOT_APPLICABLE, PRESENT, RECORDED, Outcome, SpeedFigures
 from .figures import figure, outwards
 from .messages import NOT_RECORDED
-from .table import Row, laid_out, word_of
+from .table import Columns, Row, laid_out, word_of
 
 HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")
 _RECORDINGS = (RECORDED, PRESENT)
@@ -33,15 +33,18 @@ def _figures(one: Outcome) -> tuple[object, ...]:
 
 def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome, below ``width`` columns where possible."""
+    made = speed_columns(outcomes)
+    return laid_out(*made, width) if made.cells else ("", [])
+
+
+def speed_columns(outcomes: Sequence[Outcome]) -> Columns:
+    """A row of cells per outcome of what was timed, the verdict in the last one."""
     shown = [(one, one.speed) for one in outcomes if one.speed is not None]
-    if not shown:
-        return "", []
     head: tuple[str, ...] = HEAD
     make = _cells
     if any(one.result in _RECORDINGS or one.scheme == NOT_RECORDED for one, _ in shown):
         head, make = RECORDING_HEAD, _recording_cells
-    cells = [make(one, speed) for one, speed in shown]
-    return laid_out([head], cells, [one for one, _ in shown], width)
+    return Columns([head], [make(one, speed) for one, speed in shown], [one for one, _ in shown])
 
 
 def _cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:

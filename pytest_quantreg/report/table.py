@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from ..core.gates import NO_REGRESSION
 from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, REFUSED, Outcome
 from .messages import NOT_RECORDED, bare, floor_3
 
@@ -31,16 +33,26 @@ class Row:
     outcome: Outcome
 
 
+class Columns(NamedTuple):
+    """A table before it is laid out: heads to choose from, cells, and the outcome of each row."""
+
+    heads: Sequence[tuple[str, ...]]
+    cells: Sequence[tuple[str, ...]]
+    outcomes: Sequence[Outcome]
+
+
 def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome of a task, below ``width`` columns where possible."""
+    return laid_out(*columns(outcomes), width)
+
+
+def columns(outcomes: Sequence[Outcome]) -> Columns:
+    """A row of cells per outcome of a task, the verdict in the last one."""
     shown = _told_once([one for one in outcomes if one.task is not None])
-    heads: list[tuple[str, ...]]
     if any(one.result in (RECORDED, PRESENT) or one.scheme == NOT_RECORDED for one in shown):
-        heads, cells = [RECORDING_HEAD], [_recording_cells(one) for one in shown]
-    else:
-        several = len(minima(shown)) > 1
-        heads, cells = [GATE_HEAD, TIGHT_HEAD], [_gate_cells(one, several) for one in shown]
-    return laid_out(heads, cells, shown, width)
+        return Columns([RECORDING_HEAD], [_recording_cells(one) for one in shown], shown)
+    several = len(minima(shown)) > 1
+    return Columns([GATE_HEAD, TIGHT_HEAD], [_gate_cells(one, several) for one in shown], shown)
 
 
 def laid_out(
@@ -100,7 +112,12 @@ def _bound(one: Outcome) -> str:
     """``0.98``; ``1.02 max`` where a perplexity may rise by so much."""
     if one.maximum is not None:
         return f"{one.maximum:.10g} max"
-    return f"{one.minimum or 0:.10g}"
+    return f"{one.minimum or 0:.10g}{' of accepted' if of_accepted(one) else ''}"
+
+
+def of_accepted(one: Outcome) -> bool:
+    """Whether a gate judged it against the run accepted last, not the baseline."""
+    return one.gate is not None and one.gate.startswith(NO_REGRESSION)
 
 
 def _gate_cells(one: Outcome, several_minima: bool) -> tuple[str, ...]:

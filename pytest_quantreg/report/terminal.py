@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..core.outcome import (
-    JUDGED,
     KEPT,
     LOST,
     MEASURED,
@@ -18,14 +15,12 @@ from ..core.outcome import (
     RECORDED,
     REFUSED,
     UNDECIDED,
-    Context,
     Outcome,
 )
-from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
-from .session import SessionReport, context_line
-from .speed_messages import speed_bound
-from .speed_table import required, speed_table, without_repeats
-from .table import WORDS, Row, minima, table
+from .session import Told, context_line
+from .speed_table import speed_table, without_repeats
+from .summary import closing_lines, contexts, measured_beside, title
+from .table import Row, table
 
 if TYPE_CHECKING:
     import pytest
@@ -40,10 +35,9 @@ _COLOURS = {
     RECORDED: "green",
     PRESENT: "green",
 }
-_ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)
 
 
-def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> None:
+def write_summary(report: Told, terminal: pytest.TerminalReporter) -> None:
     """Writes one block per model and scheme; nothing when nothing was measured."""
     for (_, scheme), outcomes in report.groups().items():
         _write_group(scheme, outcomes, terminal)
@@ -53,14 +47,14 @@ def write_summary(report: SessionReport, terminal: pytest.TerminalReporter) -> N
 
 def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.TerminalReporter) -> None:
     outcomes = without_repeats(every)
-    terminal.write_sep("=", _title(scheme, outcomes))
-    for context in _contexts(outcomes):
+    terminal.write_sep("=", title(scheme, outcomes))
+    for context in contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
     for made in (table, speed_table):
         _write_table(*made(outcomes, terminal._tw.fullwidth), terminal)
-    for line in _lines(every):
+    for line in measured_beside(every):
         _write_wrapped(terminal, line)
-    for line in dict.fromkeys(_closing(outcomes)):
+    for line in dict.fromkeys(closing_lines(outcomes)):
         _write_wrapped(terminal, line)
 
 
@@ -72,137 +66,6 @@ def _write_table(head: str, rows: Sequence[Row], terminal: pytest.TerminalReport
         bold = row.outcome.fails and not row.outcome.excused
         terminal.write(row.word, **{_COLOURS[row.outcome.result]: True, "bold": bold})
         terminal.write("\n")
-
-
-def _lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """What was measured beside what was judged, and why which threshold was."""
-    lines: list[str] = []
-    told: list[tuple[str, ...]] = []
-    for block in dict.fromkeys(one.speed.lines for one in outcomes if one.speed is not None):
-        # Whole: two workloads may share a line, and each needs its own. What one test
-        # says beyond what another said is told alone.
-        known = max((len(one) for one in told if block[: len(one)] == one), default=0)
-        lines += block[known:]
-        told.append(block)
-    chosen = [
-        f"{one.speed.quantity} {required(one.speed)} {one.speed.why}"
-        for one in outcomes
-        if one.speed is not None and one.speed.bound is not None and one.speed.why
-    ]
-    return [*lines, *dict.fromkeys(chosen)]
-
-
-def _title(scheme: str, outcomes: Sequence[Outcome]) -> str:
-    """``quantreg: w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
-    if any(one.result in (RECORDED, PRESENT) for one in outcomes):
-        return f"quantreg: {scheme} baselines"
-    if scheme == NOT_RECORDED:
-        return "quantreg: baselines that were not recorded"
-    against = [one.context.baseline_scheme for one in outcomes if one.context is not None]
-    gates = dict.fromkeys(
-        f"{one.mode}, {confidence(one.confidence, one.family)}" if one.mode != "point" else "point"
-        for one in outcomes
-        if one.mode is not None and one.confidence is not None
-    )
-    who = " ".join(["quantreg:", *([scheme] if scheme else [])])
-    parts = [f"{who} against {against[0]}" if against and against[0] else who]
-    return ", ".join([*parts, *([" and ".join(gates)] if gates else [])])
-
-
-def _contexts(outcomes: Sequence[Outcome]) -> list[Context]:
-    """What is known of the models: the fullest, where a refusal came before the loading."""
-    every = dict.fromkeys(one.context for one in outcomes if one.context is not None)
-    return [one for one in every if one.runs_as is not None] or list(every)
-
-
-def _closing(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Counts, what was required, what green could have missed, what would decide the rest."""
-    counts = Counter(one.result for one in outcomes if one.part_of is None)
-    yield ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
-    yield from _required(outcomes)
-    yield from _detectable(outcomes)
-    yield from _advice(outcomes)
-    yield from (one.headline for one in outcomes if one.result == REFUSED)
-    yield from (f"note: {note}" for one in outcomes for note in one.notes)
-
-
-def _detectable(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What each green ``detect`` gate would have seen."""
-    blind = [
-        one
-        for one in outcomes
-        if one.detectable is not None and not one.fails and one.mode == "detect"
-    ]
-    shown = {
-        "a true retention of": [
-            f"{_name(one, outcomes)} {floor_3(one.detectable or 0.0)}"
-            for one in blind
-            if one.maximum is None
-        ],
-        "a true perplexity ratio of": [
-            f"{_name(one, outcomes)} {factor(one.detectable, math.ceil)}"
-            for one in blind
-            if one.maximum is not None
-        ],
-        "a true": [
-            f"{_name(one, outcomes)} of {speed_bound(one.speed)}"
-            for one in outcomes
-            if one.speed is not None and one.speed.detectable is not None and not one.fails
-        ],
-    }
-    for what, seen in shown.items():
-        if seen:
-            each = ", ".join(dict.fromkeys(seen))
-            colon = "" if what == "a true" else ":"
-            yield f"would have turned red 4 times in 5 at {what}{colon} {each}"
-
-
-def _advice(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What would decide the undecided, said once for all tasks that it is the same for."""
-    tasks: dict[str, list[str]] = {}
-    for one in outcomes:
-        if one.advice:
-            tasks.setdefault(one.advice, []).append(_name(one, outcomes))
-    for advice, names in tasks.items():
-        yield f"{', '.join(dict.fromkeys(names))}: {advice}"
-
-
-def _name(one: Outcome, outcomes: Sequence[Outcome]) -> str:
-    """The task, with the metric where several of its metrics were judged; of speed, what it is."""
-    if one.speed is not None:
-        return " ".join(word for word in (one.speed.subject, one.speed.quantity) if word)
-    metrics = {other.metric for other in outcomes if other.task == one.task and other.minimum}
-    return f"{one.task} {bare(one.metric)}" if len(metrics) > 1 else str(one.task)
-
-
-def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
-    text = f"{count:,} {WORDS.get(result, result)}"
-    passed = any(one.result == UNDECIDED and not one.fails for one in outcomes)
-    if result == UNDECIDED and passed:
-        return f"{text} (no loss is shown, nor its absence; detect passes that)"
-    if result == MEASURED:
-        timed = all(one.speed is not None for one in outcomes if one.result == MEASURED)
-        paced = timed and not any(one.speed.unit == "x" for one in outcomes if one.speed)
-        marker = "min_retention" if not timed else "max_latency" if paced else "min_speedup"
-        return f"{text} (no marker such as {marker} says what must hold)"
-    return text
-
-
-def _required(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    modes: dict[str, list[Outcome]] = {}
-    for one in outcomes:
-        if one.result in JUDGED and one.mode is not None and one.minimum is not None:
-            modes.setdefault(one.mode, []).append(one)
-    if len(modes) > 1:
-        each = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())
-        yield f"required: {', '.join(each)}"
-        return
-    found = minima(outcomes)
-    if len(found) == 1:
-        what = "allowed perplexity ratio" if found[0].endswith("max") else "required retention"
-        yield f"{what}: {found[0].removesuffix(' max')}"
-    elif found:
-        yield f"required: {' and '.join(found)}, as behind each verdict"
 
 
 def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:

@@ -1,10 +1,11 @@
-"""What suites outside this package use to test their own parts: a backend's conformance.
+"""What suites outside this package use: a backend's conformance, and a baseline's whole life.
 
 Imports pytest; nothing of the plugin itself imports this.
 """
 
 from .answers import GeneratingConformance
 from .conformance import BackendConformance
+from .cycle import Models, Step, walk
 from .files import FilesConformance
 from .lifetime import LoadingConformance
 from .scores import ScoringConformance
@@ -15,6 +16,9 @@ __all__ = [
     "FilesConformance",
     "GeneratingConformance",
     "LoadingConformance",
+    "Models",
     "ScoringConformance",
+    "Step",
     "TimingConformance",
+    "walk",
 ]

@@ -46,6 +46,29 @@ def test_what_changes_the_model_is_wrong_use(
     assert "config.json" in caught.value.help[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("max_length", "abc", "a whole number of tokens"),
+        ("max_length", 1, "a whole number of tokens"),
+        ("add_bos_token", "yes", "true or false"),
+    ],
+)
+def test_values_that_prompts_cannot_have(
+    backend: TransformersBackend, tiny: Path, spec: Spec, name: str, value: Any, allowed: str
+) -> None:
+    """They are told as such when the model is identified, not as another tokenizer."""
+    with pytest.raises(WrongUse, match=f"{name}={value}: allowed is {allowed}"):
+        backend.identify(spec(tiny, **{name: value}))
+
+
+def test_a_misspelt_argument(backend: TransformersBackend, tiny: Path, spec: Spec) -> None:
+    """The nearest argument that there is stands first in the help."""
+    with pytest.raises(WrongUse, match="unexpected keyword argument 'dtyp'") as caught:
+        backend.load(spec(tiny, dtyp="float32"))
+    assert caught.value.help[0] == "did you mean dtype?"
+
+
 def test_a_second_name_of_another_architecture(
     backend: TransformersBackend, tiny: Path, copy: Path, spec: Spec
 ) -> None:
@@ -121,7 +144,13 @@ def test_an_accelerator_is_called_by_its_maker(
         assert found == Machine("rocm", "Some Card", 2, "6.3.42")
 
 
-@pytest.mark.parametrize("name", ["variant", "subfolder", "gguf_file", "state_dict", "config"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("variant", "subfolder", "gguf_file", "state_dict", "config", "use_safetensors"),
+        *("key_mapping", "adapter_kwargs", "ignore_mismatched_sizes"),
+    ],
+)
 def test_arguments_that_load_other_weights(name: str) -> None:
     """What from_pretrained would read elsewhere was neither digested nor checked."""
     spec = ModelSpec("/nowhere", "m", "bf16", "transformers", args={name: "other"})

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.backends.device import cpu_name, nvidia_driver
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers.engine import cpu_name, nvidia_driver
 from pytest_quantreg.core.engine import Engine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec

@@ -113,6 +113,23 @@ def short_shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def two_sets(folder: Path) -> None:
+    """Shards with an index beside a single file, as a folder saved twice holds."""
+    shutil.copy(folder / "model.safetensors", folder / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"lm_head.weight": "model-00001-of-00001.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def twice_in_shards(folder: Path) -> None:
+    """Every tensor in both of two shards."""
+    names = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    for name in names:
+        shutil.copy(folder / "model.safetensors", folder / name)
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": dict(zip(("a", "b"), names, strict=True))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
 def empty_index(folder: Path) -> None:
     """An index without a map."""
     (folder / "model.safetensors.index.json").write_text("{}")
@@ -157,6 +174,8 @@ def not_causal(folder: Path) -> None:
         (missing_shard, "model-00001-of-00002.safetensors, which is not in the folder"),
         (shard_outside, "../tiny/model.safetensors, which is not in the folder"),
         (short_shard, "the shards lack 1 tensors of the index, no.such.weight first"),
+        (two_sets, "two sets of weights: model.safetensors, and the shards of"),
+        (twice_in_shards, r"\S+ is in several of its shards, last in model-00002"),
         (empty_index, "has no weight_map"),
         (own_code, "--quant-backend-arg trust_remote_code=true"),
         (own_tokenizer_code, "--quant-backend-arg trust_remote_code=true"),

@@ -136,8 +136,7 @@ def test_blocks_that_do_not_divide_are_wrong_use(
         ("w4a16-int4-awq", "awq needs calibration data"),
         ("w8a8-int8-smoothquant", "smoothquant needs calibration data"),
         ("w8a8-fp8+kv-fp8", "KV cache need calibration data"),
-        ("w4a4-nvfp4", "cannot make it from the model"),
-        ("gguf-q8_0", "cannot make it from the model"),
+        ("w4a4-nvfp4", "cannot be made here from the model"),
     ],
 )
 def test_schemes_that_need_data_are_wrong_use(
@@ -149,6 +148,14 @@ def test_schemes_that_need_data_are_wrong_use(
     assert f"--quant-checkpoint={scheme}=REF" in str(caught.value)
     with pytest.raises(WrongUse, match=message):
         backend.prepare(asked(tiny, scheme), print)
+
+
+def test_gguf_schemes_are_for_llama_cpp(backend: TransformersBackend) -> None:
+    """No checkpoint helps here, so none is asked for: another backend is named."""
+    with pytest.raises(WrongUse, match="GGUF files") as caught:
+        backend.check_makes("q8_0")
+    assert "--quant-backend=llamacpp" in str(caught.value)
+    assert "--quant-checkpoint" not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", [*DATA_FREE, *AT_LOAD, "w4a16-int4-rtn", "bf16", "native"])

@@ -58,6 +58,7 @@ def identity_of(model: GgufModel, **args: Any) -> ModelIdentity:
         ("Q8_0", 1, "gguf-q8_0", "says F16, but layers are quantized: Q8_0 (100%)"),
         ("Q4_K", 7, "GGUF Q8_0 (not a known scheme)", "says Q8_0, but the layers are Q4_K"),
         ("Q4_0", 15, "GGUF Q4_K_M (not a known scheme)", "says Q4_K_M, but the layers are Q4_0"),
+        ("Q8_0", 15, "gguf-q8_0", "says Q4_K_M, but the layers are Q8_0 (100%)"),
         ({"attn_q": "Q8_0"}, 1, "gguf-q8_0", "says F16, but layers are quantized"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
 from pytest_quantreg.baselines import accepted as module
+from pytest_quantreg.baselines.strict import digest_of
 from pytest_quantreg.core.acceptance import Acceptance, AcceptedTask, first_with
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.record import Run
@@ -44,7 +45,9 @@ def said(*keys: BaselineKey, why: str = "release", undecided: tuple[str, ...] = 
         why,
         "1" * 64,
         None,
-        tuple(AcceptedTask(key.stem, key.task, 40, values, {"acc,none": 0.6}) for key in keys),
+        tuple(
+            AcceptedTask(key.stem, key.task, 40, values, {"acc,none": 0.6}, 0.98) for key in keys
+        ),
         undecided,
     )
 
@@ -112,7 +115,8 @@ def test_baselines_beside_are_untouched(store: AcceptedRuns) -> None:
     ("change", "words"),
     [
         (lambda text: text[:-20], "breaks off in its last line"),
-        (lambda text: text.replace(b"release", b"relaxed", 1), "line 2 does not follow"),
+        (lambda text: text.replace(b"release", b"relaxed", 1), "line 1: it was changed after"),
+        (lambda text: b"".join(text.splitlines(keepends=True)[::-1]), "line 1 does not follow"),
         (lambda text: text.split(b"\n", 1)[1], "line 1 does not follow"),
         (lambda text: text + text, "line 3 does not follow"),
         (lambda text: text.replace(b'"why"', b'"who"', 1), "is damaged in line 1"),
@@ -150,6 +154,16 @@ def test_another_run_in_its_place_is_refused(store: AcceptedRuns) -> None:
     shutil.copytree(history_file(elsewhere).parent / "0001", folder)
     with pytest.raises(Refusal, match="is not the run that was accepted as number 1"):
         store.load(INT8)
+
+
+def test_a_damaged_run_is_refused(store: AcceptedRuns) -> None:
+    """What lies in the place of an accepted run and is no run at all is named, and refused."""
+    store.accept({INT8: run_of(INT8)}, said(INT8))
+    path = next((history_file(store).parent / "0001").glob("*.json"))
+    path.write_bytes(b"[" * 100_000)
+    with pytest.raises(Refusal, match="is nested too deeply") as raised:
+        store.load(INT8)
+    assert raised.value.category is Category.BASELINE_UNREADABLE
 
 
 def test_line_ends_may_be_converted(store: AcceptedRuns) -> None:
@@ -217,5 +231,6 @@ def test_fields_of_a_newer_minor_version_are_passed_over(store: AcceptedRuns) ->
     store.accept({INT8: run_of(INT8)}, said(INT8))
     path = history_file(store)
     line = json.loads(path.read_bytes())
-    path.write_text(json.dumps({**line, "schema_version": "1.7", "signed_by": "x"}) + "\n")
+    newer = {**line, "schema_version": "1.7", "signed_by": "x"}
+    path.write_text(json.dumps({**newer, "digest": digest_of(newer)}) + "\n")
     assert [one.number for one in store.history(INT8)] == [1]

@@ -39,6 +39,12 @@ def test_vllm_makes_what_the_table_says() -> None:
     assert made("vllm", "rounded") == set(DATA_FREE) - set(ONLINE)
 
 
+@pytest.mark.parametrize("backend", ["transformers", "vllm"])
+def test_gguf_files_are_for_llama_cpp(backend: str) -> None:
+    """Backends that load folders refuse them, so the table promises none."""
+    assert made(backend, "no") == {"gguf-q8_0", "gguf-q4_k_m"}
+
+
 def test_only_backends_that_there_are() -> None:
     """The tables name built-in backends alone; a third party's is not known here."""
     assert MAKINGS.keys() | KV_FROM_FILES | NO_KV <= BUILT_IN.keys() | {"openai", "llamacpp"}

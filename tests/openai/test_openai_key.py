@@ -76,3 +76,12 @@ def test_no_frame_holds_it(
         client(timeout=0.3, max_retries=0).post("completions", {"prompt": [1], "max_tokens": 1})
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert SECRET not in "".join(told.format())
+
+
+@pytest.mark.usefixtures("_key")
+def test_a_version_that_repeats_it(
+    backend: OpenaiBackend, server: ScriptedServer, spec: Spec
+) -> None:
+    """Versions are shown and stored; a key in one is not."""
+    server.paths["/version"] = {"version": f"0.32.0 for {SECRET}"}
+    assert backend.software_of(spec()).versions["vllm"] == "0.32.0 for ***"

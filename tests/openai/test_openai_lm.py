@@ -256,3 +256,23 @@ def test_a_server_that_comes_back_as_another(
     server.start()
     with pytest.raises(Refusal, match=r"came back as another: tiny-llama on vllm 0\.33\.0"):
         lm.loglikelihood(choices(1))
+
+
+def test_a_server_that_changed_unnoticed(
+    backend: OpenaiBackend, server: ScriptedServer, spec: Spec
+) -> None:
+    """One that was started anew between two requests, on other files, is refused as well."""
+    lm = backend.load(spec()).lm(1)
+    assert len(lm.loglikelihood(choices(1))) == 2
+    server.cards[0]["root"] = "/models/another"
+    with pytest.raises(Refusal, match=r"came back as another: .*, loaded from another"):
+        lm.loglikelihood(choices(1))
+
+
+def test_a_server_that_does_not_say_who_it_is_now(
+    backend: OpenaiBackend, server: ScriptedServer, spec: Spec
+) -> None:
+    """A version that could not be read just now is no other version."""
+    lm = backend.load(spec()).lm(1)
+    del server.paths["/version"]
+    assert len(lm.loglikelihood(choices(1))) == 2

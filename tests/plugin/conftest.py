@@ -204,4 +204,5 @@ def suite(
     # pytest shortens its lines differently there.
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("BUILD_NUMBER", raising=False)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return Suite(pytester)

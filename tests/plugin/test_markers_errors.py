@@ -308,7 +308,7 @@ def test_no_contradiction(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["test_gate.py::test_x[[]w8a8-int8-1]"])
 
 
-@pytest.mark.parametrize("name", ["no_regression()", "max_flips(0.1)"])
+@pytest.mark.parametrize("name", ["min_agreement(0.9)", "max_flips(0.1)"])
 def test_marker_not_built_yet(name: str, suite: Suite) -> None:
     """It is an unknown mark: an error under --strict-markers, a warning otherwise."""
     suite.test(f"@pytest.mark.{name}\ndef test_x(): pass")

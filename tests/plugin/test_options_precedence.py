@@ -65,6 +65,8 @@ TABLE = {
     "quant_baselines": Row(
         "baselines", ("--quant-baselines=typed",), '"here"', "typed", "here", "baselines"
     ),
+    "quant_accept": Row("accept", ("--quant-accept",), "", True, None, False),
+    "quant_why": Row("why", ("--quant-why=release",), "", "release", None, ""),
     "quant_update": Row("update", ("--quant-update",), "", Update.ABSENT, None, Update.NO),
     "quant_gate": Row(
         "gate",
@@ -77,6 +79,14 @@ TABLE = {
     "quant_confidence": Row("confidence", ("--quant-confidence=0.8",), "0.9", 0.8, 0.9, 0.95),
     "quant_limit": Row("limit", ("--quant-limit=5",), "7", 5, 7, None),
     "quant_require": Row("require", ("--quant-require",), "true", True, True, False),
+    "quant_report": Row(
+        "reports",
+        ("--quant-report=typed.md", "--quant-report=a.json", "--quant-report=typed.md"),
+        '["here.md"]',
+        ("typed.md", "a.json"),
+        ("here.md",),
+        (),
+    ),
     "quant_gpu": Row("gpu", ("--quant-gpu=H100 80GB",), '"A40"', "H100 80GB", "A40", None),
     "quant_speed_xdist": Row("share_device", (), '"allow"', None, True, False),
     "quant_speed_timeout": Row("speed_timeout", (), "2.5", None, 2.5, 900.0),
@@ -124,7 +134,11 @@ def test_precedence(key: str, settings: Any, pytester: pytest.Pytester) -> None:
     row = TABLE[key]
     needed = {
         "quant_update": ["--quant-model=org/m"],
+        "quant_accept": ["--quant-scheme=w8a8-fp8"],
+        "quant_why": ["--quant-scheme=w8a8-fp8", "--quant-accept"],
         "quant_repeats": ["--quant-model=org/m"],
+        # Runs that gate nothing write no report that the ini file names.
+        "quant_report": ["--quant-scheme=w8a8-fp8"],
         # Checkpoints of the ini file count for schemes under test.
         "quant_checkpoint": ["--quant-scheme=w8a8-fp8,w8a8-int8"],
     }.get(key, [])

@@ -218,7 +218,12 @@ def test_junit(gated: Gated) -> None:
     assert {name: float(found[name]) for name in figures} == pytest.approx(figures)
     # No number of 10 rounds bounds a 90th percentile from above.
     assert f"{latency}.high" not in found
-    assert len(found) == len(figures) + 3
+    words = ("verdict", "gate", "mode", "confidence", "unit")
+    assert {name for name in found if name.startswith(latency)} == {
+        *(name for name in figures if name.startswith(latency)),
+        *(f"{latency}.{word}" for word in words),
+    }
+    assert found[f"{latency}.unit"] == "ms"
 
 
 def test_require_counts_what_was_judged(gated: Gated) -> None:

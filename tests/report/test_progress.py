@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantreg.core.outcome import MEASURED, Outcome, SpeedFigures
 from pytest_quantreg.report.progress import TerminalProgress
-from pytest_quantreg.report.terminal import _lines
+from pytest_quantreg.report.summary import measured_beside
 
 
 class Terminal:
@@ -64,4 +64,4 @@ def test_lines_of_one_workload_are_kept_whole() -> None:
 
     one, other = ("batch 1", "  baseline: 32 tok/s"), ("batch 8", "  baseline: 32 tok/s")
     found = [outcome(*one), outcome(*other), outcome(*one)]
-    assert _lines(found) == [*one, *other]
+    assert measured_beside(found) == [*one, *other]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from pytest_quantreg.backends.vllm.arguments import (
     environment,
     prompt_arguments,
 )
-from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.backends.vllm.backend import refuse_unchecked_files
+from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.record import ModelSpec
 
 KNOWN = (
@@ -39,6 +41,9 @@ def test_arguments_go_to_the_engine() -> None:
         "trust_remote_code": False,
         "tensor_parallel_size": 4,
         "gpu_memory_utilization": 0.8,
+        # The files that were checked, whatever else is in the folder.
+        "config_format": "hf",
+        "load_format": "safetensors",
         "worker_extension_cls": EXTENSION,
     }
 
@@ -55,7 +60,10 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
     [
         ("hf_overrides", "something else than the files"),
         ("load_format", "something else than the files"),
+        ("weight_transfer_config", "something else than the files"),
         ("logprobs_mode", "how answers are scored"),
+        ("kv_transfer_config", "how answers are scored"),
+        ("watermark_config", "how answers are scored"),
         ("worker_cls", "set by the backend"),
     ],
 )
@@ -64,6 +72,29 @@ def test_arguments_that_change_what_is_measured(name: str, words: str) -> None:
     given: dict[str, Any] = {name: "x"}
     with pytest.raises(WrongUse, match=words):
         arguments(**given)
+
+
+@pytest.mark.parametrize("name", ["hf_token", "token"])
+def test_a_token_is_refused_without_being_repeated(name: str) -> None:
+    """Arguments are stored with baselines and printed where they differ; a token must not be."""
+    given: dict[str, Any] = {name: "hf_secret"}
+    with pytest.raises(WrongUse, match="HF_TOKEN") as caught:
+        arguments(**given)
+    assert "hf_secret" not in str(caught.value)
+
+
+def test_lossy_speculation_is_refused() -> None:
+    """A draft that is believed unseen would answer for the model; a checked one may speed it up."""
+    known = (*KNOWN, "speculative_config")
+    for method, fine in (("synthetic", False), ("standard", True)):
+        config: Any = {"model": "/models/m", "rejection_sample_method": method}
+        spec = ModelSpec("/m", "m", "w8a8-fp8", "vllm", args={"speculative_config": config})
+        if fine:
+            found = engine_arguments(spec, "/m", known, cpu=False, kv_space=False)
+            assert found["speculative_config"] == config
+            continue
+        with pytest.raises(WrongUse, match="synthetic acceptance"):
+            engine_arguments(spec, "/m", known, cpu=False, kv_space=False)
 
 
 def test_arguments_of_the_evaluation_stay_behind() -> None:
@@ -82,6 +113,13 @@ def test_one_name_for_the_length() -> None:
     }
     with pytest.raises(WrongUse, match="two names of one thing"):
         prompt_arguments({"max_model_len": 512, "max_length": 256})
+
+
+@pytest.mark.parametrize("value", ["abc", "8k", -1, 1, 512.0, True])
+def test_a_length_is_a_number_of_tokens(value: Any) -> None:
+    """Anything else is wrong use under the name that was typed, not another tokenizer."""
+    with pytest.raises(WrongUse, match=f"max_model_len={value}: allowed is a whole number"):
+        prompt_arguments({"max_model_len": value})
 
 
 @pytest.mark.parametrize(
@@ -108,3 +146,14 @@ def test_environment() -> None:
     parallel = environment({"tensor_parallel_size": 2, "enforce_eager": True}, cpu=True)
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in parallel
     assert parallel["TORCHDYNAMO_DISABLE"] == "1"
+
+
+def test_files_beside_the_checked_ones(tmp_path: Path) -> None:
+    """Without an index vLLM loads every safetensors file, the last over the first."""
+    (tmp_path / "model.safetensors").touch()
+    refuse_unchecked_files(tmp_path, "m")
+    (tmp_path / "zzz.safetensors").touch()
+    with pytest.raises(Refusal, match=r"would load zzz\.safetensors over model\.safetensors"):
+        refuse_unchecked_files(tmp_path, "m")
+    (tmp_path / "model.safetensors.index.json").touch()
+    refuse_unchecked_files(tmp_path, "m")

@@ -154,6 +154,15 @@ def test_kv_cache(dtype: str, scales: list[float], in_files: bool, words: str) -
     assert found.scheme == "bf16+kv-fp8"
 
 
+def test_a_cache_that_is_quantized_in_part_is_no_quantized_one() -> None:
+    """Layers that were left out keep the name without the cache, and are told."""
+    found = effective(PLAIN, dtypes=["auto", "fp8"])
+    assert found.scheme == "bf16"
+    assert found.kv_cache == "bfloat16 and fp8 e4m3, scales 1.0"
+    assert effective(PLAIN, dtypes=["fp8", "fp8_e4m3"]).scheme == "bf16+kv-fp8"
+    assert effective(PLAIN, dtypes=["auto", "bfloat16"]).kv_cache == "bfloat16"
+
+
 def test_kv_cache_in_the_name() -> None:
     """A quantized cache is part of the name of quantized weights too."""
     one = told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8)

@@ -35,7 +35,7 @@ def unusable(name: str, what: str, *help: str) -> Refusal:
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """config.json as it stands; raises Refusal when it is absent or no JSON object."""
     if folder.suffix == ".gguf" and folder.is_file():
-        raise unusable(name, "is a GGUF file, which llama.cpp runs", RUN_GGUF)
+        raise unusable(name, "this is a GGUF file, which llama.cpp runs", RUN_GGUF)
     if not folder.is_dir():
         raise unusable(name, f"there is no folder {folder}", "check the path")
     path = folder / CONFIG
@@ -84,13 +84,21 @@ def check_tokenizer(folder: Path, name: str) -> None:
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
     """The safetensors files that hold the weights, in order of their names.
 
-    Raises Refusal when there are none, a shard of the index is missing, or the weights
-    come in a form that is not loaded (pickle, GGUF).
+    Raises Refusal when there are none, a shard of the index is missing, the folder holds
+    weights beside the index, or they come in a form that is not loaded (pickle, GGUF).
     """
     index = folder / INDEX
-    if index.is_file():
-        return _shards(index, name)
     single = folder / "model.safetensors"
+    if index.is_file():
+        shards = _shards(index, name)
+        if single.is_file() and single not in shards:
+            # transformers would load the single file, vLLM the shards.
+            raise unusable(
+                name,
+                f"holds two sets of weights: {single.name}, and the shards of {index.name}",
+                "engines differ in which they load: keep one of them in the folder",
+            )
+        return shards
     if single.is_file():
         return (single,)
     raise _no_weights(folder, name)
@@ -122,7 +130,14 @@ def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
     """Every tensor of the model by name; raises Refusal for torn or missing files."""
     found: dict[str, Tensor] = {}
     for path in weight_files(folder, name):
-        found.update(tensors(path, name))
+        new = tensors(path, name)
+        if twice := sorted(set(new) & set(found)):
+            raise unusable(
+                name,
+                f"{twice[0]} is in several of its shards, last in {path.name}",
+                "copy or download the model again",
+            )
+        found.update(new)
     index = folder / INDEX
     if index.is_file():
         lacking = sorted(set(_weight_map(index, name)) - set(found))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,18 +14,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pytest_quantreg
-
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.record import ModelIdentity, ModelSpec
+from ..kept import MANIFEST, is_whole, made_apart, put_in_place
 from .claim import stored_in
 from .folder import check_weights, linear_shapes, weight_files
 from .hub import SMALL_FILES, Files
 from .identity import FileDigests
 from .recipe import check, in_words, recipe
-
-MANIFEST = "quantreg.json"
 
 
 @dataclass(frozen=True)
@@ -84,15 +78,6 @@ def made(
     return replace(spec, ref=str(folder), revision=None, quantize=False)
 
 
-def is_whole(folder: Path, digests: FileDigests) -> bool:
-    """Whether every file of a cached checkpoint is what its manifest says."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return all(digests.of(folder / file) == sha for file, sha in manifest["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
 def _build(making: Making, folder: Path, say: Say) -> None:
     say(f"quantizing {making.spec.name} to {making.spec.scheme}: {in_words(making.recipe)}")
     try:
@@ -101,7 +86,7 @@ def _build(making: Making, folder: Path, say: Say) -> None:
             new = Path(temporary) / "model"
             _run(making, new)
             _complete(making, new)
-            _put_in_place(new, folder)
+            put_in_place(new, folder)
     except OSError as error:
         raise WrongUse(
             f"the cache of quantized models {folder.parent} cannot be written: {error}",
@@ -117,16 +102,7 @@ def _run(making: Making, target: Path) -> None:
         "recipe": making.recipe,
         "trust_remote_code": bool(making.spec.args.get("trust_remote_code", False)),
     }
-    package = str(Path(pytest_quantreg.__file__).parents[1])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.make"],
-        input=json.dumps(request),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = made_apart(f"{__package__}.make", request)
     if done.returncode != 0:
         raise _failed(making.spec, done)
 
@@ -159,26 +135,6 @@ def _complete(making: Making, new: Path) -> None:
         },
     }
     (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    # What stands there was found torn, or another process has just made the same.
-    if folder.exists():
-        if is_whole(folder, FileDigests()):
-            return
-        shutil.rmtree(folder)
-    # ENOTEMPTY: another process came first, and what it made is equally good.
-    with contextlib.suppress(FileExistsError):
-        _rename(new, folder)
-
-
-def _rename(new: Path, folder: Path) -> None:
-    try:
-        new.rename(folder)
-    except OSError:
-        if not is_whole(folder, FileDigests()):
-            raise
-        raise FileExistsError(folder) from None
 
 
 def need_llmcompressor(scheme: str) -> None:

@@ -36,6 +36,11 @@ GROUP_SIZES = (128, 64, 32, 16)
 def check(spec_name: str, scheme: str) -> SchemeChoice:
     """Raises WrongUse for a scheme that cannot be made without data, or not at all."""
     choice = resolve(scheme)
+    if choice.scheme.container == "gguf":
+        raise WrongUse(
+            f"scheme {scheme}: this is for GGUF files, which llama.cpp makes and runs",
+            help="use its backend, with a GGUF file as the model: --quant-backend=llamacpp",
+        )
     give = f"give a checkpoint: --quant-checkpoint={scheme}=REF"
     if choice.method not in (None, "rtn"):
         raise WrongUse(
@@ -49,7 +54,7 @@ def check(spec_name: str, scheme: str) -> SchemeChoice:
         )
     if choice.is_quantized and choice.scheme.name not in DATA_FREE + AT_LOAD:
         raise WrongUse(
-            f"scheme {scheme}: the transformers backend cannot make it from {spec_name}",
+            f"scheme {scheme}: it cannot be made here from {spec_name}",
             help=(give, f"made without data: {', '.join(DATA_FREE + AT_LOAD)}"),
         )
     return choice

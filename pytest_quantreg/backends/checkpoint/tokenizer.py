@@ -41,6 +41,26 @@ TEMPLATE_DAY = date(2024, 7, 26)
 midnight. It is the one that Llama 3's own template falls back to."""
 
 
+def prompt_args(args: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `PROMPT_ARGS` that are given. Raises WrongUse for values they cannot have."""
+    given = {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}
+    if "max_length" in given:
+        check_length("max_length", given["max_length"])
+    if not isinstance(given.get("add_bos_token", True), bool):
+        raise WrongUse(
+            f"--quant-backend-arg=add_bos_token={given['add_bos_token']}: allowed is true or false"
+        )
+    return given
+
+
+def check_length(name: str, value: Any) -> None:
+    """Raises WrongUse for an argument that is no number of tokens."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 2:
+        raise WrongUse(
+            f"--quant-backend-arg={name}={value}: allowed is a whole number of tokens, 2 or more"
+        )
+
+
 def load_tokenizer(folder: Path, name: str, *, trusted: bool) -> Any:
     """The tokenizer of a folder; raises Refusal when there is none that works."""
     check_tokenizer(folder, name)
@@ -76,7 +96,7 @@ def tokenizer_digest(tokenizer: Any, args: Mapping[str, Any]) -> str:
             "with": [list(tokenizer.encode(text)) for text in PROBES],
             "without": [list(tokenizer.encode(text, add_special_tokens=False)) for text in PROBES],
         }
-    if given := {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}:
+    if given := prompt_args(args):
         does["arguments"] = given
     return _digest(does)
 

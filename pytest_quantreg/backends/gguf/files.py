@@ -71,7 +71,7 @@ def find_file(ref: str) -> Path:
         raise WrongUse(
             f"{path.name} is a folder without GGUF files, and llama.cpp reads nothing else",
             help=(
-                "convert it once, with the script of llama.cpp's repository:",
+                "convert a full-precision model once, with the script of llama.cpp's repository:",
                 _CONVERT.format(path.name, path.name),
                 f"and give the file: --quant-model={path.name}-f16.gguf",
             ),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ...core.errors import Category, Refusal
 from ...core.gguf import PLAIN
 from ...core.record import EffectiveScheme, Json, Machine
+from ..device import cpu_name
 from ..gguf.files import GgufModel
 from ..gguf.scheme import linear, stored_scheme, types
-from ..transformers.engine import cpu_name
 from .heard import Heard
 from .native import Native
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-
-import pytest_quantreg
 
 from ...core.engine import Say
 from ...core.errors import Category, Refusal, WrongUse
@@ -23,9 +17,9 @@ from ...core.gguf import NAMES
 from ...core.record import ModelIdentity, ModelSpec
 from ...core.schemes import resolve
 from ..checkpoint.identity import FileDigests
-from ..checkpoint.quantize import MANIFEST, is_whole
 from ..gguf.files import GgufModel
 from ..gguf.scheme import declared, stored_scheme
+from ..kept import MANIFEST, is_whole, made_apart, put_in_place
 
 FILE_TYPES: Mapping[str, int] = {"gguf-q8_0": 7, "gguf-q4_k_m": 15}
 """Schemes that llama.cpp makes without any data, and its numbers for them (llama_ftype)."""
@@ -44,7 +38,8 @@ def check_makes(scheme: str) -> None:
         )
     if choice.is_quantized and choice.scheme.name not in FILE_TYPES:
         made = f"made on the fly: {', '.join(FILE_TYPES)}"
-        ways = (give, made) if choice.scheme.container == "gguf" else (made,)
+        elsewhere = "others run with --quant-backend=transformers or --quant-backend=vllm"
+        ways = (give, made) if choice.scheme.container == "gguf" else (made, elsewhere)
         raise WrongUse(f"scheme {scheme}: the llamacpp backend cannot make it", help=ways)
 
 
@@ -105,7 +100,7 @@ def _build(
             new.mkdir()
             _run(spec, model.paths[0], new / target.name, scheme)
             _describe(new, target.name, spec, identity, scheme)
-            _put_in_place(new, folder)
+            put_in_place(new, folder)
     except OSError as error:
         raise WrongUse(
             f"the cache of quantized models {folder.parent} cannot be written: {error}",
@@ -115,17 +110,7 @@ def _build(
 
 def _run(spec: ModelSpec, source: Path, target: Path, scheme: str) -> None:
     request = {"source": str(source), "target": str(target), "file_type": FILE_TYPES[scheme]}
-    package = str(Path(pytest_quantreg.__file__).parents[1])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.make"],
-        input=json.dumps(request),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    done = made_apart(f"{__package__}.make", request)
     if done.returncode == 0 and target.is_file():
         return
     what = f"making {spec.scheme} of {spec.name} failed"
@@ -146,17 +131,3 @@ def _describe(new: Path, name: str, spec: ModelSpec, identity: ModelIdentity, sc
         "versions": {"llama-cpp-python": version("llama-cpp-python")},
     }
     (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    # What stands there was found torn, or another process has just made the same.
-    if folder.exists():
-        if is_whole(folder, FileDigests()):
-            return
-        shutil.rmtree(folder)
-    try:
-        new.rename(folder)
-    except OSError:
-        # Another process came first, and what it made is equally good.
-        if not is_whole(folder, FileDigests()):
-            raise

@@ -164,7 +164,8 @@ class Client:
 
     async def _once(self, session: aiohttp.ClientSession, method: str, url: str, body: Any) -> Any:
         async with self.response(session, method, url, body) as response:
-            return json.loads(await response.text())
+            # Names and versions are shown and stored, and a server may repeat anything there.
+            return json.loads(self._key.hidden_in(await response.text()))
 
     def _declined(self, status: int, text: str) -> Trouble:
         said = self._key.hidden_in(_message(text))

@@ -101,7 +101,7 @@ def _refuse_other_model(spec: ModelSpec, name: str, root: Any) -> None:
 
 
 def _wrong(what: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
-    listed = ", ".join(map(_last, names[:5]))
+    listed = ", ".join(map(last, names[:5]))
     return Refusal(
         Category.WRONG_USE,
         f"{what}: {listed}",
@@ -115,16 +115,18 @@ def _wrong(what: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
 
 def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
     """Whether the server's own words for a model fit the files that it is said to serve."""
-    ours = {spec.ref, _last(spec.ref), *_of_cache(spec.ref)}
+    ours = {spec.ref, last(spec.ref), *_of_cache(spec.ref)}
     theirs = {text for told in (name, root) if isinstance(told, str) for text in _spelt(told)}
     return not ours.isdisjoint(theirs)
 
 
 def _spelt(told: str) -> tuple[str, ...]:
-    return (told, _last(told), *_of_cache(told))
+    return (told, last(told), *_of_cache(told))
 
 
-def _last(path: str) -> str:
+def last(path: str | None) -> str:
+    """The last part of a path or hub id, as it may be shown."""
+    path = path or "nowhere"
     return path.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or path
 
 
@@ -133,7 +135,7 @@ def _of_cache(path: str) -> tuple[str, ...]:
     for part in Path(path).parts:
         if part.startswith("models--"):
             hub_id = part.removeprefix("models--").replace("--", "/")
-            return (hub_id, _last(hub_id))
+            return (hub_id, last(hub_id))
     return ()
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.record import ModelSpec
 from .client import Client, Hear, Trouble
 from .probe import Abilities
-from .server import Served, served
+from .server import Served, last, served
 
 
 @dataclass
@@ -38,8 +38,9 @@ class Session:
             raise self.client.refusal(error, f"answering {len(bodies)} requests") from None
 
     def check(self) -> None:
-        """Refuses a server that was lost and is not back as it was. Raises Refusal.
+        """Refuses a server that was lost, or is not what it was. Raises Refusal.
 
+        One that was started anew between two tries of a request was never lost here.
         Raises WrongUse when the engine of this session was closed.
         """
         if self.closed:
@@ -47,21 +48,23 @@ class Session:
                 f"{self.spec.name} {self.spec.scheme} is not in use any more",
                 help="ask for the model in each test; do not keep it from an earlier one",
             )
-        if self.gone is None:
-            return
         try:
             self.client.get("models")
         except Trouble as error:
+            if self.gone is None:
+                return  # the requests themselves are tried more often
             raise Refusal(
                 Category.ENGINE,
                 f"the server at {self.client.args.base_url} was lost before, and {error.what}",
                 help=("start it again, and run the tests anew", f"what happened: {self.gone}"),
             ) from None
-        if (now := served(self.client, self.spec)) != self.served:
+        now = served(self.client, self.spec)
+        if replace(now, version=now.version or self.served.version) != self.served:
             raise Refusal(
                 Category.ENGINE,
-                f"the server at {self.client.args.base_url} was lost, and came back as another: "
-                f"{now.model} on {now.engine} {now.version}",
+                f"the server at {self.client.args.base_url} came back as another: "
+                f"{now.model} on {now.engine} {now.version}"
+                + (f", loaded from {last(now.root)}" if now.root != self.served.root else ""),
                 help="run the tests anew",
             )
         self.gone = None

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
 from ...core.speed import DeviceState, Footprint, Load, Request
-from ..checkpoint.tokenizer import PROMPT_ARGS
+from ..checkpoint.tokenizer import prompt_args
+from ..device import cpu_name, nvidia_driver
+from ..memory import is_out_of_memory
 from ..quiet import quietly_imported
 from .effective import effective_scheme
-from .memory import free, is_out_of_memory
+from .memory import free
 from .timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class TransformersEngine:
             quietly_imported("lm_eval.models.huggingface")
             from .lm import LoadedHFLM
 
-            options = {key: self._spec.args[key] for key in PROMPT_ARGS if key in self._spec.args}
+            options = prompt_args(self._spec.args)
             self._lm = LoadedHFLM(model, self._tokenizer, batch_size, **options)
         return self._lm.with_batch_size(batch_size)
 
@@ -128,24 +127,3 @@ def machine(model: Any) -> Machine:
         return Machine("cuda", str(name), count=len(cards), driver=nvidia_driver())
     kind = min(kinds, default="cpu")
     return Machine(kind, cpu_name() if kind == "cpu" else kind)
-
-
-def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model name, or its architecture where the system does not say."""
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    name = found.group(1).strip() if found else ""
-    usable = name and name.lower() != "unknown"
-    return name if usable else platform.processor() or platform.machine() or "cpu"
-
-
-def nvidia_driver(version: Path = Path("/proc/driver/nvidia/version")) -> str | None:
-    """The NVIDIA driver's version, None where it cannot be read."""
-    try:
-        found = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", version.read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return found.group(1) if found else None

@@ -6,8 +6,8 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 
+from ..cut import CutRecorder, numbered, recorded, rows_cut
 from ..quiet import quiet
-from .cut import CutRecorder, numbered, rows_cut
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -42,15 +42,10 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """As HFLM; ``cut_answers`` then says which reached the limit of new tokens."""
-        hook, recorder = self.cache_hook, CutRecorder(len(requests))
-        self.cache_hook = recorder
-        try:
+        with recorded(self, len(requests)):
             texts: list[str] = super().generate_until(
                 list(numbered(requests)), disable_tqdm=disable_tqdm
             )
-        finally:
-            self.cache_hook = hook
-        self.cut_answers = tuple(recorder.cut)
         return texts
 
     def _model_generate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from ...core.record import ModelSpec
 from ..checkpoint.claim import stored_in
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.tokenizer import PROMPT_ARGS
+from ..memory import is_out_of_memory
 from ..quiet import quiet, quietly_imported
-from .memory import is_out_of_memory
 from .weights import plain_parts
 
 RESERVED = ("batch_size", *PROMPT_ARGS)
@@ -25,7 +26,10 @@ _OF_RUNNING = (
     *("quantization_config", "trust_remote_code", "max_memory", "offload_folder"),
 )
 """Arguments that config.json may name too and that only say how a model is run."""
-_OTHER_WEIGHTS = ("variant", "subfolder", "gguf_file", "state_dict", "config")
+_OTHER_WEIGHTS = (
+    *("variant", "subfolder", "gguf_file", "state_dict", "config", "use_safetensors"),
+    *("key_mapping", "adapter_name", "adapter_kwargs", "ignore_mismatched_sizes"),
+)
 _LEFTOVERS = ("scale", "zero_point", "packed", "qweight", "qzeros", "g_idx", "absmax")
 
 
@@ -179,7 +183,7 @@ def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Except
     if isinstance(error, TypeError) and "unexpected keyword" in first:
         return WrongUse(
             f"{spec.name}: from_pretrained does not take what was given: {first}",
-            help="check --quant-backend-arg",
+            help=(*_meant(spec), "check --quant-backend-arg"),
         )
     if isinstance(error, ImportError):
         return Refusal(
@@ -192,6 +196,12 @@ def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Except
         f"transformers cannot load it: {type(error).__name__}: {first[:300]}",
         "check the checkpoint, and --quant-backend-arg if any was given",
     )
+
+
+def _meant(spec: ModelSpec) -> tuple[str, ...]:
+    known = (*_OF_RUNNING, *RESERVED)
+    near = (get_close_matches(key, known, n=1) for key in spec.args if key not in known)
+    return tuple(f"did you mean {found[0]}?" for found in near if found)
 
 
 def _check_report(report: Mapping[str, Any], name: str) -> None:

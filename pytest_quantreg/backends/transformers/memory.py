@@ -1,30 +1,10 @@
-"""Recognises running out of memory, and gives a model's memory back for certain."""
+"""Gives a model's memory back for certain."""
 
 from __future__ import annotations
 
-import errno
 import gc
 import sys
 from typing import Any
-
-_SAYS = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or of a library below it means too little memory."""
-    if isinstance(error, MemoryError):
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _SAYS)
 
 
 def free(model: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ...core.errors import WrongUse
 from ...core.record import Json, ModelSpec
 from ...core.schemes import resolve
-from ..checkpoint.tokenizer import PROMPT_ARGS
+from ..checkpoint.tokenizer import check_length, prompt_args
 
 EXTENSION = "pytest_quantreg.backends.vllm.probe.Probe"
 
@@ -25,12 +25,21 @@ _OTHER_MODEL = (
     *("model", "tokenizer", "tokenizer_revision", "skip_tokenizer_init", "revision"),
     *("code_revision", "config_format", "hf_config_path", "hf_overrides", "load_format"),
     *("model_loader_extra_config", "model_class_overrides", "model_weights"),
-    *("runner", "convert", "enable_lora", "enable_prompt_embeds"),
+    *("runner", "convert", "enable_lora", "enable_prompt_embeds", "weight_transfer_config"),
 )
 """Arguments that load something else than the files that were checked."""
 
-_OTHER_SCORES = ("logprobs_mode", "max_logprobs", "logits_processors", "generation_config")
-"""Arguments that change what is read from the model's answers."""
+_OTHER_SCORES = (
+    *("logprobs_mode", "max_logprobs", "logits_processors", "generation_config"),
+    *("watermark_config", "kv_transfer_config", "ec_transfer_config"),
+)
+"""Arguments that change what is read from the model's answers, or whose cache it reads."""
+
+_SECRETS = ("hf_token", "token")
+
+_FILES_ONLY = {"config_format": "hf", "load_format": "safetensors"}
+"""Left to itself, vLLM takes Mistral's own files (params.json, consolidated*.safetensors)
+where a folder holds them too: other weights than those that were checked."""
 
 _OF_PLUGIN = ("worker_cls", "worker_extension_cls", "data_parallel_size", "api_server_count")
 
@@ -38,10 +47,12 @@ _OF_PLUGIN = ("worker_cls", "worker_extension_cls", "data_parallel_size", "api_s
 def prompt_arguments(args: Mapping[str, Json]) -> dict[str, Json]:
     """Those that change what becomes of a prompt, under the names all engines share.
 
-    vLLM's ``max_model_len`` is ``max_length`` here. Raises WrongUse when both are given.
+    vLLM's ``max_model_len`` is ``max_length`` here. Raises WrongUse when both are given, and
+    for values that they cannot have.
     """
-    found = {name: args[name] for name in PROMPT_ARGS if name in args}
-    if "max_model_len" in args:
+    found = prompt_args(args)
+    if args.get("max_model_len") is not None:
+        check_length("max_model_len", args["max_model_len"])
         if "max_length" in found:
             raise WrongUse(
                 "max_length and max_model_len are two names of one thing",
@@ -62,6 +73,7 @@ def engine_arguments(
     """
     for name in spec.args:
         _check(name, known)
+    _refuse_lossy_speculation(spec.args.get("speculative_config"))
     given = {name: value for name, value in spec.args.items() if name not in _OURS}
     if (length := prompt_arguments(spec.args).get("max_length")) is not None:
         given["max_model_len"] = length
@@ -75,6 +87,7 @@ def engine_arguments(
         "seed": SEED,
         "trust_remote_code": False,
         **given,
+        **_FILES_ONLY,
         "model": folder,
         "worker_extension_cls": EXTENSION,
     }
@@ -100,8 +113,25 @@ def environment(args: Mapping[str, Json], *, cpu: bool) -> dict[str, str]:
     return found
 
 
+def _refuse_lossy_speculation(given: Json) -> None:
+    """Refuses answers of which the draft model wrote what the model under test would not."""
+    method = given.get("rejection_sample_method") if isinstance(given, dict) else None
+    if method == "synthetic":
+        raise WrongUse(
+            "--quant-backend-arg=speculative_config=: synthetic acceptance takes tokens of the "
+            "draft model that the model under test would not write",
+            help="leave rejection_sample_method out",
+        )
+
+
 def _check(name: str, known: Collection[str]) -> None:
     said = f"--quant-backend-arg={name}="
+    if name in _SECRETS:
+        # Without its value: this line is printed, and arguments are stored.
+        raise WrongUse(
+            f"{said}...: a token on a command line ends up in logs and baselines",
+            help="set it in the environment instead: HF_TOKEN",
+        )
     if name in _OTHER_MODEL:
         raise WrongUse(
             f"{said}: this would load something else than the files that were checked",

@@ -14,7 +14,7 @@ from ...core.inspection import Checkpoint
 from ...core.record import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes import SchemeChoice, resolve
 from ..checkpoint.claim import stored_in
-from ..checkpoint.folder import check_custom_code, check_weights, read_config
+from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.hub import all_files, is_folder, shown, small_files, weights_are_here
 from ..checkpoint.identity import FileDigests, identify
 from ..checkpoint.quantize import made
@@ -97,6 +97,15 @@ class VllmBackend:
                 f"scheme {scheme}: vLLM does not make it; bitsandbytes left it with 0.28",
                 help="use the transformers backend: --quant-backend transformers",
             )
+        if choice.kv is not None:
+            raise WrongUse(
+                f"scheme {scheme}: vLLM quantizes the KV cache, but does not make "
+                f"{scheme.partition('+')[0]}",
+                help=(
+                    f"give a checkpoint of that: --quant-checkpoint={scheme}=REF",
+                    f"vLLM makes these while loading: {', '.join(ONLINE)}",
+                ),
+            )
         check("the model", scheme)
         if installed("llmcompressor") is None:
             raise WrongUse(
@@ -155,6 +164,7 @@ class VllmBackend:
         folder = all_files(spec, trusted=_trusted(spec)).folder
         check_custom_code(folder, read_config(folder, spec.name), spec.name, _trusted(spec))
         tensors = check_weights(folder, spec.name)
+        refuse_unchecked_files(folder, spec.name)
         tokenizer = load_tokenizer(folder, spec.name, trusted=_trusted(spec))
         wanted = spec.args.get("add_bos_token")
         check_bos(tokenizer, spec.name, wanted if isinstance(wanted, bool) else None)
@@ -164,6 +174,22 @@ class VllmBackend:
             return kind(spec, _started(spec, folder), folder, kv_scales=scales)
         except Exception as error:  # vLLM raises whatever the layer below does
             raise not_started(spec, error) from error
+
+
+def refuse_unchecked_files(folder: Path, name: str) -> None:
+    """Refuses files that vLLM would load beside those that were checked.
+
+    Without an index it takes every safetensors file of the folder, the last over the first.
+    """
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    if (folder / INDEX).is_file() or len(others) < 2:
+        return
+    others.remove("model.safetensors")
+    raise unusable(
+        name,
+        f"vLLM would load {others[0]} over model.safetensors, which alone was checked",
+        "keep one of them in the folder",
+    )
 
 
 def _started(spec: ModelSpec, folder: Path) -> object:

@@ -56,7 +56,9 @@ def effective_scheme(
     quantized = [one for one in read if one.quantized]
     dtype = str(kv["model_dtype"])
     cache = _cache(kv)
-    words = dtype if cache is None else f"{_cache_words(kv)}, {_scales(kv, scales_in_files)}"
+    words = dtype
+    if _cache_kinds(kv) - {"auto", *_PLAIN}:
+        words = f"{_cache_words(kv)}, {_scales(kv, scales_in_files)}"
     if not quantized:
         name = _PLAIN.get(dtype)
         return EffectiveScheme(
@@ -201,20 +203,26 @@ def _scheme(quantized: Sequence[Layer], cache: Quantization | None) -> str | Non
 
 
 def _cache(kv: Mapping[str, Any]) -> Quantization | None:
-    """How keys and values are held, None unquantized."""
-    kinds = [kind for kind in kv["dtypes"] if kind not in ("auto", *_PLAIN)]
-    if not kinds:
+    """How keys and values are held, None unquantized or where layers hold them unlike."""
+    kinds = _cache_kinds(kv)
+    if len(kinds) != 1 or kinds <= {"auto", *_PLAIN}:
         return None
-    kind = kinds[0]
+    (kind,) = kinds
     each: Granularity = "token" if "per_token" in kind else "tensor"
     number: NumberType = "int" if kind.startswith("int") else "float"
     bits = 4 if kind.startswith(("int4", "nvfp4")) else 8
     return Quantization(number, bits, each, dynamic="per_token" in kind)
 
 
+def _cache_kinds(kv: Mapping[str, Any]) -> set[str]:
+    """What layers hold keys and values in, two spellings of one type taken as one."""
+    return {"fp8_e4m3" if kind == "fp8" else str(kind) for kind in kv["dtypes"]}
+
+
 def _cache_words(kv: Mapping[str, Any]) -> str:
-    words = {"fp8": "fp8 e4m3", "fp8_e4m3": "fp8 e4m3", "fp8_e5m2": "fp8 e5m2"}
-    return " and ".join(words.get(kind, kind.replace("_", " ")) for kind in kv["dtypes"])
+    words = {"fp8_e4m3": "fp8 e4m3", "fp8_e5m2": "fp8 e5m2", "auto": str(kv["model_dtype"])}
+    told = (words.get(kind, kind.replace("_", " ")) for kind in sorted(_cache_kinds(kv)))
+    return " and ".join(dict.fromkeys(told))
 
 
 def _scales(kv: Mapping[str, Any], in_files: bool) -> str:

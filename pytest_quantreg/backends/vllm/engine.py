@@ -11,9 +11,8 @@ from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
 from ...core.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
-from ..device import card_state, cpu_state
+from ..device import card_state, cpu_name, cpu_state, nvidia_driver
 from ..quiet import quietly_imported
-from ..transformers.engine import cpu_name, nvidia_driver
 from .arguments import prompt_arguments
 from .effective import effective_scheme
 from .failures import is_out_of_memory

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...core.errors import Category, QuantregError, Refusal
 from ...core.record import ModelSpec
-from ..transformers.memory import is_out_of_memory as no_memory_left
+from ..memory import is_out_of_memory as no_memory_left
 
 _MEMORY = (
     "less than desired CPU memory utilization",

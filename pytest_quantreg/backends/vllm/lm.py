@@ -9,8 +9,8 @@ from typing import Any
 from lm_eval.models import vllm_causallms
 from lm_eval.models.vllm_causallms import VLLM
 
+from ..cut import CutRecorder, numbered, recorded
 from ..quiet import quiet
-from ..transformers.cut import CutRecorder, numbered
 
 
 class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -33,15 +33,10 @@ class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """As VLLM; ``cut_answers`` then says which reached the limit of new tokens."""
-        hook, recorder = self.cache_hook, CutRecorder(len(requests))
-        self.cache_hook = recorder
-        try:
+        with recorded(self, len(requests)):
             texts: list[str] = super().generate_until(
                 list(numbered(requests)), disable_tqdm=disable_tqdm
             )
-        finally:
-            self.cache_hook = hook
-        self.cut_answers = tuple(recorder.cut)
         return texts
 
     def _model_generate(self, requests: Any, generate: bool = False, **options: Any) -> Any:

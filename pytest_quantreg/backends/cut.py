@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -43,6 +44,18 @@ class CutRecorder:
     def add_partial(self, _: str, request: tuple[Numbered, Any], __: str) -> None:
         """Called by HFLM for each answer of a batch, in its order."""
         self.cut[request[0].at] = self._batch.popleft()
+
+
+@contextmanager
+def recorded(lm: Any, requests: int) -> Iterator[None]:
+    """While ``lm`` generates: what it was told of cut answers is its ``cut_answers`` afterwards."""
+    hook, recorder = lm.cache_hook, CutRecorder(requests)
+    lm.cache_hook = recorder
+    try:
+        yield
+    finally:
+        lm.cache_hook = hook
+    lm.cut_answers = tuple(recorder.cut)
 
 
 def rows_cut(

@@ -1,0 +1,122 @@
+"""The end of a session that accepts: what it kept becomes the reference, or it is said why not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .baselines import AcceptedRuns, BaselineKey
+from .baselines.accepting import Said, accept_runs
+from .baselines.carried import pack
+from .check.keeping import folder_of, kept_store
+from .check.provenance import git_commit, now
+from .core.acceptance import Kept
+from .core.accepting import findings
+from .core.errors import QuantregError, WrongUse
+from .core.record import Run
+from .core.settings import Settings
+from .report.session import SessionReport
+from .report.value import GREEN, Report
+from .report.writing import write
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What came of accepting: ``lines`` say what was, ``failed`` why nothing was."""
+
+    lines: tuple[str, ...] = ()
+    failed: str = ""
+
+
+class KeptRuns:
+    """What the tests of a session kept, wherever they ran."""
+
+    def __init__(self, settings: Settings, collected: SessionReport) -> None:
+        self._settings = settings
+        # Under xdist the order in which tests end is anyone's guess.
+        asked = {scheme: place for place, scheme in enumerate(settings.schemes)}
+        self._kept = sorted(collected.kept, key=lambda one: asked.get(one.scheme, -1))
+        self._outcomes = collected.outcomes
+        self._keys: dict[tuple[str, int], dict[tuple[str, ...], BaselineKey]] = {}
+
+    def packed(self) -> tuple[dict[str, Any], ...]:
+        """Each run once, with what was required of it, as a report holds it."""
+        found: dict[tuple[object, ...], Kept] = {}
+        for one in self._kept:
+            place = (*one.owner, one.stem, one.items)
+            rival = found.get(place)
+            if rival is None or (one.minimum or 0.0) > (rival.minimum or 0.0):
+                found[place] = one
+        return tuple(made for one in found.values() if (made := self._packed(one)) is not None)
+
+    def _packed(self, one: Kept) -> dict[str, Any] | None:
+        try:
+            return {"kept": asdict(replace(one, session="")), **pack(*self._run(one))}
+        except QuantregError:
+            # Whoever cleaned the cache meanwhile shall not cost the whole report.
+            return None
+
+    def accept(self, report: Report, invoked_from: Path) -> Taken:
+        """Accepts everything that was judged, if the session is green and nothing is open."""
+        settings = self._settings
+        if report.conclusion != GREEN:
+            what = "; ".join(report.session.incomplete) or f"the session is {report.conclusion}"
+            return Taken(failed=f"quantreg: not accepted: {what}")
+        found = [findings(one, self._outcomes, self._kept) for one in settings.schemes]
+        if never := [why for one in found for why in one.never]:
+            return Taken(failed=f"quantreg: not accepted: {'; '.join(never)}")
+        if undecided := [gate for one in found for gate in one.undecided]:
+            return Taken(failed=self._open(undecided, report, invoked_from))
+        said = Said(now(), git_commit(settings.baselines.parent), settings.why)
+        try:
+            store = AcceptedRuns(settings.baselines)
+            lines = accept_runs(store, self._kept, self._run, said)
+        except QuantregError as error:
+            return Taken(failed=f"quantreg: not accepted: {error}")
+        return Taken(tuple(f"quantreg: {line}" for line in lines))
+
+    def clean(self, config: pytest.Config, own: str) -> None:
+        """Deletes what was kept; a report or the store holds what counts.
+
+        ``own`` is the id of this session; its xdist workers share another.
+        """
+        nodes = getattr(config.pluginmanager.getplugin("dsession"), "nodemanager", None)
+        shared = getattr(nodes, "testrunuid", own)
+        for session in {own, str(shared), *(one.session for one in self._kept)}:
+            shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
+
+    def _run(self, one: Kept) -> tuple[BaselineKey, Run]:
+        place = one.session, one.items
+        store = kept_store(self._settings, *place)
+        if place not in self._keys:
+            found = store.keys()
+            self._keys[place] = {(*_owner(key), key.stem): key for key in found}
+        key = self._keys[place].get((*one.owner, one.stem))
+        if key is None:
+            raise WrongUse(f"the run of {one.task} is gone from the cache folder")
+        return key, store.load(key)
+
+    def _open(self, undecided: Sequence[str], report: Report, invoked_from: Path) -> str:
+        settings = self._settings
+        path = next((one for one in settings.reports if one.suffix == ".json"), None)
+        what = f"quantreg: not accepted: undecided: {', '.join(undecided)}"
+        if path is None:
+            path = settings.cache_dir / "runs" / f"{report.session.started_at}.json"
+            path = path.with_name(path.name.replace(":", ""))
+            if reason := write(report, path):
+                return f"{what}; and its runs could not be kept: {reason}"
+        words = ["quantreg", "accept", os.path.relpath(path, invoked_from), "--force"]
+        if settings.baselines != invoked_from / "baselines":
+            words.append(f"--baselines={os.path.relpath(settings.baselines, invoked_from)}")
+        return f"{what}; accept it all the same with: {shlex.join(words)}"
+
+
+def _owner(key: BaselineKey) -> tuple[str, str, str]:
+    return key.model, key.scheme, key.engine

@@ -1,0 +1,57 @@
+"""Models quantized on the fly: made in a process of their own, kept whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest_quantreg
+
+from .checkpoint.identity import FileDigests
+
+MANIFEST = "quantreg.json"
+"""What a kept folder says of itself; ``files`` holds the digest of each."""
+
+
+def is_whole(folder: Path, digests: FileDigests) -> bool:
+    """Whether every file of a kept folder is what its manifest says."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return all(digests.of(folder / file) == sha for file, sha in manifest["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def put_in_place(new: Path, folder: Path) -> None:
+    """Makes ``new`` the kept ``folder``. Raises OSError where that cannot be written."""
+    # What stands there was found torn, or another process has just made the same.
+    if folder.exists():
+        if is_whole(folder, FileDigests()):
+            return
+        shutil.rmtree(folder)
+    try:
+        new.rename(folder)
+    except OSError:
+        # Another process came first, and what it made is equally good.
+        if not is_whole(folder, FileDigests()):
+            raise
+
+
+def made_apart(module: str, request: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+    """Runs ``module`` as a process that reads ``request`` from its standard input."""
+    package = str(Path(pytest_quantreg.__file__).parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(request),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )

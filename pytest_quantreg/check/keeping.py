@@ -1,0 +1,136 @@
+"""Measurements of the quantized model, kept until the session's end says whether they count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..baselines import BaselineKey, Store
+from ..core.acceptance import Filed, Kept, Reference
+from ..core.errors import QuantregError
+from ..core.gates import MIN_RETENTION, matching
+from ..core.pairing import value_of
+from ..core.plan import Plan
+from ..core.record import Accuracy, ModelSpec, Provenance, Run
+from ..core.settings import GateMode, Settings
+from .assigning import assign
+from .bench import Bench, Loaded
+from .evidence import Evidence, Measured
+from .pooling import takes
+from .provenance import git_commit, now
+
+
+def provenance_of(bench: Bench, spec: ModelSpec, loaded: Loaded) -> Provenance:
+    """Which model was measured, where, on what and when."""
+    return Provenance(
+        model=replace(bench.identify(spec), name=spec.name),
+        claimed=spec.scheme,
+        effective=loaded.effective,
+        software=bench.software(spec),
+        machine=loaded.machine,
+        recorded_at=now(),
+        git_commit=git_commit(bench.settings.baselines.parent),
+    )
+
+
+def folder_of(settings: Settings, session: str) -> Path:
+    """Where a session's runs lie until it ends."""
+    return settings.cache_dir / "runs" / session
+
+
+def kept_store(settings: Settings, session: str, items: int) -> Store:
+    """The runs of so many items of a session."""
+    return Store(folder_of(settings, session) / str(items))
+
+
+class Keeper:
+    """Keeps each measurement that may be accepted, or that a JSON report shall hold."""
+
+    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+        self._settings = settings
+        self._bench = bench
+        self._session = session
+
+    @property
+    def _wanted(self) -> bool:
+        return self._settings.accept or any(
+            path.suffix == ".json" for path in self._settings.reports
+        )
+
+    def keep(
+        self,
+        key: BaselineKey,
+        spec: ModelSpec,
+        loaded: Loaded,
+        accuracy: Accuracy,
+        reference: Reference | None,
+    ) -> Filed | None:
+        """Files a measurement; None where nobody asks for it.
+
+        Raises WrongUse and Refusal where it cannot be filed and shall be accepted.
+        """
+        if not self._wanted:
+            return None
+        store = kept_store(self._settings, self._session, len(accuracy.items))
+        try:
+            if not store.exists(key):
+                run = Run(
+                    provenance_of(self._bench, spec, loaded), replace(accuracy, resumed_items=0)
+                )
+                store.save(key, run)
+        except QuantregError:
+            if self._settings.accept:
+                raise
+            return None
+        last = reference.last if reference is not None else None
+        number = last.number if last is not None else None
+        return Filed(self._session, key.model, key.engine, key.stem, number)
+
+
+def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
+    """What a test measured and kept, and what was required of it against its baseline."""
+    minima: dict[int, float] = {}
+    if plan.mode is not GateMode.POINT:
+        for part, minimum in _required(plan, evidence):
+            minima[id(part)] = max(minimum, minima.get(id(part), 0.0))
+    return [
+        _kept(part, part.kept, minima.get(id(part)))
+        for one in evidence.measured
+        for part in one.parts
+        if part.kept is not None
+    ]
+
+
+def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[Measured, float]]:
+    """Each measurement with each retention that a min_retention requires of it."""
+    gates = [gate for gate in plan.gates if gate.marker == MIN_RETENTION]
+    for one in evidence.measured:
+        own = [gate for _, gate in assign(matching(gates, one.task), one.subject).chosen]
+        own += [gate for gate in gates if gate.pools and takes(gate, one.subject)]
+        for part in one.parts:
+            named = [gate for gate in gates if gate.task == part.task]
+            chosen = [gate for _, gate in assign(named, part.subject).chosen]
+            yield from ((part, gate.minimum) for gate in (*own, *chosen))
+
+
+def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
+    names = part.baseline.protocol.metrics
+    values = {
+        metric.name: value_of(part.baseline, metric)
+        for metric in names
+        if metric.name in part.baseline.values
+    }
+    return Kept(
+        session=filed.session,
+        model=filed.model,
+        scheme=part.scheme,
+        engine=filed.engine,
+        stem=filed.stem,
+        task=part.task,
+        items=len(part.candidate.items),
+        baseline={name: value for name, value in values.items() if math.isfinite(value)},
+        minimum=minimum,
+        against=filed.against,
+    )

@@ -1,0 +1,124 @@
+"""`quantreg accept`: the runs that a JSON report holds become the reference of no_regression."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import Refusal, WrongUse
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from ..baselines import BaselineKey
+    from ..core.acceptance import Kept
+    from ..core.record import Run
+
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_accept(commands: Commands, page: Callable[[argparse.Namespace], str]) -> None:
+    """The arguments of the command, which ``page`` answers."""
+    accept = commands.add_parser(
+        "accept",
+        help="make the runs in a JSON report of a green session the reference of no_regression",
+        description="Reads a report that pytest --quant-report=PATH.json wrote. If its session was "
+        "green, the runs that min_retention judged in it become the reference of no_regression, "
+        "and one line is added to the history of each scheme.",
+    )
+    accept.set_defaults(page=page)
+    accept.add_argument("run", metavar="RUN", help="the JSON report")
+    accept.add_argument(
+        "--why", default="", metavar="TEXT", help="why, in a few words, for the history"
+    )
+    accept.add_argument(
+        "--force",
+        action="store_true",
+        help="also where gates are undecided; the history names them",
+    )
+    accept.add_argument(
+        "--baselines", default="baselines", metavar="DIR", help="the store (default baselines)"
+    )
+
+
+def accept_page(
+    chosen: argparse.Namespace, when: str, commit_at: Callable[[Path], str | None]
+) -> str:
+    """What was accepted. Raises WrongUse and Refusal for what may not be.
+
+    ``when`` is the time in UTC, ``commit_at`` gives the git commit of a folder.
+    """
+    # The command line is read before numpy and jsonschema are paid for.
+    from ..baselines import AcceptedRuns
+    from ..baselines.accepting import Said, accept_runs
+    from ..core.acceptance import MOST_WHY
+    from ..report.document import read, to_report
+
+    if len(chosen.why) > MOST_WHY:
+        raise WrongUse(f"--why: {MOST_WHY:,} characters are the most")
+    folder = Path(chosen.baselines).expanduser().absolute()
+    if not folder.is_dir():
+        raise WrongUse(
+            f"{chosen.baselines}: no such folder",
+            help="name the store that holds the baselines: --baselines DIR",
+        )
+    document = read(Path(chosen.run).expanduser(), chosen.run)
+    report = to_report(document)
+    kept, runs = _runs(chosen.run, report.runs)
+    open_gates = _check(chosen.run, report, kept, force=chosen.force)
+    said = Said(when, commit_at(folder.parent), chosen.why, open_gates)
+    lines = accept_runs(
+        AcceptedRuns(folder), kept, lambda one: runs[one.owner, one.stem, one.items], said
+    )
+    return "\n".join(lines)
+
+
+def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[str, tuple[str, ...]]:
+    """By scheme the gates that are accepted although they are open."""
+    from ..core.accepting import findings
+    from ..report.value import GATES, GREEN
+
+    if report.session.purpose != GATES or report.conclusion != GREEN:
+        raise WrongUse(
+            f"{named}: not accepted: the session is {report.conclusion}",
+            help="only runs of a green session become a reference",
+        )
+    found = {scheme: findings(scheme, report.outcomes, kept) for scheme in report.session.schemes}
+    never = [why for one in found.values() for why in one.never]
+    if never:
+        raise WrongUse(f"{named}: not accepted: {'; '.join(never)}")
+    undecided = {scheme: one.undecided for scheme, one in found.items() if one.undecided}
+    if undecided and not force:
+        gates = [gate for one in undecided.values() for gate in one]
+        raise WrongUse(
+            f"{named}: not accepted: undecided: {', '.join(gates)}",
+            help="accept it all the same with --force; the history will say so",
+        )
+    return undecided
+
+
+def _runs(
+    named: str, packed: tuple[Any, ...]
+) -> tuple[list[Kept], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
+    """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
+    from ..baselines.carried import unpack
+    from ..baselines.plain import known
+    from ..baselines.strict import Damage
+    from ..core.acceptance import Kept
+
+    kept: list[Kept] = []
+    runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}
+    for one in packed:
+        said = Kept(**known(Kept, one["kept"]))
+        try:
+            key, run = unpack(one)
+        except (Damage, Refusal) as error:
+            raise WrongUse(f"{named}: its run of {said.task} {error}") from None
+        owner = key.model, key.scheme, key.engine
+        if (owner, key.stem) != (said.owner, said.stem) or len(run.accuracy.items) != said.items:
+            raise WrongUse(f"{named}: its run of {said.task} is not the one that was judged")
+        kept.append(said)
+        runs[owner, key.stem, said.items] = key, run
+    return kept, runs

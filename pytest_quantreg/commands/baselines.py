@@ -1,0 +1,79 @@
+"""`quantreg baselines`: what a store holds, and what is deleted from it when asked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import WrongUse
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from ..baselines.listing import Entry, Listing
+
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+DAMAGED = 2
+
+
+def add_baselines(commands: Commands) -> None:
+    """The arguments of the command."""
+    baselines = commands.add_parser(
+        "baselines",
+        help="list the stored baselines and the accepted runs, or delete some of them",
+        description="Lists the baselines of a store with their size and date, and the history of "
+        "accepted runs. Nothing is ever deleted unless it is named. Exit status 2 where one is "
+        "damaged.",
+    )
+    baselines.set_defaults(page=baselines_page)
+    baselines.add_argument(
+        "--baselines", default="baselines", metavar="DIR", help="the store (default baselines)"
+    )
+    baselines.add_argument(
+        "--delete", nargs="+", metavar="NAME", help="delete these, by the names that are listed"
+    )
+
+
+def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
+    """The list, or what was deleted. Raises WrongUse and Refusal."""
+    from ..baselines.listing import Listing
+
+    folder = Path(chosen.baselines).expanduser().absolute()
+    if not folder.is_dir():
+        raise WrongUse(
+            f"{chosen.baselines}: no such folder",
+            help="name the store that holds the baselines: --baselines DIR",
+        )
+    listing = Listing(folder)
+    if chosen.delete:
+        return "\n".join(f"deleted {path}" for path in listing.delete(chosen.delete)), 0
+    entries = listing.entries()
+    lines = [*_table(entries), *_accepted(listing)]
+    damaged = any(entry.damage for entry in entries)
+    return "\n".join(lines) or f"{folder.name}/ is empty", DAMAGED if damaged else 0
+
+
+def _table(entries: list[Entry]) -> Iterator[str]:
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        if entry.damage:
+            yield f"{entry.name.ljust(width)}  DAMAGED: it {entry.damage}"
+            continue
+        items = f"{entry.items:,} items"
+        size = f"{-(-entry.bytes // 1024):,} KiB"
+        yield f"{entry.name.ljust(width)}  {entry.recorded_at[:10]}  {items:>13}  {size:>9}"
+    if entries:
+        whole = sum(entry.bytes for entry in entries)
+        what = "baseline" if len(entries) == 1 else "baselines"
+        yield f"{len(entries):,} {what}, {-(-whole // 1024):,} KiB"
+
+
+def _accepted(listing: Listing) -> Iterator[str]:
+    from ..baselines.accepted import show_line
+
+    for folder, history in listing.histories():
+        yield f"accepted runs of {folder}"
+        yield from (f"  {show_line(one)}" for one in history)

@@ -1,0 +1,93 @@
+"""A report to and from its JSON document, checked against the schema both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..baselines.files import read_whole
+from ..baselines.plain import known, to_plain
+from ..baselines.strict import Damage, digest_of, dump_readable, parse
+from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
+from ..core.errors import WrongUse
+from ..core.outcome import Outcome
+from .value import Report, Session
+
+FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "report-1.json")
+
+MAX_REPORT = 256 * 1024 * 1024
+"""Bytes of a file that is read."""
+
+
+def encode(report: Report) -> bytes:
+    """The document in bytes. Raises Damage for what a reader would refuse."""
+    document = to_document(report)
+    validate(document, FORM)
+    return dump_readable(document)
+
+
+def to_document(report: Report) -> Document:
+    """What the file says, the conclusion first, a digest of it all last."""
+    document: Document = {
+        "schema_version": f"{FORM.current[0]}.{FORM.current[1]}",
+        "conclusion": report.conclusion,
+        "session": {**to_plain(report.session), "ending": report.session.ending()},
+        "outcomes": [one.to_plain() for one in report.outcomes],
+        "closing": list(report.lines),
+        "runs": [dict(one) for one in report.runs],
+    }
+    document["digest"] = digest_of(document)
+    return document
+
+
+def decode(data: bytes) -> Document:
+    """The validated document in the bytes of a file. Raises Damage for anything else.
+
+    Fields of a newer minor version stay in it; a newer major version is refused.
+    """
+    document = parse(data)
+    if not isinstance(document, dict):
+        raise Damage("is not a JSON object")
+    if "session" not in document or "outcomes" not in document:
+        raise Damage("is no report of a session", help="--quant-report=PATH.json writes one")
+    refuse_newer(document, FORM.current)
+    if document.get("digest") != digest_of(document):
+        raise Damage("was changed after it was written (its digest does not fit)")
+    document = upgrade(document, current=FORM.current, steps=FORM.steps)
+    validate(document, FORM)
+    if version_of(document) == FORM.current:
+        _check_conclusion(document)
+    return document
+
+
+def to_report(document: Any) -> Report:
+    """The value that a validated document spells out; what it has no name for is left out."""
+    session: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in known(Session, document["session"]).items()
+    }
+    return Report(
+        Session(**session),
+        tuple(Outcome.from_plain(one) for one in document["outcomes"]),
+        tuple(document["closing"]),
+        tuple(document.get("runs", ())),
+    )
+
+
+def read(path: Path, named: str) -> Document:
+    """The document in a file that people call ``named``. Raises WrongUse where it is none."""
+    try:
+        return decode(read_whole(path, MAX_REPORT))
+    except FileNotFoundError:
+        raise WrongUse(f"{named}: no such file") from None
+    except Damage as error:
+        raise WrongUse(f"{named} {error}", help=error.help or ()) from None
+
+
+def _check_conclusion(document: Any) -> None:
+    follows = to_report(document).conclusion
+    if document["conclusion"] != follows:
+        raise Damage(
+            f"contradicts itself: it says {document['conclusion']}, and its outcomes say {follows}"
+        )

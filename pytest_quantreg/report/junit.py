@@ -1,0 +1,106 @@
+"""What JUnit reports get: flat properties of each test case, and a type for what failed it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree
+
+from ..core.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
+
+PREFIX = "quantreg."
+FAILURE = f"{PREFIX}failure"
+"""The property that says what kind of failure it was, in the words of `failure_type`."""
+
+_TEXTS = ("gate", "mode", "category", "part_of")
+_FIGURES = (
+    *("confidence", "minimum", "maximum", "retention", "low", "high", "baseline", "quantized"),
+    *("n", "total_items", "lost", "won", "detectable", "floor"),
+    *("baseline_empty", "quantized_empty", "baseline_truncated", "quantized_truncated"),
+)
+"""The fields of an outcome that JUnit gets, where they are known."""
+
+_SPEED_TEXTS = ("gate", "mode", "category")
+_SPEED_FIGURES = ("bound", "value", "low", "high", "baseline", "quantized", "units", "detectable")
+
+
+def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
+    """Name and value of each figure: ``quantreg.sum.exact_match.retention`` and the like.
+
+    First what all outcomes of the test share (``quantreg.scheme``, ``quantreg.model``).
+    A second outcome of the same name, as of one task asked twice, is numbered:
+    ``quantreg.sum.exact_match.2.retention``.
+    """
+    yield from _shared(outcomes)
+    seen: Counter[str] = Counter()
+    for one in outcomes:
+        name = _name(one)
+        seen[name] += 1
+        prefix = name if seen[name] == 1 else f"{name}.{seen[name]}"
+        yield f"{prefix}.verdict", one.result
+        if one.speed is not None:
+            yield from _speed(prefix, one, one.speed)
+        else:
+            yield from _known(prefix, one, (*_TEXTS, *_FIGURES))
+        if one.excused:
+            yield f"{prefix}.excused", True
+
+
+def failure_type(outcomes: Sequence[Outcome]) -> str:
+    """The type of a failure that these outcomes caused; a refusal outweighs the others."""
+    results = {one.result for one in outcomes}
+    for result, name in ((REFUSED, "Refused"), (LOST, "Lost"), (UNDECIDED, "Undecided")):
+        if result in results:
+            return f"{PREFIX}{name}"
+    return f"{PREFIX}Failed"
+
+
+def typed(xml: bytes) -> bytes:
+    """A JUnit file in which each failure has the type that its test case's property names.
+
+    pytest gives failures no type. Raises ElementTree.ParseError for what is no XML.
+    """
+    root = ElementTree.fromstring(xml)
+    for case in root.iter("testcase"):
+        named = [
+            one.get("value", "") for one in case.iter("property") if one.get("name") == FAILURE
+        ]
+        for failure in (*case.findall("failure"), *case.findall("error")):
+            if named:
+                failure.set("type", named[-1])
+    head = b'<?xml version="1.0" encoding="utf-8"?>'
+    return head + ElementTree.tostring(root, encoding="unicode").encode()
+
+
+def _shared(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
+    found = [one.context for one in outcomes if one.context is not None]
+    schemes = dict.fromkeys(one.scheme for one in outcomes if one.scheme)
+    yield from ((f"{PREFIX}scheme", scheme) for scheme in [*schemes][:1])
+    for name in ("model", "revision", "baseline_scheme", "engine", "machine", "runs_as"):
+        values = [value for one in found if (value := getattr(one, name))]
+        if values:
+            yield f"{PREFIX}{name}", values[-1]
+
+
+def _name(one: Outcome) -> str:
+    if one.speed is not None:
+        words = ["speed", one.speed.subject, one.speed.quantity]
+    else:
+        words = [one.task or "", (one.metric or "").removesuffix(",none")]
+    return ".".join(["quantreg", *(word.replace(" ", "_") for word in words if word)])
+
+
+def _speed(prefix: str, one: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
+    """In the unit of the gate, such as ms."""
+    yield from _known(prefix, one, _SPEED_TEXTS)
+    if speed.bound is not None:
+        yield from _known(prefix, one, ("confidence",))
+    yield from _known(prefix, speed, _SPEED_FIGURES)
+    if speed.value is not None:
+        yield f"{prefix}.unit", speed.unit
+
+
+def _known(prefix: str, source: object, names: Sequence[str]) -> Iterator[tuple[str, object]]:
+    for name in names:
+        if (value := getattr(source, name)) is not None:
+            yield f"{prefix}.{name}", value

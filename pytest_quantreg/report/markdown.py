@@ -1,0 +1,208 @@
+"""A report as Markdown, for a comment on a pull request or the summary of a CI job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..core.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
+from .markdown_text import cell, escaped, inline
+from .session import context_line
+from .speed_table import speed_columns, without_repeats
+from .summary import (
+    advice_lines,
+    contexts,
+    counted,
+    detectable_lines,
+    measured_beside,
+    required_lines,
+    title,
+)
+from .table import Columns, columns
+from .value import GREEN, INCOMPLETE, NOTHING_JUDGED, RECORDED_ONLY, RED, Report
+
+COMMENT_LIMIT = 65_000
+"""Bytes: GitHub takes 65,536 characters for a comment, and a line of one's own may be added."""
+
+_SIGNS = {
+    GREEN: "\N{WHITE HEAVY CHECK MARK} GREEN",
+    RED: "\N{CROSS MARK} RED",
+    INCOMPLETE: "\N{WARNING SIGN}\N{VARIATION SELECTOR-16} INCOMPLETE",
+    RECORDED_ONLY: "\N{MEMO} RECORDED",
+    NOTHING_JUDGED: "\N{WARNING SIGN}\N{VARIATION SELECTOR-16} NOTHING JUDGED",
+}
+_TEXT_COLUMNS = {"task", "metric", "workload", "measured", ""}
+_IN_FULL = (LOST, REFUSED)
+"""The results whose whole messages stand on the page."""
+_OURS = "quantreg: "
+_FAILED = ("failed", "refused", "error")
+_CUT = "*Cut here to fit: {left:,} more lines. The JSON report and pytest's own output hold all.*"
+
+
+def markdown(report: Report, most: int = COMMENT_LIMIT) -> str:
+    """The whole page, in at most ``most`` bytes of UTF-8.
+
+    The verdict comes first, then a table per model and scheme, what was lost, what was
+    refused, what was undecided and what would decide it, and last, folded away, the
+    software and hardware. What does not fit is left out from the end, and said so.
+    """
+    groups = [(scheme, every) for (_, scheme), every in report.groups().items()]
+    body = [line for part in _parts(report, groups) for line in part]
+    return _fitted(_heading(report), body, _machines(report), most)
+
+
+def _heading(report: Report) -> list[str]:
+    counts = counted(without_repeats(report.outcomes))
+    session = report.session
+    lines = [f"## {_SIGNS[report.conclusion]}: {inline(counts or _nothing(report))}", ""]
+    gated = not any(one.fails and not one.excused for one in report.outcomes)
+    if report.conclusion in (RED, INCOMPLETE) and gated:
+        lines += [f"No gate failed, but this is not green: {inline(_why(report))}.", ""]
+    elif session.incomplete or session.exit_status is None:
+        lines += [f"Not all was tested: {inline(_why(report))}.", ""]
+    return lines
+
+
+def _nothing(report: Report) -> str:
+    if report.session.incomplete or report.session.exit_status is None:
+        return "nothing was measured"
+    return "no test compared anything"
+
+
+def _why(report: Report) -> str:
+    session = report.session
+    # The last line of a session, as of --quant-require, is its own reason.
+    said = [line.removeprefix(_OURS) for line in report.lines if line.startswith(_OURS)]
+    tests = [f"{count:,} {how}" for how, count in session.tests.items() if how in _FAILED]
+    ending = f"{session.ending()} ({', '.join(tests)})" if tests else session.ending()
+    return "; ".join(session.incomplete or said or [ending])
+
+
+def _parts(
+    report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]
+) -> Iterator[Iterable[str]]:
+    for scheme, every in groups:
+        yield _group(scheme, every)
+    yield _section("Lost", report, _is(LOST))
+    yield _section("Refused: nothing may be concluded", report, _is(REFUSED))
+    yield _undecided(groups)
+    yield _notes(report, groups)
+
+
+def _is(result: str) -> Callable[[Outcome], bool]:
+    return lambda one: one.result == result
+
+
+def _group(scheme: str, every: Sequence[Outcome]) -> Iterator[str]:
+    outcomes = without_repeats(every)
+    yield f"### {escaped(title(scheme, outcomes).removeprefix('quantreg: '))}"
+    yield ""
+    for context in contexts(outcomes):
+        yield f"{escaped(context_line(context))}  "
+    yield ""
+    for made in (columns(outcomes), speed_columns(outcomes)):
+        yield from _table(made)
+    for line in (*required_lines(outcomes), *detectable_lines(outcomes)):
+        yield f"- {escaped(line)}"
+    yield ""
+
+
+def _table(made: Columns) -> Iterator[str]:
+    if not made.cells:
+        return
+    head = made.heads[0]
+    # The verdict has no head in the terminal; a column without one looks like a mistake.
+    names = [*head[:-1], "verdict"]
+    yield _row([cell(name) for name in names])
+    yield _row([":--" if name in _TEXT_COLUMNS else "--:" for name in head])
+    for cells, one in zip(made.cells, made.outcomes, strict=True):
+        word = cell(cells[-1])
+        bold = one.fails and not one.excused
+        yield _row([*map(cell, cells[:-1]), f"**{word}**" if bold else word])
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _section(head: str, report: Report, chosen: Callable[[Outcome], bool]) -> Iterator[str]:
+    found = [one for one in report.outcomes if chosen(one)]
+    if not found:
+        return
+    yield f"### {head}"
+    yield ""
+    for one in dict.fromkeys(found):
+        yield from _message(one)
+    yield ""
+
+
+def _message(one: Outcome) -> Iterator[str]:
+    excused = " (excused by xfail)" if one.excused else ""
+    yield f"- {escaped(one.headline)}{excused}"
+    yield from (f"  - {escaped(line)}" for line in one.details)
+
+
+def _undecided(groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
+    found = [one for _, every in groups for one in every if one.result == UNDECIDED]
+    if not found:
+        return
+    yield "### Undecided, and what would decide it"
+    yield ""
+    for one in dict.fromkeys(found):
+        yield f"- {escaped(one.headline)}"
+        if one.advice:
+            yield f"  - {escaped(one.advice)}"
+    yield ""
+
+
+def _notes(report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
+    lines = [line for _, every in groups for line in measured_beside(every)]
+    others = [one for one in report.outcomes if one.result == NOT_APPLICABLE]
+    lines += advice_lines(others)
+    lines += (note for one in report.outcomes for note in one.notes)
+    lines += report.lines
+    told = {line for one in report.outcomes if one.result in _IN_FULL for line in one.details}
+    new = [line for line in dict.fromkeys(lines) if line not in told]
+    if not new:
+        return
+    yield "### Notes"
+    yield ""
+    yield from (f"- {escaped(line)}" for line in new)
+    yield ""
+
+
+def _machines(report: Report) -> list[str]:
+    """The folded part at the end: what ran, where and how it was asked to."""
+    session = report.session
+    machines = {one.context.machine for one in report.outcomes if one.context is not None}
+    gate = session.gate if session.gate == "point" else f"{session.gate}, {session.confidence:.6g}"
+    facts = {
+        "software": ", ".join(
+            f"{name} {number}" for name, number in sorted(session.versions.items())
+        ),
+        "hardware": ", ".join(sorted(machines - {""})),
+        "gate": gate if session.purpose == "gates" else "",
+        "items": f"at most {session.limit:,} per task" if session.limit is not None else "",
+        "commit": session.git_commit or "",
+        "session": f"{session.started_at} to {session.ended_at or '?'}; {session.ending()}",
+        "tests": ", ".join(f"{count:,} {how}" for how, count in session.tests.items()),
+    }
+    told = [f"- {name}: {escaped(fact)}" for name, fact in facts.items() if fact]
+    return ["<details><summary>Software and hardware</summary>", "", *told, "", "</details>"]
+
+
+def _fitted(head: Sequence[str], body: Sequence[str], tail: Sequence[str], most: int) -> str:
+    """Head and tail whole, and as many lines of the body between them as fit."""
+    whole = "\n".join([*head, *body, *tail, ""])
+    if len(whole.encode()) <= most:
+        return whole
+    cut = _CUT.format(left=len(body))
+    room = most - len("\n".join([*head, "", cut, "", *tail, ""]).encode())
+    kept: list[str] = []
+    for line in body:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    cut = _CUT.format(left=len(body) - len(kept))
+    return "\n".join([*head, *kept, "", cut, "", *tail, ""])

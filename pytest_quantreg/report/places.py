@@ -1,0 +1,107 @@
+"""Text without the places of one machine: reports travel, folders and servers stay at home."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+HIDDEN = "..."
+"""What stands for the folders of a path, the address of a server, and a secret."""
+
+_PUBLIC = ("huggingface.co", "github.com")
+"""The hosts that messages send people to."""
+
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>(?:[^\s/'\"<>]*[^\s/'\"<>.,;:)\]])?)"
+    r"(?P<rest>(?:/[^\s'\"<>]*)?)"
+)
+_SECRET = re.compile(
+    r"(?i)(?P<name>[\w-]*(?:api_?key|token|password|secret|authorization))=(?P<value>[^\s'\",]+)"
+)
+_QUOTED = re.compile(r"(?P<quote>['\"])(?:/|[A-Za-z]:[\\/])[^'\"\n]*(?P=quote)")
+_POSIX = re.compile(r"(?<![\w.~/+])/(?:[^\s/'\"`<>|:;,()\[\]{}]+/)*[^\s/'\"`<>|:;,()\[\]{}]+/?")
+_WINDOWS = re.compile(r"(?<!\w)[A-Za-z]:[\\/](?:[^\s\\/'\"`<>|:;,()]+[\\/])*[^\s\\/'\"`<>|:;,()]+")
+_OTHERS_HOME = re.compile(r"(?<![\w/])~\w[\w.-]*/")
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is known of the machine: ``folders`` maps absolute paths to what stands for them.
+
+    An empty stand-in makes paths below a folder relative to it.
+    """
+
+    folders: Mapping[str, str]
+
+    def hidden(self, text: str) -> str:
+        """``text`` without absolute paths, servers, passwords or characters that are none.
+
+        Paths below a known folder become relative to it; of others the last part is kept.
+        """
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = _SECRET.sub(rf"\g<name>={HIDDEN}", text)
+        # Addresses are kept apart, for they hold what looks like a path.
+        addresses: list[str] = []
+
+        def put_by(found: re.Match[str]) -> str:
+            addresses.append(_address(found))
+            return f"\0{len(addresses) - 1}\0"
+
+        text = _URL.sub(put_by, text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+        for folder in sorted(self.folders, key=len, reverse=True):
+            text = _below(text, folder, self.folders[folder])
+        text = _QUOTED.sub(lambda found: _quoted(found[0]), text)
+        text = _WINDOWS.sub(lambda found: _last(found[0]), text)
+        text = _POSIX.sub(lambda found: _last(found[0]), text)
+        text = _OTHERS_HOME.sub(f"{HIDDEN}/", text)
+        return re.sub("\0([0-9]+)\0", lambda found: addresses[int(found[1])], text)
+
+    def hidden_in(self, value: T) -> T:
+        """``value`` with every text in it `hidden`: dataclasses, tuples and mappings too."""
+        made: T = _everywhere(value, self)
+        return made
+
+
+def _everywhere(value: Any, places: Places) -> Any:
+    if isinstance(value, str):
+        return places.hidden(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {one.name: getattr(value, one.name) for one in fields(value)}
+        return replace(value, **{name: _everywhere(inner, places) for name, inner in named.items()})
+    if isinstance(value, Mapping):
+        return {name: _everywhere(inner, places) for name, inner in value.items()}
+    if isinstance(value, Sequence):
+        return tuple(_everywhere(inner, places) for inner in value)
+    return value
+
+
+def _address(found: re.Match[str]) -> str:
+    scheme, host, rest = found["scheme"], found["host"], found["rest"].partition("?")[0]
+    if scheme.lower() == "file":
+        return _last(rest or host)
+    if not host and not rest:
+        return found[0]
+    return f"{scheme}://{host if host.lower() in _PUBLIC else HIDDEN}{rest}"
+
+
+def _below(text: str, folder: str, stand_in: str) -> str:
+    """Paths below a known folder, and the folder itself, wherever they stand in ``text``."""
+    whole = folder.rstrip("/\\")
+    if len(whole) < 2:
+        return text
+    start = f"{stand_in}/" if stand_in else ""
+    text = re.sub(rf"(?<![\w.]){re.escape(whole)}[/\\](?=[^\s/\\'\"])", lambda _: start, text)
+    return re.sub(rf"(?<![\w.]){re.escape(whole)}(?![\w.-])", lambda _: stand_in or ".", text)
+
+
+def _quoted(text: str) -> str:
+    return f"{text[0]}{_last(text[1:-1])}{text[-1]}"
+
+
+def _last(path: str) -> str:
+    parts = [part for part in re.split(r"[\\/]", path) if part]
+    return f"{HIDDEN}/{parts[-1]}" if parts else path

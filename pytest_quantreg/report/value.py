@@ -1,0 +1,104 @@
+"""One session as one plain value, which every report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.outcome import JUDGED, PRESENT, RECORDED, Outcome
+from .session import grouped
+
+GREEN, RED, INCOMPLETE = "green", "red", "incomplete"
+RECORDED_ONLY, NOTHING_JUDGED = "recorded", "nothing judged"
+CONCLUSIONS = (GREEN, RED, INCOMPLETE, RECORDED_ONLY, NOTHING_JUDGED)
+
+GATES, RECORDS, NEITHER = "gates", "records", "neither"
+PURPOSES = (GATES, RECORDS, NEITHER)
+
+_ENDINGS: Mapping[int, str] = {
+    0: "all tests passed",
+    1: "failed",
+    2: "interrupted",
+    3: "internal error",
+    4: "wrong use",
+    5: "no tests ran",
+}
+"""What pytest's exit statuses mean."""
+
+_PASSING = (0, 5)
+_UNFINISHED = (None, 2, 4)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session was asked for, and how it ended.
+
+    ``purpose`` is "gates", "records" or "neither". Times are UTC, ISO 8601 to the second;
+    ``ended_at`` and ``exit_status`` are None while it runs, and stay so if it was killed.
+    ``incomplete`` says why not every test ran that should have. ``gate`` and
+    ``confidence`` are the session's own; a test's may differ and stand in its outcomes.
+    ``versions`` maps packages to versions, ``tests`` counts the tests by how they ended.
+    """
+
+    purpose: str
+    started_at: str
+    ended_at: str | None
+    exit_status: int | None
+    incomplete: tuple[str, ...]
+    model: str | None
+    schemes: tuple[str, ...]
+    backend: str
+    gate: str
+    confidence: float
+    limit: int | None
+    require: bool
+    git_commit: str | None
+    versions: Mapping[str, str]
+    tests: Mapping[str, int] = field(default_factory=dict)
+
+    def ending(self) -> str:
+        """What the exit status says: ``all tests passed``."""
+        if self.exit_status is None:
+            return "the session did not end"
+        return _ENDINGS.get(self.exit_status, f"ended with status {self.exit_status}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A session with all its outcomes.
+
+    ``lines`` are the last ones of its summary. ``runs`` are what was measured of quantized
+    models, so that it can be accepted later: each a plain object with ``kept`` (what was
+    required of it), ``meta`` and ``items`` (the run as `baselines.carried` packs it).
+    """
+
+    session: Session
+    outcomes: tuple[Outcome, ...]
+    lines: tuple[str, ...]
+    runs: tuple[Mapping[str, Any], ...] = ()
+
+    def closing(self) -> list[str]:
+        """The last lines of the summary."""
+        return list(self.lines)
+
+    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+        """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
+        return grouped(self.outcomes, self.session.schemes)
+
+    @property
+    def conclusion(self) -> str:
+        """Whether the build is green: what is not known to be, is not."""
+        session = self.session
+        if any(one.fails and not one.excused for one in self.outcomes):
+            return RED
+        if session.exit_status in _UNFINISHED:
+            return INCOMPLETE
+        if session.exit_status not in _PASSING:
+            return RED
+        if session.incomplete:
+            return INCOMPLETE
+        results = {one.result for one in self.outcomes}
+        if results & JUDGED:
+            return GREEN
+        return RECORDED_ONLY if results & {RECORDED, PRESENT} else NOTHING_JUDGED

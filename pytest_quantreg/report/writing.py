@@ -1,0 +1,84 @@
+"""Reports as files: replaced as a whole, or added to what a CI job shows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ..baselines.strict import Damage
+from .document import encode
+from .junit import typed
+from .markdown import COMMENT_LIMIT, markdown
+from .value import Report
+
+STEP_LIMIT = 1024 * 1024
+"""Bytes that GitHub shows of one step's summary; with more it shows none of it."""
+
+_LEAST_PAGE = 2_000
+"""Bytes below which a page says too little to be worth adding."""
+
+
+def write(report: Report, path: Path) -> str:
+    """Writes the report in the form that the ending names; returns why it could not, or ""."""
+    try:
+        data = encode(report) if path.suffix == ".json" else markdown(report).encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, data)
+    except (OSError, Damage) as error:
+        return _reason(error)
+    return ""
+
+
+def add_to_summary(report: Report, path: Path) -> str:
+    """Adds the page to those of other steps; returns why it could not, or ""."""
+    try:
+        there = path.stat().st_size if path.exists() else 0
+        room = STEP_LIMIT - there - 2
+        if room < _LEAST_PAGE:
+            return f"what is in it already leaves {max(room, 0):,} bytes"
+        page = markdown(report, min(room, COMMENT_LIMIT))
+        with path.open("ab") as file:
+            file.write((b"\n" if there else b"") + page.encode())
+    except OSError as error:
+        return _reason(error)
+    return ""
+
+
+def type_failures(path: Path) -> None:
+    """Gives the failures in a JUnit file their types; leaves alone what it cannot read."""
+    with suppress(OSError, ElementTree.ParseError):
+        if path.is_file():
+            replace_file(path, typed(path.read_bytes()))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replaces a file as a whole, where links lead to. Raises OSError."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(21, "it is a folder", str(path))
+    if target.exists() and not target.is_file():
+        # What reads a pipe or a device wants the bytes, and no file in its place.
+        target.write_bytes(data)
+        return
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(13, "no permission", str(path))
+    handle, draft = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+        os.chmod(draft, mode)
+        os.replace(draft, target)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "there is a file where a folder should be"
+    return str(getattr(error, "strerror", None) or error)

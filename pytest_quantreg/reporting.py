@@ -1,0 +1,213 @@
+"""When reports of a session are written: a first one at its start, the whole one at its end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import __version__
+from .check.provenance import git_commit, now
+from .core.errors import WrongUse
+from .core.settings import Settings, Update
+from .report.junit import FAILURE
+from .report.places import Places
+from .report.session import SessionReport
+from .report.value import GATES, NEITHER, RECORDS, Report, Session
+from .report.writing import add_to_summary, type_failures, write
+
+_NOT_ENDED = "the session did not end: it was killed, or it is still under way"
+_WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed")
+
+
+@dataclass
+class Written:
+    """What is to be told of reports, and which that were asked for could not be written."""
+
+    told: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+class Reporter:
+    """Writes what --quant-report names, and the page of a job on GitHub.
+
+    What is written at the start says that the session did not end, so that neither a
+    report of an earlier session nor half of one is taken for this one's. Under xdist the
+    controller alone writes. ``report`` is what was written in the end.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._started_at = now()
+        self._commit: str | None = None
+        self._ended: Counter[str] = Counter()
+        self._uncollected = 0
+        self._failures_of_ours = False
+        self._cut_short: str | None = None
+        self.report: Report | None = None
+        self._active = not hasattr(config, "workerinput") and not config.option.collectonly
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be written by this process."""
+        settings = self._settings
+        return self._active and bool(settings.reports or self._job_page or settings.accept)
+
+    def begin(self) -> None:
+        """Makes the folders and writes first reports. Raises WrongUse where that fails."""
+        if not self.wanted:
+            return
+        self._commit = git_commit(self._config.rootpath)
+        first = Report(replace(self._facts({}), incomplete=(_NOT_ENDED,)), (), ())
+        for path in self._settings.reports:
+            if reason := write(first, path):
+                raise WrongUse(
+                    f"--quant-report={self._shown(path)}: cannot be written: {reason}",
+                    help="name a file in a folder that you may write to",
+                )
+
+    # -- what is heard on the way --------------------------------------------------------
+
+    def hear(self, report: pytest.TestReport) -> None:
+        """Counts how a test ended."""
+        self._failures_of_ours |= any(name == FAILURE for name, _ in report.user_properties)
+        word = _ending(report)
+        if word is not None:
+            self._ended[word] += 1
+
+    def hear_collection(self, report: pytest.CollectReport) -> None:
+        """A file or class was collected, or could not be."""
+        self._uncollected += report.failed
+
+    def hear_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, or ``pytest.exit``."""
+        said = str(excinfo.value).strip()
+        self._cut_short = f"interrupted: {said}" if said else "interrupted"
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def end(
+        self,
+        session: pytest.Session,
+        collected: SessionReport,
+        versions: Mapping[str, str],
+        last_line: str,
+        runs: Callable[[], tuple[Mapping[str, Any], ...]] = tuple,
+    ) -> Written:
+        """Writes every report, and gives the failures in pytest's JUnit file their types.
+
+        ``runs`` packs what was measured, for the reports that hold it.
+        """
+        written = Written()
+        if self._active and self._failures_of_ours:
+            self._type_failures()
+        if not self.wanted:
+            return written
+        report = self._report(session, collected, versions, last_line)
+        if collected.kept:
+            report = replace(report, runs=runs())
+        self.report = report
+        for path in self._settings.reports:
+            if reason := write(report, path):
+                written.failed.append(f"quantreg: no report in {self._shown(path)}: {reason}")
+            else:
+                written.told.append(f"quantreg: report in {self._shown(path)}")
+        page = self._job_page
+        if page is not None and (reason := add_to_summary(report, page)):
+            written.told.append(f"quantreg: no page in the summary of this job: {reason}")
+        return written
+
+    def _type_failures(self) -> None:
+        """pytest gives failures no type; ours tells a refusal from a loss."""
+        if named := getattr(self._config.option, "xmlpath", None):
+            type_failures(Path(os.path.expanduser(os.path.expandvars(named))))
+
+    @property
+    def _job_page(self) -> Path | None:
+        return self._settings.step_summary if self._purpose != NEITHER else None
+
+    @property
+    def _purpose(self) -> str:
+        if self._settings.update is not Update.NO:
+            return RECORDS
+        return GATES if self._settings.schemes else NEITHER
+
+    def _shown(self, path: Path) -> str:
+        return os.path.relpath(path, self._config.invocation_params.dir)
+
+    def _report(
+        self,
+        session: pytest.Session,
+        collected: SessionReport,
+        versions: Mapping[str, str],
+        last_line: str,
+    ) -> Report:
+        facts = replace(
+            self._facts(versions),
+            ended_at=now(),
+            exit_status=int(session.exitstatus),
+            incomplete=tuple(self._missing(session)),
+            tests={word: self._ended[word] for word in _WORDS if self._ended[word]},
+        )
+        closing = (*collected.closing(), *([last_line] if last_line else []))
+        return self._places().hidden_in(Report(facts, tuple(collected.outcomes), closing))
+
+    def _facts(self, versions: Mapping[str, str]) -> Session:
+        settings = self._settings
+        return Session(
+            purpose=self._purpose,
+            started_at=self._started_at,
+            ended_at=None,
+            exit_status=None,
+            incomplete=(),
+            model=settings.model.name if settings.model is not None else None,
+            schemes=settings.schemes,
+            backend=settings.backend,
+            gate=settings.gate.value,
+            confidence=settings.confidence,
+            limit=settings.limit,
+            require=settings.require,
+            git_commit=self._commit,
+            versions={"pytest-quantreg": __version__, "pytest": pytest.__version__, **versions},
+        )
+
+    def _missing(self, session: pytest.Session) -> Iterator[str]:
+        """Why not every test ran that should have."""
+        if self._uncollected:
+            what = "file or class" if self._uncollected == 1 else "files or classes"
+            yield f"{self._uncollected} {what} could not be collected"
+        if self._cut_short is not None and not self._cut_short.endswith("during collection"):
+            yield self._cut_short
+        elif not self._uncollected and (stopped := session.shouldfail or session.shouldstop):
+            yield f"stopped early: {stopped}"
+        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+            yield "internal error of pytest or a plugin"
+
+    def _places(self) -> Places:
+        """The folders of this machine that messages may name."""
+        near = (self._config.invocation_params.dir, self._config.rootpath)
+        known = {
+            str(self._settings.cache_dir): "CACHE",
+            os.path.expanduser("~"): "~",
+            **{str(folder): "" for folder in near},
+        }
+        return Places({**{os.path.realpath(one): word for one, word in known.items()}, **known})
+
+
+def _ending(report: pytest.TestReport) -> str | None:
+    """How a test ended, once per test; errors around it are counted by themselves."""
+    if hasattr(report, "context"):
+        return None  # a subtest, which ends with its test
+    if report.when == "call" or (report.when == "setup" and report.skipped):
+        if report.failed and getattr(report, "quantreg", {}).get("refused"):
+            return "refused"
+        if hasattr(report, "wasxfail") and not report.failed:
+            return "xfailed" if report.skipped else "passed"
+        return report.outcome
+    return "error" if report.failed else None

@@ -1,0 +1,79 @@
+"""What the bench of a session takes for the same model, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.check.bench import Bench, Loaded
+from pytest_quantreg.core.catalogue import Catalogue
+from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.record import (
+    EffectiveScheme,
+    Machine,
+    ModelIdentity,
+    ModelSpec,
+    Software,
+)
+
+SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
+IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")
+EFFECTIVE = EffectiveScheme("w8a8-int8", "int8", "int8", "bfloat16", "kernel", "native", 1, 1)
+MACHINE, SOFTWARE = Machine("cpu", "CPU"), Software("scripted", {})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes benches of sessions of their own, whose model runs as it is told."""
+
+    def made(effective: EffectiveScheme) -> Bench:
+        settings: Any = SimpleNamespace(
+            cache_dir=tmp_path, catalogue=Catalogue(), backend="scripted"
+        )
+        progress: Any = SimpleNamespace(say=lambda text: None)
+        found = Bench(settings, progress)
+        monkeypatch.setattr(found, "identify", lambda spec: IDENTITY)
+        monkeypatch.setattr(found, "software", lambda spec: SOFTWARE)
+        monkeypatch.setattr(found, "load", lambda spec: Loaded(effective, MACHINE, SOFTWARE))
+        return found
+
+    return made
+
+
+def test_a_session_resumes_another(bench: Any) -> None:
+    """What weights were read of is the same model the next time."""
+    assert bench(EFFECTIVE)._fingerprint(SPEC) == bench(EFFECTIVE)._fingerprint(SPEC)
+
+
+def test_a_server_is_resumed_by_nobody(bench: Any) -> None:
+    """Behind the same address there may be another model: its answers are of one session."""
+    served = replace(EFFECTIVE, mode="unverified")
+    one, other = bench(served), bench(served)
+    assert one._fingerprint(SPEC) == one._fingerprint(SPEC)
+    assert one._fingerprint(SPEC) != other._fingerprint(SPEC)
+
+
+def test_a_model_that_is_loaded_again_is_the_same(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fell back to another kernel or device is refused: half of it was measured."""
+    engines: Iterator[EffectiveScheme] = iter(
+        [EFFECTIVE, EFFECTIVE, replace(EFFECTIVE, scheme="w8a16-int8")]
+    )
+
+    def acquire(*_: Any) -> Any:
+        return SimpleNamespace(effective=next(engines), machine=MACHINE)
+
+    found = bench(EFFECTIVE)
+    monkeypatch.setattr(found.slot, "acquire", acquire)
+    found.engine_of(SPEC)
+    found.engine_of(SPEC)
+    with pytest.raises(Refusal, match="loaded again and is another now") as caught:
+        found.engine_of(SPEC)
+    assert caught.value.category is Category.ENGINE
+    assert "w8a16-int8" in caught.value.what
