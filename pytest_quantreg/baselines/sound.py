@@ -31,8 +31,15 @@ def _is_share(values: Numbers) -> NDArray[np.bool_]:
 
 COUNT: Rule = ("a whole number from 0", _counts)
 SHARE: Rule = ("from 0 to 1", _is_share)
+LOGARITHM: Rule = ("finite", np.isfinite)
 FACTS: Mapping[str, Rule] = MappingProxyType(
-    {"cluster": COUNT, "empty": SHARE, "tokens": COUNT, "truncated": SHARE}
+    {
+        "cluster": COUNT,
+        "empty": SHARE,
+        "likelihood": LOGARITHM,
+        "tokens": COUNT,
+        "truncated": SHARE,
+    }
 )
 """What may be noted of an item beside its scores; a new one needs a new minor version."""
 

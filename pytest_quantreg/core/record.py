@@ -182,9 +182,10 @@ class Items:
     number is the item's log-likelihood and ``weights`` holds its divisor (words,
     bytes) per item; other metrics have no weights.
 
-    ``facts`` is what was noted of each item beside its scores: ``tokens`` (how many were
-    scored, by the engine's own tokenizer; tasks with a perplexity metric), ``empty`` and
-    ``truncated`` (share of the item's answers, 0..1, that were blank or reached the limit
+    ``facts`` is what was noted of each item beside its scores: ``likelihood`` (the sum of the
+    log-likelihoods of its choices, where the engine's weights cannot be read), ``tokens`` (how
+    many were scored, by the engine's own tokenizer; tasks with a perplexity metric), ``empty``
+    and ``truncated`` (share of the item's answers, 0..1, that were blank or reached the limit
     of new tokens; tasks that generate) and ``cluster`` (a number per shared passage; tasks
     where several items share one). A fact that is unknown for the task is absent.
 

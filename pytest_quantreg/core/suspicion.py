@@ -23,8 +23,9 @@ TOLD_RISE = 0.02
 FAR_MORE = 0.10
 """And refused above this one."""
 
+_LIKELIHOOD = "likelihood"
 MOST_SAME = 0.5
-"""The share of documents that may have the baseline's log-likelihood to the last bit."""
+"""The share of items that may have the baseline's log-likelihood to the last bit."""
 
 
 def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confidence: float) -> None:
@@ -94,22 +95,25 @@ def refuse_same_likelihoods(
     """Refuses a candidate whose weights nobody read and whose log-likelihoods are the baseline's.
 
     Both must hold the same items in the same order. Quantizing moves every log-likelihood
-    of a document, be it by little, and one that is equal to the last bit was computed from
-    the same weights. Equal 0/1 scores say nothing: a good copy may well flip none of
-    hundreds. Raises Refusal (suspicious).
+    of a document, or of a question's choices, be it by little, and one that is equal to the
+    last bit was computed from the same weights. Equal 0/1 scores say nothing: a good copy
+    may well flip none of hundreds. Raises Refusal (suspicious).
     """
     if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
         return
-    for metric in candidate.protocol.metrics:
-        ours = baseline.items.scores.get(metric.name)
-        theirs = candidate.items.scores.get(metric.name)
-        if metric.kind != "perplexity" or ours is None or theirs is None:
+    scored = [one.name for one in candidate.protocol.metrics if one.kind == "perplexity"]
+    columns = [
+        (baseline.items.facts.get(_LIKELIHOOD), candidate.items.facts.get(_LIKELIHOOD)),
+        *((baseline.items.scores.get(one), candidate.items.scores.get(one)) for one in scored),
+    ]
+    for ours, theirs in columns:
+        if ours is None or theirs is None:
             continue
         same = sum(one == other for one, other in zip(ours, theirs, strict=True))
         if same > MOST_SAME * len(ours):
             raise Refusal(
                 Category.SUSPICIOUS,
-                f"{same:,} of {len(ours):,} documents of {candidate.protocol.task} have the "
+                f"{same:,} of {len(ours):,} items of {candidate.protocol.task} have the "
                 "baseline's log-likelihood to the last bit, and nobody could read the weights",
                 help="is the full-precision model served in place of the quantized one?",
             )

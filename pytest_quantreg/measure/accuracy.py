@@ -63,6 +63,7 @@ def measure(
     progress: Progress,
     rerun: int = 0,
     label: str | None = None,
+    likelihoods: bool = False,
 ) -> Accuracy:
     """The first ``n`` items of a task, in chunks that the journal keeps.
 
@@ -75,7 +76,8 @@ def measure(
 
     ``rerun`` 1, 2, ... measures the same items once more, visited in another order and
     shared out to other batches; sampled answers are drawn anew. The result has the items
-    in the usual order. ``label`` is told before it starts (``run 2 of 3``).
+    in the usual order. ``label`` is told before it starts (``run 2 of 3``). With
+    ``likelihoods`` the log-likelihood of an item's choices is kept as a fact.
     """
     if n < 1:
         raise Refusal(
@@ -93,7 +95,8 @@ def measure(
         order = visiting_order(prepared, n, rerun)
         size = rerun_chunk(prepared, n, size=size, batch_size=batch_size)
         visited = prepared.rearranged(order)
-    run = _Measurement(visited, engine, n, batch_size, fingerprint, journal, progress, rerun)
+    runner = Runner(visited, engine, rerun, likelihoods=likelihoods)
+    run = _Measurement(visited, runner, n, batch_size, fingerprint, journal, progress, rerun)
     chunks = run.chunks(size)
     _refuse_ties(visited, chunks, n)
     found = _result(visited, chunks, n, run)
@@ -106,7 +109,7 @@ class _Measurement:
     def __init__(
         self,
         prepared: PreparedTask,
-        engine: Engine,
+        runner: Runner,
         n: int,
         batch_size: int,
         fingerprint: str,
@@ -118,8 +121,7 @@ class _Measurement:
         self._n = n
         self.resumed = 0
         self._prepared = prepared
-        self._engine = engine
-        self._runner = Runner(prepared, engine, rerun)
+        self._runner = runner
         self._rerun = rerun
         self._fingerprint = fingerprint
         self._journal = journal

@@ -27,7 +27,10 @@ TICK_SECONDS = 1.0
 class Runner:
     """Puts chunks of one task to one engine; keeps lm-eval's model object per batch size."""
 
-    def __init__(self, prepared: PreparedTask, engine: Engine, rerun: int = 0) -> None:
+    def __init__(
+        self, prepared: PreparedTask, engine: Engine, rerun: int = 0, *, likelihoods: bool = False
+    ) -> None:
+        self._likelihoods = likelihoods
         self._prepared = prepared
         self._engine = engine
         self._rerun = rerun
@@ -40,7 +43,7 @@ class Runner:
 
         ``hear`` is told the share that is done, 0..1, about once a second.
         """
-        notes = Notes(self._prepared.protocol, stop - start)
+        notes = Notes(self._prepared.protocol, stop - start, likelihoods=self._likelihoods)
         try:
             with quiet(_Clock(self._requests(start, stop), hear)) as overheard, compiled_once():
                 lm = self._model(batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -27,13 +28,18 @@ SHORTEST_PASSAGE = 40
 SCORES_TEXT = ("loglikelihood", "loglikelihood_rolling")
 """Output types whose perplexity is of one text per item."""
 
+SCORES_CHOICES = ("loglikelihood", "multiple_choice")
+"""Output types of which the log-likelihoods of an item can be kept."""
+
 Facts: TypeAlias = "dict[str, list[float]]"
 
 
 class Notes:
     """Facts of the items of one chunk, gathered answer by answer over all passes."""
 
-    def __init__(self, protocol: Protocol, items: int) -> None:
+    def __init__(self, protocol: Protocol, items: int, *, likelihoods: bool = False) -> None:
+        self._likelihoods: list[float] | None = None
+        self._wants_likelihoods = likelihoods and protocol.output_type in SCORES_CHOICES
         self._generates = protocol.output_type == "generate_until"
         self._scores_text = protocol.output_type in SCORES_TEXT and any(
             metric.kind == "perplexity" for metric in protocol.metrics
@@ -47,6 +53,8 @@ class Notes:
         self, lm: Any, items: Sequence[Sequence[Any]], cut: Mapping[int, Sequence[bool]]
     ) -> None:
         """Notes one pass; ``cut`` says per id of a request which answers hit the limit."""
+        if self._wants_likelihoods and self._likelihoods is None:
+            self._likelihoods = [_likelihood(item) for item in items]
         if self._generates:
             self._add_answers(items, cut)
         elif self._scores_text and self._tokens is None:
@@ -70,14 +78,20 @@ class Notes:
 
     def facts(self) -> Facts:
         """One number per item for each fact that is known of all of them."""
+        known = {} if self._likelihoods is None else {"likelihood": self._likelihoods}
         if self._tokens:
-            return {"tokens": self._tokens}
+            return {"tokens": self._tokens, **known}
         if not self._generates or 0 in self._answers:
-            return {}
+            return known
         found = {"empty": _shares(self._empty, self._answers)}
         if self._cut is not None:
             found["truncated"] = _shares(self._cut, self._answers)
         return found
+
+
+def _likelihood(item: Sequence[Any]) -> float:
+    """The sum of the log-likelihoods of all choices of an item."""
+    return math.fsum(float(request.resps[0][0]) for request in item)
 
 
 def _shares(counts: Sequence[int], totals: Sequence[int]) -> list[float]:

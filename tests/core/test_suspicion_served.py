@@ -44,7 +44,21 @@ def test_the_same_likelihoods(documents: int) -> None:
     with pytest.raises(Refusal) as caught:
         refuse_same_likelihoods(measured(BASELINE), measured(moved(documents)), SERVED)
     assert caught.value.category is Category.SUSPICIOUS
-    assert caught.value.what.startswith(f"{100 - documents} of 100 documents of stories have")
+    assert caught.value.what.startswith(f"{100 - documents} of 100 items of stories have")
+
+
+def test_the_same_choices() -> None:
+    """Questions are compared by the sum of their choices' log-likelihoods, where it was kept."""
+    right = (1.0,) * 100
+    base, copy = measured(right, "binary"), measured(right, "binary")
+    refuse_same_likelihoods(base, copy, SERVED)
+    noted = [
+        replace(one, items=replace(one.items, facts={"likelihood": column}))
+        for one, column in ((base, BASELINE), (copy, moved(10)), (copy, moved(90)))
+    ]
+    with pytest.raises(Refusal, match="90 of 100 items of stories"):
+        refuse_same_likelihoods(noted[0], noted[1], SERVED)
+    refuse_same_likelihoods(noted[0], noted[2], SERVED)
 
 
 @pytest.mark.parametrize("documents", [50, 100])

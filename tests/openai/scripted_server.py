@@ -24,7 +24,8 @@ class ScriptedServer:
     ``logprobs`` is what it does when asked for those of a prompt: ``yes``, ``none`` (only
     of what it generates), ``null``, ``zeros`` or ``rejected``. ``failures`` are used up one
     per completion request: a status, ``drop``, ``hang``, ``die`` or ``page`` (of a proxy).
-    After ``lives`` of them it is gone. ``chunk`` is how many tokens one event of a stream holds.
+    After ``lives`` of them it is gone. ``shift`` moves every log-probability, as quantizing
+    does. ``chunk`` is how many tokens one event of a stream holds.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], name: str = "tiny-llama") -> None:
@@ -35,6 +36,7 @@ class ScriptedServer:
         self.paths: dict[str, Any] = {"/version": {"version": "0.32.0"}}
         self.key = ""
         self.logprobs = "yes"
+        self.shift = 0.0
         self.token_ids = True
         self.many_prompts = True
         self.failures: list[int | str] = []
@@ -211,7 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         return choice
 
     def _logprobs(self, prompt: Sequence[int]) -> dict[str, Any]:
-        known: list[float | None] = self.served.likelihoods(prompt)
+        plain: list[float | None] = self.served.likelihoods(prompt)
+        known = [None if value is None else value - self.served.shift for value in plain]
         how = self.served.logprobs
         if how == "none":
             known = []

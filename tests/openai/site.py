@@ -68,6 +68,7 @@ class Site:
         self.base = ScriptedServer(tokenizer.decode)
         self.int8 = ScriptedServer(tokenizer.decode, SCHEME)
         self.base.pause = self.int8.pause = 0.0
+        self.int8.shift = 0.001
         for one in (self.base, self.int8):
             one.wrong = lambda number: number % 10 == 0
             one.key = KEY

@@ -30,6 +30,7 @@ def _alive(site: Site) -> None:
         one.lives, one.logprobs = None, "yes"
         one.wrong = lambda number: number % 10 == 0
         one.start()
+    site.int8.shift = 0.001
 
 
 def no_secrets(site: Site, run: Run) -> None:
@@ -49,6 +50,16 @@ def test_green(site: Site) -> None:
     assert "vllm server" in run.stdout
     assert site.int8.keys == {f"Bearer {KEY}"}
     no_secrets(site, run)
+
+
+def test_the_baseline_in_its_place(site: Site) -> None:
+    """A server that answers choices with the baseline's own log-likelihoods is suspicious."""
+    site.int8.shift = 0.0
+    run = site.gate("--quant-limit=200")
+    assert run.returncode == 1
+    assert "1 passed, 1 error" in run.stdout
+    refused = f"REFUSED (suspicious) {SCHEME} pick: 200 of 200 items of pick have the baseline's"
+    assert refused in run.stdout
 
 
 def test_red(site: Site) -> None:
