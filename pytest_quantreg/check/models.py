@@ -157,10 +157,11 @@ def _refuse_without_cache(spec: ModelSpec, stored: str | None, without: str) -> 
 def refuse_unlike_claim(
     claimed: str, effective: EffectiveScheme, mode: GateMode, settings: Settings
 ) -> tuple[str, ...]:
-    """Refuses a model with nothing quantized, and under certify one that runs otherwise.
+    """Refuses a model with nothing quantized, or with other weights than claimed.
 
-    A KV cache that is not what was claimed is refused under every gate: no score shows it.
-    Returns notes for the verdict where a difference is only told.
+    Under certify also one that computes otherwise. A KV cache that is not what was claimed
+    is refused under every gate: no score shows it. Returns notes for the verdict where a
+    difference is only told.
     """
     choice = settings.catalogue.choose(claimed)
     unread = effective.mode == UNVERIFIED
@@ -184,9 +185,19 @@ def refuse_unlike_claim(
         what = f"the engine runs it as {runs}, not as {claimed}"
     else:
         return ()
-    if not lenient and (mode is GateMode.CERTIFY or settings.require):
+    strict = mode is GateMode.CERTIFY or settings.require or _other_weights(choice, effective)
+    if strict and not lenient:
         raise Refusal(Category.NOT_COMPARABLE, what, help=_WARN)
     return (told,)
+
+
+def _other_weights(choice: SchemeChoice, effective: EffectiveScheme) -> bool:
+    """Whether the weights are of another type than claimed, not merely computed otherwise."""
+    claimed = choice.scheme.weights
+    ran = resolve(effective.scheme).scheme.weights if effective.scheme is not None else None
+    if claimed is None or ran is None:
+        return False
+    return (claimed.type, claimed.bits, claimed.scale) != (ran.type, ran.bits, ran.scale)
 
 
 def _refused_cache(claimed: str, runs: str, without: str) -> Refusal:

@@ -169,6 +169,14 @@ def test_effective_is_told_under_detect(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["note: runs as w8a16-int8, not as w8a8-int8"])
 
 
+def test_other_weights_than_claimed(suite: Suite) -> None:
+    """Weights of another type are another model: refused under every gate."""
+    gate(suite)
+    suite.record()
+    words = "(not comparable) *the engine runs it as w4a16-int4, not as w8a8-int8"
+    refused(suite, words, effective={"scheme": "w4a16-int4", "activations": "none"})
+
+
 def test_out_of_memory_while_loading(suite: Suite) -> None:
     """It is a refusal, not a crash."""
     gate(suite)

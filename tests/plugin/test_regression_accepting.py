@@ -211,7 +211,7 @@ def test_an_edited_history_stops_everything(accepted: Suite) -> None:
     for words in ((), (ACCEPT,)):
         result = accepted.gate(*words)
         assert result.ret == 1
-        result.stdout.fnmatch_lines(["*REFUSED (baseline unreadable)*line 2 does not follow*"])
+        result.stdout.fnmatch_lines(["*REFUSED (baseline unreadable)*damaged in line 1*"])
 
 
 @pytest.mark.parametrize(
