@@ -22,6 +22,8 @@ from .report.value import GATES, NEITHER, RECORDS, Report, Session
 from .report.writing import add_to_summary, type_failures, write
 
 _NOT_ENDED = "the session did not end: it was killed, or it is still under way"
+_ABOVE_BASELINES = 3
+"""Folders of a store above its files: MODEL/SCHEME/ENGINE."""
 _WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed")
 
 
@@ -66,11 +68,20 @@ class Reporter:
         self._commit = git_commit(self._config.rootpath)
         first = Report(replace(self._facts({}), incomplete=(_NOT_ENDED,)), (), ())
         for path in self._settings.reports:
-            if reason := write(first, path):
+            if reason := self._is_stored(path) or write(first, path):
                 raise WrongUse(
                     f"--quant-report={self._shown(path)}: cannot be written: {reason}",
                     help="name a file in a folder that you may write to",
                 )
+
+    def _is_stored(self, path: Path) -> str:
+        """Whether a report would replace a baseline: why not, or ""."""
+        store, target = (os.path.realpath(one) for one in (self._settings.baselines, path))
+        below = os.path.relpath(target, store).split(os.sep)
+        # A store may be the folder that all the rest lies in; its files lie deeper.
+        if below[0] != os.pardir and len(below) > _ABOVE_BASELINES:
+            return "it is where the store keeps baselines"
+        return ""
 
     # -- what is heard on the way --------------------------------------------------------
 

@@ -245,4 +245,7 @@ def show_line(said: Acceptance) -> str:
     marks = f"  [forced: {len(said.undecided)} undecided]" if said.forced else ""
     when = said.accepted_at.partition("T")[0]
     tasks = ", ".join(one.task for one in said.tasks)
-    return f"{said.number}  {when}  {tasks}: {said.why or 'no reason given'}{marks}"
+    # People write reasons, and CI passes on commit messages: one line, nothing for the terminal.
+    seen = "".join(one if one.isprintable() else " " for one in said.why)
+    why = " ".join(seen.split()) or "no reason given"
+    return f"{said.number}  {when}  {tasks}: {why}{marks}"

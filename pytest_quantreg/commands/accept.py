@@ -85,7 +85,9 @@ def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[st
             f"{named}: not accepted: the session is {report.conclusion}",
             help="only runs of a green session become a reference",
         )
-    found = {scheme: findings(scheme, report.outcomes, kept) for scheme in report.session.schemes}
+    # A run at a scheme that the session does not name has been judged by nobody.
+    schemes = dict.fromkeys((*report.session.schemes, *(one.scheme for one in kept)))
+    found = {scheme: findings(scheme, report.outcomes, kept) for scheme in schemes}
     never = [why for one in found.values() for why in one.never]
     if never:
         raise WrongUse(f"{named}: not accepted: {'; '.join(never)}")

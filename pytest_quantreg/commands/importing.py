@@ -29,6 +29,12 @@ def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
             f"{opened.label} holds timings without their single requests, which make no run: "
             "compare them as they are with quantreg compare"
         )
+    if any(one.run is not None for one in opened.results.values()):
+        # Filed again it would get another name, at which no test looks for it.
+        raise WrongUse(
+            f"{opened.label} holds runs of quantreg already, of {opened.model} at {opened.scheme}",
+            help="compare them as they are with quantreg compare, or copy the whole folder",
+        )
     scheme = resolve(chosen.scheme).name if chosen.scheme else opened.scheme or UNKNOWN_SCHEME
     store = store_at(Path(chosen.out))
     kept: list[str] = []

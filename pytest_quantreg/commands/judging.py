@@ -6,18 +6,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.comparison import Comparison
-from ..core.errors import Category, Refusal
+from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Evaluation
 from ..core.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
+from ..core.schemes import resolve
 from ..core.suspicion import refuse_chance, refuse_too_good
 from ..core.unpaired import paired_width
 from ..core.verdict import judge
 from ..report import messages
+from ..report.messages import floor_3
 from .pairing import Task, task_of
 from .pooled import Wish, pooled, refused
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
 """Exit statuses."""
+
+MOST_PARTS = 5
+"""Tasks of a group that a note names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,12 @@ def status_of(judged: Sequence[Judged], wish: Wish) -> int:
 
 
 def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> Judged:
-    """Compares all tasks of the baseline, and judges them as wished."""
+    """Compares all tasks of the baseline, and judges them as wished.
+
+    Raises Refusal for tasks that are not there, and gates on sides that changed places.
+    """
+    if wish.minimum is not None:
+        _refuse_swapped(baseline, candidate)
     names = _chosen(baseline, candidate, wish)
     context = Context(candidate.model, None, baseline.label, candidate.label, candidate.engine, "")
     outcomes: list[Outcome] = []
@@ -68,7 +78,11 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
         tasks.append(task)
         if not task.paired and (width := paired_width(made)) is not None:
             widths.append(width)
-        outcomes.append(_judged(task, made, context, wish))
+        outcome = _judged(task, made, context, wish)
+        if not outcome.fails:
+            notes = (*outcome.notes, *_lost_parts(task, baseline, candidate, wish))
+            outcome = replace(outcome, notes=notes)
+        outcomes.append(outcome)
     missing = [name for name in baseline.tasks if name not in candidate.results]
     if not wish.tasks and wish.minimum is not None:
         outcomes += [_absent(name, candidate.label, context) for name in missing]
@@ -80,6 +94,24 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
         tuple(_told(baseline, candidate, missing, wish)),
         tuple(widths),
     )
+
+
+def _refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
+    """Refuses to judge full precision by what was quantized: any loss would be a gain."""
+    if _is_quantized(baseline) is True and _is_quantized(candidate) is False:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"{candidate.label} is {candidate.scheme}, not quantized, and would be judged by "
+            f"{baseline.label}, which is {baseline.scheme}",
+            help="name the baseline first and what was made of it after it",
+        )
+
+
+def _is_quantized(side: Evaluation) -> bool | None:
+    try:
+        return resolve(side.scheme).is_quantized if side.scheme else None
+    except WrongUse:  # a scheme of a project's own, or none that was named
+        return None
 
 
 def _chosen(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> list[str]:
@@ -112,6 +144,8 @@ def _judged(task: Task, made: Comparison, context: Context, wish: Wish) -> Outco
     suspicion = task.suspicion
     if gate is None or not judgeable:
         outcome = _remarked(task, messages.of_measurement(made, context))
+        if wish.minimum is not None and not judgeable:
+            outcome = replace(outcome, notes=(*outcome.notes, _left_out(task)))
         suspicion = suspicion or _would_refuse(task, made, wish)
         return _suspect(outcome, suspicion) if suspicion else outcome
     try:
@@ -130,6 +164,39 @@ def _judged(task: Task, made: Comparison, context: Context, wish: Wish) -> Outco
             gate=str(gate),
         )
     return _remarked(task, messages.of_verdict(verdict, context))
+
+
+def _lost_parts(
+    task: Task, baseline: Evaluation, candidate: Evaluation, wish: Wish
+) -> Iterator[str]:
+    """Which tasks of a group surely fall short by themselves: its mean may hide them."""
+    parts = [one for one in task.baseline.parts if one in baseline.results]
+    if wish.minimum is None or not parts:
+        return
+    # So many looks at once find a loss where there is none no more often than one does.
+    confidence = 1.0 - (1.0 - wish.confidence) / len(parts)
+    found = []
+    for name in parts:
+        try:
+            one = task_of(name, baseline, candidate, task.metric.name)
+            made = one.compare(label=candidate.label, scheme=None, confidence=confidence)
+        except (KeyError, Refusal):  # not there, or not comparable: its group says so
+            continue
+        if made.high is not None and made.high < wish.minimum:
+            found.append(f"{name} keeps {floor_3(made.retention)}")
+    if found:
+        rest = f" and {len(found) - MOST_PARTS} more" if len(found) > MOST_PARTS else ""
+        yield (
+            f"{candidate.label}: {task.name} as a whole hides a loss below {wish.minimum:g}: "
+            f"{', '.join(found[:MOST_PARTS])}{rest}; gate such tasks with --task"
+        )
+
+
+def _left_out(task: Task) -> str:
+    return (
+        f"{task.name}: {task.metric.name.partition(',')[0]} is listed and not judged: a share of a "
+        "perplexity says little; name another of its metrics with --metric"
+    )
 
 
 def _would_refuse(task: Task, made: Comparison, wish: Wish) -> str | None:

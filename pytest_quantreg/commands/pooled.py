@@ -13,7 +13,7 @@ from ..core.outcome import REFUSED, Context, Outcome
 from ..core.pairs import pool
 from ..core.plan import Plan
 from ..core.settings import GateMode
-from ..core.suspicion import refuse_chance
+from ..core.suspicion import refuse_chance, refuse_too_good
 from ..core.unpaired import pool_totals
 from ..core.verdict import judge
 from ..report import messages
@@ -90,6 +90,9 @@ def pooled(
         for one in usable:
             each = one.compare(label=context.scheme, scheme=None, confidence=wish.confidence)
             refuse_chance(each.slices, gate.minimum, name=one.name, confidence=wish.confidence)
+            if not wish.allow_better:
+                # What one task gains beyond belief would make up for what another lost.
+                refuse_too_good(each)
         verdict = judge(
             gate, made, plan, max_undetected=wish.max_undetected, allow_better=wish.allow_better
         )

@@ -98,7 +98,7 @@ def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
 def _result(
     path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any]
 ) -> Result | None:
-    parts = _parts(document, task)
+    parts = _parts(path, document, task)
     n, total = _counts(path, document, task, parts)
     aggregates = _aggregates(path, document, task, row, n)
     if not aggregates:
@@ -137,14 +137,18 @@ def _limited(task: str, n: int | None, total: int | None) -> tuple[str, ...]:
     return (f"{task}: {n:,} of {total:,} items (--limit)",)
 
 
-def _parts(document: Mapping[str, Any], task: str) -> tuple[str, ...]:
+def _parts(path: Path, document: Mapping[str, Any], task: str) -> tuple[str, ...]:
     """The tasks below a group, at any depth; empty for a task."""
     below = object_of(document.get("group_subtasks"))
     results = object_of(document["results"])
     found: dict[str, None] = {}
     waiting, seen = [task], {task}
     while waiting:
-        for name in list_of(below.get(waiting.pop(0))):
+        above = waiting.pop(0)
+        for name in list_of(below.get(above)):
+            if name == task and above != task:
+                # Each would be a part of the other, and neither a task of its own.
+                raise unreadable(path, f"makes {task} a part of itself, through {above}")
             if isinstance(name, str) and name not in seen:
                 seen.add(name)
                 waiting.append(name)

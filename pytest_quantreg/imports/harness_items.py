@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from .harness_samples import MOST_EQUAL, Samples
 from .reading import object_of, unreadable, whole_of
 
 _CLOSE = 1e-6
+_WORD = re.compile(r"[\w .()+-]{1,100}")
 
 
 def with_items(path: Path, result: Result, samples: Samples) -> Result:
@@ -136,7 +138,8 @@ def _is_mean(result: Result, metric: str) -> bool:
 
 def _text(known: Mapping[str, Json], name: str) -> str:
     value = known.get(f"protocol.{name}")
-    return value if isinstance(value, str) else UNKNOWN
+    # Stored as it is: what is no short word, such as a path, is nobody's business.
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else UNKNOWN
 
 
 def _digest(known: Mapping[str, Json], name: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ..core.timings import TimingRatio, Timings
 from .compared import WIDTH, aligned
 from .figures import figure, outwards
-from .markdown_text import cell, escaped
+from .markdown_text import cell, escaped, inline
 
 Compared: TypeAlias = Sequence[tuple[Timings, Sequence[TimingRatio]]]
 
@@ -37,7 +37,8 @@ def markdown_page(baseline: Timings, compared: Compared, confidence: float) -> s
     lines: list[str] = []
     for one, ratios in compared:
         lines += [
-            f"### {escaped(one.label)} against {baseline.label}, bounds at {confidence * 100:g} %"
+            f"### {escaped(one.label)} against {inline(baseline.label)}, "
+            f"bounds at {confidence * 100:g} %"
         ]
         names = ("workload", *HEAD[:-1], "verdict")
         lines += ["", f"| {' | '.join(names)} |", f"|{'|'.join(['---'] * len(names))}|"]

@@ -22,6 +22,10 @@ _URL = re.compile(
 _SECRET = re.compile(
     r"(?i)(?P<name>[\w-]*(?:api_?key|token|password|secret|authorization))=(?P<value>[^\s'\",]+)"
 )
+_BEARER = re.compile(r"(?i)\b(bearer) [\w.~+/-]{6,}=*")
+_KEY = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|glpat-[\w-]{16,})")
+"""What keys of model hubs, model servers and code hosts look like."""
+_SHARE = re.compile(r"(?<![\w\\])\\\\[^\s\\/'\"]+(?:\\[^\s\\/'\"`<>|:;,()]+)+")
 _QUOTED = re.compile(r"(?P<quote>['\"])(?:/|[A-Za-z]:[\\/])[^'\"\n]*(?P=quote)")
 _POSIX = re.compile(r"(?<![\w.~/+])/(?:[^\s/'\"`<>|:;,()\[\]{}]+/)*[^\s/'\"`<>|:;,()\[\]{}]+/?")
 _WINDOWS = re.compile(r"(?<!\w)[A-Za-z]:[\\/](?:[^\s\\/'\"`<>|:;,()]+[\\/])*[^\s\\/'\"`<>|:;,()]+")
@@ -44,6 +48,7 @@ class Places:
         """
         text = text.encode("utf-8", "replace").decode("utf-8")
         text = _SECRET.sub(rf"\g<name>={HIDDEN}", text)
+        text = _KEY.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text))
         # Addresses are kept apart, for they hold what looks like a path.
         addresses: list[str] = []
 
@@ -55,6 +60,7 @@ class Places:
         for folder in sorted(self.folders, key=len, reverse=True):
             text = _below(text, folder, self.folders[folder])
         text = _QUOTED.sub(lambda found: _quoted(found[0]), text)
+        text = _SHARE.sub(lambda found: _last(found[0]), text)
         text = _WINDOWS.sub(lambda found: _last(found[0]), text)
         text = _POSIX.sub(lambda found: _last(found[0]), text)
         text = _OTHERS_HOME.sub(f"{HIDDEN}/", text)

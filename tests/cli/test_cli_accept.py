@@ -259,3 +259,22 @@ def test_packed_and_unpacked() -> None:
     with pytest.raises(Damage, match="items that were measured"):
         unpack({**whole, "items": ""})
     assert Kept(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
+
+
+def test_a_run_that_no_gate_of_the_session_judged(quantreg: Quantreg) -> None:
+    """A run at another scheme than the session's own is not taken along."""
+    other = replace(INT8, scheme="w4a16-int4")
+    write(report_of(packed(INT8, run_of(INT8)), packed(other, run_of(other))))
+    status, _, error = quantreg("accept", "run.json")
+    assert status == 2
+    assert "no gate was judged for w4a16-int4" in error
+    assert AcceptedRuns(Path("baselines")).load(INT8) is None
+
+
+def test_a_reason_stays_on_its_line(quantreg: Quantreg) -> None:
+    """Line ends and terminal codes, as of a commit message, are shown as spaces."""
+    write(report_of(packed(INT8, run_of(INT8))))
+    assert quantreg("accept", "run.json", "--why", "a\x1b[31m\n9  2026-01-01  all: fine")[0] == 0
+    status, page, _ = quantreg("baselines")
+    assert status == 0
+    assert page.splitlines()[-1].endswith(f"{INT8.task}: a [31m 9 2026-01-01 all: fine")

@@ -116,3 +116,17 @@ def test_what_was_asked_differently_lies_side_by_side(tmp_path: Path, data: Path
     for arm in ("nothink", "qwen_until"):
         stored(store, data / "lm-eval/protocol-mismatch" / arm)
     assert len(list(store.rglob("gsm8k*.json"))) == 2
+
+
+def test_a_path_as_version_is_not_kept(tmp_path: Path, results_file: Callable[..., Path]) -> None:
+    """What is no short word is unknown, and still compares with what says nothing."""
+    path = results_file("one/results.json", versions={"t": "/home/somebody/v1"})
+    rows = [
+        {"doc_id": doc, "doc": {}, "target": "A", "arguments": [[str(doc), "A"]], "acc": score}
+        for doc, score in enumerate([1.0] * 80 + [0.0] * 20)
+    ]
+    log = "".join(json.dumps(row) + "\n" for row in rows)
+    path.with_name("samples_t.jsonl").write_text(log, "utf-8")
+    files = stored(tmp_path / "store", path.parent, "bf16")
+    assert len(files) == 2
+    assert all("somebody" not in one.read_text("utf-8") for one in files)

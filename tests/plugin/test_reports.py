@@ -350,3 +350,16 @@ def test_no_places_and_no_names(suite: Suite, monkeypatch: pytest.MonkeyPatch) -
         assert "xyzzy" not in text
         assert socket.gethostname() not in re.sub(r"[\w-]{12,}", "", text) or name.endswith("md")
     assert ".../store" in json.dumps(json.loads(page_of(suite, "out/run.json")))
+
+
+def test_a_report_replaces_no_baseline(recorded: Suite) -> None:
+    """Named by its path or through a link, a baseline stays as it was recorded."""
+    stored = sorted((recorded.path / "baselines").rglob("*.json"))[0]
+    before = stored.read_bytes()
+    (recorded.path / "link.json").symlink_to(stored)
+    for name in (str(stored.relative_to(recorded.path)), "link.json"):
+        result = recorded.gate(f"--quant-report={name}")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*: cannot be written: it is where the store keeps baselines"])
+        assert stored.read_bytes() == before
+    assert recorded.gate("--quant-report=baselines/run.json").ret == 0

@@ -38,6 +38,10 @@ PLACES = Places({"/home/al ice/repo": "", "/home/al ice": "~", "/var/cache/q": "
         ("file:///home/bob/x.json", ".../x.json"),
         ("--quant-backend-arg=api_key=sk-123 rest", "--quant-backend-arg=api_key=... rest"),
         ("HF_TOKEN=hf_abc", "HF_TOKEN=..."),
+        ("401 with Authorization: Bearer sk-abc123", "401 with Authorization: Bearer ..."),
+        ("token hf_abcdefghijklmnopqrst is gated", "token ... is gated"),
+        ("--key sk-proj-abcdefghijklmnop12 was sent", "--key ... was sent"),
+        (r"from \\nas7\team\alice\llama", "from .../llama"),
         ("bad \udcff byte", "bad ? byte"),
     ],
 )
