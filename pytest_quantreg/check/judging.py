@@ -144,7 +144,7 @@ def _judge_pools(
     chosen = [gate for gate, _ in choose([(gate, gate.metric or "") for gate in pools])]
     for gate in sorted(chosen, key=lambda gate: gate.of_accepted):
         try:
-            comparison = _pool(gate, evidence, plan)
+            comparison = _pool(gate, evidence, plan, settings)
         except Refusal as error:
             yield messages.of_refusal(
                 error, scheme=scheme, context=context, task=_POOL, gate=str(gate)
@@ -156,10 +156,10 @@ def _judge_pools(
             yield _judge_gate(gate, comparison, scheme, context, plan, settings)
 
 
-def _pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | None:
+def _pool(gate: Gate, evidence: Evidence, plan: Plan, settings: Settings) -> Comparison | None:
     if gate.of_accepted:
         return accepted_pool(gate, evidence, plan)
-    return pooled(gate, evidence, plan.confidence)
+    return pooled(gate, evidence, plan.confidence, allow_better=settings.allow_better)
 
 
 def _judge_gate(

@@ -10,7 +10,7 @@ from ..core.errors import Category, Refusal
 from ..core.gates import Gate
 from ..core.pairs import pool, refuse_unpoolable
 from ..core.record import Metric
-from ..core.suspicion import refuse_chance
+from ..core.suspicion import refuse_chance, refuse_too_good
 from .asking import Subject
 from .evidence import Evidence, Finished
 
@@ -20,13 +20,14 @@ def takes(gate: Gate, subject: Subject) -> bool:
     return gate.metric is not None or subject.metric.kind != "perplexity"
 
 
-def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
+def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: bool) -> Comparison:
     """The tasks and groups of a test in one comparison, each with the same weight.
 
     Raises:
         Refusal: part of what the test asked for was refused, one task was measured in two
-            ways, a metric that cannot be averaged with others, or a baseline at chance,
-            which would only dilute what the others lost.
+            ways, a metric that cannot be averaged with others, a baseline at chance, or,
+            unless ``allow_better``, a task that is far above its baseline: both would only
+            hide what the others lost.
     """
     _refuse_incomplete(evidence)
     taken = [one for one in evidence.measured if takes(gate, one.subject)]
@@ -39,12 +40,10 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float) -> Comparison:
         for pair in part:
             refuse_unpoolable(metric, pair.baseline, pair.candidate)
             _refuse_large(pair)
-        refuse_chance(
-            one.compare(metric, confidence).slices,
-            gate.minimum,
-            name=one.task,
-            confidence=confidence,
-        )
+        alone = one.compare(metric, confidence)
+        refuse_chance(alone.slices, gate.minimum, name=one.task, confidence=confidence)
+        if not allow_better:
+            refuse_too_good(alone)
         pairs += part
         metrics.append(metric)
     names = list(dict.fromkeys(metric.name for metric in metrics))

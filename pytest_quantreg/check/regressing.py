@@ -71,7 +71,9 @@ def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | No
     known = [one for one in against if one is not None]
     if len(known) < len(taken):
         return None
-    made = pooled(gate, replace(evidence, measured=known), plan.confidence)
+    # Far above the accepted run is no suspicion; the gate on the baseline looks after that.
+    better = replace(evidence, measured=known)
+    made = pooled(gate, better, plan.confidence, allow_better=True)
     drifts = [one.drift(metric) for one, metric in zip(taken, metrics, strict=True)]
     return _named(made, *drifts)
 

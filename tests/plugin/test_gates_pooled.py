@@ -32,6 +32,25 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 """
 
 
+def test_a_task_far_above_hides_nothing(suite: Suite) -> None:
+    """A task that came out far too good is refused, not set against what another lost."""
+    tasks: dict[str, dict[str, Any]] = {
+        "sum": {"target": "answer", "index": "id", "wrong": {"seed": 1, "share": 0.1}},
+        "pick": {"target": "label", "index": "id", "wrong": {"seed": 2, "share": 0.5}},
+    }
+    odd = {
+        "sum": {**tasks["sum"], "also_wrong": {"seed": 5, "share": 0.2}},
+        "pick": {**tasks["pick"], "wrong": {"seed": 2, "share": 0.2}},
+    }
+    suite.model(tasks=tasks)
+    suite.model("odd", scheme="w8a8-int8", tasks=odd)
+    suite.test(POOLED)
+    assert suite.record().ret == 0
+    result = suite.gate(checkpoint="odd")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*REFUSED (suspicious)*far above its baseline on pick*"])
+
+
 @pytest.fixture
 def grouped(suite: Suite) -> Suite:
     """A group ``both`` of two tasks of 400 items, and a test that gates it."""
