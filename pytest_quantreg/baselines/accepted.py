@@ -130,9 +130,12 @@ class AcceptedRuns(Place):
 
     def _text(self, path: Path) -> bytes:
         try:
-            return self._read(path, MAX_HISTORY)
+            text = self._read(path, MAX_HISTORY)
         except FileNotFoundError:
             return b""
+        if not text:
+            raise Damage("is empty")  # a history is never written without a line
+        return text
 
     def _stored(self, runs: Mapping[BaselineKey, Run], said: Acceptance) -> Acceptance:
         store = _Numbered(self.root, said.number)

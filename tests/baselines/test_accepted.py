@@ -115,6 +115,7 @@ def test_baselines_beside_are_untouched(store: AcceptedRuns) -> None:
     ("change", "words"),
     [
         (lambda text: text[:-20], "breaks off in its last line"),
+        (lambda text: b"", "history.jsonl is empty"),
         (lambda text: text.replace(b"release", b"relaxed", 1), "line 1: it was changed after"),
         (lambda text: b"".join(text.splitlines(keepends=True)[::-1]), "line 1 does not follow"),
         (lambda text: text.split(b"\n", 1)[1], "line 1 does not follow"),
