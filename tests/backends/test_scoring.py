@@ -19,6 +19,7 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import ModelSpec
 from pytest_quantreg.measure.quiet import quiet as muted
+from pytest_quantreg.measure.quiet import seeded
 
 MODEL = Path(__file__).parents[2] / "examples" / "tiny-llama"
 PAIRS = [("the quick", " brown"), ("a", " b"), ("", "fox"), ("1 + 1 =", " 2")]
@@ -156,7 +157,8 @@ def test_an_engine_that_does_not_know_cut_answers_says_so() -> None:
             return ["a"] * len(requests)
 
     command = {"kind": "generate_until", "requests": [["a", {}]], "seed": 1}
-    found = scoring.answers(Blind(), command, lambda _: None)
+    with seeded(python=1, numpy=1, torch=1):
+        found = scoring.answers(Blind(), command, lambda _: None)
     assert found == {"responses": ["a"], "cut": None}
     lm = scoring.RemoteLM(lambda *_, **__: found, 1)
     lm.generate_until([request("a", {})])
