@@ -40,7 +40,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,7 @@ from ..core.errors import Category, MissingExtra, Refusal, WrongUse
 from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
 from ..core.schemes import describe, resolve
 from ..core.speed import DeviceState, Footprint, Load, Request
+from .installed import installed
 from .scripted_speed import ScriptedTiming
 
 FILE = "scripted.json"
@@ -96,12 +96,9 @@ class ScriptedBackend:
 
     def software(self) -> Software:
         """lm-eval's real version beside a fixed one of the script."""
-        try:
-            return Software(self.name, {"scripted": "1.0", "lm_eval": version("lm_eval")})
-        except PackageNotFoundError:
-            raise MissingExtra(
-                "transformers", needed_by="the scripted backend", package="lm_eval"
-            ) from None
+        if (scorer := installed("lm_eval")) is None:
+            raise MissingExtra("transformers", needed_by="the scripted backend", package="lm_eval")
+        return Software(self.name, {"scripted": "1.0", "lm_eval": scorer})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """What the script says; Refusal for a folder without one or ``unusable``."""

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -186,13 +185,7 @@ def test_without_llm_compressor_the_extra_is_named(
     backend: TransformersBackend, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says what needs the package and how to install it."""
-
-    def absent(name: str) -> str:
-        if name == "llmcompressor":
-            raise metadata.PackageNotFoundError(name)
-        return metadata.version(name)
-
-    monkeypatch.setattr(quantize, "version", absent)
+    monkeypatch.setattr(quantize, "installed", {}.get)
     with pytest.raises(MissingExtra) as caught:
         backend.prepare(asked(tiny), print)
     assert 'pip install "pytest-quantreg[quantize]"' in str(caught.value)

@@ -10,13 +10,14 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.record import ModelIdentity, ModelSpec
+from ..installed import installed
 from ..kept import MANIFEST, is_whole, made_apart, put_in_place
 from .claim import stored_in
 from .folder import check_weights, linear_shapes, weight_files
@@ -139,9 +140,7 @@ def _complete(making: Making, new: Path) -> None:
 
 def need_llmcompressor(scheme: str) -> None:
     """Raises MissingExtra when llm-compressor is not installed."""
-    try:
-        version("llmcompressor")
-    except PackageNotFoundError:
+    if installed("llmcompressor") is None:
         raise MissingExtra(
             "quantize", needed_by=f"making {scheme} on the fly", package="llmcompressor"
-        ) from None
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ..gguf.chat import chat_formatter
 from ..gguf.files import GgufFiles
 from ..gguf.identity import identify
 from ..gguf.scheme import stored_scheme
+from ..installed import installed
 from .arguments import check_arguments
 from .making import check_makes, made
 
@@ -41,7 +41,7 @@ class LlamacppBackend:
 
     def software(self) -> Software:
         """Installed versions, read without importing anything."""
-        return Software(self.name, {package: _installed(package) for package in REQUIRED})
+        return Software(self.name, {package: _needed(package) for package in REQUIRED})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """What the file's metadata say, and its digest."""
@@ -87,8 +87,7 @@ class LlamacppBackend:
         return LlamacppEngine(spec, self._files.open(spec.ref))
 
 
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        raise MissingExtra("llamacpp", needed_by="the llamacpp backend", package=package) from None
+def _needed(package: str) -> str:
+    if (version := installed(package)) is None:
+        raise MissingExtra("llamacpp", needed_by="the llamacpp backend", package=package)
+    return version

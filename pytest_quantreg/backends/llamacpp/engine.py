@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
-from ...core.speed import DeviceState, Footprint, Load, Request
 from ..gguf.files import GgufModel
 from ..quiet import quietly_imported
+from ..timed import StopwatchEngine, gone
 from .arguments import LARGEST_CONTEXT
 from .effective import effective_scheme, machine
 from .native import Native
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .lm import LlamacppLM
 
 
-class LlamacppEngine:
+class LlamacppEngine(StopwatchEngine):
     """Implements `pytest_quantreg.core.engine.TimedEngine`."""
 
     def __init__(self, spec: ModelSpec, model: GgufModel) -> None:
@@ -72,26 +72,6 @@ class LlamacppEngine:
             )
         return self._lm.with_batch_size(batch_size)
 
-    def serve(self, load: Load) -> tuple[Request, ...]:
-        """Answers a round: a group of prompts at a time, a token of each in every step."""
-        return self._timed().serve(load)
-
-    def footprint(self) -> Footprint:
-        """What model and process occupy."""
-        return self._timed().footprint()
-
-    def forget_peak(self) -> None:
-        """Starts the peak anew."""
-        self._timed().forget_peak()
-
-    def copy_bandwidth(self) -> float | None:
-        """Of the host's memory; None where the weights lie on a device."""
-        return self._timed().copy_bandwidth()
-
-    def state(self) -> DeviceState:
-        """Of the device that holds most of the weights."""
-        return self._timed().state()
-
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether a smaller batch may help."""
         return isinstance(error, MemoryError) or "alloc" in str(error)
@@ -112,10 +92,7 @@ class LlamacppEngine:
 
     def _open(self) -> Native:
         if self._native is None:
-            raise WrongUse(
-                f"{self._spec.name} {self._spec.scheme} is not loaded any more",
-                help="ask for the model in each test; do not keep it from an earlier one",
-            )
+            raise gone(f"{self._spec.name} {self._spec.scheme}")
         return self._native
 
 

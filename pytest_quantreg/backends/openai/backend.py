@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ...core.engine import ChatFormatter, Say
+from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
-from ...core.inspection import Checkpoint
 from ...core.record import ModelIdentity, ModelSpec, Software
-from ..checkpoint.claim import stored_in
-from ..checkpoint.headers import inspect_spec
 from ..checkpoint.hub import shown, small_files
-from ..checkpoint.identity import FileDigests, identify
-from ..checkpoint.tokenizer import chat_formatter, check_bos, load_tokenizer
+from ..checkpoint.identity import identify
+from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, trusted
+from ..installed import installed
 from ..quiet import quiet
 from .arguments import EXAMPLE, OPTION, check_names, server_args
 from .client import Client
@@ -29,10 +26,10 @@ TOLD = ("lm_eval",)
 """What of this side has a part in scores; tokens and prompts are compared by themselves."""
 
 
-class OpenaiBackend:
+class OpenaiBackend(CheckpointBackend):
     """Implements `pytest_quantreg.core.engine.Backend` for servers of completions.
 
-    ``cache_dir`` is not used: nothing is made here. What a server says of itself is asked
+    Nothing is made here. What a server says of itself is asked
     once per address.
     """
 
@@ -40,13 +37,13 @@ class OpenaiBackend:
     private_args = ("base_url",)
     """Arguments that name hosts: neither stored nor shown in reports."""
 
-    def __init__(self, *, cache_dir: Path) -> None:  # noqa: ARG002
-        self._digests = FileDigests()
+    def __init__(self, *, cache_dir: Path) -> None:
+        super().__init__(cache_dir=cache_dir)
         self._served: dict[tuple[object, ...], Served] = {}
 
     def software(self) -> Software:
         """Installed versions of this side; `software_of` has those of a server."""
-        found = {package: _installed(package) for package in REQUIRED}
+        found = {package: installed(package) for package in REQUIRED}
         for package, number in found.items():
             if number is None:
                 raise MissingExtra(self.name, needed_by="the openai backend", package=package)
@@ -62,14 +59,6 @@ class OpenaiBackend:
         check_names(spec.args)
         return identify(spec, self._digests)
 
-    def stored_scheme(self, spec: ModelSpec) -> str | None:
-        """What the files say."""
-        return stored_in(small_files(spec, trusted=_trusted(spec)).folder, shown(spec))
-
-    def inspect(self, spec: ModelSpec) -> Checkpoint | None:
-        """What the files say of their tensors; None where they are not on this side."""
-        return inspect_spec(spec)
-
     def check_makes(self, scheme: str) -> None:
         """Raises WrongUse: a server serves what it was started with."""
         raise WrongUse(
@@ -79,13 +68,6 @@ class OpenaiBackend:
                 f"and where: {OPTION}=quantized:base_url={EXAMPLE}",
             ),
         )
-
-    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
-        """Renders chats with the template of the files; None without a template."""
-        self.software()
-        files = small_files(spec, trusted=_trusted(spec))
-        tokenizer = load_tokenizer(files.folder, shown(spec), trusted=_trusted(spec))
-        return chat_formatter(tokenizer, template, shown(spec))
 
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:  # noqa: ARG002
         """Checks the arguments; there is nothing to make. Raises WrongUse."""
@@ -97,10 +79,8 @@ class OpenaiBackend:
     def load(self, spec: ModelSpec) -> OpenaiEngine:
         """Asks the server what it is and what it can do. Raises Refusal."""
         self.software()
-        folder = small_files(spec, trusted=_trusted(spec)).folder
-        tokenizer = load_tokenizer(folder, shown(spec), trusted=_trusted(spec))
-        wanted = spec.args.get("add_bos_token")
-        check_bos(tokenizer, shown(spec), wanted if isinstance(wanted, bool) else None)
+        folder = small_files(spec, trusted=trusted(spec)).folder
+        tokenizer = checked_tokenizer(spec, folder, shown(spec))
         client, served_model = self._client(spec), self._of_server(spec)
         with quiet():
             tokens = list(tokenizer.encode(TEXT))
@@ -118,14 +98,3 @@ class OpenaiBackend:
 
     def _client(self, spec: ModelSpec) -> Client:
         return Client(server_args(spec), Key.from_environment())
-
-
-def _trusted(spec: ModelSpec) -> bool:
-    return bool(spec.args.get("trust_remote_code", False))
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ from ...core.engine import ChatFormatter, Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec, Software
 from ...core.schemes import describe, resolve
+from ..installed import installed
+from ..timed import gone
 
 if TYPE_CHECKING:
     from .lm import NextToken
@@ -36,7 +37,7 @@ class SimpleBackend:
 
     def software(self) -> Software:
         """The versions of ``packages`` and of lm-eval; MissingExtra for one that is absent."""
-        found = {package: self._installed(package) for package in (*self.packages, SCORER)}
+        found = {package: self._needed(package) for package in (*self.packages, SCORER)}
         return Software(self.name, found)
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:  # noqa: ARG002
@@ -80,14 +81,14 @@ class SimpleBackend:
                     raise
         return folder
 
-    def _installed(self, package: str) -> str:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            needed_by = f"the {self.name} backend"
-            missing = MissingExtra("transformers", needed_by=needed_by, package=package)
-            missing.help = (f"install it with: pip install {package}",)
-            raise missing from None
+    def _needed(self, package: str) -> str:
+        if (version := installed(package)) is not None:
+            return version
+        missing = MissingExtra(
+            "transformers", needed_by=f"the {self.name} backend", package=package
+        )
+        missing.help = (f"install it with: pip install {package}",)
+        raise missing
 
 
 class SimpleEngine:
@@ -108,10 +109,7 @@ class SimpleEngine:
     def model(self) -> Any:
         """The model. Raises WrongUse once the engine is closed."""
         if self._model is None:
-            raise WrongUse(
-                "this model is not loaded any more",
-                help="ask for the model in each test; do not keep it from an earlier one",
-            )
+            raise gone("this model")
         return self._model
 
     def lm(self, batch_size: int) -> Any:

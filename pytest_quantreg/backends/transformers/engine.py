@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
-from ...core.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.tokenizer import prompt_args
 from ..device import cpu_name, nvidia_driver
 from ..memory import is_out_of_memory
 from ..quiet import quietly_imported
+from ..timed import StopwatchEngine, gone
 from .effective import effective_scheme
 from .memory import free
 from .timing import Stopwatch
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from .lm import LoadedHFLM
 
 
-class TransformersEngine:
+class TransformersEngine(StopwatchEngine):
     """Implements `pytest_quantreg.core.engine.TimedEngine`."""
 
     def __init__(self, spec: ModelSpec, model: Any, tokenizer: Any) -> None:
@@ -64,26 +63,6 @@ class TransformersEngine:
             self._lm = LoadedHFLM(model, self._tokenizer, batch_size, **options)
         return self._lm.with_batch_size(batch_size)
 
-    def serve(self, load: Load) -> tuple[Request, ...]:
-        """Answers a round with the model's own ``generate``, as a user would call it."""
-        return self._timed().serve(load)
-
-    def footprint(self) -> Footprint:
-        """What model and process occupy; ask once before the first forward."""
-        return self._timed().footprint()
-
-    def forget_peak(self) -> None:
-        """Starts the peak anew."""
-        self._timed().forget_peak()
-
-    def copy_bandwidth(self) -> float | None:
-        """Of the device that the model begins on."""
-        return self._timed().copy_bandwidth()
-
-    def state(self) -> DeviceState:
-        """Of the same device."""
-        return self._timed().state()
-
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether a smaller batch may help."""
         return is_out_of_memory(error)
@@ -107,10 +86,7 @@ class TransformersEngine:
 
     def _open(self) -> Any:
         if self._model is None:
-            raise WrongUse(
-                f"{self._spec.name} {self._spec.scheme} is not loaded any more",
-                help="ask for the model in each test; do not keep it from an earlier one",
-            )
+            raise gone(f"{self._spec.name} {self._spec.scheme}")
         return self._model
 
 

@@ -8,23 +8,22 @@ from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ...core.engine import ChatFormatter, Say
+from ...core.engine import Say
 from ...core.errors import WrongUse
-from ...core.inspection import Checkpoint
 from ...core.record import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes import SchemeChoice, resolve
-from ..checkpoint.claim import stored_in
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
-from ..checkpoint.hub import all_files, is_folder, shown, small_files, weights_are_here
-from ..checkpoint.identity import FileDigests, identify
+from ..checkpoint.hub import all_files, shown
+from ..checkpoint.identity import identify
 from ..checkpoint.quantize import made
+from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, fetched, trusted
 from ..checkpoint.recipe import AT_LOAD, check
-from ..checkpoint.tokenizer import chat_formatter, check_bos, load_tokenizer
+from ..installed import installed
 from ..quiet import quietly_imported
 from .arguments import engine_arguments, environment, prompt_arguments
 from .engine import SleepingVllmEngine, VllmEngine
 from .failures import not_started
-from .installed import for_cpu, installed, software
+from .installed import for_cpu, software
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
@@ -37,7 +36,7 @@ IN_FLIGHT = 256
 """Requests handed over at a time where the device has room for that many."""
 
 
-class VllmBackend:
+class VllmBackend(CheckpointBackend):
     """Implements `pytest_quantreg.core.engine.Backend` with vLLM's offline engine.
 
     ``cache_dir`` keeps the checkpoints that are quantized on the fly.
@@ -45,10 +44,6 @@ class VllmBackend:
 
     name = "vllm"
     own_process = True
-
-    def __init__(self, *, cache_dir: Path) -> None:
-        self._cache_dir = cache_dir
-        self._digests = FileDigests()
 
     @property
     def batch_size(self) -> int:
@@ -70,18 +65,6 @@ class VllmBackend:
         others = {key: value for key, value in spec.args.items() if key != "max_model_len"}
         args = {**others, **prompt_arguments(spec.args)}
         return identify(replace(spec, args=args), self._digests)
-
-    def stored_scheme(self, spec: ModelSpec) -> str | None:
-        """What the folder says of its quantization."""
-        files = small_files(spec, trusted=_trusted(spec))
-        return stored_in(files.folder, shown(spec))
-
-    def inspect(self, spec: ModelSpec) -> Checkpoint | None:
-        """What the files hold, without loading them; None while weights are on the hub."""
-        # Scales are read with numpy, which naming a backend need not import.
-        from ..checkpoint.headers import inspect_spec
-
-        return inspect_spec(spec)
 
     def device_kind(self, spec: ModelSpec) -> str | None:  # noqa: ARG002
         """``cpu`` for a build that runs on nothing else."""
@@ -118,13 +101,6 @@ class VllmBackend:
                 ),
             )
 
-    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
-        """Renders chats with the model's template; None without one."""
-        self.software()
-        files = small_files(spec, trusted=_trusted(spec))
-        tokenizer = load_tokenizer(files.folder, shown(spec), trusted=_trusted(spec))
-        return chat_formatter(tokenizer, template, shown(spec))
-
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:
         """Downloads weights, and says how the scheme is made from them when the spec asks.
 
@@ -133,11 +109,7 @@ class VllmBackend:
         """
         if spec.quantize and not spec.made_by_argument:
             self.check_makes(spec.scheme)
-        here = small_files(spec, trusted=_trusted(spec))
-        if not weights_are_here(here, shown(spec)):
-            say(f"downloading {spec.ref}")
-        files = all_files(spec, trusted=_trusted(spec))
-        local = spec if is_folder(spec) else replace(spec, ref=str(files.folder), revision=None)
+        local, files = fetched(spec, say)
         identity = self.identify(local)
         # vLLM's own "auto" turns float32 into 16 bits.
         ready = replace(local, args=_with_dtype(spec.args, identity.dtype))
@@ -161,13 +133,11 @@ class VllmBackend:
         that it does not have.
         """
         self.software()
-        folder = all_files(spec, trusted=_trusted(spec)).folder
-        check_custom_code(folder, read_config(folder, spec.name), spec.name, _trusted(spec))
+        folder = all_files(spec, trusted=trusted(spec)).folder
+        check_custom_code(folder, read_config(folder, spec.name), spec.name, trusted(spec))
         tensors = check_weights(folder, spec.name)
         refuse_unchecked_files(folder, spec.name)
-        tokenizer = load_tokenizer(folder, spec.name, trusted=_trusted(spec))
-        wanted = spec.args.get("add_bos_token")
-        check_bos(tokenizer, spec.name, wanted if isinstance(wanted, bool) else None)
+        checked_tokenizer(spec, folder, spec.name)
         scales = any(key.endswith(("k_scale", "v_scale", "kv_scale")) for key in tensors)
         kind = SleepingVllmEngine if spec.args.get("enable_sleep_mode") else VllmEngine
         try:
@@ -213,7 +183,3 @@ def _online(choice: SchemeChoice) -> str | None:
     if choice.method not in (None, "rtn"):
         return None
     return ONLINE.get(choice.scheme.name)
-
-
-def _trusted(spec: ModelSpec) -> bool:
-    return bool(spec.args.get("trust_remote_code", False))

@@ -7,12 +7,12 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import WrongUse
 from ...core.record import EffectiveScheme, Machine, ModelSpec
 from ...core.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_name, cpu_state, nvidia_driver
 from ..quiet import quietly_imported
+from ..timed import gone
 from .arguments import prompt_arguments
 from .effective import effective_scheme
 from .failures import is_out_of_memory
@@ -164,10 +164,7 @@ class VllmEngine:
 
     def _open(self) -> Any:
         if self._llm is None:
-            raise WrongUse(
-                f"{self.name} is not loaded any more",
-                help="ask for the model in each test; do not keep it from an earlier one",
-            )
+            raise gone(self.name)
         return self._llm
 
 

