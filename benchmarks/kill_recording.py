@@ -21,20 +21,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from made_runs import made_accuracy, made_run
+
 from pytest_quantreg.baselines import BaselineKey, Store
 from pytest_quantreg.core.errors import QuantregError
-from pytest_quantreg.core.record import (
-    Accuracy,
-    EffectiveScheme,
-    Items,
-    Machine,
-    Metric,
-    ModelIdentity,
-    Protocol,
-    Provenance,
-    Run,
-    Software,
-)
+from pytest_quantreg.core.record import Items, Metric, Run
 
 KEY = BaselineKey("org/model", "bf16", "transformers", "gsm8k", 5)
 
@@ -43,39 +34,18 @@ def make_run(n: int, name: str) -> Run:
     """A run of ``n`` items with two metrics; ``name`` makes it unlike any other."""
     digests = tuple(hashlib.sha256(f"{name}{at}".encode()).hexdigest() for at in range(n))
     scores = tuple(float(int(digest[0], 16) % 3 > 0) for digest in digests)
-    hexes = hashlib.sha256(name.encode()).hexdigest()
-    model = ModelIdentity(
-        KEY.model, None, "LlamaForCausalLM", 128256, {}, "bfloat16", hexes, hexes, hexes
-    )
-    effective = EffectiveScheme("bf16", "bf16", "bf16", "bf16", "torch", "full precision", 0, 224)
-    metrics = tuple(
+    metrics = [
         Metric(f"exact_match,{which}-match", True, "binary") for which in ("strict", "flexible")
-    )
-    protocol = Protocol(
-        task=KEY.task,
-        task_version="3.0",
-        output_type="generate_until",
-        num_fewshot=KEY.num_fewshot,
-        chat_template="off",
-        template_digest=None,
-        fewshot_as_multiturn=False,
-        system_instruction_digest=None,
-        gen_kwargs={"until": ["Question:"], "do_sample": False},
-        repeats=1,
-        seed=1234,
-        config_digest=hexes,
-        metrics=metrics,
-        total_items=n,
-    )
-    values = {metric.name: sum(scores) / n for metric in metrics}
+    ]
     items = Items(tuple(range(n)), digests, {metric.name: scores for metric in metrics})
-    software = Software(KEY.engine, {"transformers": "5.17.0", "lm_eval": "0.4.13"})
-    return Run(
-        Provenance(
-            model, KEY.scheme, effective, software, Machine("cpu", "x86_64"), "2026-01-02T03:04:05Z"
-        ),
-        Accuracy(protocol, items, values, 0.0, 16),
+    accuracy = made_accuracy(
+        items,
+        *metrics,
+        task=KEY.task,
+        num_fewshot=KEY.num_fewshot,
+        gen_kwargs={"until": ["Question:"], "do_sample": False},
     )
+    return made_run(accuracy, model=KEY.model, scheme=KEY.scheme)
 
 
 def record_forever(store: Store, runs: list[Run]) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from made_runs import made_accuracy
 from numpy.typing import NDArray
 
 from pytest_quantreg.core.comparison import Comparison
 from pytest_quantreg.core.gates import MIN_RETENTION, Gate
 from pytest_quantreg.core.pairs import compare
 from pytest_quantreg.core.plan import Plan
-from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
+from pytest_quantreg.core.record import Accuracy, Items, Metric
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.stats import mean_ratio_interval, retention_interval, retention_intervals
 from pytest_quantreg.core.verdict import judge
@@ -83,28 +84,12 @@ def bootstrap(
 def measured(scores: NDArray[np.bool_]) -> Accuracy:
     """The scores as a measurement, as a stored run or an engine would give it."""
     n = scores.size
-    protocol = Protocol(
-        task="many",
-        task_version="1.0",
-        output_type="multiple_choice",
-        num_fewshot=0,
-        chat_template="off",
-        template_digest=None,
-        fewshot_as_multiturn=False,
-        system_instruction_digest=None,
-        gen_kwargs={},
-        repeats=1,
-        seed=1234,
-        config_digest="c",
-        metrics=(ACC,),
-        total_items=n,
-    )
     items = Items(
         tuple(range(n)),
         tuple(f"{i:020x}" for i in range(n)),
         {ACC.name: tuple(scores.astype(float).tolist())},
     )
-    return Accuracy(protocol, items, {ACC.name: float(scores.mean())}, 0.25, 32)
+    return made_accuracy(items, ACC, task="many", chance=0.25)
 
 
 def of_tasks(repeats: int, rng: np.random.Generator) -> list[Timed]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.record import Columns, Items, Metric
+from .columns import columns_of
 from .sound import FACTS, check, repeated, scored
-from .strict import Damage, dump, parse
-
-CHUNK = 1 << 18
-"""Bytes of rows parsed at once: fast, and a million rows never stand in memory twice."""
+from .strict import Damage, dump
 
 FIRST_RERUN = 2
 """What the first of the further runs is called: ``score:`` holds run 1."""
@@ -88,18 +83,18 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     ours = tuple(name for name in info.columns if _OURS.fullmatch(name))
     if ours != _expected(ours, metrics):
         raise Damage("names columns that do not fit its metrics")
-    columns = _columns_of(data, info)
-    # Each list goes when its tuple is there: a million items are not held twice.
-    numbers = {name: _floats(columns.pop(name), name) for name in ours[2:]}
+    if not data.endswith(b"\n") or data.count(b"\n") != info.count:
+        raise Damage(f"does not hold {info.count} whole lines")
+    columns = columns_of(data, info.columns, ours)
     again = repeated(metrics)
     items = Items(
-        tuple(columns.pop("doc_id")),
-        tuple(columns.pop("digest")),
-        _taken(numbers, "score", scored(metrics)),
-        _taken(numbers, "weight", [name for name in scored(metrics) if f"weight:{name}" in ours]),
-        _taken(numbers, "fact", _facts(ours)),
+        columns["doc_id"],
+        columns["digest"],
+        _taken(columns, "score", scored(metrics)),
+        _taken(columns, "weight", [name for name in scored(metrics) if f"weight:{name}" in ours]),
+        _taken(columns, "fact", _facts(ours)),
         tuple(
-            _taken(numbers, f"rerun{run}", again)
+            _taken(columns, f"rerun{run}", again)
             for run in range(FIRST_RERUN, FIRST_RERUN + _reruns(ours, again))
         ),
     )
@@ -107,36 +102,6 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     if len(items.digests[0]) != info.digest_length:
         raise Damage(f"has digests that are not {info.digest_length} digits long")
     return items
-
-
-def _columns_of(data: bytes, info: RowsInfo) -> dict[str, list[Any]]:
-    if not data.endswith(b"\n") or data.count(b"\n") != info.count:
-        raise Damage(f"does not hold {info.count} whole lines")
-    columns: list[list[Any]] = [[] for _ in info.columns]
-    source, start = io.BytesIO(data), 0
-    with _collecting_paused():
-        while lines := source.readlines(CHUNK):
-            for column, part in zip(
-                columns,
-                zip(*_parse_rows(lines, start, len(columns)), strict=True),
-                strict=True,
-            ):
-                column.extend(part)
-            start += len(lines)
-    return dict(zip(info.columns, columns, strict=True))
-
-
-@contextmanager
-def _collecting_paused() -> Iterator[None]:
-    # A million fresh lists make the collector look through all of them again and again: two
-    # thirds of the time went there, and nothing here refers to itself.
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _expected(ours: Sequence[str], metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -155,50 +120,8 @@ def _reruns(ours: Sequence[str], again: Sequence[str]) -> int:
     return found // len(again) if again else 0
 
 
-def _taken(numbers: Columns, kind: str, names: Sequence[str]) -> Columns:
-    return {name: numbers[f"{kind}:{name}"] for name in names}
-
-
-def _parse_rows(lines: list[bytes], start: int, width: int) -> list[list[Any]]:
-    rows: Any
-    try:
-        rows = parse(b"[" + b",".join(lines) + b"]")
-    except Damage:
-        rows = None
-    # One parse for all is three times as fast; line by line only to name the line.
-    if not isinstance(rows, list) or len(rows) != len(lines) or _odd(rows, width):
-        for number, line in enumerate(lines, start + 1):
-            _parse_row(line.removesuffix(b"\n"), number, width)
-        raise Damage(f"does not hold one row per line after line {start}")
-    found: list[list[Any]] = rows
-    return found
-
-
-def _parse_row(line: bytes, number: int, width: int) -> None:
-    try:
-        row = parse(line)
-    except Damage as error:
-        raise Damage(f"is damaged in line {number}: it {error}") from None
-    if _odd([row], width):
-        raise Damage(f"is damaged in line {number}: it is no row of {width} values")
-
-
-def _odd(rows: Sequence[Any], width: int) -> bool:
-    return set(map(type, rows)) != {list} or set(map(len, rows)) != {width}
-
-
-def _floats(column: list[Any], name: str) -> tuple[float, ...]:
-    kinds = set(map(type, column))
-    if not kinds <= {int, float}:
-        raise Damage(f"has a {name} that is no number")
-    try:
-        if kinds == {int} and set(column) <= {0, 1}:
-            # Two shared objects instead of a million.
-            zero, one = 0.0, 1.0
-            return tuple([one if value else zero for value in column])
-        return tuple(map(float, column))
-    except OverflowError:
-        raise Damage(f"has a {name} that is too large") from None
+def _taken(columns: Mapping[str, Any], kind: str, names: Sequence[str]) -> Columns:
+    return {name: columns[f"{kind}:{name}"] for name in names}
 
 
 def _column_names(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
@@ -11,21 +10,25 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.packed import Numbers, Texts, has_twice
 from ..core.record import Items, Metric
 from .strict import Damage
 
-Numbers: TypeAlias = "NDArray[np.float64]"
-Rule: TypeAlias = "tuple[str, Callable[[Numbers], NDArray[np.bool_]]]"
+Floats: TypeAlias = "NDArray[np.float64]"
+Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"
 
-_HEX = re.compile(r"[0-9a-f]*")
+_HEX = b"0123456789abcdef"
+
+NO_ID = "has a doc_id that is no whole number from 0"
+NO_DIGEST = "has an item digest that is not 16 to 64 hex digits, all equally long"
 
 
-def _counts(values: Numbers) -> NDArray[np.bool_]:
+def _counts(values: Floats) -> NDArray[np.bool_]:
     whole: NDArray[np.bool_] = values == np.floor(values)
     return (values >= 0) & whole
 
 
-def _is_share(values: Numbers) -> NDArray[np.bool_]:
+def _is_share(values: Floats) -> NDArray[np.bool_]:
     return (values >= 0) & (values <= 1)
 
 
@@ -77,8 +80,7 @@ def check(items: Items, metrics: Sequence[Metric]) -> None:
     for name, column in items.scores.items():
         _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
     for name, column in items.weights.items():
-        _check_scores(name, column, items.doc_ids, binary=False)
-        if min(column) < 0:
+        if _check_scores(name, column, items.doc_ids, binary=False).min() < 0:
             raise Damage(f"has a negative weight for {name}")
     for name, column in items.facts.items():
         _check_fact(name, column, items.doc_ids)
@@ -90,9 +92,9 @@ def check(items: Items, metrics: Sequence[Metric]) -> None:
 def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
     if name not in FACTS:
         raise Damage(f"notes {name[:60]!r} of its items, which is unknown")
-    _check_scores(name, column, ids, binary=False)
+    values = _check_scores(name, column, ids, binary=False)
     rule, holds = FACTS[name]
-    wrong = ~holds(np.asarray(column))
+    wrong = ~holds(values)
     if wrong.any():
         at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which must be {rule}")
@@ -100,18 +102,35 @@ def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
 
 def _check_names(items: Items) -> None:
     ids = items.doc_ids
-    if set(map(type, ids)) != {int} or min(ids) < 0:
-        raise Damage("has a doc_id that is no whole number from 0")
-    if len(set(ids)) != len(ids):
+    if not isinstance(ids, Numbers) and set(map(type, ids)) != {int}:
+        raise Damage(NO_ID)
+    try:
+        known = np.asarray(ids, dtype=np.int64)
+    except OverflowError:
+        raise Damage("has a doc_id that is too large") from None
+    if known.min() < 0:
+        raise Damage(NO_ID)
+    if has_twice(ids):
         raise Damage("holds the same doc_id twice")
-    if set(map(type, items.digests)) != {str}:
+    digests = items.digests
+    if not isinstance(digests, Texts) and set(map(type, digests)) != {str}:
         raise Damage("has an item digest that is no text")
-    length, even = len(items.digests[0]), len(set(map(len, items.digests))) == 1
-    if not even or length not in range(16, 65, 2) or not _HEX.fullmatch("".join(items.digests)):
-        raise Damage("has an item digest that is not 16 to 64 hex digits, all equally long")
+    length = len(digests[0])
+    even = isinstance(digests, Texts) or len(set(map(len, digests))) == 1
+    if not even or length not in range(16, 65, 2) or _beyond_hex(digests):
+        raise Damage(NO_DIGEST)
 
 
-def _check_scores(name: str, column: Sequence[float], ids: Sequence[int], *, binary: bool) -> None:
+def _beyond_hex(digests: Sequence[str]) -> bytes:
+    joined = digests.joined if isinstance(digests, Texts) else "".join(digests)
+    # Ten times as fast as a regular expression.
+    return joined.encode("utf-8", "surrogatepass").translate(None, _HEX)
+
+
+def _check_scores(
+    name: str, column: Sequence[float], ids: Sequence[int], *, binary: bool
+) -> Floats:
+    """The column as an array."""
     values = np.asarray(column, dtype=np.float64)
     if (wrong := ~np.isfinite(values)).any():
         at, value = _first(column, ids, wrong)
@@ -119,6 +138,7 @@ def _check_scores(name: str, column: Sequence[float], ids: Sequence[int], *, bin
     if binary and (wrong := (values != 0) & (values != 1)).any():
         at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which must be 0 or 1")
+    return values
 
 
 def _first(

@@ -23,11 +23,10 @@ class Damage(ValueError):
 
 def parse(data: bytes) -> Json:
     """The value in ``data``; raises Damage for all that is not plain, finite JSON."""
-    hint = _looks_like(data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Damage(hint or f"is not UTF-8 text (byte {error.start})") from None
+        raise Damage(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
     try:
         value: Json = _DECODER.decode(text)
         return value
@@ -37,7 +36,7 @@ def parse(data: bytes) -> Json:
         ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         cut = " (cut off?)" if ends else ""
         raise Damage(
-            hint or f"is not valid JSON at line {error.lineno}: {error.msg}{cut}"
+            _looks_like(data) or f"is not valid JSON at line {error.lineno}: {error.msg}{cut}"
         ) from None
     except RecursionError:
         raise Damage("is nested too deeply") from None

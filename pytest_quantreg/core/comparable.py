@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 
+import numpy as np
+
 from .errors import Category, Refusal
+from .packed import has_twice, picked, places
+from .pairing import items_at
 from .record import UNSTATED, Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
 from .releases import gpu_family, normal_package, same_minor
 
@@ -188,14 +192,7 @@ def aligned(baseline: Items, candidate: Items) -> Items:
 
     Raises KeyError for an item that the baseline lacks; `compare_runs` refuses those.
     """
-    place = {doc: at for at, doc in enumerate(baseline.doc_ids)}
-    rows = [place[doc] for doc in candidate.doc_ids]
-    return Items(
-        candidate.doc_ids,
-        tuple(baseline.digests[at] for at in rows),
-        {name: tuple(column[at] for at in rows) for name, column in baseline.scores.items()},
-        {name: tuple(column[at] for at in rows) for name, column in baseline.weights.items()},
-    )
+    return items_at(baseline, places(baseline.doc_ids, candidate.doc_ids))
 
 
 class Found:
@@ -310,16 +307,28 @@ _PROTOCOL_FIELDS = tuple(
 
 
 def _items(found: Found, ours: Items, theirs: Items) -> None:
-    if not len(theirs) or len(set(theirs.doc_ids)) != len(theirs):
+    if not len(theirs) or has_twice(theirs.doc_ids):
         what = "the same item twice" if len(theirs) else "none"
         found.note("items.count", f"{len(ours):,} items", what)
         return
     # Of a million items that all agree, nothing need be looked up one by one.
-    if (ours.doc_ids, ours.digests) != (theirs.doc_ids, theirs.digests):
+    if not _all_agree(ours, theirs):
         _differing(found, ours, theirs)
     odd = _first_odd(theirs)
     if odd:
         found.note("items.scores", "finite scores", odd)
+
+
+def _all_agree(ours: Items, theirs: Items) -> bool:
+    """Whether every item is known, and asks the same."""
+    n = len(theirs)
+    if (ours.doc_ids[:n], ours.digests[:n]) == (theirs.doc_ids, theirs.digests):
+        return True
+    try:
+        rows = places(ours.doc_ids, theirs.doc_ids)
+    except KeyError:
+        return False
+    return tuple(picked(ours.digests, rows)) == tuple(theirs.digests)
 
 
 def _differing(found: Found, ours: Items, theirs: Items) -> None:
@@ -347,7 +356,7 @@ def _differing(found: Found, ours: Items, theirs: Items) -> None:
 
 def _first_odd(items: Items) -> str | None:
     for metric, column in (*items.scores.items(), *items.weights.items()):
-        if all(map(isfinite, column)):
+        if np.isfinite(np.asarray(column, dtype=np.float64)).all():
             continue
         doc, score = next(
             (doc, score)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .errors import Category, Refusal
-from .record import Accuracy, Metric
+from .packed import picked
+from .record import Accuracy, Columns, Items, Metric
+
+
+def items_at(items: Items, rows: Sequence[int]) -> Items:
+    """The items in these rows alone, in their order."""
+
+    def of(columns: Columns) -> Columns:
+        return {name: picked(column, rows) for name, column in columns.items()}
+
+    return Items(
+        picked(items.doc_ids, rows),
+        picked(items.digests, rows),
+        of(items.scores),
+        of(items.weights),
+        of(items.facts),
+        tuple(of(rerun) for rerun in items.reruns),
+    )
 
 
 def refuse_partial(baseline: Accuracy, candidate: Accuracy) -> None:

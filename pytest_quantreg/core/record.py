@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-Columns: TypeAlias = Mapping[str, tuple[float, ...]]
+Columns: TypeAlias = Mapping[str, Sequence[float]]
 """One number per item under each name."""
 
 
@@ -178,6 +178,8 @@ class Protocol:
 class Items:
     """The items of a measurement in their permuted order; all columns equally long.
 
+    A column is a tuple, or reads like one (`packed`: what was stored may be large).
+
     ``scores`` maps a metric to one number per item. For a ``perplexity`` metric the
     number is the item's log-likelihood and ``weights`` holds its divisor (words,
     bytes) per item; other metrics have no weights.
@@ -193,8 +195,8 @@ class Items:
     the binary and mean metrics; ``scores`` are those of the first run.
     """
 
-    doc_ids: tuple[int, ...]
-    digests: tuple[str, ...]
+    doc_ids: Sequence[int]
+    digests: Sequence[str]
     scores: Columns
     weights: Columns = field(default_factory=dict)
     facts: Columns = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .errors import Refusal
-from .pairing import refuse_partial, same_kinds, value_of_few
+from .pairing import items_at, refuse_partial, same_kinds, value_of_few
 from .pairs import compare
 from .record import Accuracy, Items, Metric
 
@@ -73,17 +73,6 @@ def _cut(accuracy: Accuracy, rows: Sequence[int]) -> Accuracy:
     if not rows or list(rows) == list(range(len(items))):
         return accuracy if rows else replace(accuracy, items=items.first(0))
 
-    def taken(columns: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        return {name: tuple(column[at] for at in rows) for name, column in columns.items()}
-
-    cut = Items(
-        tuple(items.doc_ids[at] for at in rows),
-        tuple(items.digests[at] for at in rows),
-        taken(dict(items.scores)),
-        taken(dict(items.weights)),
-        taken(dict(items.facts)),
-        tuple(taken(dict(rerun)) for rerun in items.reruns),
-    )
-    few = replace(accuracy, items=cut)
+    few = replace(accuracy, items=items_at(items, rows))
     metrics = [one for one in accuracy.protocol.metrics if one.name in accuracy.values]
     return replace(few, values={one.name: value_of_few(few, one, accuracy) for one in metrics})

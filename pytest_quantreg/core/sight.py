@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
-
-from scipy.stats import binom
 
 from . import stats
 from .comparison import Comparison, Slice
 from .errors import Category, Refusal
 from .gates import Gate
 from .schemes import resolve
+from .stats import binomial
 
 POWER = 0.8
 """Everything that is said about what n items can see holds 4 times in 5."""
@@ -35,6 +35,7 @@ class Sight(Protocol):
         """The items there are."""
         ...
 
+    @property
     def detectable(self) -> float | None:
         """The highest retention that turns ``detect`` red with `POWER`; None if none does."""
         ...
@@ -114,7 +115,7 @@ def refuse_toothless(seen: Sight, gate: Gate, task: str, *, max_undetected: floa
     many answers flip as is planned for.
     """
     floor = gate.minimum - max_undetected
-    sees = seen.detectable()
+    sees = seen.detectable
     if sees is not None and sees >= floor:
         return
     what = "nothing"
@@ -126,8 +127,8 @@ def refuse_toothless(seen: Sight, gate: Gate, task: str, *, max_undetected: floa
         )
     raise Refusal(
         Category.TOO_WEAK,
-        f"{n_items(seen.n)} are too few for {gate.marker}({gate.bound:.10g}) on {task}: they "
-        f"would show, 4 times in 5, {what}",
+        f"too few items for {gate.marker}({gate.bound:.10g}) on {task}: {n_items(seen.n)} would "
+        f"show, 4 times in 5, {what}",
         help=_more_items(seen, gate, max(floor, 0.0), max_undetected),
     )
 
@@ -161,6 +162,7 @@ class _Counts:
     def total(self) -> int:
         return self.slice.total
 
+    @cached_property
     def detectable(self) -> float | None:
         right = round(self.slice.accuracy * self.n)
         if not stats.can_turn_red(
@@ -201,7 +203,7 @@ class _Counts:
         return self.total if items > self.total and self._shows(floor, self.total) else items
 
     def _shows(self, floor: float, items: int) -> bool:
-        flips = int(binom.ppf(POWER, items, self.planned))
+        flips = binomial.quantile(POWER, items, self.planned)
         bound = stats.wilson(flips, items, confidence=self.confidence, sides=1).high
         power = stats.detection_power(
             floor,
@@ -232,6 +234,7 @@ class _Layers:
     def total(self) -> int:
         return sum(one.total for one in self.slices)
 
+    @cached_property
     def detectable(self) -> float | None:
         return stats.pooled_detectable_retention(
             self._layers(), minimum=self.minimum, confidence=self.confidence, power=POWER
@@ -272,6 +275,7 @@ class _Bounds:
     minimum: float
     confidence: float
 
+    @property
     def detectable(self) -> float | None:
         if not math.isfinite(self.half):
             return None

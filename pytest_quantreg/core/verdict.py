@@ -97,7 +97,7 @@ def judge(
         comparison=comparison,
         evidence=evidence,
         fails=_fails(plan.mode, evidence, comparison.retention, gate.minimum),
-        detectable=None if sparse is not None else seen.detectable(),
+        detectable=None if sparse is not None else seen.detectable,
         needed=needed,
         family=plan.family,
         sparse=sparse,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core.errors import Category, Refusal
-from ..core.pairing import same_kinds
-from ..core.record import Accuracy, Columns, Items, Protocol
+from ..core.pairing import items_at, same_kinds
+from ..core.record import Accuracy, Items, Protocol
 from . import digests
 from .prepared import PreparedTask
 
@@ -33,18 +33,7 @@ def rerun_chunk(prepared: PreparedTask, n: int, *, size: int, batch_size: int) -
 
 def put_back(items: Items, order: Sequence[int]) -> Items:
     """The items of a rerun in the order of the task's other measurements."""
-    where = sorted(range(len(order)), key=order.__getitem__)
-
-    def back(columns: Columns) -> Columns:
-        return {name: tuple(column[at] for at in where) for name, column in columns.items()}
-
-    return Items(
-        tuple(items.doc_ids[at] for at in where),
-        tuple(items.digests[at] for at in where),
-        back(items.scores),
-        back(items.weights),
-        back(items.facts),
-    )
+    return items_at(items, sorted(range(len(order)), key=order.__getitem__))
 
 
 def with_reruns(first: Accuracy, others: Sequence[Accuracy]) -> Accuracy:

@@ -325,6 +325,9 @@ def test_alignment_takes_each_items_own_scores_and_weights() -> None:
     assert aligned(rows, rows.first(2)) == rows
     turned = aligned(rows, Items((9, 4), ("b", "a"), {}))
     assert turned == Items((9, 4), ("b", "a"), {"m": (0.9, 0.4)}, {"m": (90.0, 40.0)})
+    noted = replace(rows, facts={"tokens": (4.0, 9.0)}, reruns=({"m": (0.1, 0.2)},))
+    moved = aligned(noted, Items((9,), ("b",), {}))
+    assert (moved.facts, moved.reruns) == ({"tokens": (9.0,)}, ({"m": (0.2,)},))
 
 
 def test_more_items_than_recorded_are_refused_with_the_way_out() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scipy.stats import binom
-
+from . import binomial
 from .counts import PairedCounts
 from .intervals import wilson
 
@@ -46,7 +45,7 @@ def mcnemar(quantized_only: int, baseline_only: int) -> float:
     if min(quantized_only, baseline_only) < 0:
         raise ValueError(f"{min(quantized_only, baseline_only)} is not a count of items")
     flips = quantized_only + baseline_only
-    tail = float(binom.cdf(min(quantized_only, baseline_only), flips, 0.5))
+    tail = float(binomial.at_most(min(quantized_only, baseline_only), flips, 0.5))
     return min(1.0, 2.0 * tail)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from .counts import PairedCounts
@@ -232,6 +231,9 @@ def _lower_bound(cells: Cells, quantile: float) -> float:
         return 0.0
     if beyond(estimate) > 0.0:
         return estimate / (1.0 - estimate)
+    # Half of what importing the statistics costs, and most comparisons do without.
+    from scipy.optimize import brentq
+
     found = float(brentq(beyond, LEAST_RATIO, estimate, xtol=1e-13, rtol=1e-13))
     return found / (1.0 - found)
 

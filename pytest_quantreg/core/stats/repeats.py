@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from .timing import Estimate, speeds, tail_of
 
@@ -40,6 +40,6 @@ def repeats_ratio(
     freedom = sum(parts) ** 2 / sum(
         part**2 / (one.size - 1) for part, one in zip(parts, (before, after), strict=True)
     )
-    reach = float(student.isf(tail, freedom)) * error
+    reach = -float(stdtrit(freedom, tail)) * error
     high = centre * math.exp(reach) if reach < 500 else math.inf
     return Estimate(centre, centre * math.exp(-reach), high)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from .score import FloatArray
 
@@ -61,7 +61,7 @@ def rerun_noise(runs: Sequence[ArrayLike] | FloatArray) -> RerunNoise:
     ]
     expected = float(np.sum(np.var(scores, axis=0, ddof=1)))
     observed = float(np.var(np.sum(scores, axis=1), ddof=1))
-    usual = expected * float(chi2.ppf(SURE_OF_EXCESS, count - 1)) / (count - 1)
+    usual = expected * float(chdtri(count - 1, 1.0 - SURE_OF_EXCESS)) / (count - 1)
     return RerunNoise(
         runs=count,
         floor=float(np.mean(differ)),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import binom
 
+from . import binomial
 from .score import FloatArray
 
 EXACT = 150
@@ -52,7 +52,7 @@ def bound_rank(n: int, tail: float) -> int:
 
 def sign_rank(n: int, tail: float) -> int:
     """The largest k with P(Binomial(n, 1/2) < k) <= ``tail``, at most the middle; 0 if none."""
-    below = binom.cdf(np.arange((n + 1) // 2), n, 0.5)
+    below = binomial.at_most(np.arange((n + 1) // 2), n, 0.5)
     return int(np.searchsorted(below, tail * (1.0 + 1e-12), side="right"))
 
 

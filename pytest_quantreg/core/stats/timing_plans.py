@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtri, ndtr, owens_t
-from scipy.stats import binom
 
+from . import binomial
 from .score import FloatArray
 from .signed_rank import MOST_LISTED, bound_rank, sign_rank
 from .timing import speeds, tail_of
@@ -167,7 +167,7 @@ class _Chance:
         if rank <= 1:
             return above**n if rank == 1 else 0.0
         if self.alone:
-            return float(binom.sf(n - rank, n, above))
+            return float(binomial.above(n - rank, n, above))
         root = math.sqrt(2.0) * shift
         both = float(ndtr(root))
         three = both - 2.0 * float(owens_t(root, math.sqrt(1.0 / 3.0)))

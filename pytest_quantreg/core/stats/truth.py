@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
+from . import binomial
 from .evidence import Evidence
 from .score import Cells, FloatArray, Method, statistic, tables
 
@@ -85,14 +85,14 @@ class Grid:
         right, self._right_weight = _nodes(n, baseline, BASELINE_NODES)
         wins, edges = _bins(n, won, WON_NODES)
         self._right, share = right[:, None], won / (1.0 - baseline) if baseline < 1.0 else 0.0
-        below = binom.cdf(edges[None, :], n - self._right, min(share, 1.0))
+        below = binomial.at_most(edges[None, :], n - self._right, min(share, 1.0))
         self._won_weight = np.diff(below, axis=1, prepend=0.0)
         self._switch = self._least_lost(wins[None, :], rule)
 
     def chance(self, lost: float, baseline: float) -> float:
         """Probability of the verdict when an item is lost with probability ``lost``."""
         share = min(lost / baseline, 1.0) if baseline > 0.0 else 0.0
-        tail = binom.sf(self._switch - 1, self._right, share)
+        tail = binomial.above(self._switch - 1, self._right, share)
         if self.verdict is Evidence.KEPT:
             tail = 1.0 - tail
         inner = np.sum(self._won_weight * tail, axis=1)
@@ -121,7 +121,7 @@ def _bins(n: int, share: float, most: int) -> tuple[NDArray[np.int64], NDArray[n
     Each stands for an odd number of counts, itself in the middle: a node beside the
     middle would shift every verdict by half a count.
     """
-    first, last = (int(binom.ppf(q, n, share)) for q in (TAIL, 1.0 - TAIL))
+    first, last = (binomial.quantile(q, n, share) for q in (TAIL, 1.0 - TAIL))
     half = max(-(-(last - first + 1) // most) // 2, 0)
     nodes = np.arange(first + half, last + half + 1, 2 * half + 1, dtype=np.int64)
     return np.minimum(nodes, n), nodes + half
@@ -130,4 +130,4 @@ def _bins(n: int, share: float, most: int) -> tuple[NDArray[np.int64], NDArray[n
 def _nodes(n: int, share: float, most: int) -> tuple[NDArray[np.int64], FloatArray]:
     """Counts of Binomial(n, share) and their probabilities."""
     nodes, edges = _bins(n, share, most)
-    return nodes, np.diff(binom.cdf(edges, n, share), prepend=0.0)
+    return nodes, np.diff(binomial.at_most(edges, n, share), prepend=0.0)
