@@ -82,7 +82,7 @@ def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[st
 
     if report.session.purpose != GATES or report.conclusion != GREEN:
         raise WrongUse(
-            f"{named}: not accepted: the session is {report.conclusion}",
+            f"{named}: not accepted: {report.why_not_green()}",
             help="only runs of a green session become a reference",
         )
     # A run at a scheme that the session does not name has been judged by nobody.
@@ -117,7 +117,9 @@ def _runs(
         try:
             key, run = unpack(one)
         except (Damage, Refusal) as error:
-            raise WrongUse(f"{named}: its run of {said.task} {error}") from None
+            raise WrongUse(
+                f"{named}: its run of {said.task} {error}", help=error.help or ()
+            ) from None
         owner = key.model, key.scheme, key.engine
         if (owner, key.stem) != (said.owner, said.stem) or len(run.accuracy.items) != said.items:
             raise WrongUse(f"{named}: its run of {said.task} is not the one that was judged")

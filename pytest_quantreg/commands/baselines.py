@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import WrongUse
+from ..core.errors import Refusal, WrongUse
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from ..baselines.listing import Entry, Listing
+    from ..baselines.listing import Entry
+    from ..core.acceptance import Acceptance
 
+    Histories: TypeAlias = "Sequence[tuple[str, tuple[Acceptance, ...] | Refusal]]"
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 DAMAGED = 2
@@ -51,8 +53,11 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
     if chosen.delete:
         return "\n".join(f"deleted {path}" for path in listing.delete(chosen.delete)), 0
     entries = listing.entries()
-    lines = [*_table(entries), *_accepted(listing)]
-    damaged = any(entry.damage for entry in entries)
+    histories = list(listing.histories())
+    lines = [*_table(entries), *_accepted(histories)]
+    damaged = any(entry.damage for entry in entries) or any(
+        isinstance(history, Refusal) for _, history in histories
+    )
     return "\n".join(lines) or f"{folder.name}/ is empty", DAMAGED if damaged else 0
 
 
@@ -62,18 +67,26 @@ def _table(entries: list[Entry]) -> Iterator[str]:
         if entry.damage:
             yield f"{entry.name.ljust(width)}  DAMAGED: it {entry.damage}"
             continue
-        items = f"{entry.items:,} items"
         size = f"{-(-entry.bytes // 1024):,} KiB"
-        yield f"{entry.name.ljust(width)}  {entry.recorded_at[:10]}  {items:>13}  {size:>9}"
+        yield f"{entry.name.ljust(width)}  {entry.recorded_at[:10]}  {_holds(entry):>13}  {size:>9}"
     if entries:
         whole = sum(entry.bytes for entry in entries)
         what = "baseline" if len(entries) == 1 else "baselines"
         yield f"{len(entries):,} {what}, {-(-whole // 1024):,} KiB"
 
 
-def _accepted(listing: Listing) -> Iterator[str]:
+def _holds(entry: Entry) -> str:
+    if entry.of_speed:
+        return f"{entry.sessions:,} {'session' if entry.sessions == 1 else 'sessions'}"
+    return f"{entry.items:,} items"
+
+
+def _accepted(histories: Histories) -> Iterator[str]:
     from ..baselines.accepted import show_line
 
-    for folder, history in listing.histories():
+    for folder, history in histories:
         yield f"accepted runs of {folder}"
-        yield from (f"  {show_line(one)}" for one in history)
+        if isinstance(history, Refusal):
+            yield from (f"  {line}" for line in f"DAMAGED: {history}".splitlines())
+        else:
+            yield from (f"  {show_line(one)}" for one in history)

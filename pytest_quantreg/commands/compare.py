@@ -32,6 +32,7 @@ def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
         raise WrongUse("name two files or folders at least: the baseline and a candidate")
     _check(chosen)
     sides = _labelled([open_path(Path(one)) for one in chosen.paths], chosen.paths)
+    _refuse_twice(chosen)
     evaluations = [one for one in sides if isinstance(one, Evaluation)]
     if len(evaluations) == len(sides):
         return _scores(evaluations, chosen)
@@ -68,7 +69,9 @@ def add_compare(commands: Commands) -> None:
         "--pooled", action="store_true", help="judge all tasks together and none by itself"
     )
     parser.add_argument(
-        "--gate", choices=[one.value for one in GateMode], default=GateMode.DETECT.value
+        "--gate",
+        choices=[one.value for one in GateMode],
+        help="what the gate fails on (default detect)",
     )
     parser.add_argument(
         "--confidence",
@@ -106,8 +109,20 @@ def _check(chosen: argparse.Namespace) -> None:
         raise WrongUse(f"--confidence {chosen.confidence:g} must be from .5 to below 1")
     if not 0.0 < chosen.max_undetected < 1.0:
         raise WrongUse(f"--max-undetected {chosen.max_undetected:g} must be between 0 and 1")
-    if chosen.pooled and minimum is None:
-        raise WrongUse("--pooled judges, and needs --min-retention")
+    if minimum is None and (chosen.pooled or chosen.gate):
+        # Without it nothing would be judged, and the exit status be 0 whatever was lost.
+        what = "--pooled" if chosen.pooled else f"--gate {chosen.gate}"
+        raise WrongUse(f"{what} judges, and needs --min-retention")
+
+
+def _refuse_twice(chosen: argparse.Namespace) -> None:
+    first, *others = (Path(one) for one in chosen.paths)
+    for one in others:
+        if chosen.min_retention is not None and first.samefile(one):
+            raise WrongUse(
+                f"{one.name or one} is named twice: nothing can be lost against itself",
+                help="name the baseline first, then what was made of it",
+            )
 
 
 def _labelled(
@@ -132,7 +147,7 @@ def _wish(chosen: argparse.Namespace) -> Wish:
 
     return Wish(
         minimum=chosen.min_retention,
-        mode=GateMode(chosen.gate),
+        mode=GateMode(chosen.gate or GateMode.DETECT),
         confidence=chosen.confidence,
         pooled=chosen.pooled,
         tasks=tuple(chosen.task),
@@ -154,8 +169,14 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
     outcomes += [one for each in judged for one in each.pooled]
     labels = [one.candidate.label for one in judged]
     notes = [*dict.fromkeys(note for one in judged for note in one.notes), *_narrower(judged)]
+    if len(judged) > 1 and wish.minimum is not None and wish.mode is GateMode.CERTIFY:
+        notes.append(
+            f"{len(judged)} candidates under certify: {wish.confidence * 100:g} % is promised for "
+            "one that was chosen before; the best of several had as many chances to pass"
+        )
     if chosen.format == "json":
         plain = compared.document(baseline.label, labels, outcomes, notes, status)
+        plain["gate"] = _plain(wish)
         return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False), status
     gate = None
     if wish.minimum is not None:
@@ -164,6 +185,18 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
     head = compared.title(baseline.label, labels, gate)
     page = compared.text_page if chosen.format == "text" else compared.markdown_page
     return page(head, labels, outcomes, notes), status
+
+
+def _plain(wish: Wish) -> dict[str, object] | None:
+    """The gate that was asked for, as JSON values."""
+    if wish.minimum is None:
+        return None
+    return {
+        "min_retention": wish.minimum,
+        "mode": wish.mode.value,
+        "confidence": None if wish.mode is GateMode.POINT else wish.confidence,
+        "pooled": wish.pooled,
+    }
 
 
 def _narrower(judged: Sequence[Judged]) -> list[str]:

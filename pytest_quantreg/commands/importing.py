@@ -3,73 +3,131 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.errors import Refusal, WrongUse
-from ..core.evaluation import Evaluation
+from ..core.evaluation import Evaluation, Result
 
 if TYPE_CHECKING:
+    from ..core.timings import Timings
+
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+    Told: TypeAlias = tuple[str, list[str], list[str], list[str]]
+    """The first line, what was stored, what was not, and notes."""
 
 NOTHING_KEPT = 2
 
 UNKNOWN_SCHEME = "unknown"
 
+WIDTH = 80
+"""Columns of a note; names of files are not broken."""
+
 
 def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """What was stored and what could not be. Raises WrongUse and Refusal."""
     from ..core.schemes import resolve
-    from ..imports.keeping import keep, store_at
     from ..imports.opening import open_path
 
     opened = open_path(Path(chosen.path))
-    if not isinstance(opened, Evaluation):
-        raise WrongUse(
-            f"{opened.label} holds timings without their single requests, which make no run: "
-            "compare them as they are with quantreg compare"
-        )
+    given = resolve(chosen.scheme).name if chosen.scheme else None
+    scheme = given or opened.scheme or UNKNOWN_SCHEME
+    if isinstance(opened, Evaluation):
+        head, kept, lost, notes = _scores(opened, scheme, Path(chosen.out))
+    else:
+        head, kept, lost, notes = _timings(opened, scheme, Path(chosen.out))
+    if kept and scheme == UNKNOWN_SCHEME:
+        notes.append("which scheme this is was not said: name it with --scheme")
+    told = [
+        line
+        for note in notes
+        for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
+    ]
+    page = "\n".join([head, *kept, *lost, *told])
+    return page, 0 if kept else NOTHING_KEPT
+
+
+def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
+    """Runs of what has items, and totals of what has none."""
+    from ..imports.figures import totals_document, unmeasured_document
+    from ..imports.filing import FiguresStore
+    from ..imports.keeping import keep, store_at
+
     if any(one.run is not None for one in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
         raise WrongUse(
             f"{opened.label} holds runs of quantreg already, of {opened.model} at {opened.scheme}",
             help="compare them as they are with quantreg compare, or copy the whole folder",
         )
-    scheme = resolve(chosen.scheme).name if chosen.scheme else opened.scheme or UNKNOWN_SCHEME
-    store = store_at(Path(chosen.out))
+    runs, figures = store_at(out), FiguresStore(out)
     kept: list[str] = []
     left: dict[str, list[str]] = {}
-    names = [name for name in opened.results if not opened.results[name].parts]
-    for name in names:
+    for name, result in opened.results.items():
         try:
-            where, there = keep(store, opened, opened.results[name], scheme)
+            if result.accuracy is None:
+                where, there = figures.keep(totals_document(opened, result, scheme))
+            else:
+                where, there = keep(runs, opened, result, scheme)
         except Refusal as error:
             what = error.what.removeprefix(f"{name}: ")
             why = "\n".join([what, *(f"  {line}" for line in error.help)])
             left.setdefault(why, []).append(name)
             continue
-        n = opened.results[name].aggregates[0].n
-        kept.append(f"{'present' if there else 'imported'}: {name}, {n:,} items, {where}")
-    head = f"{opened.model} at {scheme} on {opened.engine}"
-    notes = [f"note: {note}" for note in opened.notes]
-    if kept and scheme == UNKNOWN_SCHEME:
-        notes.append("note: which scheme this is was not said: name it with --scheme")
+        if name in opened.tasks:
+            kept.append(f"{_verb(there)}: {_shown(result)}, {where}")
+    for name in opened.unmeasured:
+        where, there = figures.keep(unmeasured_document(opened, name, scheme))
+        kept.append(f"{_verb(there)}: {name}, not measured: its file has no figure of it, {where}")
     lost = [f"not imported: {', '.join(names)}: {why}" for why, names in left.items()]
-    page = "\n".join([head, *kept, *lost, *notes])
-    return page, 0 if kept else NOTHING_KEPT
+    notes = list(opened.notes)
+    if any(opened.results[name].accuracy is None for name in opened.tasks):
+        notes.append(
+            "totals are compared as if each model had answered other questions; with every "
+            "item's score (lm-eval's --log_samples) a smaller loss would show"
+        )
+    return f"{opened.model} at {scheme} on {opened.engine}", kept, lost, notes
+
+
+def _timings(opened: Timings, scheme: str, out: Path) -> Told:
+    from ..imports.figures import timings_document
+    from ..imports.filing import FiguresStore
+
+    where, there = FiguresStore(out).keep(timings_document(opened, scheme))
+    count = len(opened.repeats)
+    kept = [
+        f"{_verb(there)}: {count} {'repeats' if count > 1 else 'repeat'} of "
+        f"{'; '.join(opened.workloads)}, {where}"
+    ]
+    return f"{opened.model} at {scheme}, timed by {opened.program}", kept, [], list(opened.notes)
+
+
+def _shown(result: Result) -> str:
+    """The task with what is kept of it; the tasks of a group lie beside it."""
+    parts = f" with its {len(result.parts)} tasks" if result.parts else ""
+    n = result.aggregates[0].n
+    count = "an unknown number of items" if n is None else f"{n:,} items"
+    totals = "totals of " if result.accuracy is None else ""
+    return f"{result.task}{parts}, {totals}{count}"
+
+
+def _verb(there: bool) -> str:
+    return "present" if there else "imported"
 
 
 def add_import(commands: Commands) -> None:
     """The argparse lines of the command."""
     parser = commands.add_parser(
         "import",
-        help="make runs of lm-eval's output: scores and digests, no prompts, answers or names",
-        description="Reads a folder or file of lm-eval's output and stores what has every item's "
-        "score (samples_*.jsonl) as runs that quantreg compare reads. Exit status 2 where nothing "
+        help="make runs of others' results: scores and digests, no prompts, answers or names",
+        description="Reads a folder or file of lm-eval's output, or of timings by vllm bench or "
+        "GuideLLM, and stores runs that quantreg compare reads: item by item where every item's "
+        "score is there (samples_*.jsonl), as totals where it is not. Exit status 2 where nothing "
         "could be stored.",
     )
     parser.set_defaults(page=import_page)
-    parser.add_argument("path", metavar="PATH", help="a folder or file of lm-eval's output")
+    parser.add_argument("path", metavar="PATH", help="a folder or a file of results")
     parser.add_argument(
         "--out", default="baselines", metavar="FOLDER", help="the store (default baselines)"
     )

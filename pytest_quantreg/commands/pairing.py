@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparable import Difference, Level
-from ..core.comparable_known import differences
+from ..core.comparable import Difference, Level, aligned
+from ..core.comparable_known import UNKNOWN, differences
 from ..core.comparison import Comparison, Pair
 from ..core.errors import Category, Refusal
 from ..core.evaluation import Aggregate, Evaluation, Result
@@ -16,6 +16,7 @@ from ..core.pairs import compare, pool, refuse_unpoolable
 from ..core.record import Accuracy, Items, Metric
 from ..core.suspicion import answers
 from ..core.unpaired import compare_totals
+from .doubts import doubt, is_rerun
 
 _CLOSE = 1e-6
 
@@ -35,6 +36,7 @@ class Task:
     parts: tuple[tuple[Accuracy, Accuracy], ...]
     weights: tuple[float, ...]
     notes: tuple[str, ...]
+    doubt: str | None = None
 
     @property
     def paired(self) -> bool:
@@ -51,12 +53,12 @@ class Task:
 
     @property
     def suspicion(self) -> str | None:
-        """What makes the figures of either side suspect; None if nothing does."""
+        """What makes the figures of either side, or both as a pair, suspect; None if nothing."""
         for whose, one in (("baseline", self.baseline), ("candidate", self.candidate)):
             why = one.suspicion(self.metric.name)
             if why is not None:
                 return f"the {whose}'s {self.name} is suspect: {why}"
-        return None
+        return self.doubt
 
     def compare(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
         """The comparison, paired where it can be."""
@@ -113,8 +115,13 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
     chosen = ours.find(metric)
     if chosen is None:
         raise _no_metric(ours, metric or "")
-    if theirs.find(chosen.metric.name) is None:
-        raise _no_metric(theirs, chosen.metric.name)
+    found = theirs.find(chosen.metric.name)
+    if found is None:
+        raise _no_metric(theirs, chosen.metric.name, whose="the candidate's ")
+    _refuse_turned(chosen, found, name)
+    one_model, rerun = baseline.model == candidate.model, is_rerun(baseline, candidate)
+    pairs = [(ours, theirs), *(results if names else [])]
+    doubts = [doubt(*pair, one_model=one_model, rerun=rerun) for pair in pairs]
     parts = _paired(results, chosen.metric)
     weights = _weights(parts, chosen)
     if len(parts) > 1 and not weights:
@@ -127,7 +134,13 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
     notes = [f"{name}: {one}" for one in dict.fromkeys(map(str, told))]
     for before, after in parts:
         notes += answers(before, after)
-    return Task(name, ours, theirs, shown, parts, weights, tuple(notes))
+    suspect = next((why for why in doubts if why is not None), None)
+    return Task(name, ours, theirs, shown, parts, weights, tuple(notes), suspect)
+
+
+def claimed(one: Evaluation) -> str | None:
+    """The scheme it claims; None where nobody said, which an import stores as unknown."""
+    return None if one.scheme == UNKNOWN else one.scheme
 
 
 def _leaves(group: Result, of: Evaluation) -> list[str]:
@@ -165,6 +178,8 @@ def _paired(
         if before is None or after is None:
             return ()
         refuse_partial(before, after)
+        _refuse_cut(before, theirs, after)
+        _refuse_picked(before, after)
         before, after = same_kinds(before, after)
         scored = [metric.name in one.items.scores for one in (before, after)]
         if not all(scored):
@@ -173,23 +188,58 @@ def _paired(
     return tuple(pairs)
 
 
+def _refuse_cut(baseline: Accuracy, result: Result, candidate: Accuracy) -> None:
+    """Refuses fewer items where nothing says that a limit was set. Raises Refusal."""
+    n, whole = len(candidate.items), len(baseline.items)
+    if n < whole and result.total is None:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{result.task}: the candidate's log ends after {n:,} of the baseline's {whole:,} "
+            "items, and nothing says that a limit was set",
+            help="keep the results_*.json of the evaluation beside it; a log that was cut off "
+            "looks like this",
+        )
+
+
+def _refuse_picked(baseline: Accuracy, candidate: Accuracy) -> None:
+    """Refuses some of the baseline's items that are not its first ones. Raises Refusal.
+
+    A limit takes the first. Others were left out by somebody, or by what went wrong on them.
+    """
+    n = len(candidate.items)
+    if n >= len(baseline.items):
+        return
+    known = set(candidate.items.doc_ids)
+    gap = next((doc for doc in baseline.items.doc_ids[:n] if doc not in known), None)
+    if gap is not None:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{baseline.protocol.task}: the candidate has {n:,} of the baseline's "
+            f"{len(baseline.items):,} items, and not the first of them: doc {gap} is missing",
+            help="items that are missing here and there may be those it failed on: evaluate it on "
+            "all of them, or both with the same --limit",
+        )
+
+
+def _refuse_turned(baseline: Aggregate, candidate: Aggregate, task: str) -> None:
+    if baseline.metric.higher_is_better != candidate.metric.higher_is_better:
+        better = [
+            "higher" if one.metric.higher_is_better else "lower" for one in (baseline, candidate)
+        ]
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"{baseline.metric.name} of {task} is better when {better[0]} by the baseline's file, "
+            f"and when {better[1]} by the candidate's",
+            help="evaluate both models with the same task files",
+        )
+
+
 def _selected(baseline: Accuracy, items: Items) -> Accuracy:
     """The baseline on the candidate's items alone, in its order, with its values on those."""
     own = baseline.items
     if own.doc_ids == items.doc_ids:
         return baseline
-    place = {doc: at for at, doc in enumerate(own.doc_ids)}
-    at = [place[doc] for doc in items.doc_ids]
-    picked = Items(
-        items.doc_ids,
-        tuple(own.digests[i] for i in at),
-        {name: tuple(one[i] for i in at) for name, one in own.scores.items()},
-        {name: tuple(one[i] for i in at) for name, one in own.weights.items()},
-        {name: tuple(one[i] for i in at) for name, one in own.facts.items()},
-        tuple(
-            {name: tuple(one[i] for i in at) for name, one in rerun.items()} for rerun in own.reruns
-        ),
-    )
+    picked = aligned(own, items)
     if len(picked) == len(own):
         return replace(baseline, items=picked)
     values = {
@@ -216,11 +266,11 @@ def _weights(parts: Sequence[tuple[Accuracy, Accuracy]], group: Aggregate) -> tu
     return ()
 
 
-def _no_metric(result: Result, name: str) -> Refusal:
+def _no_metric(result: Result, name: str, whose: str = "") -> Refusal:
     known = ", ".join(one.metric.name for one in result.aggregates)
     return Refusal(
         Category.WRONG_USE,
-        f"{result.task} has no metric {name!r}",
+        f"{whose}{result.task} has no metric {name!r}",
         help=f"its metrics: {known}",
     )
 

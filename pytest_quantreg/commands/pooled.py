@@ -12,12 +12,13 @@ from ..core.gates import Gate
 from ..core.outcome import REFUSED, Context, Outcome
 from ..core.pairs import pool
 from ..core.plan import Plan
+from ..core.record import Metric
 from ..core.settings import GateMode
 from ..core.suspicion import refuse_chance, refuse_too_good
 from ..core.unpaired import pool_totals
 from ..core.verdict import judge
 from ..report import messages
-from .pairing import Task, refuse_from_pool
+from .pairing import Task, claimed, refuse_from_pool
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Wish:
     metric: str | None = None
     max_undetected: float = 0.10
     allow_better: bool = False
+
+    def judges(self, metric: Metric) -> bool:
+        """Whether a gate on retention is for this metric: for perplexities only if named."""
+        return metric.kind != "perplexity" or self.metric is not None
 
     def plan(self, task: str | None) -> tuple[Plan, Gate | None]:
         """How one task is judged, or (None) all of them."""
@@ -61,19 +66,18 @@ def pooled(
     # Perplexities are averaged with nothing, unless somebody names them.
     # A task beside the group that it belongs to would count twice.
     parts = {part for one in tasks for part in one.baseline.parts}
-    tasks = [
-        one
-        for one in tasks
-        if one.name not in parts and (one.metric.kind != "perplexity" or wish.metric)
-    ]
+    every = tasks
+    tasks = [one for one in tasks if one.name not in parts and wish.judges(one.metric)]
     count = len(tasks) + sum(one.result == REFUSED and one.baseline is None for one in outcomes)
-    if count < 2 and not wish.pooled:
+    if not wish.pooled and (count < 2 or (wish.minimum is not None and apart(tasks))):
         return
     plan, gate = wish.plan(None)
     name = "all tasks"
     try:
         if gate is not None:
-            _refuse_incomplete(tasks, outcomes)
+            certified = wish.mode is GateMode.CERTIFY
+            left = [one.name for one in every if certified and not wish.judges(one.metric)]
+            _refuse_incomplete(tasks, outcomes, left)
         usable = tasks if gate is not None else _poolable(tasks, outcomes)
         if len(usable) < 2:
             if gate is None:
@@ -100,6 +104,20 @@ def pooled(
     except Refusal as error:
         if gate is not None:
             yield refused(error, context.scheme, context, name)
+
+
+def apart(tasks: Sequence[Task]) -> list[str]:
+    """The tasks whose scores are no shares, which nobody can average with others."""
+    return [one.name for one in tasks if not _is_share(one)]
+
+
+def _is_share(task: Task) -> bool:
+    try:
+        refuse_from_pool(task)
+    except Refusal:
+        return False
+    values = [total.value for total in task.totals]
+    return task.metric.higher_is_better and min(values) >= 0.0 and max(values) <= 1.0
 
 
 def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
@@ -130,8 +148,8 @@ def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) 
             scheme=candidate.label,
             confidence=wish.confidence,
         )
-        if candidate.scheme:
-            return replace(made, claims=candidate.scheme)
+        if (scheme := claimed(candidate)) is not None:
+            return replace(made, claims=scheme)
         return replace(made, own_width=True)
     totals = pool_totals(
         [(one.name, *one.totals) for one in tasks],
@@ -149,8 +167,11 @@ def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) 
     return replace(totals, task=name, total_items=whole)
 
 
-def _refuse_incomplete(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
-    bad = [one.task or "" for one in outcomes if one.result == REFUSED and one.baseline is None]
+def _refuse_incomplete(
+    tasks: Sequence[Task], outcomes: Sequence[Outcome], unjudged: Sequence[str]
+) -> None:
+    bad = [*unjudged]
+    bad += [one.task or "" for one in outcomes if one.result == REFUSED and one.baseline is None]
     bad += [one.name for one in tasks if one.suspicion is not None]
     if bad:
         raise Refusal(

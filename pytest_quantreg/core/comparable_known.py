@@ -9,6 +9,7 @@ from .comparable import Candidate as RunCandidate
 from .evaluation import Result
 from .record import Json, Run
 from .releases import gpu_family, same_minor
+from .sealing import is_seal, same
 
 ITEMS = "items.digests"
 
@@ -78,7 +79,7 @@ def _differ(found: Found, name: str, baseline: Result, candidate: Result) -> Non
 def _same(name: str, ours: Json, theirs: Json) -> bool:
     if name == "machine.family":
         return gpu_family(str(ours)) == gpu_family(str(theirs))
-    return ours == theirs
+    return same(ours, theirs)
 
 
 def _configs(found: Found, baseline: Result, candidate: Result) -> None:
@@ -87,7 +88,7 @@ def _configs(found: Found, baseline: Result, candidate: Result) -> None:
         return
     for key in sorted({*baseline.config, *candidate.config}):
         ours, theirs = (one.config.get(key) for one in (baseline, candidate))
-        if ours != theirs:
+        if not same(ours, theirs):
             found.note(
                 "protocol.config_digest",
                 _text(ours),
@@ -148,6 +149,8 @@ def _text(value: Json) -> str:
     text = value if isinstance(value, str) else str(value)
     if len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text):
         return text[:12]
+    if is_seal(value):
+        return text[:19]
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return text if len(text) <= 70 else f"{text[:67]}..."
 

@@ -52,12 +52,15 @@ class Result:
 
     ``known`` holds what must be equal to compare it, under the names that `comparable.RULES`
     has; what nobody wrote down is absent. ``config`` is the task's own file as it was used.
-    ``aggregates`` are in the task's own order, the first is its own choice. ``accuracy`` is
+    ``aggregates`` are in the task's own order, the first is its own choice, unless nobody
+    knows that order (``ordered``). ``accuracy`` is
     there where every item's score is, ``run`` where it is a stored run. ``parts`` names the
     tasks of a group, ``total`` how many items the whole task has, ``chance`` what guessing
     scores. ``suspicions`` say what makes the figures suspect, by metric (``""``: all of them).
     ``words`` are texts for values of ``known`` that mean nothing to people, ``date`` is when
-    it was evaluated, in seconds since 1970.
+    it was evaluated, in seconds since 1970 (before lm-eval 0.4.2 files do not say), ``written``
+    when its file was last written, ``cache`` stands for the place where lm-eval looked
+    for answers before it asked the model.
     """
 
     task: str
@@ -73,6 +76,9 @@ class Result:
     notes: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     date: float | None = None
+    written: float | None = None
+    cache: str | None = None
+    ordered: bool = True
 
     def find(self, metric: str | None) -> Aggregate | None:
         """The aggregate called ``acc`` (under its first filter) or ``acc,none``; None: the first.
@@ -96,6 +102,9 @@ class Evaluation:
     """The results of one model by task; ``label`` is what people call it in a table.
 
     ``model`` is its name, ``engine`` what ran it, ``scheme`` what it claims to be, where known.
+    ``unmeasured`` are the tasks that stand in its files without a single figure. ``weights``
+    are the arguments that decide which weights of the model were loaded, and in which type;
+    None where nobody wrote them down.
     """
 
     label: str
@@ -104,6 +113,8 @@ class Evaluation:
     results: Mapping[str, Result]
     scheme: str | None = None
     notes: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    weights: Mapping[str, Json] | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from . import stats
 from .comparison import SURE, Comparison, Slice
 from .errors import Category, Refusal
@@ -101,14 +103,7 @@ def refuse_same_likelihoods(
     """
     if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
         return
-    scored = [one.name for one in candidate.protocol.metrics if one.kind == "perplexity"]
-    columns = [
-        (baseline.items.facts.get(_LIKELIHOOD), candidate.items.facts.get(_LIKELIHOOD)),
-        *((baseline.items.scores.get(one), candidate.items.scores.get(one)) for one in scored),
-    ]
-    for ours, theirs in columns:
-        if ours is None or theirs is None:
-            continue
+    for ours, theirs in _likelihoods(baseline, candidate):
         same = sum(one == other for one, other in zip(ours, theirs, strict=True))
         if same > MOST_SAME * len(ours):
             raise Refusal(
@@ -119,17 +114,63 @@ def refuse_same_likelihoods(
             )
 
 
+def same_likelihoods(baseline: Accuracy, candidate: Accuracy) -> bool:
+    """Whether every log-likelihood of a file is the other's, to the last bit.
+
+    Of others' files nobody knows how coarse their numbers are (lm-eval's hf model rounds those
+    of a bfloat16 model to eight bits), so that here it takes all of them.
+    """
+    return any(ours == theirs for ours, theirs in _likelihoods(baseline, candidate))
+
+
+def _likelihoods(
+    baseline: Accuracy, candidate: Accuracy
+) -> list[tuple[Sequence[float], Sequence[float]]]:
+    """The columns of log-likelihoods that both have."""
+    scored = [one.name for one in candidate.protocol.metrics if one.kind == "perplexity"]
+    columns = [
+        (baseline.items.facts.get(_LIKELIHOOD), candidate.items.facts.get(_LIKELIHOOD)),
+        *((baseline.items.scores.get(one), candidate.items.scores.get(one)) for one in scored),
+    ]
+    return [(ours, theirs) for ours, theirs in columns if ours is not None and theirs is not None]
+
+
 def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
     """Tells of empty or truncated answers that became more; none where few did.
 
     Raises:
-        Refusal: far more of them (suspicious): by over 10 points, and beyond chance.
+        Refusal: far more of them, or far more empty ones in the baseline (suspicious): by
+            over 10 points, and beyond chance.
     """
+    _refuse_silent(baseline, candidate)
     return tuple(
         told
         for kind in ("empty", "truncated")
         if (told := _more(kind, baseline, candidate)) is not None
     )
+
+
+def _refuse_silent(baseline: Accuracy, candidate: Accuracy) -> None:
+    """Refuses a baseline that did not answer, beside which any loss looks small."""
+    before, after = (one.items.facts.get("empty") for one in (baseline, candidate))
+    if before is None or after is None:
+        return
+    shares = [float(np.mean(fact)) for fact in (before, after)]
+    if shares[0] - shares[1] > FAR_MORE and _surely_more(after, before):
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"{shares[0] * 100:.1f} % of the baseline's answers are empty, "
+            f"{shares[1] * 100:.1f} % of the quantized model's",
+            help="what it did not answer cannot be lost; look for time-outs and errors where the "
+            "baseline was measured, and measure it again",
+        )
+
+
+def _surely_more(fewer: Sequence[float], more: Sequence[float]) -> bool:
+    """Whether the second fact holds of more items than the first, beyond chance."""
+    rose = sum(now > was for was, now in zip(fewer, more, strict=True))
+    fell = sum(now < was for was, now in zip(fewer, more, strict=True))
+    return stats.mcnemar(fell, rose) < 1.0 - SURE
 
 
 def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
@@ -141,7 +182,7 @@ def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
         )
     if facts[0] is None or facts[1] is None:
         return None
-    before, after = (math.fsum(fact) / len(fact) for fact in (facts[0], facts[1]))
+    before, after = (float(np.mean(fact)) for fact in (facts[0], facts[1]))
     rise = after - before
     if rise <= TOLD_RISE:
         return None
@@ -149,9 +190,7 @@ def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
     figures = f"{after * 100:.1f} % of the quantized model's answers are {kind}, " + (
         f"{before * 100:.1f} % of the baseline's"
     )
-    more = sum(now > was for was, now in zip(facts[0], facts[1], strict=True))
-    fewer = sum(now < was for was, now in zip(facts[0], facts[1], strict=True))
-    if rise > FAR_MORE and stats.mcnemar(fewer, more) < 1.0 - SURE:
+    if rise > FAR_MORE and _surely_more(facts[0], facts[1]):
         raise Refusal(
             Category.SUSPICIOUS,
             figures,

@@ -26,11 +26,17 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Timings:
-    """All repeats of one model; ``label`` is what people call it in a table."""
+    """All repeats of one model; ``label`` is what people call it in a table.
+
+    ``program`` is what took the times, ``scheme`` what the model claims to be, where known.
+    """
 
     label: str
     model: str
+    program: str
     repeats: tuple[Repeat, ...]
+    scheme: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def workloads(self) -> tuple[str, ...]:

@@ -103,7 +103,8 @@ def independent(baseline: Aggregate, candidate: Aggregate) -> stats.Shares | sta
     right = baseline.right, candidate.right
     if None not in right:
         return stats.Shares(right[0] or 0, baseline.n, right[1] or 0, candidate.n)
-    errors = baseline.stderr, candidate.stderr
+    # Scores that are not all alike have an error: one of 0 was never worked out.
+    errors = baseline.stderr or None, candidate.stderr or None
     if None in errors or min(baseline.value, candidate.value) < 0.0:
         return None
     figures = baseline.value, errors[0] or 0.0, candidate.value, errors[1] or 0.0
@@ -133,7 +134,8 @@ def paired_width(comparison: Comparison) -> float | None:
         [stats.Shares(right, n, right, n)], confidence=comparison.confidence, sides=1
     )
     widths = [high - low for low, high in (paired, apart)]
-    return widths[0] / widths[1] if widths[1] > 0 and math.isfinite(widths[1]) else None
+    share = widths[0] / widths[1] if widths[1] > 0 and math.isfinite(widths[1]) else math.inf
+    return share if share < 1.0 else None
 
 
 def _bounded(

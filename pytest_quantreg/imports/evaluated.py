@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import Category, Refusal
 from ..core.evaluation import Evaluation, Result
+from ..core.record import Json
 from .harness import ResultsFile, stamp_of
 from .harness_items import alone, with_items
+from .harness_protocol import NO_NAME, public_name
 from .harness_samples import read_samples
 from .reading import unreadable
 
@@ -19,7 +21,9 @@ _LOG = re.compile(r"samples_(.+?)(?:_[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0
 
 @dataclass(frozen=True)
 class _Found:
-    result: Result
+    """What one file says of a task; None where it has no figure of it."""
+
+    result: Result | None
     file: ResultsFile
 
     @property
@@ -33,24 +37,27 @@ def evaluation_of(
     """All results of one model, each with its items where its log is there.
 
     Of several results of one task the newest counts, which is told. ``only`` leaves all but
-    one task out. Raises Refusal for results of several models or engines, and for a log
-    that contradicts its results.
+    one task out. Raises Refusal for results of several models, engines or kinds of weights,
+    and for a log that contradicts its results.
     """
     _refuse_several(label, files)
     newest: dict[str, _Found] = {}
     older: dict[str, int] = {}
     for file in files:
-        for task, result in file.results.items():
+        for task in (*file.results, *file.unmeasured):
             if only not in (None, task):
                 continue
-            found = _Found(result, file)
+            found = _Found(file.results.get(task), file)
             if task in newest:
+                _refuse_two_places(label, task, file, newest[task].file)
                 older[task] = older.get(task, 0) + 1
             if task not in newest or found.age > newest[task].age:
                 newest[task] = found
     used: set[Path] = set()
     results = {}
     for task, found in newest.items():
+        if found.result is None:
+            continue
         log = log_of(found.file.path, task, logs)
         results[task] = found.result
         if log is not None:
@@ -64,8 +71,20 @@ def evaluation_of(
     ]
     left = len([one for one in logs if one not in used]) if not older and only is None else 0
     if left:
-        notes.append(f"{label}: {left} sample logs belong to none of its results, and are not read")
-    return Evaluation(label, files[0].model, files[0].engine, results, notes=tuple(notes))
+        several = "s belong" if left > 1 else " belongs"
+        notes.append(f"{label}: {left} sample log{several} to none of its results: not read")
+    unmeasured = tuple(task for task, found in newest.items() if found.result is None)
+    if unmeasured:
+        notes.append(f"{label} has no figure of {', '.join(unmeasured)}")
+    return Evaluation(
+        label,
+        files[0].model,
+        files[0].engine,
+        results,
+        notes=tuple(notes),
+        unmeasured=unmeasured,
+        weights=files[0].weights,
+    )
 
 
 def logs_alone(label: str, logs: Sequence[Path]) -> Evaluation:
@@ -80,7 +99,7 @@ def logs_alone(label: str, logs: Sequence[Path]) -> Evaluation:
                 log, f"is a second log of {task}", "name one of them, or put their results beside"
             )
         results[task] = alone(task, read_samples(log, (), ()))
-    return Evaluation(label, "unnamed model", "unknown", results)
+    return Evaluation(label, NO_NAME, "unknown", results)
 
 
 def task_of(log: Path) -> str | None:
@@ -118,3 +137,27 @@ def _refuse_several(label: str, files: Sequence[ResultsFile]) -> None:
                 f"{label} holds results of {len(names)} {what}: {', '.join(names[:4])}",
                 help="name the folder of one of them; lm-eval makes one per model",
             )
+    weights = {_words(one.weights): None for one in files}
+    if len(weights) > 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds results of {models[0]} with different weights: "
+            f"{'; '.join(list(weights)[:4])}",
+            help="put those of each into a folder of its own",
+        )
+
+
+def _refuse_two_places(label: str, task: str, one: ResultsFile, other: ResultsFile) -> None:
+    if one.place != other.place:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds results on {task} of two models called {one.model}, which lay in "
+            "different folders",
+            help="name the folder of one of them; lm-eval makes one per model",
+        )
+
+
+def _words(weights: Mapping[str, Json]) -> str:
+    """``load_in_4bit=True``, or that nothing was said."""
+    shown = [f"{name}={public_name(str(value))[:40]}" for name, value in sorted(weights.items())]
+    return ", ".join(shown) or "as they are"

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.evaluation import Aggregate, Result
 from ..core.record import Json, Metric
-from .harness_protocol import asked, config_of, engine_of, model_of
+from .harness_protocol import (
+    asked,
+    cache_of,
+    config_of,
+    engine_of,
+    model_of,
+    place_of,
+    weights_of,
+)
 from .harness_suspicions import chance_of, thoughts_scored
 from .reading import list_of, number_of, object_of, unreadable, whole_of
 
@@ -29,14 +37,17 @@ LONGEST_NAME = 200
 
 _STDERR = "_stderr"
 
-NOT_METRICS = frozenset({"alias", "name", "sample_len", "sample_count", "samples"})
+NOT_METRICS = frozenset({"alias", "name", "sample_len", "sample_count", "samples", "bypass"})
+"""``bypass`` is lm-eval's 999 for answers that nobody scored (``--predict_only``)."""
 
 
 @dataclass(frozen=True)
 class ResultsFile:
     """One results file: who answered, when, and the results by task without their items.
 
-    ``filters`` are the names of each task's filters in the order in which its rows are logged.
+    ``filters`` are the names of each task's filters in the order in which its rows are logged,
+    ``unmeasured`` the tasks without a single figure, ``weights`` the arguments that decide
+    which weights were loaded, ``place`` stands for where the model lay.
     """
 
     path: Path
@@ -45,6 +56,9 @@ class ResultsFile:
     date: float
     results: Mapping[str, Result]
     filters: Mapping[str, tuple[str, ...]]
+    unmeasured: tuple[str, ...] = ()
+    weights: Mapping[str, Json] = field(default_factory=dict)
+    place: str = ""
 
 
 def is_results(document: Json) -> bool:
@@ -69,6 +83,7 @@ def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
             results[task] = made
     if not results:
         raise unreadable(path, "holds no metric with a finite value")
+    below = object_of(document.get("group_subtasks"))
     return ResultsFile(
         path,
         model_of(document),
@@ -76,6 +91,10 @@ def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
         number_of(document.get("date")) or 0.0,
         results,
         {task: filters_of(_config(document, task)) for task in rows},
+        # A group without a figure of its own is known by those of its tasks.
+        tuple(task for task in rows if task not in results and not below.get(task)),
+        weights_of(document),
+        place_of(document),
     )
 
 
@@ -112,6 +131,8 @@ def _result(
         suspicions[""] = (
             "its file does not say how many items it is about (no n-samples, as in merged files)"
         )
+    if empty := [part for part in parts if not _measured(document, part)]:
+        suspicions[""] = f"its file has no figure of {', '.join(empty[:3])}, a part of it"
     for one in aggregates:
         thought = thoughts_scored(document, speaker, one.metric.name.partition(",")[2])
         if thought is not None:
@@ -123,12 +144,40 @@ def _result(
         config=config_of(config),
         parts=parts,
         total=total,
-        chance=chance_of(config),
+        chance=_chance(document, parts) if parts else chance_of(config),
         suspicions=suspicions,
         words=words,
         notes=_limited(task, n, total),
         date=number_of(document.get("date")),
+        written=path.stat().st_mtime,
+        cache=cache_of(document),
+        ordered=_begins_with_figure(row),
     )
+
+
+def _begins_with_figure(row: Mapping[str, Any]) -> bool:
+    """Whether the first metric, which is the task's own choice, has a value."""
+    figures = _figures(row)
+    for key in row:
+        name = key.partition(",")[0]
+        if name.strip() and name not in NOT_METRICS and not name.endswith(_STDERR):
+            return key in figures
+    return True
+
+
+def _chance(document: Mapping[str, Any], parts: tuple[str, ...]) -> float | None:
+    """What guessing scores on a group, where its tasks agree; None where they do not."""
+    configs = [config for part in parts if (config := _config(document, part))]
+    chances = {chance_of(config) for config in configs}
+    return chances.pop() if len(chances) == 1 else None
+
+
+def _measured(document: Mapping[str, Any], part: str) -> bool:
+    """Whether a task below a group has a figure, or is a group itself."""
+    if object_of(document.get("group_subtasks")).get(part):
+        return True
+    row = object_of(object_of(document["results"]).get(part))
+    return bool(_figures(row))
 
 
 def _limited(task: str, n: int | None, total: int | None) -> tuple[str, ...]:
@@ -181,13 +230,8 @@ def _aggregates(
     path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any], n: int | None
 ) -> tuple[Aggregate, ...]:
     found = []
-    for key, value in row.items():
+    for key, number in _figures(row).items():
         name, _, rest = key.partition(",")
-        if key in NOT_METRICS or name.endswith(_STDERR):
-            continue
-        number = number_of(value)
-        if number is None:
-            continue
         filtered = f"{name},{rest or NO_FILTER}"
         error = number_of(row.get(f"{name}{_STDERR},{rest}", row.get(f"{name}{_STDERR}")))
         if error is not None and error < 0:
@@ -201,6 +245,17 @@ def _aggregates(
             )
         )
     return tuple(found)
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a row that are numbers; lm-eval writes ``N/A`` for what it has not."""
+    found = {}
+    for key, value in row.items():
+        name = key.partition(",")[0]
+        number = number_of(value)
+        if name not in NOT_METRICS and not name.endswith(_STDERR) and number is not None:
+            found[key] = number
+    return found
 
 
 def _higher(document: Mapping[str, Any], task: str, metric: str) -> bool:

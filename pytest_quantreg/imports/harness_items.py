@@ -72,6 +72,7 @@ def alone(task: str, samples: Samples) -> Result:
         {"protocol.task": task},
         tuple(plain),
         notes=(f"{task}: a sample log alone, which says little of how its items were asked",),
+        ordered=len(plain) == 1,
     )
     scores = {one.metric.name: samples.items.scores[one.metric.name] for one in plain}
     return with_items(

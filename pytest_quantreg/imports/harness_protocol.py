@@ -25,6 +25,16 @@ NOT_ASKED = frozenset(
 THOUGHTS = ("enable_thinking", "think_end_token", "chat_template_args")
 PROMPT_ARGUMENTS = ("add_bos_token", "prefix_token_id")
 
+WEIGHTS = frozenset(
+    {"revision", "subfolder", "quantization", "quantization_config", "kv_cache_dtype", "gguf_file"}
+    | {"load_in_4bit", "load_in_8bit", "llm_int8_threshold", "autogptq", "gptqmodel"}
+    | {"peft", "delta", "lora_local_path"}
+)
+"""Arguments that make other weights of the same name; so do those that begin with ``bnb_``."""
+
+NO_NAME = "unnamed model"
+"""Of a model that no file names."""
+
 PATH = re.compile(r"^(/|\\\\|[A-Za-z]:[\\/]|~|\.{1,2}([\\/]|$))")
 """What the name of a model that lies in a folder begins with."""
 
@@ -105,8 +115,34 @@ def model_of(document: Mapping[str, Any]) -> str:
         document.get("model_name"),
         *(arguments.get(name) for name in ("pretrained", "model", "path", "engine")),
     ]
-    name = next((one for one in names if isinstance(one, str) and one.strip()), "unnamed model")
+    name = next((one for one in names if isinstance(one, str) and one.strip()), NO_NAME)
     return public_name(name)
+
+
+def weights_of(document: Mapping[str, Any]) -> dict[str, Json]:
+    """The arguments that decide which weights were loaded; without those that say nothing."""
+    return {
+        name: value
+        for name, value in arguments_of(document).items()
+        if (name in WEIGHTS or name.startswith("bnb_")) and value not in (None, False, "", "auto")
+    }
+
+
+def place_of(document: Mapping[str, Any]) -> str:
+    """Stands for where the model lay, without saying it; empty where nobody says."""
+    arguments = arguments_of(document)
+    return _digest(arguments.get("pretrained", arguments.get("model"))) or ""
+
+
+def cache_of(document: Mapping[str, Any]) -> str | None:
+    """Stands for the place of ``--use_cache``, without saying it; None where there was none."""
+    return _digest(object_of(document.get("config")).get("use_cache"))
+
+
+def _digest(text: object) -> str | None:
+    if not isinstance(text, str) or not text:
+        return None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def public_name(name: str) -> str:
@@ -114,7 +150,7 @@ def public_name(name: str) -> str:
     name = "".join(char for char in name if char.isprintable()).strip()
     parts = [part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..", "~")]
     if not parts:
-        return "unnamed model"
+        return NO_NAME
     plain = not PATH.match(name) and len(parts) <= 2 and "\\" not in name
     return "/".join(parts) if plain else parts[-1]
 
@@ -129,16 +165,27 @@ def engine_of(document: Mapping[str, Any]) -> str:
 _SAME_ENGINE = {"huggingface": "hf", "hf-auto": "hf"}
 
 
+_ABOUT = {
+    "machine.family": r"GPU 0: ([^\n(]{1,80})",
+    "machine.driver": r"Nvidia driver version: ([0-9.]{1,20})",
+    "version.torch": r"PyTorch version: ([0-9]+[\w.+]{1,30})",
+}
+
+
 def machine_of(document: Mapping[str, Any]) -> dict[str, Json]:
-    """The kind of device and the GPU's name, from the text about the environment."""
+    """The kind of device, and the GPU, driver and torch in the text about the environment.
+
+    lm-eval writes down no version of vLLM, but each of those is built for one of torch.
+    """
     device = object_of(document.get("config")).get("device")
     found: dict[str, Json] = {}
     if isinstance(device, str) and device:
         found["machine.kind"] = device.partition(":")[0]
     about = document.get("pretty_env_info")
-    gpu = re.search(r"GPU 0: ([^\n(]{1,80})", about) if isinstance(about, str) else None
-    if gpu:
-        found["machine.family"] = gpu[1].strip()
+    for name, pattern in _ABOUT.items():
+        said = re.search(pattern, about) if isinstance(about, str) else None
+        if said:
+            found[name] = said[1].strip()
     return found
 
 
@@ -184,6 +231,8 @@ def _fewshot(document: Mapping[str, Any], task: str, config: Mapping[str, Any]) 
 def _version(document: Mapping[str, Any], task: str) -> str | None:
     version = object_of(document.get("versions")).get(task)
     number = number_of(version)
+    if version == "Yaml":  # lm-eval 0.4.0, whatever the version is
+        return None
     return f"{number:g}" if number is not None else text_of(version)
 
 
@@ -204,7 +253,9 @@ def _batch(given: object) -> Json:
 def _special(document: Mapping[str, Any]) -> Json:
     names = ("tokenizer_eos_token", "tokenizer_bos_token")
     found = [document[name] for name in names if isinstance(document.get(name), list)]
-    return _plain(found) if len(found) == len(names) else None
+    # Before lm-eval 0.4.5 ids are numbers, later text.
+    texts = [[None if part is None else str(part) for part in one] for one in found]
+    return _plain(texts) if len(found) == len(names) else None
 
 
 def _plain(value: Any) -> Json:

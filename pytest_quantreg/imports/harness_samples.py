@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +23,15 @@ LONGEST_ANSWER = 64
 MOST_EQUAL = 0.01
 """Of a task's items, those whose choices may all have the same log-probability."""
 
+MOST_COPIES = 0.05
+"""Of a task's items, those that may be another's copy: data sets repeat themselves a little."""
+
 NOT_SCORES = frozenset(
     {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
     | {"doc_hash", "prompt_hash", "target_hash", "storage"}
 )
+
+_WRITTEN = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 
 Value = tuple[float, float | None]
 """A score, and its weight where it has one."""
@@ -38,6 +44,7 @@ class _Item:
     choices: int
     empty: float | None
     equal: bool
+    likelihood: float | None
     scores: dict[tuple[str, str], Value | None] = field(default_factory=dict)
 
 
@@ -101,19 +108,28 @@ def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
 
 def _item(row: Mapping[str, Any]) -> _Item:
     arguments = row.get("arguments")
-    asked = json.dumps([arguments, row.get("doc"), row.get("target")], sort_keys=True)
+    told = [_requests(arguments), row.get("doc"), str(row.get("target"))]
+    asked = json.dumps(told, sort_keys=True)
     if not arguments and isinstance(row.get("prompt_hash"), str):
         # Logs whose texts were taken out still hold lm-eval's own digests.
         asked = json.dumps([row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")])
-    answers = [one for one in _flat(row.get("resps")) if isinstance(one, str)]
     target = row.get("target")
     return _Item(
         digest=hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS],
         target=str(target).strip(),
         choices=len(arguments) if isinstance(arguments, dict | list) else 0,
-        empty=_share_empty(answers) if _generates(row) else None,
+        # A server that did not answer leaves null where the text would be.
+        empty=_share_empty(list(_flat(row.get("resps")))) if _generates(row) else None,
         equal=_all_equal(row.get("filtered_resps")),
+        likelihood=None if _generates(row) else _likelihood(row.get("resps")),
     )
+
+
+def _requests(arguments: object) -> object:
+    """The arguments of an item's requests in one form: before lm-eval 0.4.3 they were lists."""
+    if not isinstance(arguments, dict):
+        return arguments
+    return [list(one.values()) if isinstance(one, dict) else one for one in arguments.values()]
 
 
 def _add(
@@ -177,15 +193,26 @@ def _samples(path: Path, found: Mapping[int, _Item]) -> Samples:
         scores[name] = tuple(score for score, _ in values)
         if key[0] in PERPLEXITIES:
             weights[name] = tuple(weight or 0.0 for _, weight in values)
-    empty = [one.empty for one in items if one.empty is not None]
-    facts = {"empty": tuple(empty)} if len(empty) == len(items) else {}
     digests = tuple(one.digest for one in items)
+    facts = {"empty": [one.empty for one in items], "likelihood": [one.likelihood for one in items]}
+    noted = {
+        name: tuple(one for one in column if one is not None) for name, column in facts.items()
+    }
+    known = {name: column for name, column in noted.items() if len(column) == len(items)}
     return Samples(
-        Items(tuple(docs), digests, scores, weights, facts),
+        Items(tuple(docs), digests, scores, weights, {**known, **_copies(digests)}),
         tuple(unscored),
         _chance(items, doubled=any("mutual_info" in name for name, _ in columns)),
         math.fsum(one.equal for one in items) / len(items),
     )
+
+
+def _copies(digests: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Which items are one and the same, where many are: together they say no more than one."""
+    first = {digest: float(at) for at, digest in reversed(list(enumerate(digests)))}
+    if len(first) >= (1.0 - MOST_COPIES) * len(digests):
+        return {}
+    return {"cluster": tuple(first[digest] for digest in digests)}
 
 
 def _chance(items: Sequence[_Item], *, doubled: bool) -> float:
@@ -209,8 +236,36 @@ def _generates(row: Mapping[str, Any]) -> bool:
     return isinstance(first, dict)
 
 
-def _share_empty(answers: Sequence[str]) -> float | None:
-    return sum(not one.strip() for one in answers) / len(answers) if answers else None
+def _share_empty(answers: Sequence[object]) -> float | None:
+    if not answers:
+        return None
+    return sum(not isinstance(one, str) or not one.strip() for one in answers) / len(answers)
+
+
+def _likelihood(responses: Any) -> float | None:
+    """The sum of the log-likelihoods of all choices; None where the answers are others."""
+    pairs = [one for one in _pairs(responses) if len(one) == 2]
+    found = [_number(one[0]) for one in pairs]
+    if not found or any(one is None or not math.isfinite(one) for one in found):
+        return None
+    return math.fsum(one for one in found if one is not None)
+
+
+def _pairs(value: Any) -> Iterator[list[Any]]:
+    """The innermost lists: lm-eval nests them once per request, or not."""
+    for one in list_of(value):
+        if isinstance(one, list):
+            if one and not isinstance(one[0], list):
+                yield one
+            else:
+                yield from _pairs(one)
+
+
+def _number(value: object) -> float | None:
+    """A number that lm-eval may have written as a text."""
+    if isinstance(value, str) and _WRITTEN.fullmatch(value):
+        return float(value)
+    return number_of(value)
 
 
 def _all_equal(responses: Any) -> bool:

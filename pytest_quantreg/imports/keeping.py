@@ -115,14 +115,15 @@ def _checked(result: Result) -> Accuracy:
             f"{result.task}: how many examples it was shown is not known",
             help="keep the results_*.json of the same evaluation beside its sample log",
         )
-    why = result.suspicions.get("")
-    if why is not None:
-        raise Refusal(Category.SUSPICIOUS, f"{result.task} is suspect: {why}")
+    # A run holds no suspicions: what a gate refuses here it would pass there.
+    for metric, why in result.suspicions.items():
+        whose = f"{metric} of {result.task}" if metric else result.task
+        raise Refusal(Category.SUSPICIOUS, f"{whose} is suspect: {why}")
     return result.accuracy
 
 
 def _time(result: Result) -> str:
-    date = result.date
+    date = result.written if result.date is None else result.date
     if date is None or not math.isfinite(date) or not 0 < date < _LATEST:
         raise Refusal(
             Category.NOTHING_MEASURED, f"{result.task}: its file does not say when it was evaluated"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from ..core.evaluation import Evaluation
 from ..core.record import Json
 from ..core.schemes import resolve
 from .evaluated import evaluation_of, logs_alone, results_beside, task_of
+from .figures import is_figures
 from .harness import is_results, read_results, stamp_of
 from .reading import object_of, read_json, unreadable
 from .serving import Timings, is_timing, read_timings
-from .stored import is_stored, read_stored
+from .stored import is_stored, read_stored, read_stored_timings
 
 MOST_FILES = 10_000
 """In a folder; more are no folder of results."""
@@ -28,6 +29,11 @@ _ASIDE = frozenset({ACCEPTED, SPEED})
 """Below an engine's folder in a store: what is read only where it is named itself."""
 
 _KINDS = "lm-eval's output, runs of quantreg, vllm bench or GuideLLM files"
+
+_OF_OURS = {"task": "totals", "nothing": "totals", "timings": "imported timings"}
+"""Kinds of imported figures, by what their file says they are of."""
+
+_TOGETHER = frozenset({"runs", "totals"})
 
 Opened = Evaluation | Timings
 
@@ -58,16 +64,15 @@ def _file(label: str, path: Path) -> Opened:
     if path.suffix == ".jsonl":
         return _log(label, path)
     document = read_json(path)
-    if is_results(document):
+    kind = _kind(document)
+    if kind is None:
+        raise unreadable(path, f"is none of {_KINDS}")
+    if kind == "results":
         file = read_results(path, object_of(document))
         stamp = stamp_of(path)
         logs = [log for log in _logs(path.parent) if stamp_of(log) == stamp]
         return evaluation_of(label, [file], logs)
-    if is_stored(document):
-        return read_stored(label, [path])
-    if is_timing(document):
-        return read_timings(label, [(path, document)])
-    raise unreadable(path, f"is none of {_KINDS}")
+    return _opened(label, {kind: [(path, document)]}, [])
 
 
 def _log(label: str, path: Path) -> Opened:
@@ -82,7 +87,7 @@ def _log(label: str, path: Path) -> Opened:
 
 
 def _folder(label: str, folder: Path) -> Opened:
-    found: dict[str, list[tuple[Path, Json]]] = {"results": [], "stored": [], "timings": []}
+    found: dict[str, list[tuple[Path, Json]]] = {}
     logs: list[Path] = []
     unknown: list[str] = []
     for path in _files(folder):
@@ -96,43 +101,48 @@ def _folder(label: str, folder: Path) -> Opened:
         if kind is None:
             unknown.append(path.name)
         else:
-            found[kind].append((path, document))
-    kinds = [kind for kind, files in found.items() if files]
-    if len(kinds) > 1:
+            found.setdefault(kind, []).append((path, document))
+    if len(found) > 1 and not found.keys() <= _TOGETHER:
         raise Refusal(
             Category.WRONG_USE,
             f"{label} holds files of several kinds",
             help="name a folder with one kind: " + _KINDS,
         )
-    if not kinds and not logs:
+    if not found and not logs:
         raise Refusal(
             Category.BASELINE_UNREADABLE,
             f"{label} holds no results" + (f" (there is {unknown[0]})" if unknown else ""),
             help=f"known are {_KINDS}",
         )
     opened = _opened(label, found, logs)
-    if unknown and isinstance(opened, Evaluation):
-        told = f"{label}: {len(unknown)} JSON files are no results, and are not read"
+    if unknown:
+        those = "JSON file is" if len(unknown) == 1 else "JSON files are"
+        told = f"{label}: {len(unknown)} {those} no results and not read, such as {unknown[0]}"
         opened = replace(opened, notes=(*opened.notes, told))
     return opened
 
 
-def _opened(label: str, found: dict[str, list[tuple[Path, Json]]], logs: list[Path]) -> Opened:
-    if found["stored"]:
-        return read_stored(label, [path for path, _ in found["stored"]])
-    if found["timings"]:
+def _opened(label: str, found: Mapping[str, list[tuple[Path, Json]]], logs: list[Path]) -> Opened:
+    paths = {kind: [path for path, _ in files] for kind, files in found.items()}
+    if found.keys() & _TOGETHER:
+        return read_stored(label, paths.get("runs", []), paths.get("totals", []))
+    if "imported timings" in found:
+        return read_stored_timings(label, paths["imported timings"])
+    if "timings" in found:
         return read_timings(label, found["timings"])
-    if found["results"]:
+    if "results" in found:
         files = [read_results(path, object_of(document)) for path, document in found["results"]]
         return evaluation_of(label, files, logs)
     return logs_alone(label, logs)
 
 
 def _kind(document: Json) -> str | None:
+    if is_figures(document):
+        return _OF_OURS.get(str(object_of(document)["figures_of"]))
     if is_results(document):
         return "results"
     if is_stored(document):
-        return "stored"
+        return "runs"
     return "timings" if is_timing(document) else None
 
 
@@ -140,7 +150,7 @@ def _files(folder: Path) -> Iterator[Path]:
     """Every .json and .jsonl below a folder, by path; hidden folders and links to others not."""
     count = 0
     for where, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in _ASIDE)
+        folders[:] = sorted(one for one in folders if not _hidden(one) and one not in _ASIDE)
         for name in sorted(names):
             if name.endswith((".json", ".jsonl")) and not name.startswith("."):
                 count += 1
@@ -153,6 +163,11 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(where) / name
 
 
+def _hidden(folder: str) -> bool:
+    """Whether a folder is nobody's business; lm-eval writes ``./model`` as ``.__model``."""
+    return folder.startswith(".") and not folder.lstrip(".").startswith("__")
+
+
 def _raise(error: OSError) -> None:
     raise error
 
@@ -163,9 +178,12 @@ def _logs(folder: Path) -> list[Path]:
 
 def _with_scheme(opened: Opened) -> Opened:
     """With the scheme that its label names, such as ``nvfp4``: what to plan with."""
-    if isinstance(opened, Timings) or opened.scheme is not None:
-        return opened
+    return opened if opened.scheme else replace(opened, scheme=_named(opened.label))
+
+
+def _named(label: str) -> str | None:
+    """The scheme that a text names; None if it names none."""
     try:
-        return replace(opened, scheme=resolve(opened.label).name)
+        return resolve(label).name
     except WrongUse:
-        return opened
+        return None

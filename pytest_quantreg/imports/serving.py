@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import Category, Refusal
 from ..core.record import Json
 from ..core.timings import Repeat, Timings
-from .harness_protocol import public_name
+from .harness_protocol import NO_NAME, public_name
 from .reading import list_of, number_of, object_of, text_of, unreadable, whole_of
 
 MILLISECONDS = 1000.0
@@ -39,28 +39,31 @@ def is_timing(document: Json) -> bool:
 def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
     """The timings in several files, each a repeat of its own.
 
-    Raises Refusal for files of several models, for runs with failed requests and for
-    figures that are not above 0.
+    Raises Refusal for files of several models or programs, for runs with failed requests and
+    for figures that are not above 0.
     """
     repeats: list[Repeat] = []
     models: dict[str, None] = {}
+    programs: dict[str, None] = {}
     for path, document in documents:
         form = _form(document)
         if form is None:
             raise unreadable(path, "is no file of timings")
         plain = object_of(document)
         repeats += form.read(path, plain)
+        programs[form.name] = None
         if (name := _model(plain)) is not None:
             models[public_name(name)] = None
-    if len(models) > 1:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds timings of {len(models)} models: {', '.join(list(models)[:4])}",
-            help="name the folder of one of them",
-        )
+    for what, found in (("models", models), ("programs", programs)):
+        if len(found) > 1:
+            raise Refusal(
+                Category.WRONG_USE,
+                f"{label} holds timings of {len(found)} {what}: {', '.join(list(found)[:4])}",
+                help="name the folder of one of them",
+            )
     if not repeats:
         raise Refusal(Category.NOTHING_MEASURED, f"{label} holds no timings")
-    return Timings(label, next(iter(models), "unnamed model"), tuple(repeats))
+    return Timings(label, next(iter(models), NO_NAME), next(iter(programs)), tuple(repeats))
 
 
 def _form(document: Json) -> _Form | None:
@@ -73,6 +76,13 @@ def _model(document: Mapping[str, Any]) -> str | None:
     """Whose name it is: of the tokenizer where the served name is one that somebody chose."""
     arguments = object_of(document.get("args"))
     names = [document.get("model_id"), arguments.get("model")]
+    for one in list_of(document.get("benchmarks"))[:1]:
+        # GuideLLM before 0.4 says it of the worker, later of the backend.
+        benchmark = object_of(one)
+        names.append(object_of(benchmark.get("worker")).get("backend_model"))
+        names.append(object_of(object_of(benchmark.get("config")).get("backend")).get("model"))
+    # Where it was left to GuideLLM to ask the server, the tokenizer's name is all there is.
+    names.append(arguments.get("processor"))
     return next((one for one in map(text_of, names) if one is not None), None)
 
 

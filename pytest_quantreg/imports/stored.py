@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..baselines import rows
@@ -15,11 +16,14 @@ from ..baselines.document import (
 )
 from ..baselines.files import read_whole
 from ..baselines.strict import Damage
+from ..baselines.versions import Document
 from ..core.comparable_known import known_of
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import UNVERIFIED, Json, Run
 from ..core.schemes import resolve
+from ..core.timings import Timings
+from .figures import read_document, to_timings, to_totals
 from .reading import blaming
 
 
@@ -28,13 +32,14 @@ def is_stored(document: Json) -> bool:
     return isinstance(document, dict) and "schema_version" in document and "protocol" in document
 
 
-def read_stored(label: str, paths: Sequence[Path]) -> Evaluation:
-    """The runs in several files as one evaluation.
+def read_stored(label: str, runs: Sequence[Path], totals: Sequence[Path] = ()) -> Evaluation:
+    """The runs, and the totals without items, in several files as one evaluation.
 
-    Raises Refusal for damaged files, and for runs of several models, schemes or engines.
+    Raises Refusal for damaged files, and for results of several models, schemes or engines.
     """
-    runs = [read_run(path) for path in paths]
-    owners = sorted({_owner(run) for run in runs})
+    found = [(path, _of_run(label, read_run(path))) for path in runs]
+    found += [(path, to_totals(label, _document(path))) for path in totals]
+    owners = sorted({(one.model, str(one.scheme), one.engine) for _, one in found})
     if len(owners) > 1:
         shown = "; ".join(" ".join(one) for one in owners[:3])
         raise Refusal(
@@ -43,17 +48,29 @@ def read_stored(label: str, paths: Sequence[Path]) -> Evaluation:
             help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
         )
     results: dict[str, Result] = {}
-    for path, run in zip(paths, runs, strict=True):
-        task = run.accuracy.protocol.task
-        if task in results:
+    unmeasured: tuple[str, ...] = ()
+    for path, one in found:
+        if twice := one.results.keys() & results.keys():
             raise Refusal(
                 Category.WRONG_USE,
-                f"{label} holds two runs of {task}, asked in different ways",
+                f"{label} holds two runs of {min(twice)}, asked in different ways",
                 help=f"name one of their files, such as {path.name}",
             )
-        results[task] = result_of(run)
-    model, scheme, engine = owners[0]
-    return Evaluation(label, model, engine, results, scheme=scheme)
+        results |= one.results
+        unmeasured += one.unmeasured
+    weights = next((one.weights for _, one in found if one.weights is not None), None)
+    return replace(found[0][1], results=results, unmeasured=unmeasured, weights=weights)
+
+
+def read_stored_timings(label: str, paths: Sequence[Path]) -> Timings:
+    """The imported timings of one model. Raises Refusal for damaged files, and for several."""
+    if len(paths) > 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds {len(paths)} imports of timings",
+            help=f"name one of them, such as {paths[0].parent.parent.name}",
+        )
+    return to_timings(label, _document(paths[0]))
 
 
 def read_run(path: Path) -> Run:
@@ -69,6 +86,22 @@ def read_run(path: Path) -> Run:
         items = rows.decode(data, info, metrics)
     with blaming(path):
         return to_run(document, items)
+
+
+def _document(path: Path) -> Document:
+    with blaming(path):
+        return read_document(path)
+
+
+def _of_run(label: str, run: Run) -> Evaluation:
+    result, provenance = result_of(run), run.provenance
+    return Evaluation(
+        label,
+        provenance.model.name,
+        provenance.software.backend,
+        {result.task: result},
+        scheme=provenance.claimed,
+    )
 
 
 def result_of(run: Run) -> Result:
@@ -101,8 +134,3 @@ def _unquantized(run: Run) -> dict[str, str]:
     if not claims or effective.mode == UNVERIFIED or effective.quantized_layers > 0:
         return {}
     return {"": f"nothing in its loaded weights was quantized, and it claims {provenance.claimed}"}
-
-
-def _owner(run: Run) -> tuple[str, str, str]:
-    provenance = run.provenance
-    return provenance.model.name, provenance.claimed, provenance.software.backend

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..core.outcome import JUDGED, KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
+from ..core.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped
 from .messages import bare, floor_3
 from .table import word_of
@@ -26,6 +26,12 @@ _SAID_HERE = {
     ),
     "set the ini key quant_allow_better = true": "use --allow-better",
     "record the baseline again: pytest --quant-update=all": "evaluate both again alike",
+    "take the marker off this test to have it measured and listed": (
+        "leave --min-retention out to have it listed"
+    ),
+    ", or name a metric= that has": ", or name a metric that has with --metric",
+    "or name a metric= that all of them have": "or name a metric that all of them have (--metric)",
+    "measure each task in a call of its own": "judge each task by itself (without --pooled)",
 }
 """The same advice in the words of the command line."""
 
@@ -56,10 +62,17 @@ def markdown_page(
     names, cells = rows(labels, outcomes)
     lines = [f"### {escaped(head)}", ""]
     lines.append(f"| {' | '.join(name or 'verdict' for name in names)} |")
-    lines.append(f"|{'|'.join('---' if at < 2 else '--:' for at in range(len(names)))}|")
+    sides = ["---" if name in ("task", "metric", "model", "") else "--:" for name in names]
+    lines.append(f"|{'|'.join(sides)}|")
     lines += [f"| {' | '.join(map(cell, row))} |" for row in cells]
-    lines += ["", *(f"- {escaped(line)}" for line in closing(labels, outcomes, notes))]
+    lines += ["", *map(_bullet, closing(labels, outcomes, notes))]
     return "\n".join(lines)
+
+
+def _bullet(line: str) -> str:
+    """A line of a list; what explains the line above stands below it."""
+    within = "  " if line.startswith("  ") else ""
+    return f"{within}- {escaped(line.strip())}"
 
 
 def document(
@@ -72,7 +85,7 @@ def document(
     """The same as plain JSON values."""
     return {
         "format": "quantreg-compare",
-        "version": "1.0",
+        "version": "1.1",
         "status": status,
         "baseline": baseline,
         "candidates": list(labels),
@@ -86,7 +99,7 @@ def rows(
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The head and the cells: by task, and where there are several candidates by model."""
     several = len(labels) > 1
-    judged = any(one.result in (*JUDGED, REFUSED) or one.category for one in outcomes)
+    judged = any(one.result != MEASURED or one.gate or one.category for one in outcomes)
     paired = any(one.lost is not None for one in outcomes)
     head = ["task", "metric", *(["model"] if several else []), "base", "quant", "keeps"]
     head += ["interval", "n", *(["lost", "won"] if paired else []), *([""] if judged else [])]
@@ -138,6 +151,8 @@ def closing(
     """Counts, what failed and why, what would decide the rest, and what else is to be known."""
     counts = Counter(one.result for one in outcomes)
     counted = [f"{counts[word]} {word}" for word in _ORDER if counts[word]]
+    if left := sum(map(_is_left, outcomes)):
+        counted.append(f"{left} not judged")
     if counted:
         yield ", ".join(counted) + "."
     yield from _seen(labels, outcomes)
@@ -152,6 +167,7 @@ def _reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for one in outcomes:
         if one.result in (LOST, REFUSED, UNDECIDED):
             lines = one.details if one.result == LOST else _advice(one)
+            lines = tuple(line for line in lines if line not in one.notes)
             alike = one.headline.replace(f" {one.scheme} ", " {} ", 1)
             told.setdefault((alike, *lines), []).append(one)
     for (alike, *why), same in told.items():
@@ -178,7 +194,14 @@ def _seen(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(seen)}"
 
 
+def _is_left(one: Outcome) -> bool:
+    """Whether a gate was asked for that does not judge it."""
+    return one.result == MEASURED and one.gate is not None
+
+
 def _word(one: Outcome) -> str:
+    if _is_left(one):
+        return "not judged"
     if one.result == MEASURED:
         return "suspect" if one.category else "-"
     return word_of(one)

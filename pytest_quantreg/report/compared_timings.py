@@ -99,6 +99,7 @@ def _word(one: TimingRatio) -> str:
 
 def _closing(baseline: Timings, candidate: Timings, ratios: Sequence[TimingRatio]) -> Iterator[str]:
     """What stands against each other, and what is not known."""
+    yield from dict.fromkeys((*baseline.notes, *candidate.notes))
     for workload in dict.fromkeys(one.workload for one in ratios):
         here = [one for one in ratios if one.workload == workload]
         better = [one.figure for one in here if one.better]
@@ -108,6 +109,11 @@ def _closing(baseline: Timings, candidate: Timings, ratios: Sequence[TimingRatio
                 f"{workload}: better in {', '.join(better)}, and WORSE in {', '.join(worse)}: "
                 "which of them counts is for who ships it to say"
             )
+    if baseline.program != candidate.program:
+        yield (
+            f"{baseline.label} was timed by {baseline.program} and {candidate.label} by "
+            f"{candidate.program}, which need not mean the same by their figures"
+        )
     if not all(map(_bounded, ratios)):
         yield (
             "no interval where either has a single repeat: nothing is known of how much another "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -86,3 +89,65 @@ def test_power_help_says_what_flips_are(capsys: pytest.CaptureFixture[str]) -> N
     assert ended.value.code == 0
     words = " ".join(capsys.readouterr().out.split())
     assert "share of the answers that a LOSSLESS quantized model changes" in words
+
+
+def typed(arguments: list[str], stdout: IO[bytes] | int, **variables: str) -> tuple[int, str]:
+    """Exit status and standard error of the command in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_quantreg.cli", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_page_that_cannot_be_printed() -> None:
+    """A full disk behind standard output is exit status 2 and one line: 1 is a gate's verdict."""
+    with Path("/dev/full").open("wb") as full:
+        status, said = typed(["schemes"], full)
+    assert (status, said) == (2, "quantreg schemes: cannot print: No space left on device\n")
+
+
+def test_a_reader_that_has_read_enough() -> None:
+    """`quantreg schemes | head` is no error."""
+    readable, writable = os.pipe()
+    os.close(readable)
+    try:
+        assert typed(["schemes"], writable) == (0, "")
+    finally:
+        os.close(writable)
+
+
+def test_signs_that_the_terminal_lacks(tmp_path: Path) -> None:
+    """Windows pipes in cp1252: what cannot be written is spelt out, and nothing breaks."""
+    page = tmp_path / "page"
+    table = '[tool.quantreg.schemes.ours]\nlike = "w8a8-int8"\ntitle = "☃"\n'
+    (tmp_path / "pyproject.toml").write_text(table, "utf-8")
+    with page.open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_quantreg.cli", "schemes", "ours"],
+            stdout=file,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+            check=False,
+        )
+    assert done.returncode == 0
+    assert b"\\u2603" in page.read_bytes()
+
+
+def test_an_error_of_the_system_that_nobody_foresaw(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is one line and exit status 2, whichever file it came from."""
+
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path / "pyproject.toml"))
+
+    monkeypatch.setattr("pytest_quantreg.own_schemes.nearest_file", closed)
+    assert main(["schemes"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("quantreg schemes: ")
+    assert said.endswith("pyproject.toml: Permission denied\n")

@@ -221,6 +221,23 @@ def test_the_same_twice(quantreg: Quantreg) -> None:
     assert "was judged against number 1, and number 2 was accepted since" in error
 
 
+@pytest.mark.parametrize(
+    ("against", "why"),
+    [(0, "was judged when nothing was accepted"), (None, "was measured at 2026-")],
+)
+def test_judged_before_anything_was_accepted(
+    against: int | None, why: str, quantreg: Quantreg
+) -> None:
+    """A run from before number 1 was never compared with it, whether or not a gate asked."""
+    write(report_of(packed(INT8, run_of(INT8, salt="b"), against=against)), "old.json")
+    write(report_of(packed(INT8, run_of(INT8))))
+    assert quantreg("accept", "run.json")[0] == 0
+    status, _, error = quantreg("accept", "old.json", "--force")
+    assert status == 2
+    assert why in error
+    assert "and number 1 was accepted since" in error
+
+
 def test_two_at_once(quantreg: Quantreg) -> None:
     """Of two that were judged against the same run, one becomes the reference."""
     write(report_of(packed(INT8, run_of(INT8))))
@@ -258,6 +275,10 @@ def test_packed_and_unpacked() -> None:
     assert unpack(json.loads(json.dumps(whole))) == (INT8, run)
     with pytest.raises(Damage, match="items that were measured"):
         unpack({**whole, "items": ""})
+    newer = {**whole["meta"], "schema_version": "1.9", "later": 1}  # type: ignore[dict-item]
+    newer["digest"] = digest_of(newer)
+    with pytest.raises(Damage, match=r"has schema 1\.9, and this pytest-quantreg writes"):
+        unpack({**whole, "meta": newer})
     assert Kept(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
 
 

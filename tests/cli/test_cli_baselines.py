@@ -13,6 +13,7 @@ from pytest_quantreg.baselines import AcceptedRuns, Store
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.acceptance import Acceptance, AcceptedTask
 
+from ..baselines.speed_samples import saved_speed
 from ..baselines.store_samples import KEY, make_run
 
 INT8 = replace(KEY, scheme="w8a8-int8")
@@ -74,6 +75,22 @@ def test_only_what_is_named_goes(quantreg: Quantreg) -> None:
     assert AcceptedRuns(store.root).load(INT8) is not None
 
 
+@pytest.mark.parametrize("kind", ["gone", "cut", "changed"])
+def test_damaged_items_are_told(kind: str, quantreg: Quantreg) -> None:
+    """A baseline without the rows that were recorded is no baseline, whatever its head says."""
+    rows = Path("baselines").joinpath(*KEY.folder, f"{KEY.stem}.items.jsonl")
+    data = rows.read_bytes()
+    changed = data.replace(b"1", b"0", 1)
+    rows.write_bytes({"gone": b"", "cut": data[:-10], "changed": changed}[kind])
+    if kind == "gone":
+        rows.unlink()
+    status, text, _ = quantreg()
+    assert status == 2
+    assert f"{KEY.stem}" in text
+    assert text.count("DAMAGED: it ") == 1
+    assert "40 items that were recorded" in text
+
+
 @pytest.mark.parametrize("name", ["nothing", "../outside", "org--tiny", ""])
 def test_unknown_names_delete_nothing(name: str, quantreg: Quantreg) -> None:
     """One wrong name, and nothing is deleted; no name leads out of the store."""
@@ -97,6 +114,43 @@ def test_a_damaged_one_is_told_and_can_go(quantreg: Quantreg) -> None:
     )
     assert quantreg("--delete", name)[0] == 0
     assert quantreg()[0] == 0
+
+
+@pytest.mark.parametrize("typed", ["baselines/{}.json", "{}.json", "{}.items.jsonl"])
+def test_a_file_may_be_named_as_well(typed: str, quantreg: Quantreg) -> None:
+    """Messages and ls show files; who pastes one means the baseline."""
+    name = name_of(quantreg()[1], "0shot")
+    status, text, _ = quantreg("--delete", typed.format(name))
+    assert (status, text.count("deleted ")) == (0, 2)
+    assert Store(Path("baselines")).keys() == [KEY]
+
+
+def test_baselines_of_speed(quantreg: Quantreg) -> None:
+    """They are listed with their sessions, and deleted like the others; a damaged one is told."""
+    saved_speed(Path())
+    status, text, _ = quantreg()
+    assert status == 0
+    assert text.splitlines()[3].startswith("3 baselines, ")
+    [line] = [line for line in text.splitlines() if "/speed/" in line]
+    assert line.split()[1:4] == ["2026-01-02", "1", "session"]
+    name = line.split()[0]
+    Path(f"baselines/{name}.json").write_text("{")
+    assert quantreg()[0] == 2
+    assert "DAMAGED: it is not valid JSON" in quantreg()[1]
+    assert quantreg("--delete", name)[1] == f"deleted baselines/{name}.json\n"
+    assert "/speed/" not in quantreg()[1]
+
+
+def test_a_damaged_history_hides_no_baseline(quantreg: Quantreg) -> None:
+    """The rest is listed all the same, and what is wrong stands where the history would."""
+    [path] = Path("baselines").rglob("history.jsonl")
+    path.write_text(path.read_text("utf-8").replace("release 1.4", "release 1.5"), "utf-8")
+    status, text, _ = quantreg()
+    assert status == 2
+    assert text.splitlines()[2].startswith("2 baselines, ")
+    assert "  DAMAGED: baselines/org--tiny/" in text
+    assert "it was changed after it was written" in text
+    assert quantreg("--delete", name_of(text, "0shot"))[0] == 0
 
 
 def test_no_store(quantreg: Quantreg) -> None:

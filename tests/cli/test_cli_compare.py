@@ -123,13 +123,19 @@ def test_the_same_model_twice_is_no_change(quantreg: Run) -> None:
     assert "cannot be told from the baseline" in flat(page)
 
 
-def test_a_stored_run_against_itself(quantreg: Run) -> None:
-    """Runs of ours compare by the same command; perplexities are listed and not gated."""
-    status, page = quantreg("compare", STORE, STORE, "--min-retention", ".98")
+def test_a_stored_run_against_itself(quantreg: Run, tmp_path: Path) -> None:
+    """Runs of ours are read by the same command; one run twice is shown, and not judged."""
+    status, page = quantreg("compare", STORE, STORE)
     assert status == 0
-    assert re.search(r"recall .* 1,500 +0 +0 +kept", page)
-    assert re.search(r"stories .* -\n", page)
+    assert re.search(r"recall .* 1,500 +0 +0 +suspect", page)
     assert "bf16/transformers (1)" in page
+    status, page = quantreg("compare", STORE, STORE, "--min-retention", ".98")
+    assert status == 2
+    assert "transformers is named twice: nothing can be lost against itself" in flat(page)
+    copy = shutil.copytree(STORE, tmp_path / "copy")
+    status, page = quantreg("compare", STORE, copy, "--min-retention", ".98")
+    assert status == 2
+    assert "recall is one and the same run on both sides" in flat(page)
 
 
 def test_timings_show_what_is_better_and_what_is_worse(quantreg: Run) -> None:
@@ -179,7 +185,8 @@ def test_timings_in_other_formats(quantreg: Run, form: str) -> None:
         ([QWEN / "bf16", "nowhere"], "does not exist"),
         ([QWEN / "bf16", QWEN / "fp8", "--min-retention", "98"], "did you mean 0.98"),
         ([QWEN / "bf16", QWEN / "fp8", "--confidence", "95"], "from .5 to below 1"),
-        ([QWEN / "bf16", QWEN / "fp8", "--pooled"], "needs --min-retention"),
+        ([QWEN / "bf16", QWEN / "fp8", "--pooled"], "--pooled judges, and needs --min-retention"),
+        ([QWEN / "bf16", QWEN / "fp8", "--gate", "certify"], "--gate certify judges, and needs"),
         ([QWEN / "bf16", QWEN / "fp8", "--task", "arc"], "no task 'arc'"),
         ([QWEN / "bf16", DATA / "vllm-bench/bf16"], "compare like with like"),
         ([QWEN / "bf16", DATA / "lm-eval/same-model-twice"], "no task in common"),
@@ -217,6 +224,9 @@ def test_too_few_items_are_too_weak(quantreg: Run, tmp_path: Path) -> None:
     """Eight items see nothing: a detect gate on them is refused, not green."""
     source = DATA / "lm-eval/protocol-mismatch/nothink"
     folder = shutil.copytree(source, tmp_path / "again")
+    results = next(folder.rglob("*.json"))
+    document = json.loads(results.read_text("utf-8"))
+    results.write_text(json.dumps({**document, "date": 1.0}), "utf-8")
     words = ["--min-retention", ".98"]
     status, page = quantreg("compare", source, folder, *words)
     assert status == 2
@@ -250,33 +260,6 @@ def test_merged_files_have_figures_and_no_verdict(quantreg: Run, tmp_path: Path)
     status, page = quantreg("compare", QWEN / "bf16/gsm8k", folder, "--min-retention", ".5")
     assert status == 2
     assert "does not say how many items" in flat(page)
-
-
-def test_import_writes_runs_that_compare(quantreg: Run, tmp_path: Path) -> None:
-    """Two imported evaluations compare as stored runs do; what was kept is listed."""
-    files = sorted((DATA / "lm-eval/same-model-twice").glob("results_*.json"))
-    for name, file in zip(("one", "two"), files, strict=True):
-        status, page = quantreg("import", file, "--out", tmp_path / name, "--scheme", "bf16")
-        assert status == 0
-        assert f"imported: asdiv, 50 items, {name}/meta-llama--" in page
-    status, page = quantreg("compare", tmp_path / "one", tmp_path / "two")
-    assert status == 0
-    assert re.search(r"asdiv .* 50 +0 +0", page)
-    status, page = quantreg("compare", tmp_path / "one", files[1])
-    assert status == 0
-    assert "not compared:" in flat(page)
-
-
-def test_import_says_what_it_could_not(quantreg: Run, tmp_path: Path) -> None:
-    """Totals and timings make no run, and the page says why; nothing is written."""
-    out = tmp_path / "out"
-    status, page = quantreg("import", QWEN / "bf16", "--out", out)
-    assert status == 2
-    assert "not imported: gsm8k, ifeval" in page
-    status, page = quantreg("import", DATA / "vllm-bench/bf16", "--out", out)
-    assert status == 2
-    assert "timings" in page
-    assert not out.exists()
 
 
 def test_the_page_of_the_rules_is_made_from_them() -> None:

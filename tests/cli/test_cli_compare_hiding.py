@@ -48,7 +48,7 @@ def evaluated(folder: str, scores: dict[str, Any], **fields: Any) -> None:
         "versions": dict.fromkeys(rows, 1),
         "n-shot": dict.fromkeys(rows, 0),
         "n-samples": {task: {"original": N, "effective": N} for task in rows},
-        "config": {"model": "hf", "model_args": "pretrained=org/model"},
+        "config": {"model": "hf", "model_args": f"pretrained=org/{folder}"},
         **fields,
     }
     Path(folder).mkdir()

@@ -140,7 +140,7 @@ def test_a_plan_with_passages_goes_by_the_width_of_the_interval() -> None:
     facts = {"cluster": [float(one) for one in np.repeat(np.arange(100), 10)]}
     clustered = made(accuracy(list(before)), accuracy(list(after), facts=facts))
     plain = made(accuracy(list(before)), accuracy(list(after)))
-    seen = [sight(one, 0.9, confidence=0.95).detectable() for one in (clustered, plain)]
+    seen = [sight(one, 0.9, confidence=0.95).detectable for one in (clustered, plain)]
     assert seen[0] is not None
     assert seen[1] is not None
     assert seen[0] < seen[1] - 0.02

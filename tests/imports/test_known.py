@@ -44,6 +44,18 @@ def test_the_same_model_twice_differs_in_nothing(twice: list[Path]) -> None:
     assert between(twice[0], twice[1], "asdiv") == []
 
 
+def test_the_environment_is_told(results_file: Write) -> None:
+    """Another driver or torch, which stands for another vLLM, is told and not refused."""
+    about = "PyTorch version: {}\nNvidia driver version: {}\nGPU 0: NVIDIA H100\n"
+    first = results_file("one/results.json", pretty_env_info=about.format("2.11.0+cu130", "595.71"))
+    other = results_file("two/results.json", pretty_env_info=about.format("2.12.1+cu130", "610.2"))
+    found = between(first, other)
+    assert {(one.field, one.baseline, one.candidate, one.level) for one in found} == {
+        ("version of torch", "2.11.0+cu130", "2.12.1+cu130", Level.TELL),
+        ("machine.driver", "595.71", "610.2", Level.TELL),
+    }
+
+
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "task version": ({"versions": {"t": 2}}, "protocol.task_version"),
     "few-shot": ({"n-shot": {"t": 5}}, "protocol.num_fewshot"),

@@ -16,6 +16,7 @@ from pytest_quantreg.core.errors import QuantregError
 from pytest_quantreg.core.evaluation import Evaluation
 from pytest_quantreg.core.timings import Timings, compare_timings
 from pytest_quantreg.imports.opening import open_path
+from tests.cli.harness_folders import BASE, evaluated, flipped, rows
 
 EACH = 250
 """Mutations per file and kind."""
@@ -132,3 +133,42 @@ def test_mutated_files_are_read_or_refused(
         refused += told is not None
         assert told is None or "does not look like" not in told
     assert 0 < refused < EACH
+
+
+@pytest.mark.parametrize("change", [bytes_changed, shape_changed])
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_no_mutation_lets_a_lost_candidate_pass(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    change: Callable[[bytes, random.Random], bytes],
+) -> None:
+    """A candidate that lost a fifth of the answers is lost or refused, whatever befalls a file."""
+    monkeypatch.chdir(tmp_path)
+    few = BASE[:200]
+    evaluated("base", {"t": list(rows("base", few))})
+    folder = evaluated("lost", {"t": list(rows("lost", flipped(few, 32, 0)))})
+    baseline = open_path(Path("base"))
+    assert isinstance(baseline, Evaluation)
+    target = next(folder.glob(f"*.{ending}"))
+    whole = target.read_bytes()
+    rng = random.Random(f"{ending} {change.__name__}")
+    assert status_against(baseline, folder) == 1
+    for _ in range(EACH // 2):
+        target.write_bytes(change(whole, rng))
+        assert status_against(baseline, folder) in (1, 2)
+
+
+def status_against(baseline: Evaluation, path: Path) -> int:
+    """The exit status of a certified .95 on what lies at ``path``."""
+    from pytest_quantreg.commands.judging import judge_candidate, status_of
+    from pytest_quantreg.commands.pooled import Wish
+    from pytest_quantreg.core.settings import GateMode
+
+    wish = Wish(minimum=0.95, mode=GateMode.CERTIFY)
+    try:
+        found = open_path(path)
+        assert isinstance(found, Evaluation)
+        return status_of([judge_candidate(baseline, found, wish)], wish)
+    except QuantregError:
+        return 2

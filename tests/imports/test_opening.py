@@ -109,7 +109,17 @@ def test_other_json_beside_results_is_told(results_file: Write) -> None:
     """A config.json in the folder is not read, and not hidden either."""
     path = results_file()
     (path.parent / "config.json").write_text("{}")
-    assert "1 JSON files are no results" in evaluation(path.parent).notes[0]
+    (note,) = evaluation(path.parent).notes
+    assert "1 JSON file is no results and not read, such as config.json" in note
+
+
+def test_other_json_beside_timings_is_told(copied: Callable[[str], Path]) -> None:
+    """A repeat that was emptied is missed, not silently one fewer."""
+    folder = copied("vllm-bench/bf16")
+    next(folder.glob("*.json")).write_text("null")
+    opened = open_path(folder)
+    assert isinstance(opened, Timings)
+    assert "1 JSON file is no results" in opened.notes[0]
 
 
 def test_results_that_lost_their_shape_are_not_passed_over(results_file: Write) -> None:

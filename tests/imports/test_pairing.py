@@ -52,8 +52,10 @@ def evaluate(tmp_path: Path, row: Row) -> Evaluate:
         }
         (folder / "results.json").write_text(json.dumps(document))
         for name, scores in tasks.items():
+            # No two models have the same log-likelihoods.
+            likely = [[[str(-len(label) - choice), "False"]] for choice in range(4)]
             lines = [
-                json.dumps({**row(at, acc=score), "doc": f"{name} {at}"})
+                json.dumps({**row(at, acc=score), "doc": f"{name} {at}", "resps": likely})
                 for at, score in enumerate(scores)
             ]
             (folder / f"samples_{name}.jsonl").write_text("\n".join(lines))
@@ -156,8 +158,9 @@ def test_a_candidate_far_above_is_suspect(evaluate: Evaluate) -> None:
 
 def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
     """A quarter right of four choices: nothing can be lost there."""
-    base = evaluate("base", {"t": [float(at % 4 == 0) for at in range(200)]})
-    found = only(judge_candidate(base, base, Wish(0.9)), "t")
+    guessed = {"t": [float(at % 4 == 0) for at in range(200)]}
+    base, quant = evaluate("base", guessed), evaluate("quant", guessed)
+    found = only(judge_candidate(base, quant, Wish(0.9)), "t")
     assert found.category == "suspicious"
     assert "not above chance" in found.headline
 

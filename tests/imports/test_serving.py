@@ -114,6 +114,15 @@ def test_offline_throughput(timed: Callable[..., Timings]) -> None:
     assert found.repeats[0].figures == {"all tokens/s": 2000.0, "requests/s": 10.0}
 
 
+def test_a_real_file_of_offline_throughput(data: Path) -> None:
+    """vLLM 0.32 says which model it was."""
+    found = open_path(data / "vllm-bench/throughput/0.32.json")
+    assert isinstance(found, Timings)
+    assert (found.model, found.program) == ("tiny-llama", "vllm bench throughput")
+    assert found.workloads == ("offline, 48 tokens each",)
+    assert found.repeats[0].figures["all tokens/s"] == 7368.067419163982
+
+
 @pytest.mark.parametrize("holder", ["args", "config"])
 @pytest.mark.parametrize(
     ("strategy", "load"),

@@ -1,0 +1,152 @@
+"""Totals without items, and timings, as documents of our own: what they hold, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..baselines.files import read_whole
+from ..baselines.plain import make, to_plain
+from ..baselines.strict import Damage, digest_of, dump_readable, parse
+from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
+from ..core.evaluation import Aggregate, Evaluation, Result
+from ..core.record import Json, Metric
+from ..core.sealing import sealed
+from ..core.timings import Repeat, Timings
+
+FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "figures-1.json")
+
+MOST_BYTES = 1024 * 1024
+"""Of a file: real ones have a few KiB."""
+
+_KEPT = ("ordered", "parts", "total", "chance", "suspicions", "notes", "date", "cache")
+"""What of a result is kept as it is, beside what must be equal and the figures."""
+
+LEFT = frozenset({"accuracy", "run", "words", "written"})
+"""What is not: items make a run, and words are texts that somebody wrote."""
+
+
+def is_figures(document: Json) -> bool:
+    """Whether a JSON value looks like a document of this kind."""
+    return isinstance(document, dict) and {"schema_version", "figures_of"} <= document.keys()
+
+
+def totals_document(evaluation: Evaluation, result: Result, scheme: str) -> Document:
+    """The totals of one task. Texts that somebody wrote are kept as digests."""
+    metrics = [{**to_plain(one), "metric": to_plain(one.metric)} for one in result.aggregates]
+    return _sealed_document(
+        {
+            "figures_of": "task",
+            "model": evaluation.model,
+            "scheme": scheme,
+            "engine": evaluation.engine,
+            "weights": _settings(evaluation.weights),
+            "task": result.task,
+            "known": _settings(result.known),
+            "config": _settings(result.config, words_only=True),
+            "aggregates": metrics,
+            **{name: to_plain(getattr(result, name)) for name in _KEPT},
+        }
+    )
+
+
+def unmeasured_document(evaluation: Evaluation, task: str, scheme: str) -> Document:
+    """A task that was asked for and has no figure: whoever compares must know of it."""
+    return _sealed_document(
+        {
+            "figures_of": "nothing",
+            "model": evaluation.model,
+            "scheme": scheme,
+            "engine": evaluation.engine,
+            "task": task,
+        }
+    )
+
+
+def timings_document(timings: Timings, scheme: str) -> Document:
+    """All repeats of one model's timings."""
+    return _sealed_document(
+        {
+            "figures_of": "timings",
+            "model": timings.model,
+            "scheme": scheme,
+            "program": timings.program,
+            "repeats": to_plain(timings.repeats),
+        }
+    )
+
+
+def encode(document: Document) -> bytes:
+    """The bytes of a file. Raises Damage for what a reader would refuse."""
+    validate(document, FORM)
+    data = dump_readable(document)
+    if len(data) > MOST_BYTES:
+        raise Damage(f"has {len(data):,} bytes, and {MOST_BYTES:,} are the most")
+    return data
+
+
+def read_document(path: Path) -> Document:
+    """The validated document in a file. Raises Damage, FileNotFoundError."""
+    document = parse(read_whole(path, MOST_BYTES))
+    if not isinstance(document, dict):
+        raise Damage("is not a JSON object")
+    refuse_newer(document, FORM.current)
+    if document.get("digest") != digest_of(document):
+        raise Damage("was changed after it was imported (its digest does not fit)")
+    document = upgrade(document, current=FORM.current, steps=FORM.steps)
+    validate(document, FORM)
+    return document
+
+
+def to_totals(label: str, document: Any) -> Evaluation:
+    """The evaluation of one task that a validated document spells out."""
+    whole = Evaluation(
+        label,
+        document["model"],
+        document["engine"],
+        {},
+        scheme=document["scheme"],
+        weights=document.get("weights"),
+    )
+    if document["figures_of"] == "nothing":
+        return replace(whole, unmeasured=(document["task"],))
+    result = _result(document)
+    return replace(whole, results={result.task: result})
+
+
+def _result(document: Any) -> Result:
+    aggregates = tuple(
+        replace(make(Aggregate, one), metric=make(Metric, one["metric"]))
+        for one in document["aggregates"]
+    )
+    kept = {name: document[name] for name in _KEPT}
+    kept |= {name: tuple(kept[name]) for name in ("parts", "notes")}
+    return Result(
+        task=document["task"],
+        known=document["known"],
+        config=document["config"],
+        aggregates=aggregates,
+        **kept,
+    )
+
+
+def to_timings(label: str, document: Any) -> Timings:
+    """The timings that a validated document spells out."""
+    repeats = tuple(make(Repeat, one) for one in document["repeats"])
+    return Timings(label, document["model"], document["program"], repeats, document["scheme"])
+
+
+def _sealed_document(content: Mapping[str, Any]) -> Document:
+    document: Document = {"schema_version": f"{FORM.current[0]}.{FORM.current[1]}", **content}
+    return {**document, "digest": digest_of(document)}
+
+
+def _settings(
+    settings: Mapping[str, Json] | None, *, words_only: bool = False
+) -> dict[str, Json] | None:
+    if settings is None:
+        return None
+    return {name: sealed(settings[name], words_only=words_only) for name in sorted(settings)}

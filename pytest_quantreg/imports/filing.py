@@ -1,0 +1,63 @@
+"""Where imported figures lie in a store, and how they get there: whole, once, never over others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..baselines.files import locked, replace_durably
+from ..baselines.names import to_component
+from ..baselines.place import Place
+from ..baselines.versions import Document
+from ..core.errors import WrongUse
+from .figures import encode, read_document
+
+IMPORTED = "imported"
+"""The folder below that of an engine, beside the runs."""
+
+
+@dataclass(frozen=True)
+class FiguresStore(Place):
+    """The imported figures below ``root``."""
+
+    def keep(self, document: Document) -> tuple[str, bool]:
+        """Stores a document; returns where, and whether it was there already.
+
+        Raises WrongUse where another one stands in its place, one that cannot be read too,
+        and where nothing can be written.
+        """
+        path = self.root.joinpath(*_place(document))
+        with self._writing(path):
+            self._refuse_outside(path.parent)
+            data = encode(document)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(path.parent):
+                if self._has(path, document):
+                    return self._shown(path), True
+                replace_durably(path, data)
+        return self._shown(path), False
+
+    def _has(self, path: Path, document: Document) -> bool:
+        try:
+            self._refuse_outside(path)
+            there = read_document(path)
+        except FileNotFoundError:
+            return False
+        if there == document:
+            return True
+        raise WrongUse(
+            f"{self._shown(path)} holds other figures",
+            help="import into another folder: --out FOLDER; several files of one model at once",
+        )
+
+
+def _place(document: Document) -> tuple[str, str, str, str, str]:
+    timings = document["figures_of"] == "timings"
+    measured_by = str(document["program" if timings else "engine"]).replace(" ", "-")
+    return (
+        to_component("model name", str(document["model"])),
+        to_component("scheme", str(document["scheme"])),
+        to_component("engine", measured_by),
+        IMPORTED,
+        "timings.json" if timings else f"{to_component('task', str(document['task']))}.json",
+    )

@@ -1,0 +1,177 @@
+"""`quantreg compare` and what no gate can judge: no figure, no error, other kinds of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_quantreg.cli import main
+
+from .harness_folders import BASE, CERTIFY, GOOD, LOSSY, N, Row, answers, evaluated, rows
+
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs the command; gives the exit status and all that it printed, on one line."""
+
+    def run(*words: str) -> tuple[int, str]:
+        status = main(words)
+        printed = capsys.readouterr()
+        return status, " ".join((printed.out + printed.err).split())
+
+    return run
+
+
+@pytest.fixture
+def base() -> None:
+    """A baseline of 1,000 items, 80 % right."""
+    evaluated("base", {"t": list(rows("base", BASE))})
+
+
+@pytest.mark.parametrize("figures", [{"acc,none": "N/A"}, {"bypass,none": 999}, {"alias": "u"}])
+def test_a_task_without_a_figure_is_not_kept(said: Said, figures: Row) -> None:
+    """What the baseline lists and nobody measured is refused by a gate, and told without one."""
+    for folder, scores in (("base", BASE), ("quantized", GOOD)):
+        evaluated(folder, {"t": list(rows(folder, scores))}, results={"u": figures})
+    status, page = said("compare", "base", "quantized", *CERTIFY)
+    assert status == 2
+    assert "base lists u without a figure, so that nobody knows what was to be kept" in page
+    assert said("compare", "base", "quantized", *CERTIFY, "--task", "t")[0] == 0
+    status, page = said("compare", "base", "quantized")
+    assert status == 0
+    assert "note: base has no figure of u" in page
+
+
+def test_a_group_with_a_part_that_nobody_measured(said: Said) -> None:
+    """The rest of a group does not speak for its part without a figure."""
+    for folder, scores in (("base", BASE), ("quantized", GOOD)):
+        log = list(rows(folder, scores))
+        parts = {"g": {"acc,none": sum(scores) / N}, "u": {"acc,none": "N/A"}}
+        evaluated(folder, {"t": log}, results=parts, group_subtasks={"g": ["t", "u"]})
+    status, page = said("compare", "base", "quantized", *CERTIFY, "--task", "g")
+    assert status == 2
+    assert "the baseline's g is suspect: its file has no figure of u, a part of it" in page
+
+
+def test_a_group_at_chance(said: Said) -> None:
+    """A quarter right of four choices each: the group guesses as its tasks do, without logs too."""
+    choices = {"output_type": "multiple_choice", "doc_to_choice": ["A", "B", "C", "D"]}
+    value = {"acc,none": 0.26}
+    for folder in ("base", "quantized"):
+        evaluated(
+            folder,
+            {},
+            results={"g": value, "t": value, "u": value},
+            group_subtasks={"g": ["t", "u"]},
+            configs={"t": choices, "u": choices},
+        )
+    status, page = said("compare", "base", "quantized", "--min-retention", ".5")
+    assert status == 2
+    assert "the baseline is not above chance on g" in page
+
+
+def test_an_error_of_zero_is_none(said: Said) -> None:
+    """Scores that differ have a standard error: with 0 there is no interval, and no verdict."""
+    for folder, value in (("base", 0.8), ("quantized", 0.79)):
+        evaluated(folder, {}, results={"t": {"f1,none": value, "f1_stderr,none": 0.0}})
+    status, page = said("compare", "base", "quantized", *CERTIFY)
+    assert status == 2
+    assert "REFUSED (not judged)" in page
+    assert "leave --min-retention out to have it listed" in page
+
+
+def test_a_metric_that_turned_round(said: Said) -> None:
+    """Higher is better by one file and lower by the other: refused with both."""
+    turned: dict[str, Any] = {"higher_is_better": {"t": {"acc": False}}}
+    evaluated("base", {"t": list(rows("base", BASE))}, **turned)
+    evaluated("quantized", {"t": list(rows("quantized", LOSSY))})
+    status, page = said("compare", "base", "quantized", *CERTIFY)
+    assert status == 2
+    assert "is better when lower by the baseline's file, and when higher by the candidate's" in page
+
+
+def test_a_log_alone_does_not_say_which_score_counts(said: Said) -> None:
+    """Of two scores in a log without results one has to be named under a gate."""
+    for folder, scores in (("base", BASE), ("quantized", LOSSY)):
+        log = [{**row, "easy": 1.0, "metrics": ["easy", "acc"]} for row in rows(folder, scores)]
+        next(evaluated(folder, {"t": log}).glob("results_*")).unlink()
+    status, page = said("compare", "base", "quantized", *CERTIFY)
+    assert status == 2
+    assert "which score of t counts is not known: its log is alone" in page
+    assert "there are easy,none, acc,none name one with --metric" in page
+    assert said("compare", "base", "quantized", *CERTIFY, "--metric", "acc")[0] == 1
+    assert said("compare", "base", "quantized")[0] == 0
+
+
+def test_the_second_score_does_not_stand_in_for_the_first(said: Said) -> None:
+    """Where the task's own first score has no value, another one is judged only if named."""
+    for folder in ("base", "quantized"):
+        value = {"acc,none": "N/A", "acc_norm,none": 0.8}
+        evaluated(folder, {}, results={"t": value}, arguments=f"org/{folder}")
+    words = ("compare", "base", "quantized", "--min-retention", ".9")
+    status, page = said(*words)
+    assert status == 2
+    assert "its first score has no value; there are acc_norm,none" in page
+    assert said(*words, "--metric", "acc_norm")[0] == 0
+
+
+def test_perplexities_are_counted_as_not_judged(said: Said) -> None:
+    """Under detect the page counts them, and certify does not certify what nobody judged."""
+    for folder, scores, value in (("base", BASE, 8.0), ("quantized", GOOD, 80.0)):
+        text = {"text": {"word_perplexity,none": value}}
+        evaluated(folder, {"t": list(rows(folder, scores))}, results=text)
+    status, page = said("compare", "base", "quantized", "--min-retention", ".98")
+    assert status == 0
+    assert "1 kept, 1 not judged." in page
+    status, page = said("compare", "base", "quantized", *CERTIFY)
+    assert status == 2
+    assert "word_perplexity of text is a perplexity, of which no share can be certified" in page
+    status, page = said("compare", "base", "quantized", *CERTIFY, "--pooled")
+    assert status == 2
+    assert "text cannot be judged, and a pool without it would be another gate" in page
+    assert said("compare", "base", "quantized", *CERTIFY, "--task", "t")[0] == 0
+
+
+def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Said) -> None:
+    """An error rate beside a share of right answers: each is judged, and no pool is asked for."""
+    for folder, scores in (("base", BASE), ("quantized", GOOD)):
+        rate = {"speech": {"wer,none": 0.3, "wer_stderr,none": 0.002}}
+        evaluated(folder, {"t": list(rows(folder, scores))}, results=rate)
+    words = ("compare", "base", "quantized", "--min-retention", ".95")
+    status, page = said(*words)
+    assert status == 0
+    assert "2 kept." in page
+    assert "scores of speech cannot be averaged with others" in page
+    assert said(*words, "--pooled")[0] == 2
+
+
+def test_what_a_gate_refuses_is_not_imported(said: Said) -> None:
+    """A run holds no suspicion: thoughts that were scored would be kept after an import."""
+    template = "{% if add_generation_prompt %}<think>\n{% endif %}"
+    settings = {"t": {"output_type": "generate_until"}}
+    evaluated("base", {"t": answers(BASE)}, configs=settings, chat_template=template)
+    status, page = said("import", "base", "--out", "store")
+    assert status == 2
+    assert "acc,none of t is suspect: its chat template opens every answer with <think>" in page
+
+
+@pytest.mark.usefixtures("base")
+def test_markdown_sets_reasons_below_their_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    """What explains a verdict is a list below it, and the counts come first."""
+    evaluated("lossy", {"t": list(rows("lossy", LOSSY))})
+    assert main(["compare", "base", "lossy", *CERTIFY, "--format", "md"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("- 1 lost.")
+    assert lines[place + 1].startswith("- LOST lossy t: keeps 92.5 %")
+    assert lines[place + 2].startswith("  - baseline 0.800, quantized 0.740 on 1,000 items")

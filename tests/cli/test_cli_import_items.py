@@ -1,0 +1,71 @@
+"""`quantreg import` of evaluations with items: the stored runs say what their files say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_quantreg.cli import main
+
+DATA = Path(__file__).parents[2] / "tests/data"
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def quantreg(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command; gives the exit status and what it printed, of either kind."""
+
+    def run(*words: object) -> tuple[int, str]:
+        status = main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
+def flat(text: str) -> str:
+    """The text without its line breaks."""
+    return " ".join(text.split())
+
+
+def test_import_writes_runs_that_compare(quantreg: Run, tmp_path: Path) -> None:
+    """Two imported evaluations compare as stored runs do; what was kept is listed."""
+    files = sorted((DATA / "lm-eval/same-model-twice").glob("results_*.json"))
+    for name, file in zip(("one", "two"), files, strict=True):
+        status, page = quantreg("import", file, "--out", tmp_path / name, "--scheme", "bf16")
+        assert status == 0
+        assert f"imported: asdiv, 50 items, {name}/meta-llama--" in page
+    status, page = quantreg("compare", tmp_path / "one", tmp_path / "two")
+    assert status == 0
+    assert re.search(r"asdiv .* 50 +0 +0", page)
+    status, page = quantreg("compare", tmp_path / "one", files[1])
+    assert status == 0
+    assert "not compared:" in flat(page)
+
+
+@pytest.mark.parametrize("gate", [(), ("--min-retention", ".9")])
+def test_imported_runs_say_what_their_files_say(
+    quantreg: Run, tmp_path: Path, gate: tuple[str, ...]
+) -> None:
+    """Real files: figures, verdicts and refusals are the same before and after an import."""
+    twice = sorted((DATA / "lm-eval/same-model-twice").glob("results_*.json"))
+    mismatch = DATA / "lm-eval/protocol-mismatch"
+    for place, pair in enumerate((twice, (mismatch / "nothink", mismatch / "qwen_until"))):
+        stores = [tmp_path / f"{place} {side}" for side in ("base", "quant")]
+        for store, path in zip(stores, pair, strict=True):
+            assert quantreg("import", path, "--out", store)[0] == 0
+        before, after = (
+            quantreg("compare", *sides, *gate, "--format", "json") for sides in (pair, stores)
+        )
+        assert before[0] == after[0]
+        outcomes = [json.loads(page)["outcomes"] for _, page in (before, after)]
+        told = {"context", "scheme", "headline", "details", "notes"}
+        for ours, theirs in zip(*outcomes, strict=True):
+            assert {k: v for k, v in ours.items() if k not in told} == {
+                k: v for k, v in theirs.items() if k not in told
+            }
