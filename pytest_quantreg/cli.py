@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -37,17 +38,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         parser.print_help(sys.stderr)
         return WRONG_USE
-    status = 0
     try:
         page = chosen.page(chosen)
-        text, status = page if isinstance(page, tuple) else (page, 0)
-        print(text, flush=True)
     except (WrongUse, Refusal) as error:
-        print(f"quantreg {chosen.command}: {error}", file=sys.stderr)
-        return WRONG_USE
-    except BrokenPipeError:
-        # `quantreg schemes | head` has read enough; Python would complain at exit.
+        return _refused(chosen.command, str(error))
+    except OSError as error:
+        # What no reader foresaw: a traceback's status would be that of a lost gate.
+        where = f"{error.filename}: " if error.filename else ""
+        return _refused(chosen.command, f"{where}{error.strerror or error}")
+    text, status = page if isinstance(page, tuple) else (page, 0)
+    return _printed(chosen.command, text, status)
+
+
+def _refused(command: str, why: str) -> int:
+    print(f"quantreg {command}: {why}", file=sys.stderr)
+    return WRONG_USE
+
+
+def _printed(command: str, text: str, status: int) -> int:
+    """Prints the page of a command and gives its status, or 2 where nobody can read it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Terminals of other encodings, and pipes on Windows, have no sign for each character.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python would complain at its exit about what it could not print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `quantreg schemes | head` has read enough
+            return _refused(command, f"cannot print: {error.strerror}")
     return status
 
 

@@ -29,6 +29,9 @@ if sys.version_info >= (3, 11):
 else:  # pytest brings it there
     import tomli as tomllib
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Of a pyproject.toml."""
+
 
 @dataclass(frozen=True)
 class ProjectSchemes:
@@ -82,17 +85,27 @@ def read_file(path: Path) -> ProjectSchemes:
     """What the file says; nothing where there is no file. Raises WrongUse, naming the place."""
     nothing = ProjectSchemes(path.parent)
     try:
-        whole = tomllib.loads(path.read_text(encoding="utf-8"))
+        whole = _parsed(path)
     except (FileNotFoundError, NotADirectoryError):
         return nothing
     except (OSError, ValueError) as error:
-        raise WrongUse(f"{path.name} cannot be read: {error}", help=f"the file is {path}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise WrongUse(f"{path.name} cannot be read: {why}", help=f"the file is {path}") from None
     tool = whole.get("tool")
     ours = tool.get("quantreg") if isinstance(tool, dict) else None
     if ours is None:
         return nothing
     check_keys(mapping(ours, f"{FILE} [tool.quantreg]"), ("schemes",), f"{FILE} [tool.quantreg]")
     return _read(ours.get("schemes", {}), path.parent)
+
+
+def _parsed(path: Path) -> Mapping[str, Any]:
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes where at most {MOST_BYTES:,} can be right")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _read(tables: Any, folder: Path) -> ProjectSchemes:

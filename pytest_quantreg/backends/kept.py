@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest_quantreg
 
+from .checkpoint import plain_json
 from .checkpoint.identity import FileDigests
 
 MANIFEST = "quantreg.json"
@@ -21,8 +22,9 @@ MANIFEST = "quantreg.json"
 def is_whole(folder: Path, digests: FileDigests) -> bool:
     """Whether every file of a kept folder is what its manifest says."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return all(digests.of(folder / file) == sha for file, sha in manifest["files"].items())
+        files = plain_json.read(folder / MANIFEST)["files"]
+        whole = all(digests.of(folder / file) == sha for file, sha in files.items())
+        return whole and bool(files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 

@@ -56,6 +56,6 @@ class Attempts:
 def _entry(line: str) -> dict[str, object]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

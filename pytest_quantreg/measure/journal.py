@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ from ..core.engine import Say
 
 FORMAT = 3
 STALE_SECONDS = 14 * 24 * 3600
+MOST_BYTES = 64 * 1024 * 1024
+"""Of one chunk, which has some hundreds of items with a few numbers each."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
 
 def _read(path: Path, key: str) -> Chunk | None:
     try:
-        held = json.loads(path.read_text("utf-8"))
+        held = json.loads(_whole(path))
         body = held["body"]
         if held["check"] != _check(body) or body["format"] != FORMAT or body["key"] != key:
             return None
@@ -142,8 +145,18 @@ def _read(path: Path, key: str) -> Chunk | None:
             int(body["truncations"]),
             dict(body["facts"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _whole(path: Path) -> bytes:
+    """The bytes of a regular file of a chunk's size; a pipe in its place must not block us."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as stream:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+            raise ValueError("no chunk")
+        return stream.read()
 
 
 def _check(body: Mapping[str, Any]) -> str:

@@ -133,3 +133,66 @@ def test_adapters_and_vocabularies_are_no_models(tmp_path: Path) -> None:
     adapter = write_gguf(tmp_path / "lora.gguf", fields={"general.type": "adapter"})
     with pytest.raises(Refusal, match="it holds no model but: adapter"):
         GgufFiles().open(str(adapter))
+
+
+NAME = struct.pack("<Q", 20) + b"general.architecture"
+
+
+def beginning(fields: int, body: bytes) -> bytes:
+    """A header of so many fields and no tensors, up to where ``body`` ends."""
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, fields) + body
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (
+            beginning(1, NAME + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 100_000),
+            "arrays in it are nested too deeply",
+        ),
+        (beginning(1, struct.pack("<Q", 2) + b"\xff\xfe"), "the name of a field is not UTF-8"),
+        (
+            b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q", 2) + b"\xff\xfe",
+            "the name of a tensor is not UTF-8",
+        ),
+        (beginning(1 << 40, b""), "it counts 0 tensors and 1,099,511,627,776 fields"),
+    ],
+)
+def test_headers_that_no_tool_writes(tmp_path: Path, start: bytes, said: str) -> None:
+    """They are torn, in one line that can be printed."""
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(start + bytes(64))
+    with pytest.raises(Refusal, match=f"is torn: {said}") as caught:
+        read_header(path, "odd.gguf")
+    assert str(caught.value).encode()
+
+
+def test_a_header_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """An array of billions of numbers would fill the memory: no header is as long as that."""
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(beginning(1, NAME + struct.pack("<IIQ", 9, 0, 20 << 30)))
+    with path.open("r+b") as file:
+        file.truncate(40 << 30)
+    with pytest.raises(Refusal, match="its header has more than 268,435,456 bytes"):
+        read_header(path, "odd.gguf")
+
+
+def test_an_architecture_that_cannot_be_shown(tmp_path: Path) -> None:
+    """Bytes that are no text, and commands to a terminal, name no architecture."""
+    for name in (b"\xff\xfe", b"\x1b[2J"):
+        value = struct.pack("<IQ", 8, len(name)) + name
+        path = tmp_path / "odd.gguf"
+        path.write_bytes(beginning(1, NAME + value) + bytes(64))
+        with pytest.raises(Refusal, match="it names no architecture"):
+            GgufFiles().open(str(path))
+
+
+def test_a_folder_that_may_not_be_entered(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's answer becomes the one line, also where it comes before the file is opened."""
+
+    def closed(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(Refusal, match=r"model\.gguf: it cannot be read: Permission denied"):
+        GgufFiles().open(str(path))

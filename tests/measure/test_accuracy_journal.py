@@ -133,7 +133,25 @@ def _swap(path: Path) -> None:
     path.write_text(other.read_text("utf-8"), "utf-8")
 
 
-@pytest.mark.parametrize("damage", [_cut, _alter, _swap, lambda path: path.write_bytes(b"\xff")])
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(_cut, _alter, _swap, _pipe, _endless),
+        lambda path: path.write_bytes(b"\xff"),
+        lambda path: path.write_text("[" * 100_000 + "]" * 100_000, "utf-8"),
+        lambda path: os.truncate(path, 100 << 30),
+    ],
+)
 def test_damaged_chunks_are_measured_again(
     damage: Callable[[Path], Any], prepared: Prepare, run: Any, scripted: Any, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ def claim_of(config: Mapping[str, Any], name: str) -> Claim:
         return Claim(None)
     try:
         return _claim(config, said)
-    except (AttributeError, KeyError, TypeError, ValueError, re.error) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, re.error) as error:
         raise unusable(
             name,
             f"the quantization_config of config.json cannot be read: {error}",

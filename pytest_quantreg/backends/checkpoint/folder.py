@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import Category, Refusal
+from . import plain_json
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -49,10 +49,11 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
 def read_json(path: Path, name: str) -> dict[str, Any]:
     """A JSON object from a model's folder; raises Refusal for anything else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = plain_json.read(path)
     except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise unusable(
-            name, f"{path.name} cannot be read: {error}", "copy or download the model again"
+            name, f"{path.name} cannot be read: {why}", "copy or download the model again"
         ) from error
     if not isinstance(value, dict):
         raise unusable(name, f"{path.name} is not a JSON object")
@@ -116,9 +117,9 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
         if length + 8 > size or length > _MOST_HEADER_BYTES:
             raise _torn(path, name, "its header is cut off")
         try:
-            header = json.loads(file.read(length))
+            header = plain_json.parse(file.read(length))
             entries = {key: _entry(value) for key, value in header.items() if key[:2] != "__"}
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _torn(path, name, "its header is not readable") from error
     expected = 8 + length + max((end for _, end in entries.values()), default=0)
     if size != expected:
@@ -151,8 +152,16 @@ def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def _entry(value: Mapping[str, Any]) -> tuple[Tensor, int]:
-    shape = tuple(int(n) for n in value["shape"])
-    return Tensor(str(value["dtype"]), shape), int(value["data_offsets"][1])
+    shape = whole(value["shape"])
+    _, end = whole(value["data_offsets"])
+    return Tensor(str(value["dtype"]), shape), end
+
+
+def whole(numbers: Any) -> tuple[int, ...]:
+    """The numbers of a header's shape or offsets; raises ValueError where one is none from 0."""
+    if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
+        raise ValueError(f"no whole numbers from 0: {numbers}")
+    return tuple(numbers)
 
 
 def _weight_map(index: Path, name: str) -> dict[str, str]:

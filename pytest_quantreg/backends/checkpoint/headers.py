@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,9 @@ import numpy.typing as npt
 from ...core.errors import Refusal
 from ...core.inspection import Checkpoint, Scales
 from ...core.record import ModelSpec
+from . import plain_json
 from .claim import claim_of
-from .folder import Tensor, check_weights, unusable, weight_files
+from .folder import Tensor, check_weights, unusable, weight_files, whole
 from .hub import shown, small_files, weights_are_here
 from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
 from .stored import config_of
@@ -110,17 +110,14 @@ def _places(path: Path, name: str) -> Iterator[tuple[str, Place]]:
     """Where the tensors of a file lie, whose header `check_weights` has read before."""
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
-        header = json.loads(file.read(length))
+        header = plain_json.parse(file.read(length))
     for tensor, entry in header.items():
         if tensor.startswith("__"):
             continue
-        try:
-            about = Tensor(str(entry["dtype"]), tuple(int(n) for n in entry["shape"]))
-            start, end = (int(n) for n in entry["data_offsets"])
-        except (TypeError, ValueError):
-            raise _odd(path, name, tensor) from None
+        about = Tensor(str(entry["dtype"]), whole(entry["shape"]))
+        start, end = whole(entry["data_offsets"])
         bits = math.prod(about.shape) * SIZES.get(about.dtype, 0)
-        if start < 0 or end < start or (about.dtype in SIZES and 8 * (end - start) != bits):
+        if end < start or (about.dtype in SIZES and 8 * (end - start) != bits):
             raise _odd(path, name, tensor)
         yield tensor, (about, 8 + length + start)
 

@@ -47,9 +47,13 @@ class GgufFiles:
 
     def open(self, ref: str) -> GgufModel:
         """The model of ``ref``. Raises what `find_file` and `read_header` raise."""
-        path = find_file(ref)
-        paths = tuple(_parts(path))
-        key = (path, *((one.stat().st_size, one.stat().st_mtime_ns) for one in paths))
+        try:
+            path = find_file(ref)
+            paths = tuple(_parts(path))
+            key = (path, *((one.stat().st_size, one.stat().st_mtime_ns) for one in paths))
+        except OSError as error:  # of a folder that may not be entered
+            name = Path(ref).name
+            raise unusable(name, f"it cannot be read: {error.strerror}", "check the path") from None
         if key not in self._known:
             self._known[key] = _open(paths)
         return self._known[key]
@@ -115,7 +119,8 @@ def _open(paths: tuple[Path, ...]) -> GgufModel:
 
 def _check(headers: list[Header], name: str) -> None:
     fields, count = headers[0].fields, headers[0].fields.get("split.count", 0)
-    if not isinstance(fields.get("general.architecture"), str):
+    architecture = fields.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture.isprintable():
         raise unusable(name, "it names no architecture", "is it an adapter or a vocabulary alone?")
     if count and count != len(headers):
         raise unusable(

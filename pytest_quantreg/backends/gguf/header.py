@@ -21,6 +21,10 @@ MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _MOST_DIMENSIONS = 4
+_MOST_BYTES = 256 * 1024 * 1024
+"""Of a header: the largest vocabularies, with their merges, take some 20 MB."""
+_MOST_ENTRIES = 1_000_000
+"""Fields or tensors of one file; models have some thousands."""
 
 _NUMBERS: Mapping[int, str] = {
     0: "B",
@@ -37,6 +41,7 @@ _NUMBERS: Mapping[int, str] = {
 }
 """struct's letter for each type of a field that is a number."""
 _TEXT, _ARRAY = 8, 9
+_LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class _Reader:
         self._path = path
         self._name = name
         self._at = len(MAGIC)
+        self._end = min(len(data), _MOST_BYTES)
 
     def header(self, sizes: Mapping[int, tuple[str, int, int]]) -> Header:
         version = self._number("I")
@@ -125,7 +131,9 @@ class _Reader:
                 "convert the model again with a newer llama.cpp",
             )
         tensors, entries = self._number("Q"), self._number("Q")
-        fields = {self._text(): self._value(self._number("I")) for _ in range(entries)}
+        if max(tensors, entries) > _MOST_ENTRIES:
+            raise self._torn(f"it counts {tensors:,} tensors and {entries:,} fields")
+        fields = {self._name_of("a field"): self._field() for _ in range(entries)}
         infos = [self._info() for _ in range(tensors)]
         step = int(fields.get("general.alignment", _ALIGNMENT)) or _ALIGNMENT
         base = -(-self._at // step) * step
@@ -156,12 +164,19 @@ class _Reader:
         return Tensor(name, shape, words, self._path, base + offset, length)
 
     def _info(self) -> tuple[str, tuple[int, ...], int, int]:
-        name, dimensions = self._text(), self._number("I")
+        name, dimensions = self._name_of("a tensor"), self._number("I")
         if dimensions > _MOST_DIMENSIONS:
             raise self._torn(f"{name} has {dimensions} dimensions")
         # ggml counts the innermost dimension first.
         shape = tuple(reversed([self._number("Q") for _ in range(dimensions)]))
         return name, shape, self._number("I"), self._number("Q")
+
+    def _field(self) -> Any:
+        kind = self._number("I")
+        try:
+            return self._value(kind)
+        except RecursionError:
+            raise self._torn("arrays in it are nested too deeply") from None
 
     def _value(self, kind: int) -> Any:
         if kind in _NUMBERS:
@@ -181,21 +196,36 @@ class _Reader:
         return self._numbers(letter, 1)[0]
 
     def _numbers(self, letter: str, count: int) -> tuple[Any, ...]:
-        size = struct.calcsize(f"<{letter}") * count
-        if self._at + size > len(self._data):
-            raise self._torn("its header ends with the file")
-        found = struct.unpack_from(f"<{count}{letter}", self._data, self._at)
-        self._at += size
-        return found
+        start = self._at
+        self._pass_to(start + struct.calcsize(f"<{letter}") * count)
+        return struct.unpack_from(f"<{count}{letter}", self._data, start)
 
     def _text(self) -> str:
-        length = self._number("Q")
-        end = self._at + length
-        if end > len(self._data):
-            raise self._torn("its header ends with the file")
-        raw, self._at = self._data[self._at : end], end
         # Tokens of byte-level vocabularies need not be whole characters.
-        return raw.decode("utf-8", errors="surrogateescape")
+        return self._bytes().decode("utf-8", errors="surrogateescape")
+
+    def _name_of(self, what: str) -> str:
+        """A name, which people are shown."""
+        try:
+            return self._bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._torn(f"the name of {what} is not UTF-8 text") from None
+
+    def _bytes(self) -> bytes:
+        # Hundreds of thousands of tokens come this way.
+        length = self._at
+        self._pass_to(length + _LENGTH.size)
+        start = self._at
+        self._pass_to(start + _LENGTH.unpack_from(self._data, length)[0])
+        return self._data[start : self._at]
+
+    def _pass_to(self, end: int) -> None:
+        """Counts the bytes up to ``end`` as read, if they may belong to a header."""
+        if end > self._end:
+            cut = self._end < _MOST_BYTES
+            why = "ends with the file" if cut else f"has more than {_MOST_BYTES:,} bytes"
+            raise self._torn(f"its header {why}")
+        self._at = end
 
     def _torn(self, why: str) -> Refusal:
         return unusable(self._name, f"{self._path.name} is torn: {why}", _AGAIN)
