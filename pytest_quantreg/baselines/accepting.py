@@ -85,7 +85,7 @@ class _Batch:
         weights = {run.provenance.model.weights_digest for run in self.runs.values()}
         if len(weights) > 1:
             raise WrongUse(f"the runs at {self.key.scheme} are of {len(weights)} checkpoints")
-        for one in self.kept:
+        for one, run in zip(self.kept, self.runs.values(), strict=True):
             last = last_with(history, one.stem)
             task = last.of(one.stem) if last is not None else None
             if last is None or task is None:
@@ -94,10 +94,9 @@ class _Batch:
                 raise WrongUse(
                     f"this run of {one.task} was already accepted as number {last.number}"
                 )
-            if one.against is not None and one.against != last.number:
+            if before := _judged_before(one, run, last):
                 raise WrongUse(
-                    f"{one.task} was judged against number {one.against}, and number "
-                    f"{last.number} was accepted since",
+                    f"{one.task} was {before}, and number {last.number} was accepted since",
                     help="judge it again: type the same pytest command once more",
                 )
             if task.items > one.items:
@@ -178,6 +177,16 @@ class _Batch:
             if math.isfinite(drift.retention):
                 found.append(drift)
         return found
+
+
+def _judged_before(one: Kept, run: Run, last: Acceptance) -> str:
+    """How a run was judged when ``last`` was not yet accepted; or ""."""
+    if one.against is not None:
+        what = f"against number {one.against}" if one.against else "when nothing was accepted"
+        return f"judged {what}" if one.against != last.number else ""
+    # No gate asked for the accepted run, so that only the clock tells which came first.
+    measured = run.provenance.recorded_at
+    return f"measured at {measured}" if measured < last.accepted_at else ""
 
 
 def _few(names: Sequence[str]) -> str:

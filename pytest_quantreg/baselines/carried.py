@@ -10,6 +10,7 @@ from . import rows
 from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey
 from .strict import Damage, dump_readable, parse
+from .versions import refuse_rewriting
 
 
 def pack(key: BaselineKey, run: Run) -> dict[str, Json]:
@@ -25,8 +26,10 @@ def digest(key: BaselineKey, run: Run) -> str:
 
 
 def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
-    """What `pack` was given. Raises Damage for anything but that."""
-    document = open_document(dump_readable(packed["meta"]))
+    """What `pack` was given. Raises Damage for anything but that, and for a newer version."""
+    meta = dump_readable(packed["meta"])
+    document = open_document(meta)
+    refuse_rewriting(meta)
     info = rows_of(document)
     data = rows.matches(packed["items"].encode(), info)
     if data is None:

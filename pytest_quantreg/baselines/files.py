@@ -39,12 +39,12 @@ def read_whole(path: Path, most: int) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, NotADirectoryError):
             raise Damage("lies below a file where a folder should be") from None
-        if path.is_symlink():
+        if os.path.islink(path):
             raise Damage("is a symbolic link to nothing") from None
         raise
     except PermissionError:
         # Windows answers so for folders.
-        what = "is a folder" if path.is_dir() else "may not be read (no permission)"
+        what = "is a folder" if os.path.isdir(path) else "may not be read (no permission)"
         raise Damage(what) from None
     except OSError as error:
         raise Damage(f"cannot be opened: {error.strerror}") from None

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.acceptance import Acceptance
-from ..core.errors import WrongUse
+from ..core.errors import Refusal, WrongUse
 from .accepted import ACCEPTED, AcceptedRuns
 from .commit import Files
 from .document import MAX_META, key_of, open_document, rows_of
 from .files import locked
 from .place import Place
+from .speed_document import MAX_BYTES, open_speed
+from .speed_document import key_of as speed_key_of
+from .store import Store
 from .strict import Damage
 
 
@@ -20,8 +24,8 @@ from .strict import Damage
 class Entry:
     """One baseline: ``name`` is its path in the store without an ending.
 
-    ``bytes`` counts all of its files. ``damage`` says what is wrong with its meta file,
-    of which then nothing else is known.
+    Of accuracy it has ``items``, of speed ``sessions``. ``bytes`` counts all of its files.
+    ``damage`` says what is wrong with its meta file, of which then nothing else is known.
     """
 
     name: str
@@ -31,26 +35,52 @@ class Entry:
     recorded_at: str = ""
     bytes: int = 0
     damage: str = ""
+    sessions: int = 0
+
+    @property
+    def of_speed(self) -> bool:
+        """Whether it says how fast the model is, not what it answers."""
+        return self.name.count("/") > _ACCURACY_DEPTH
+
+
+_ACCURACY_DEPTH = 3
+"""Slashes in the name of a baseline of accuracy: MODEL/SCHEME/ENGINE/TASK."""
 
 
 @dataclass(frozen=True)
 class Listing(Place):
-    """The baselines of accuracy below ``root``, and the accepted runs."""
+    """The baselines below ``root``, and the accepted runs."""
 
     def entries(self) -> list[Entry]:
-        """All baselines, sorted by name; no item is read. Raises Refusal for what is no store."""
-        return [
-            self._entry(model, path)
-            for model, folder in self._engines()
+        """All baselines, sorted by name, those of accuracy first.
+
+        Items are checked by their digest and not looked into.
+
+        Raises Refusal for what is no store.
+        """
+        engines = list(self._engines())
+        accuracy = [
+            self._entry(model, folder, path)
+            for model, folder in engines
             for path in sorted(folder.glob("*.json"))
         ]
+        speed = [
+            self._speed_entry(model, folder, path)
+            for model, folder in engines
+            for path in self._speed_files(folder)
+        ]
+        return accuracy + speed
 
-    def histories(self) -> Iterator[tuple[str, tuple[Acceptance, ...]]]:
-        """Each folder with accepted runs and their history. Raises Refusal for a changed one."""
+    def histories(self) -> Iterator[tuple[str, tuple[Acceptance, ...] | Refusal]]:
+        """Each folder with accepted runs and their history, or why it cannot be trusted."""
         accepted = AcceptedRuns(self.root)
         for _, engine in self._engines():
             if (engine / ACCEPTED).is_dir():
-                yield engine.relative_to(self.root).as_posix(), accepted.history_in(engine)
+                shown = engine.relative_to(self.root).as_posix()
+                try:
+                    yield shown, accepted.history_in(engine)
+                except Refusal as refusal:
+                    yield shown, refusal
 
     def delete(self, names: Sequence[str]) -> list[str]:
         """Deletes baselines and says which files went. Raises WrongUse before the first goes.
@@ -58,6 +88,7 @@ class Listing(Place):
         The runs accepted from them stay: they are another baseline's history.
         """
         known = {entry.name for entry in self.entries()}
+        names = [self._as_listed(name) for name in names]
         if unknown := [name for name in names if name not in known]:
             raise WrongUse(
                 f"{self.root.name}/ holds no baseline {', '.join(unknown)}",
@@ -65,18 +96,37 @@ class Listing(Place):
             )
         return [shown for name in dict.fromkeys(names) for shown in self._deleted(name)]
 
-    def _entry(self, model: str, path: Path) -> Entry:
+    def _as_listed(self, name: str) -> str:
+        """Messages and ``ls`` name files; what is listed has no ending and begins in the store."""
+        name = name.removeprefix(f"{self.root.name}/")
+        return name.removesuffix(".items.jsonl").removesuffix(".json")
+
+    def _speed_entry(self, model: str, engine: Path, path: Path) -> Entry:
+        name = path.relative_to(self.root).as_posix().removesuffix(".json")
+        size = path.stat().st_size if path.is_file() else 0
+        try:
+            document: Any = open_speed(self._read(path, MAX_BYTES))
+            key = speed_key_of(document)
+        except (Damage, FileNotFoundError) as error:
+            return Entry(name, model, engine.name, bytes=size, damage=str(error))
+        sessions = document["sessions"]
+        when = str(sessions[-1]["recorded_at"])
+        return Entry(name, key.model, key.engine, 0, when, size, sessions=len(sessions))
+
+    def _entry(self, model: str, engine: Path, path: Path) -> Entry:
         files = _files(path)
         name = path.relative_to(self.root).as_posix().removesuffix(".json")
         size = sum(one.stat().st_size for one in (files.meta, files.items) if one.is_file())
         try:
             document = open_document(self._read(path, MAX_META))
             key = key_of(document)
-            count = rows_of(document).count
+            info = rows_of(document)
+            if isinstance(rows := Store(self.root).item_bytes(files, info), Damage):
+                raise rows
             when = _when(document)
         except (Damage, FileNotFoundError) as error:
-            return Entry(name, model, path.parent.name, bytes=size, damage=str(error))
-        return Entry(name, key.model, key.engine, count, when, size)
+            return Entry(name, model, engine.name, bytes=size, damage=str(error))
+        return Entry(name, key.model, key.engine, info.count, when, size)
 
     def _deleted(self, name: str) -> Iterator[str]:
         files = _files(self.root / f"{name}.json")

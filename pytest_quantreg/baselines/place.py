@@ -13,6 +13,7 @@ from .files import nearest_folder, probe, read_whole
 from .names import from_component
 from .speed_key import SPEED
 from .strict import Damage
+from .versions import Version, refuse_rewriting
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ class Place:
         if real != inside and not real.startswith(os.path.join(inside, "")):
             raise Damage("is a symbolic link that leads out of the store")
 
+    def _refuse_rewriting(self, path: Path, most: int, current: Version) -> None:
+        """Refuses to replace what a newer version wrote. What cannot be read may be replaced."""
+        try:
+            data = self._read(path, most)
+        except (FileNotFoundError, Damage):
+            return
+        with self._writing(path):
+            refuse_rewriting(data, current)
+
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.root.parent).as_posix()
 
@@ -99,7 +109,9 @@ class Place:
         try:
             yield
         except Damage as damage:
-            raise WrongUse(f"{self._shown(path)} {damage}", help=_WRITE_HELP) from None
+            raise WrongUse(
+                f"{self._shown(path)} {damage}", help=damage.help or _WRITE_HELP
+            ) from None
         except OSError as error:
             reason = error.strerror or str(error)
             if isinstance(error, FileExistsError | NotADirectoryError):

@@ -24,6 +24,7 @@ from .speed_document import (
 )
 from .speed_key import SpeedKey, devices_of
 from .strict import Damage
+from .versions import SPEED
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,12 @@ class SpeedStore(Place):
     def check_writable(self, *keys: SpeedKey) -> None:
         """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
 
-        Called before a model loads; makes no folder.
+        That is not so where a newer version wrote what is there. Called before a model
+        loads; makes no folder.
         """
         self._probe(self._file(key).parent for key in keys)
+        for key in keys:
+            self._refuse_rewriting(self._file(key), MAX_BYTES, SPEED.current)
 
     def path(self, key: SpeedKey) -> str:
         """Where ``key`` is stored, relative to the folder that holds the store."""
@@ -113,6 +117,7 @@ class SpeedStore(Place):
             self._refuse_outside(path.parent)
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.parent):
+                self._refuse_rewriting(path, MAX_BYTES, SPEED.current)
                 yield path
 
     def _continued(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:

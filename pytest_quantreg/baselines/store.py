@@ -16,6 +16,7 @@ from .key import BaselineKey
 from .names import to_component
 from .place import Place
 from .strict import Damage
+from .versions import CURRENT
 
 _RETRIES = 100
 
@@ -44,7 +45,7 @@ class Store(Place):
                 if found != key:
                     raise Damage(f"holds the baseline of {found}, not of {key}")
                 info, metrics = rows_of(document), metrics_of(document)
-            item_bytes = self._item_bytes(files, info)
+            item_bytes = self.item_bytes(files, info)
             if isinstance(item_bytes, Damage) and self._meta(key, files) != data:
                 continue  # recorded again while we read: read that
             with self._blaming(files.items):
@@ -69,15 +70,19 @@ class Store(Place):
         item_bytes, meta = encode_run(key, run)
         with self._writing(files.meta):
             self._refuse_outside(files.folder)
+            self._refuse_rewriting(files.meta, MAX_META, CURRENT)
             files.folder.mkdir(parents=True, exist_ok=True)
             commit(files, item_bytes, meta, current=lambda: self._current(key, files))
 
     def check_writable(self, *keys: BaselineKey) -> None:
         """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
 
-        Called before a model loads; makes no folder.
+        That is not so where a newer version wrote what is there. Called before a model
+        loads; makes no folder.
         """
         self._probe(self._files(key).folder for key in keys)
+        for key in keys:
+            self._refuse_rewriting(self._files(key).meta, MAX_META, CURRENT)
 
     def find_models(self) -> list[str]:
         """The names of all models with a baseline of any kind, sorted; no file is opened."""
@@ -108,7 +113,8 @@ class Store(Place):
             except FileNotFoundError:
                 raise self._absent(key, files) from None
 
-    def _item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | Damage:
+    def item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | Damage:
+        """The rows that belong to a meta file, by their digest, or what is wrong with them."""
         # A writer killed after its commit leaves the items under their pending name; one
         # at work may rename them between our looks, hence the second look at the first.
         found: bytes | Damage = Damage("is missing")

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from jsonschema import Draft202012Validator
 
 from ..core.record import Json
-from .strict import Damage
+from .strict import Damage, parse
 
 Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"
@@ -69,6 +69,24 @@ def refuse_newer(document: Document, current: Version = CURRENT) -> Version:
             help="update it: pip install --upgrade pytest-quantreg",
         )
     return version
+
+
+def refuse_rewriting(data: bytes, current: Version = CURRENT) -> None:
+    """Raises Damage for a file of a newer version, minor ones too, that would be written again.
+
+    What this version has no name for would be lost. Whatever is no document passes.
+    """
+    try:
+        document = parse(data)
+        version = version_of(document) if isinstance(document, dict) else current
+    except Damage:
+        return
+    if version > current:
+        raise Damage(
+            f"has schema {_text(version)}, and this pytest-quantreg writes {_text(current)}: "
+            "written again it would lose what a newer one put there",
+            help="update it: pip install --upgrade pytest-quantreg",
+        )
 
 
 def upgrade(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +24,12 @@ from .bench import Bench, Loaded
 from .evidence import Evidence, Measured
 from .pooling import takes
 from .provenance import git_commit, now
+
+MOST_WAITING = 20
+"""Undecided reports of one project that wait to be accepted."""
+
+ABANDONED_AFTER = 30 * 24 * 3600
+"""Seconds after which a session that still has runs in the cache was surely killed."""
 
 
 def provenance_of(bench: Bench, spec: ModelSpec, loaded: Loaded) -> Provenance:
@@ -43,6 +53,31 @@ def folder_of(settings: Settings, session: str) -> Path:
 def kept_store(settings: Settings, session: str, items: int) -> Store:
     """The runs of so many items of a session."""
     return Store(folder_of(settings, session) / str(items))
+
+
+def undecided_report(settings: Settings, started_at: str) -> Path:
+    """Where the report of a session that is undecided waits for ``quantreg accept --force``."""
+    # The cache may serve several projects, each with a store of its own.
+    project = hashlib.sha256(str(settings.baselines).encode()).hexdigest()[:8]
+    return settings.cache_dir / "runs" / f"{project}-{started_at.replace(':', '')}.json"
+
+
+def drop_old_reports(newest: Path) -> None:
+    """Deletes all but the `MOST_WAITING` newest reports of the project of ``newest``."""
+    project = newest.name.partition("-")[0]
+    # Their names end with the time at which they began.
+    waiting = sorted(newest.parent.glob(f"{project}-*.json"))
+    for path in waiting[:-MOST_WAITING]:
+        path.unlink(missing_ok=True)
+
+
+def drop_abandoned(settings: Settings) -> None:
+    """Deletes what sessions left that were killed long ago."""
+    before = time.time() - ABANDONED_AFTER
+    for path in (settings.cache_dir / "runs").glob("*/"):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and path.stat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 class Keeper:
@@ -84,9 +119,14 @@ class Keeper:
             if self._settings.accept:
                 raise
             return None
-        last = reference.last if reference is not None else None
-        number = last.number if last is not None else None
-        return Filed(self._session, key.model, key.engine, key.stem, number)
+        return Filed(self._session, key.model, key.engine, key.stem, _number(reference))
+
+
+def _number(reference: Reference | None) -> int | None:
+    """That of the accepted run: 0 before there was any, None where no gate asked for it."""
+    if reference is None:
+        return None
+    return reference.last.number if reference.last is not None else 0
 
 
 def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:

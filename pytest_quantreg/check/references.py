@@ -15,8 +15,8 @@ from ..measure import PreparedTask
 from .once import Once
 
 _ACCEPT = (
-    "accept a run that can be compared: type the same command with --quant-accept; it is taken "
-    "with: quantreg accept RUN --force"
+    "to make this run the new reference, type the same command with --quant-accept, and then the "
+    "command that it ends with (quantreg accept ... --force)"
 )
 
 
@@ -95,12 +95,18 @@ def _refusal(task: str, reference: Reference, differences: list[Difference]) -> 
     if not refused:
         return None
     number = reference.last.number if reference.last is not None else 0
+    fewer = []
+    if reference.run is not None and any(one.field == "items.missing" for one in refused):
+        fewer = [
+            f"compare the items that it holds: --quant-limit={len(reference.run.accuracy.items)}"
+        ]
     return Refusal(
         Category.NOT_COMPARABLE,
         f"{task} cannot be compared with the run accepted as number {number}: {_shown(refused[0])}",
-        help=(*map(_shown, refused[1:]), _ACCEPT),
+        help=(*map(_shown, refused[1:]), *fewer, _ACCEPT),
     )
 
 
 def _shown(one: Difference) -> str:
-    return f"{one.field}: accepted {one.baseline}, now {one.candidate} ({one.why})"
+    why = one.why.replace("the baseline", "the accepted run")
+    return f"{one.field}: accepted {one.baseline}, now {one.candidate} ({why})"

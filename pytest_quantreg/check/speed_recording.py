@@ -47,9 +47,10 @@ class SpeedRecorder:
         for workload in workloads:
             _refuse_short(workload)
         spec = self._grounds.baseline_spec()
-        if (present := self._present(spec, workloads)) is not None:
+        keys = self._stored_keys(spec, workloads)
+        if keys and (present := self._present(spec, keys)) is not None:
             return present
-        self._stored.store.check_writable()
+        self._stored.store.check_writable(*keys)
         runs = self._session(spec, workloads)
         missing = {key: self._stored.missing(key) for key in runs}
         for key, run in runs.items():
@@ -62,23 +63,25 @@ class SpeedRecorder:
                     self._stored.keep(key, run)
         return [self._recorded(key) for key in missing]
 
-    def _present(
-        self, spec: ModelSpec, workloads: Sequence[Workload]
-    ) -> list[RecordedSpeed] | None:
-        """What is stored already, as far as the device can be told without loading."""
+    def _stored_keys(self, spec: ModelSpec, workloads: Sequence[Workload]) -> list[SpeedKey]:
+        """What is stored of all workloads, as far as the device can be told without loading."""
         found = detect()
         for count in range(1, found.count + 1):
             here = Machine(found.kind, found.name, count)
             keys = [self._stored.key(spec.name, spec.scheme, one, here) for one in workloads]
             if all(self._stored.store.exists(key) for key in keys):
-                break
-        else:
-            return None
+                return keys
+        return []
+
+    def _present(self, spec: ModelSpec, keys: Sequence[SpeedKey]) -> list[RecordedSpeed] | None:
+        """What is stored already, if nothing is to be added to it."""
         if any(self._stored.missing(key) for key in keys):
             return None
+        found = detect()
         if any(self._stored.store.load(key).machine.kind != found.kind for key in keys):
             return None  # the engine calls the device otherwise: it shall say what it is
         for key in keys:
+            here = Machine(found.kind, found.name, self._stored.store.load(key).machine.count)
             self._refuse_other(key, spec, here)
         return [self._recorded(key) for key in keys]
 

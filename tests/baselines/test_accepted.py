@@ -203,8 +203,10 @@ def _accept(root: str, number: int) -> None:
     AcceptedRuns(Path(root)).accept({INT8: run_of(INT8)}, said(INT8, why=str(number)))
 
 
-def test_two_processes_lose_none(store: AcceptedRuns) -> None:
+def test_two_processes_lose_none(store: AcceptedRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     """Acceptances at once become one line each, in one chain."""
+    # They import this module by its name, and get the path of this process.
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     context = multiprocessing.get_context("spawn")
     made = [context.Process(target=_accept, args=(str(store.root), n)) for n in range(4)]
     for one in made:

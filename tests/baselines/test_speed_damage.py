@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, Store
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, SPEED
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.speed import Footprint, Request, Round, Workload
 from pytest_quantreg.core.speed_record import SpeedRun
 
@@ -164,6 +164,25 @@ def test_the_same_rounds_twice_are_damage(tmp_path: Path) -> None:
     document["sessions"].append(copied)
     reseal(speed_path(store), document)
     assert "holds the same rounds twice, as two sessions" in _refused(store).what
+
+
+@pytest.mark.parametrize("version", ["1.9", "2.0"])
+def test_what_a_newer_version_wrote_is_not_written_again(tmp_path: Path, version: str) -> None:
+    """Neither replaced nor continued: what it knows more would be lost."""
+    store = saved_speed(tmp_path)
+    path = speed_path(store)
+    document = {**json.loads(path.read_text()), "schema_version": version, "later": 1}
+    reseal(path, document)
+    before = path.read_bytes()
+    run = make_speed()
+    for write in (
+        lambda: store.check_writable(KEY),
+        lambda: store.save(KEY, run),
+        lambda: store.add(KEY, run),
+    ):
+        with pytest.raises(WrongUse, match=f"has schema {version}, and this .* writes 1.0"):
+            write()
+    assert path.read_bytes() == before
 
 
 def test_versions_are_read_as_those_of_accuracy_are(tmp_path: Path) -> None:

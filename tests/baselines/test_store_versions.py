@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines.strict import Damage
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, Document, upgrade
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 
 from .store_samples import KEY, make_run, meta_path, reseal, saved
 
@@ -40,6 +40,27 @@ def test_a_newer_major_version_is_refused(tmp_path: Path, version: str) -> None:
         store.load(KEY)
     assert caught.value.category is Category.BASELINE_UNREADABLE
     assert "pip install --upgrade pytest-quantreg" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["1.9", "2.0"])
+def test_what_a_newer_version_wrote_is_not_written_again(tmp_path: Path, version: str) -> None:
+    """Its fields would be lost: recording says so before a model loads, and changes nothing."""
+    store = saved(tmp_path)
+    path = meta_path(store)
+    document = {**_document(path), "schema_version": version, "later": 1}
+    reseal(path, document)
+    before = path.read_bytes()
+    writes: list[Callable[[], None]] = [
+        lambda: store.check_writable(KEY),
+        lambda: store.save(KEY, make_run()),
+    ]
+    for write in writes:
+        with pytest.raises(
+            WrongUse, match=f"has schema {version}, and this .* writes 1.1"
+        ) as caught:
+            write()
+        assert "pip install --upgrade pytest-quantreg" in str(caught.value)
+    assert path.read_bytes() == before
 
 
 def test_unknown_fields_of_a_newer_minor_version_are_kept_out_of_the_way(tmp_path: Path) -> None:

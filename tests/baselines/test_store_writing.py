@@ -148,7 +148,7 @@ def test_a_reader_that_is_overtaken_reads_the_new_baseline(
 ) -> None:
     """A commit between the reader's two files is noticed, and the pair is read again."""
     store = saved(tmp_path, OLD)
-    real = Store._item_bytes
+    real = Store.item_bytes
     overtaken: list[bool] = []
 
     def slow(self: Store, *args: Any) -> Any:
@@ -157,7 +157,7 @@ def test_a_reader_that_is_overtaken_reads_the_new_baseline(
             self.save(KEY, NEW)
         return real(self, *args)
 
-    monkeypatch.setattr(Store, "_item_bytes", slow)
+    monkeypatch.setattr(Store, "item_bytes", slow)
     assert store.load(KEY) == NEW
     assert overtaken
 
