@@ -15,7 +15,13 @@ import pytest
 from .baselines import AcceptedRuns, BaselineKey
 from .baselines.accepting import Said, accept_runs
 from .baselines.carried import pack
-from .check.keeping import folder_of, kept_store
+from .check.keeping import (
+    drop_abandoned,
+    drop_old_reports,
+    folder_of,
+    kept_store,
+    undecided_report,
+)
 from .check.provenance import git_commit, now
 from .core.acceptance import Kept
 from .core.accepting import findings
@@ -24,7 +30,9 @@ from .core.record import Run
 from .core.settings import Settings
 from .report.session import SessionReport
 from .report.value import GREEN, Report
-from .report.writing import write
+from .report.writing import add_lines, write
+
+_COMMAND = "; accept it all the same with: "
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,21 @@ class KeptRuns:
             return None
 
     def accept(self, report: Report, invoked_from: Path) -> Taken:
-        """Accepts everything that was judged, if the session is green and nothing is open."""
+        """Accepts everything that was judged, if the session is green and nothing is open.
+
+        The page of a CI job, which says GREEN by now, is told as well.
+        """
+        taken = self._accept(report, invoked_from)
+        if (page := self._settings.step_summary) is not None:
+            # The command that follows names folders of this machine.
+            said = taken.failed.partition(_COMMAND)[0]
+            add_lines(taken.lines or (said,), page)
+        return taken
+
+    def _accept(self, report: Report, invoked_from: Path) -> Taken:
         settings = self._settings
         if report.conclusion != GREEN:
-            what = "; ".join(report.session.incomplete) or f"the session is {report.conclusion}"
-            return Taken(failed=f"quantreg: not accepted: {what}")
+            return Taken(failed=f"quantreg: not accepted: {report.why_not_green()}")
         found = [findings(one, self._outcomes, self._kept) for one in settings.schemes]
         if never := [why for one in found for why in one.never]:
             return Taken(failed=f"quantreg: not accepted: {'; '.join(never)}")
@@ -91,6 +109,7 @@ class KeptRuns:
         shared = getattr(nodes, "testrunuid", own)
         for session in {own, str(shared), *(one.session for one in self._kept)}:
             shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
+        drop_abandoned(self._settings)
 
     def _run(self, one: Kept) -> tuple[BaselineKey, Run]:
         place = one.session, one.items
@@ -108,14 +127,14 @@ class KeptRuns:
         path = next((one for one in settings.reports if one.suffix == ".json"), None)
         what = f"quantreg: not accepted: undecided: {', '.join(undecided)}"
         if path is None:
-            path = settings.cache_dir / "runs" / f"{report.session.started_at}.json"
-            path = path.with_name(path.name.replace(":", ""))
+            path = undecided_report(settings, report.session.started_at)
             if reason := write(report, path):
                 return f"{what}; and its runs could not be kept: {reason}"
+            drop_old_reports(path)
         words = ["quantreg", "accept", os.path.relpath(path, invoked_from), "--force"]
         if settings.baselines != invoked_from / "baselines":
             words.append(f"--baselines={os.path.relpath(settings.baselines, invoked_from)}")
-        return f"{what}; accept it all the same with: {shlex.join(words)}"
+        return f"{what}{_COMMAND}{shlex.join(words)}"
 
 
 def _owner(key: BaselineKey) -> tuple[str, str, str]:

@@ -16,6 +16,7 @@ from .check.provenance import git_commit, now
 from .core.errors import WrongUse
 from .core.settings import Settings, Update
 from .report.junit import FAILURE
+from .report.own_names import own_names, telling
 from .report.places import Places
 from .report.session import SessionReport
 from .report.value import GATES, NEITHER, RECORDS, Report, Session
@@ -167,7 +168,8 @@ class Reporter:
             tests={word: self._ended[word] for word in _WORDS if self._ended[word]},
         )
         closing = (*collected.closing(), *([last_line] if last_line else []))
-        return self._places().hidden_in(Report(facts, tuple(collected.outcomes), closing))
+        report = Report(facts, tuple(collected.outcomes), closing)
+        return self._places(report).hidden_in(report)
 
     def _facts(self, versions: Mapping[str, str]) -> Session:
         settings = self._settings
@@ -200,15 +202,16 @@ class Reporter:
         if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             yield "internal error of pytest or a plugin"
 
-    def _places(self) -> Places:
-        """The folders of this machine that messages may name."""
+    def _places(self, report: Report) -> Places:
+        """The folders of this machine that messages may name, and the names that they may not."""
         near = (self._config.invocation_params.dir, self._config.rootpath)
         known = {
             str(self._settings.cache_dir): "CACHE",
             os.path.expanduser("~"): "~",
             **{str(folder): "" for folder in near},
         }
-        return Places({**{os.path.realpath(one): word for one, word in known.items()}, **known})
+        folders = {**{os.path.realpath(one): word for one, word in known.items()}, **known}
+        return Places(folders, telling(own_names(), report.public()))
 
 
 def _ending(report: pytest.TestReport) -> str | None:

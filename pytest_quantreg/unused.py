@@ -34,6 +34,8 @@ def unused_line(
             for entry in Listing(settings.baselines).entries()
             if (entry.model, entry.engine) == (model, settings.backend)
             and entry.name not in wanted
+            # Which of speed were asked for, the other sessions of their accelerators know.
+            and not entry.of_speed
             and not entry.damage
         ]
     except QuantregError:

@@ -19,6 +19,8 @@ from pytest_quantreg.cli import main
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "ci"
 FILES = ("github-actions.yml", "gitlab-ci.yml")
+TELLING = ("comment", "note")
+"""The jobs that run no test, and say what another one found."""
 
 
 @cache
@@ -110,6 +112,11 @@ def test_what_is_used_was_written(name: str) -> None:
     """The reports that a job comments with or uploads are those that its pytest writes."""
     for job, scripts in jobs(name).items():
         text = "\n".join(scripts)
+        if job in TELLING:
+            assert set(re.findall(r"\b(reports/[\w.]+)", text)) == {"reports/run.md"}
+            needed = document(name).get("jobs", document(name))[job]["needs"]
+            assert needed in ("compare", ["compare"])
+            continue
         written = re.findall(r"(?:--quant-report|--junitxml)=(reports/\S+)", text)
         used = re.findall(r"(?<!=)\b(reports/[\w.]+)", text)
         assert {"reports/run.md", "reports/run.json"} <= set(written), job
@@ -119,20 +126,57 @@ def test_what_is_used_was_written(name: str) -> None:
             assert "reports/junit.xml" in written, job
 
 
+def steps_of(job: str) -> list[dict[str, Any]]:
+    """The steps of a job on GitHub."""
+    found: list[dict[str, Any]] = document(FILES[0])["jobs"][job]["steps"]
+    return found
+
+
 def test_the_cache_is_kept_where_it_is_used() -> None:
-    """QUANTREG_CACHE_DIR is a folder that both CIs keep between runs."""
+    """QUANTREG_CACHE_DIR is a folder that both CIs keep, and not only after a green job."""
     github, gitlab = map(document, FILES)
     assert github["env"]["QUANTREG_CACHE_DIR"].endswith("/.quantreg")
     for job in ("compare", "release"):
-        kept = [
-            step["with"]["path"]
-            for step in github["jobs"][job]["steps"]
-            if str(step.get("uses")).startswith("actions/cache@")
-        ]
-        assert kept == [".quantreg"]
+        steps = {str(one.get("uses")).partition("@")[0]: one for one in steps_of(job)}
+        # The plain actions/cache keeps nothing where a job fails, and a key only once.
+        assert "actions/cache" not in steps
+        restored, saved = steps["actions/cache/restore"], steps["actions/cache/save"]
+        assert saved["if"] == "always()"
+        assert restored["with"]["path"] == saved["with"]["path"] == ".quantreg"
+        assert restored["with"]["key"] == saved["with"]["key"]
+        assert saved["with"]["key"].endswith("${{ github.run_attempt }}")
+        assert saved["with"]["key"].startswith(restored["with"]["restore-keys"])
     assert gitlab["variables"]["QUANTREG_CACHE_DIR"].endswith("/.quantreg")
     assert ".quantreg" in gitlab[".quantreg"]["cache"]["paths"]
+    assert gitlab[".quantreg"]["cache"]["when"] == "always"
     assert gitlab[".quantreg"]["artifacts"]["reports"]["junit"] == "reports/junit.xml"
+
+
+def test_code_of_a_pull_request_sees_no_token_that_may_write() -> None:
+    """What gates only reads; what comments runs nothing of the pull request."""
+    github = document(FILES[0])
+    assert github["permissions"] == {"contents": "read"}
+    for job in ("compare", "release"):
+        assert "permissions" not in github["jobs"][job]
+        checkout = next(one for one in steps_of(job) if "checkout" in str(one.get("uses")))
+        assert checkout["with"]["persist-credentials"] is False
+        assert "token" not in str(steps_of(job)).lower()
+    comment = github["jobs"]["comment"]
+    assert comment["permissions"] == {"pull-requests": "write"}
+    assert not any("checkout" in str(one.get("uses")) for one in steps_of("comment"))
+    assert "head.repo.full_name == github.repository" in comment["if"]
+    assert all("timeout-minutes" in job for job in github["jobs"].values())
+
+
+def test_versions_are_fixed() -> None:
+    """A newer minor version of the engine would turn every gate red: installs name constraints."""
+    for name in FILES:
+        lines = [line for scripts in jobs(name).values() for line in scripts]
+        installs = [line for line in lines if "pip install" in line]
+        assert installs or "pip install" in str(document(name)[".quantreg"])
+        assert all("-c constraints.txt" in line for line in installs)
+    assert "-c constraints.txt" in str(document(FILES[1])[".quantreg"]["before_script"])
+    assert (ROOT / "constraints.txt").is_file()
 
 
 def test_when_the_jobs_run() -> None:

@@ -148,7 +148,7 @@ class Filed:
     """A measurement of the quantized model that is kept until it is accepted or not.
 
     ``session`` names the folder that it lies in, ``against`` the number of the accepted run
-    that it was judged against.
+    that it was judged against: 0 before any was accepted, None where no gate asked.
     """
 
     session: str

@@ -14,7 +14,7 @@ from .comparison import SURE, Comparison, Floats, Floor, Pair, Slice
 from .errors import Category, Refusal
 from .pairing import check_same_items, ratio_of
 from .perplexity import compare_perplexity
-from .record import Accuracy, Metric
+from .record import Accuracy, Items, Metric
 
 MOST_SHARED = 0.05
 """Of a task's items, those that may also be another's in the same pool."""
@@ -156,7 +156,7 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
         why = "has no score per item that could be averaged"
     elif not metric.higher_is_better:
         why = "is better when it is lower"
-    elif any(min(one.items.scores[metric.name], default=0.0) < 0.0 for one in measured):
+    elif any(_column(one.items, metric).min(initial=0.0) < 0.0 for one in measured):
         why = "has scores below 0"
     if why is not None:
         name = task if task is not None else measured[0].protocol.task
@@ -188,14 +188,18 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
 
 def _runs(accuracy: Accuracy, metric: Metric) -> list[Floats]:
     """The scores of each run, one array per run."""
-    columns = [accuracy.items.scores, *accuracy.items.reruns]
-    return [np.asarray(one[metric.name], dtype=np.float64) for one in columns]
+    again = [np.asarray(one[metric.name], dtype=np.float64) for one in accuracy.items.reruns]
+    return [_column(accuracy.items, metric), *again]
+
+
+def _column(items: Items, metric: Metric) -> Floats:
+    return np.asarray(items.scores[metric.name], dtype=np.float64)
 
 
 def _scores(pair: Pair) -> tuple[Floats, Floats]:
     """Scores per item before (the mean of the baseline's runs) and after."""
     runs = _runs(pair.baseline, pair.metric)
-    after = np.asarray(pair.candidate.items.scores[pair.metric.name], dtype=np.float64)
+    after = _column(pair.candidate.items, pair.metric)
     return (runs[0] if len(runs) == 1 else np.mean(runs, axis=0)), after
 
 
@@ -236,8 +240,7 @@ def _counts(pair: Pair) -> stats.PairedCounts | None:
 
 
 def _moved(accuracy: Accuracy, which: NDArray[np.bool_]) -> tuple[int, ...]:
-    docs = accuracy.items.doc_ids
-    return tuple(sorted(docs[int(i)] for i in np.flatnonzero(which)))
+    return tuple(np.sort(np.asarray(accuracy.items.doc_ids)[which]).tolist())
 
 
 def _slice(pair: Pair, stratum: stats.Stratum) -> Slice:

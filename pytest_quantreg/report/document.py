@@ -16,6 +16,8 @@ from .value import Report, Session
 
 FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "report-1.json")
 
+_WRITES = "--quant-report=PATH.json writes one"
+
 MAX_REPORT = 256 * 1024 * 1024
 """Bytes of a file that is read."""
 
@@ -50,7 +52,7 @@ def decode(data: bytes) -> Document:
     if not isinstance(document, dict):
         raise Damage("is not a JSON object")
     if "session" not in document or "outcomes" not in document:
-        raise Damage("is no report of a session", help="--quant-report=PATH.json writes one")
+        raise Damage("is no report of a session", help=_WRITES)
     refuse_newer(document, FORM.current)
     if document.get("digest") != digest_of(document):
         raise Damage("was changed after it was written (its digest does not fit)")
@@ -82,7 +84,8 @@ def read(path: Path, named: str) -> Document:
     except FileNotFoundError:
         raise WrongUse(f"{named}: no such file") from None
     except Damage as error:
-        raise WrongUse(f"{named} {error}", help=error.help or ()) from None
+        other = _WRITES if path.is_file() and path.suffix != ".json" else ""
+        raise WrongUse(f"{named} {error}", help=error.help or other or ()) from None
 
 
 def _check_conclusion(document: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from ..core.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
+from .table import of_accepted
 
 PREFIX = "quantreg."
 FAILURE = f"{PREFIX}failure"
@@ -29,7 +30,8 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
 
     First what all outcomes of the test share (``quantreg.scheme``, ``quantreg.model``).
     A second outcome of the same name, as of one task asked twice, is numbered:
-    ``quantreg.sum.exact_match.2.retention``.
+    ``quantreg.sum.exact_match.2.retention``. What was compared with the run accepted last
+    has ``of_accepted`` in its names, and ``baseline`` is that run's score.
     """
     yield from _shared(outcomes)
     seen: Counter[str] = Counter()
@@ -86,7 +88,8 @@ def _name(one: Outcome) -> str:
     if one.speed is not None:
         words = ["speed", one.speed.subject, one.speed.quantity]
     else:
-        words = [one.task or "", (one.metric or "").removesuffix(",none")]
+        accepted = "of_accepted" if of_accepted(one) else ""
+        words = [one.task or "", (one.metric or "").removesuffix(",none"), accepted]
     return ".".join(["quantreg", *(word.replace(" ", "_") for word in words if word)])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..core.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped, inline
@@ -17,7 +19,7 @@ from .summary import (
     required_lines,
     title,
 )
-from .table import Columns, columns
+from .table import Columns, accepted_columns, columns
 from .value import GREEN, INCOMPLETE, NOTHING_JUDGED, RECORDED_ONLY, RED, Report
 
 COMMENT_LIMIT = 65_000
@@ -35,6 +37,22 @@ _IN_FULL = (LOST, REFUSED)
 """The results whose whole messages stand on the page."""
 _OURS = "quantreg: "
 _FAILED = ("failed", "refused", "error")
+
+
+class _Rows(NamedTuple):
+    """Which rows of a table stay: those with a result of ``loud``, and so many others."""
+
+    loud: tuple[str, ...]
+    others: int
+
+
+_ALL_OPEN = (LOST, REFUSED, UNDECIDED)
+_ROWS = (
+    *(_Rows(_ALL_OPEN, others) for others in (sys.maxsize, 300, 100, 30, 0)),
+    _Rows(_IN_FULL, 0),
+)
+"""From all to the fewest; the first with which the page fits is taken."""
+_LEFT = "*Left out to fit: {left:,} rows, none of them {loud}.*"
 _CUT = "*Cut here to fit: {left:,} more lines. The JSON report and pytest's own output hold all.*"
 
 
@@ -43,11 +61,18 @@ def markdown(report: Report, most: int = COMMENT_LIMIT) -> str:
 
     The verdict comes first, then a table per model and scheme, what was lost, what was
     refused, what was undecided and what would decide it, and last, folded away, the
-    software and hardware. What does not fit is left out from the end, and said so.
+    software and hardware. What does not fit is left out, and said so: first rows of
+    tables that nobody needs to look at, then lines from the end.
     """
     groups = [(scheme, every) for (_, scheme), every in report.groups().items()]
-    body = [line for part in _parts(report, groups) for line in part]
-    return _fitted(_heading(report), body, _machines(report), most)
+    head, tail = _heading(report), _machines(report)
+    body: list[str] = []
+    for rows in _ROWS:
+        body = [line for part in _parts(report, groups, rows) for line in part]
+        page = "\n".join([*head, *body, *tail, ""])
+        if len(page.encode()) <= most:
+            return page
+    return _cut_to(head, body, tail, most)
 
 
 def _heading(report: Report) -> list[str]:
@@ -78,10 +103,10 @@ def _why(report: Report) -> str:
 
 
 def _parts(
-    report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]
+    report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]], rows: _Rows
 ) -> Iterator[Iterable[str]]:
     for scheme, every in groups:
-        yield _group(scheme, every)
+        yield _group(scheme, every, rows)
     yield _section("Lost", report, _is(LOST))
     yield _section("Refused: nothing may be concluded", report, _is(REFUSED))
     yield _undecided(groups)
@@ -92,21 +117,21 @@ def _is(result: str) -> Callable[[Outcome], bool]:
     return lambda one: one.result == result
 
 
-def _group(scheme: str, every: Sequence[Outcome]) -> Iterator[str]:
+def _group(scheme: str, every: Sequence[Outcome], rows: _Rows) -> Iterator[str]:
     outcomes = without_repeats(every)
     yield f"### {escaped(title(scheme, outcomes).removeprefix('quantreg: '))}"
     yield ""
     for context in contexts(outcomes):
         yield f"{escaped(context_line(context))}  "
     yield ""
-    for made in (columns(outcomes), speed_columns(outcomes)):
-        yield from _table(made)
+    for made in (columns(outcomes), accepted_columns(outcomes), speed_columns(outcomes)):
+        yield from _table(made, rows)
     for line in (*required_lines(outcomes), *detectable_lines(outcomes)):
         yield f"- {escaped(line)}"
     yield ""
 
 
-def _table(made: Columns) -> Iterator[str]:
+def _table(made: Columns, rows: _Rows) -> Iterator[str]:
     if not made.cells:
         return
     head = made.heads[0]
@@ -114,11 +139,19 @@ def _table(made: Columns) -> Iterator[str]:
     names = [*head[:-1], "verdict"]
     yield _row([cell(name) for name in names])
     yield _row([":--" if name in _TEXT_COLUMNS else "--:" for name in head])
+    others = 0
     for cells, one in zip(made.cells, made.outcomes, strict=True):
+        if one.result not in rows.loud and not one.fails:
+            others += 1
+            if others > rows.others:
+                continue
         word = cell(cells[-1])
         bold = one.fails and not one.excused
         yield _row([*map(cell, cells[:-1]), f"**{word}**" if bold else word])
     yield ""
+    if others > rows.others:
+        yield _LEFT.format(left=others - rows.others, loud=" or ".join(rows.loud))
+        yield ""
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -191,11 +224,8 @@ def _machines(report: Report) -> list[str]:
     return ["<details><summary>Software and hardware</summary>", "", *told, "", "</details>"]
 
 
-def _fitted(head: Sequence[str], body: Sequence[str], tail: Sequence[str], most: int) -> str:
+def _cut_to(head: Sequence[str], body: Sequence[str], tail: Sequence[str], most: int) -> str:
     """Head and tail whole, and as many lines of the body between them as fit."""
-    whole = "\n".join([*head, *body, *tail, ""])
-    if len(whole.encode()) <= most:
-        return whole
     cut = _CUT.format(left=len(body))
     room = most - len("\n".join([*head, "", cut, "", *tail, ""]).encode())
     kept: list[str] = []

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from .own_names import pattern
+
 T = TypeVar("T")
 
 HIDDEN = "..."
@@ -36,13 +38,15 @@ _OTHERS_HOME = re.compile(r"(?<![\w/])~\w[\w.-]*/")
 class Places:
     """What is known of the machine: ``folders`` maps absolute paths to what stands for them.
 
-    An empty stand-in makes paths below a folder relative to it.
+    An empty stand-in makes paths below a folder relative to it. ``names`` are those of the
+    machine and its user, which nothing stands for.
     """
 
     folders: Mapping[str, str]
+    names: Sequence[str] = ()
 
     def hidden(self, text: str) -> str:
-        """``text`` without absolute paths, servers, passwords or characters that are none.
+        """``text`` without absolute paths, servers, passwords, names or characters that are none.
 
         Paths below a known folder become relative to it; of others the last part is kept.
         """
@@ -64,7 +68,10 @@ class Places:
         text = _WINDOWS.sub(lambda found: _last(found[0]), text)
         text = _POSIX.sub(lambda found: _last(found[0]), text)
         text = _OTHERS_HOME.sub(f"{HIDDEN}/", text)
-        return re.sub("\0([0-9]+)\0", lambda found: addresses[int(found[1])], text)
+        text = re.sub("\0([0-9]+)\0", lambda found: addresses[int(found[1])], text)
+        for name in self.names:
+            text = pattern(name).sub(HIDDEN, text)
+        return text
 
     def hidden_in(self, value: T) -> T:
         """``value`` with every text in it `hidden`: dataclasses, tuples and mappings too."""

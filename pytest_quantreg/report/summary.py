@@ -156,18 +156,23 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
 
 
 def required_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What was required: once where it is the same for all."""
+    """What was required, of the baseline and of what was accepted: once where it is the same."""
+    yield from _required([one for one in outcomes if not of_accepted(one)], "")
+    yield from _required([one for one in outcomes if of_accepted(one)], " of the run accepted last")
+
+
+def _required(outcomes: Sequence[Outcome], of: str) -> Iterator[str]:
     modes: dict[str, list[Outcome]] = {}
     for one in outcomes:
         if one.result in JUDGED and one.mode is not None and one.minimum is not None:
             modes.setdefault(one.mode, []).append(one)
     if len(modes) > 1:
         each = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())
-        yield f"required: {', '.join(each)}"
+        yield f"required{of}: {', '.join(each)}"
         return
     found = minima(outcomes)
     if len(found) == 1:
         what = "allowed perplexity ratio" if found[0].endswith("max") else "required retention"
-        yield f"{what}: {found[0].removesuffix(' max')}"
+        yield f"{what}{of}: {found[0].removesuffix(' max')}"
     elif found:
-        yield f"required: {' and '.join(found)}, as behind each verdict"
+        yield f"required{of}: {' and '.join(found)}, as behind each verdict"

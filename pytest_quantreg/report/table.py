@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.gates import NO_REGRESSION
-from ..core.outcome import JUDGED, MEASURED, PRESENT, RECORDED, REFUSED, Outcome
+from ..core.outcome import (
+    JUDGED,
+    MEASURED,
+    NOT_APPLICABLE,
+    PRESENT,
+    RECORDED,
+    REFUSED,
+    Outcome,
+)
 from .messages import NOT_RECORDED, bare, floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
-TIGHT_HEAD = tuple("keeps" if word == "retention" else word for word in GATE_HEAD)
+ACCEPTED_HEAD = tuple("accepted" if word == "base" else word for word in GATE_HEAD)
 RECORDING_HEAD = ("task", "metric", "score", "n", "")
 WORDS = {MEASURED: "not judged"}
 """What the summary calls a result, where that is not the result's own word."""
@@ -46,13 +55,30 @@ def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     return laid_out(*columns(outcomes), width)
 
 
+def accepted_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+    """The same of what was compared with the run accepted last."""
+    return laid_out(*accepted_columns(outcomes), width)
+
+
 def columns(outcomes: Sequence[Outcome]) -> Columns:
     """A row of cells per outcome of a task, the verdict in the last one."""
-    shown = _told_once([one for one in outcomes if one.task is not None])
+    shown = [one for one in _told_once(outcomes) if not of_accepted(one)]
     if any(one.result in (RECORDED, PRESENT) or one.scheme == NOT_RECORDED for one in shown):
         return Columns([RECORDING_HEAD], [_recording_cells(one) for one in shown], shown)
+    return _gate_columns(GATE_HEAD, shown)
+
+
+def accepted_columns(outcomes: Sequence[Outcome]) -> Columns:
+    """The same of what was compared with the run accepted last; where none was, lines say so."""
+    shown = [one for one in _told_once(outcomes) if of_accepted(one)]
+    return _gate_columns(ACCEPTED_HEAD, [one for one in shown if one.result != NOT_APPLICABLE])
+
+
+def _gate_columns(head: tuple[str, ...], shown: Sequence[Outcome]) -> Columns:
+    tight = tuple("keeps" if word == "retention" else word for word in head)
+    least = tuple("last" if word == "accepted" else word for word in tight)
     several = len(minima(shown)) > 1
-    return Columns([GATE_HEAD, TIGHT_HEAD], [_gate_cells(one, several) for one in shown], shown)
+    return Columns([head, tight, least], [_gate_cells(one, several) for one in shown], shown)
 
 
 def laid_out(
@@ -70,8 +96,9 @@ def laid_out(
     return _line(head, widths, gap).rstrip(), rows
 
 
-def _told_once(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Without the parts of a pool that have a row of their own, for a gate of their own."""
+def _told_once(every: Sequence[Outcome]) -> list[Outcome]:
+    """Of tasks, without the parts of a pool that have a row of their own, for their own gate."""
+    outcomes = [one for one in every if one.task is not None]
     judged = {_measurement(one) for one in outcomes if one.result in (*JUDGED, REFUSED)}
     return [one for one in outcomes if one.part_of is None or _measurement(one) not in judged]
 
@@ -89,9 +116,12 @@ def minima(outcomes: Sequence[Outcome]) -> list[str]:
 def _layout(
     heads: Sequence[tuple[str, ...]], cells: Sequence[tuple[str, ...]], width: int
 ) -> tuple[tuple[str, ...], list[int], str]:
-    """The first head that fits with wide gaps, else with narrow ones, else shortened texts."""
-    for gap in ("  ", " "):
-        for head in heads:
+    """The first head that fits with wide gaps, else with narrow ones, else shortened texts.
+
+    From the third on heads are less clear, and taken only where the others do not fit.
+    """
+    for some in (heads[:2], heads[2:]):
+        for gap, head in itertools.product(("  ", " "), some):
             widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
             if sum(widths) + len(gap) * (len(head) - 1) < width:
                 return head, widths, gap
@@ -112,7 +142,7 @@ def _bound(one: Outcome) -> str:
     """``0.98``; ``1.02 max`` where a perplexity may rise by so much."""
     if one.maximum is not None:
         return f"{one.maximum:.10g} max"
-    return f"{one.minimum or 0:.10g}{' of accepted' if of_accepted(one) else ''}"
+    return f"{one.minimum or 0:.10g}"
 
 
 def of_accepted(one: Outcome) -> bool:

@@ -20,7 +20,7 @@ from ..core.outcome import (
 from .session import Told, context_line
 from .speed_table import speed_table, without_repeats
 from .summary import closing_lines, contexts, measured_beside, title
-from .table import Row, table
+from .table import Row, accepted_table, table
 
 if TYPE_CHECKING:
     import pytest
@@ -50,7 +50,7 @@ def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.Termina
     terminal.write_sep("=", title(scheme, outcomes))
     for context in contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
-    for made in (table, speed_table):
+    for made in (table, accepted_table, speed_table):
         _write_table(*made(outcomes, terminal._tw.fullwidth), terminal)
     for line in measured_beside(every):
         _write_wrapped(terminal, line)

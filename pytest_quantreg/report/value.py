@@ -86,6 +86,25 @@ class Report:
         """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
         return grouped(self.outcomes, self.session.schemes)
 
+    def why_not_green(self) -> str:
+        """``the session is red``, or why it is not known to be green."""
+        if self.session.incomplete:
+            return "; ".join(self.session.incomplete)
+        if self.conclusion == NOTHING_JUDGED:
+            return "no gate was judged"
+        return f"the session is {self.conclusion}"
+
+    def public(self) -> set[str]:
+        """The names of models, schemes, tasks, engines and accelerators in it: these stay."""
+        session, outcomes = self.session, self.outcomes
+        contexts = [one.context for one in outcomes if one.context is not None]
+        found = {
+            *(session.model, session.backend, *session.schemes),
+            *(name for one in outcomes for name in (one.scheme, one.task, one.metric, one.part_of)),
+            *(name for one in contexts for name in (one.model, one.engine, one.machine)),
+        }
+        return {name for name in found if name}
+
     @property
     def conclusion(self) -> str:
         """Whether the build is green: what is not known to be, is not."""

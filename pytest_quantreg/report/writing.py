@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from ..baselines.strict import Damage
 from .document import encode
 from .junit import typed
 from .markdown import COMMENT_LIMIT, markdown
+from .markdown_text import escaped
 from .value import Report
 
 STEP_LIMIT = 1024 * 1024
@@ -35,6 +37,8 @@ def write(report: Report, path: Path) -> str:
 def add_to_summary(report: Report, path: Path) -> str:
     """Adds the page to those of other steps; returns why it could not, or ""."""
     try:
+        if path.exists() and not path.is_file():
+            return "it is not a file"
         there = path.stat().st_size if path.exists() else 0
         room = STEP_LIMIT - there - 2
         if room < _LEAST_PAGE:
@@ -45,6 +49,15 @@ def add_to_summary(report: Report, path: Path) -> str:
     except OSError as error:
         return _reason(error)
     return ""
+
+
+def add_lines(lines: Sequence[str], path: Path) -> None:
+    """Adds lines to the page of a job, where it can be written; a missing page was told before."""
+    text = "".join(f"\n- {escaped(line)}\n" for line in lines).encode()
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size + len(text) <= STEP_LIMIT:
+            with path.open("ab") as file:
+                file.write(text)
 
 
 def type_failures(path: Path) -> None:
@@ -61,7 +74,7 @@ def replace_file(path: Path, data: bytes) -> None:
         raise IsADirectoryError(21, "it is a folder", str(path))
     if target.exists() and not target.is_file():
         # What reads a pipe or a device wants the bytes, and no file in its place.
-        target.write_bytes(data)
+        _write_into(target, data)
         return
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(13, "no permission", str(path))
@@ -76,6 +89,14 @@ def replace_file(path: Path, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def _write_into(target: Path, data: bytes) -> None:
+    """Writes into a pipe or a device; one that nobody reads is an error and no endless wait."""
+    handle = os.open(target, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "wb") as file:
+        os.set_blocking(handle, True)
+        file.write(data)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -264,3 +266,20 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     assert nearest_file(inner) == tmp_path / "pyproject.toml"
     (tmp_path / "a" / "pyproject.toml").touch()
     assert nearest_file(inner) == tmp_path / "a" / "pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_text(f"a = {'[' * 100_000}{']' * 100_000}"), "nested too deeply"),
+        (lambda path: path.write_bytes(b"\xff\xfea\0"), "codec can't decode"),
+        (lambda path: os.truncate(path, 100 << 30), "has 107,374,182,400 bytes"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    """Each is one line that names the file; a huge one is not read."""
+    path = tmp_path / "pyproject.toml"
+    path.touch()
+    spoil(path)
+    with pytest.raises(WrongUse, match=rf"pyproject\.toml cannot be read: .*{said}"):
+        read_file(path)

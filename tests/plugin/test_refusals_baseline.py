@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -200,11 +199,7 @@ def test_changed_weights_of_the_baseline(gated: Suite) -> None:
 def test_another_version_of_lm_eval(gated: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another minor version is refused; quant_baseline_drift = "warn" lets it pass and says so."""
     gated.record()
-    real = metadata.version
-    monkeypatch.setattr(
-        metadata, "version", lambda name: "0.99.0" if name == "lm_eval" else real(name)
-    )
-    monkeypatch.setattr("pytest_quantreg.backends.scripted.version", metadata.version)
+    monkeypatch.setattr("pytest_quantreg.backends.scripted.installed", lambda name: "0.99.0")
     result = gated.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (not comparable) *lm_eval version: *, now 0.99.0*"])
@@ -223,9 +218,14 @@ def test_a_baseline_of_a_newer_schema(gated: Suite) -> None:
     document = json.loads(path.read_text())
     document["schema_version"] = "99.0"
     path.write_text(json.dumps(document))
+    text = path.read_text()
     result = gated.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (baseline unreadable) *99*"])
+    result.stdout.fnmatch_lines(["  update it: pip install --upgrade pytest-quantreg"])
+    result.stdout.no_fnmatch_line("*record it again*")
+    assert gated.run("--quant-update=all").ret == 1
+    assert path.read_text() == text
 
 
 def test_a_dtype_of_an_engine_argument(gated: Suite) -> None:

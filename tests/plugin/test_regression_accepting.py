@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,7 @@ def test_small_steps_end_at_the_baseline(recorded: Suite) -> None:
         sums.append("of the first accepted run" in text)
         if "LOST" in text:
             # The step itself would have been let through.
-            assert "LOST w8a8-int8 sum: keeps 9" in text
-            assert "LOST 0.95" in text
+            assert re.search("LOST w8a8-int8 sum: keeps 9[^ ]* % of the baseline's exact", text)
             break
     assert codes[0] == (0, 1)
     assert all(sums[1:])
@@ -124,7 +124,7 @@ def test_undecided_needs_force(recorded: Suite, capsys: pytest.CaptureFixture[st
         (
             "def test_x(compare_accuracy): compare_accuracy('sum')",
             0.0,
-            "the session is nothing judged",
+            "no gate was judged",
         ),
         (
             """
@@ -189,7 +189,7 @@ def test_a_part_of_the_suite(accepted: Suite) -> None:
     folder = accepted.path / "baselines" / "model" / SCHEME / "scripted" / "accepted"
     assert sorted(one.name for one in folder.iterdir()) == ["0001", "0002", "history.jsonl"]
     both = accepted.gate(checkpoint="other")
-    both.stdout.fnmatch_lines(["sum * 1.000 * kept 0.97 of accepted"])
+    both.stdout.fnmatch_lines(["task * accepted *", "sum * 1.000 * kept"])
 
 
 def test_never_with_fewer_items(accepted: Suite) -> None:
@@ -270,7 +270,7 @@ def test_with_xdist(recorded: Suite) -> None:
     assert kept(recorded) == []
     again = recorded.run_apart(*words)
     assert again.ret == 0
-    again.stdout.fnmatch_lines(["sum * 1.000 * kept 0.97 of accepted"])
+    again.stdout.fnmatch_lines(["task * accepted *", "sum * 1.000 * kept"])
 
 
 def test_a_report_holds_the_runs(accepted: Suite) -> None:

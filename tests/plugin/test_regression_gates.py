@@ -38,9 +38,15 @@ def test_the_accepted_run_is_what_counts(accepted: Suite) -> None:
     assert same.ret == 0
     same.stdout.fnmatch_lines(
         [
-            "sum * 0.812 0.79* kept 0.93",
-            "sum * 0.792 0.79* 1.000 * kept 0.97 of accepted",
-            "required: 0.93 and 0.97 of accepted, as behind each verdict",
+            "task * base * quant *",
+            "sum * 0.812 *0.79* kept",
+            "pick *",
+            "task * accepted * quant *",
+            "sum * 0.792 *0.79* 1.000 * kept",
+            "pick *",
+            "4 kept",
+            "required retention: 0.93",
+            "required retention of the run accepted last: 0.97",
             "note: sum: 1.000 of the first accepted run (20??-??-??)",
         ]
     )
@@ -51,8 +57,9 @@ def test_the_accepted_run_is_what_counts(accepted: Suite) -> None:
         [
             "LOST w8a8-int8 sum: keeps 95.2 % of the last accepted run's exact_match*",
             "  last accepted 0.792, quantized 0.755 on 400 items: 15 answers lost, 0 won",
-            "sum * 400 * 23 * 0 undecided 0.93",
-            "sum * 400 * 15 * 0 LOST 0.97 of accepted",
+            "sum * 400 * 23 * 0 *undecided",
+            "task * accepted *",
+            "sum * 400 * 15 * 0 LOST",
         ]
     )
 
@@ -156,7 +163,7 @@ def test_a_pool_of_tasks(recorded: Suite) -> None:
     recorded.checkpoint("worse", also_wrong=loses(0.06))
     worse = recorded.gate(checkpoint="worse")
     assert worse.ret == 1
-    worse.stdout.fnmatch_lines(["poo~ 2 * undecided 0.93", "poo~ 2 * LOST 0.97 of accepted"])
+    worse.stdout.fnmatch_lines(["poo* 2 * undecided", "task * accepted *", "poo* 2 * LOST"])
 
 
 def test_a_gate_added_by_the_body_is_refused(accepted: Suite) -> None:
@@ -193,3 +200,18 @@ def test_another_task_version_is_refused_with_both_values(accepted: Suite) -> No
         ["quantreg: not accepted: undecided: no_regression(0.97) on sum; accept it*--force"]
     )
     assert len(history(accepted)) == 1
+
+
+def test_more_items_than_were_accepted(recorded: Suite) -> None:
+    """The message names the limit with which it can be compared, and how to go on without."""
+    assert recorded.gate("--quant-accept", "--quant-limit=350").ret == 0
+    result = recorded.gate()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*items.missing: accepted 350 items, now 400 asked, * (the accepted run lacks items *",
+            "  compare the items that it holds: --quant-limit=350",
+            "  to make this run the new reference, type the same command with --quant-accept, *",
+        ]
+    )
+    assert recorded.gate("--quant-limit=350").ret == 0

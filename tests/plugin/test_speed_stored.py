@@ -243,7 +243,7 @@ def newer(text: str) -> str:
     return text.replace('"schema_version": "1.0"', '"schema_version": "99.0"')
 
 
-@pytest.mark.parametrize("damage", [cut, faster, newer])
+@pytest.mark.parametrize("damage", [cut, faster])
 def test_a_damaged_file(timed: TimedSuite, damage: Any) -> None:
     """It is refused, and the command that it prints mends it; nothing else stands in for it."""
     recorded(timed, 0.01)
@@ -256,6 +256,22 @@ def test_a_damaged_file(timed: TimedSuite, damage: Any) -> None:
     assert words[-1] == "--quant-update=all"
     assert timed.run(*words, "--quant-model=model", "--quant-repeats=2").ret == 0
     assert timed.gate().ret == 0
+
+
+def test_a_file_of_a_later_version(timed: TimedSuite) -> None:
+    """It is not judged, and not recorded again either, which would lose what it says more."""
+    recorded(timed, 0.01)
+    path = timed.stored_path()
+    path.write_text(newer(path.read_text("utf-8")), "utf-8")
+    text = path.read_text("utf-8")
+    result = refused(timed, "REFUSED (baseline unreadable) w8a8-int8 speed: *has schema 99.0*")
+    result.stdout.fnmatch_lines(["  update it: pip install --upgrade pytest-quantreg"])
+    result.stdout.no_fnmatch_line("*record it again*")
+    again = timed.run("--quant-update=all", "--quant-model=model")
+    assert again.ret == 1
+    again.stdout.fnmatch_lines(["REFUSED (wrong use) *has schema 99.0, and this * writes 1.0*"])
+    again.stdout.no_fnmatch_line("loaded: *")
+    assert path.read_text("utf-8") == text
 
 
 def test_a_model_at_hand_runs_beside(timed: TimedSuite) -> None:

@@ -146,6 +146,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "run.json", "run.json")
     with pytest.raises(WrongUse, match=r"^here is a folder, not a file$"):
         read(tmp_path, "here")
+    (tmp_path / "run.md").write_text("## GREEN")
+    with pytest.raises(WrongUse, match=r"^run\.md is not valid JSON(?s:.*)PATH\.json writes one$"):
+        read(tmp_path / "run.md", "run.md")
 
 
 def test_what_was_changed_is_refused() -> None:

@@ -54,6 +54,16 @@ def test_several_outcomes_of_one_test() -> None:
     assert values["quantreg.speed.batch_16.speed-up.unit"] == "x"
 
 
+def test_the_accepted_run_has_names_of_its_own() -> None:
+    """They are the same whether or not the baseline's gate comes first."""
+    step = replace(KEEPS, gate="no_regression(0.97)", retention=1.01)
+    for outcomes in ([KEEPS, step], [step, KEEPS]):
+        values = dict(properties(outcomes))
+        assert values["quantreg.recall.acc_norm.retention"] == 0.9988
+        assert values["quantreg.recall.acc_norm.of_accepted.retention"] == 1.01
+        assert len(values) == len(list(properties(outcomes)))
+
+
 def test_a_refusal_has_its_category() -> None:
     """Without figures, and with the reason it belongs to."""
     assert dict(properties([IS_REFUSED])) == {

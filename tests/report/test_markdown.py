@@ -17,7 +17,6 @@ from pytest_quantreg.report.markdown_text import cell, escaped
 
 from .report_samples import (
     CONTEXT,
-    ELSEWHERE,
     EVERY,
     FASTER,
     IS_RECORDED,
@@ -177,7 +176,7 @@ def test_turned_around_and_hidden_characters_are_made_visible() -> None:
 
 
 @pytest.mark.parametrize("most", [COMMENT_LIMIT, 5_000])
-@pytest.mark.parametrize("one", [LOSES, IS_REFUSED, WAVERS, ELSEWHERE])
+@pytest.mark.parametrize("one", [LOSES, IS_REFUSED, WAVERS])
 def test_what_is_too_long_is_cut_and_says_so(one: Outcome, most: int) -> None:
     """A thousand outcomes fit, with the verdict and the machines whole, and a line of the cut."""
     many = [replace(one, task=f"t{i}", headline=f"{'é' * 300} {i}") for i in range(1_000)]
@@ -187,6 +186,20 @@ def test_what_is_too_long_is_cut_and_says_so(one: Outcome, most: int) -> None:
     assert re.search(r"\*Cut here to fit: [\d,]+ more lines\.", page)
     assert page.endswith("</details>\n")
     assert page.count("<details>") == page.count("</details>") == 1
+
+
+@pytest.mark.parametrize("many", [KEEPS, WAVERS])
+def test_what_failed_is_never_left_out_for_what_did_not(many: Outcome) -> None:
+    """Of very many rows the kept ones go first, then the undecided; lost and refused ones stay."""
+    rows = [replace(many, task=f"t{i}", headline=f"{many.result} {i}") for i in range(2_000)]
+    page = markdown(report(*rows, LOSES, IS_REFUSED))
+    assert len(page.encode()) <= COMMENT_LIMIT
+    assert "| **LOST** |" in page
+    assert "| **REFUSED** |" in page
+    assert LOSES.headline in page
+    assert "no baseline of pick" in page
+    [left] = re.findall(r"Left out to fit: ([\d,]+) rows, none of them lost or refused", page)
+    assert page.count(f"| {many.result} |") == 2_000 - int(left.replace(",", ""))
 
 
 def test_the_count_of_the_cut_is_true() -> None:

@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.outcome import KEPT, LOST, RECORDED, REFUSED, UNDECIDED, Outcome
+from pytest_quantreg.core.outcome import (
+    KEPT,
+    LOST,
+    NOT_APPLICABLE,
+    RECORDED,
+    REFUSED,
+    UNDECIDED,
+    Outcome,
+)
 from pytest_quantreg.report.messages import NOT_RECORDED
-from pytest_quantreg.report.table import table
+from pytest_quantreg.report.table import accepted_table, table
 
 KEPT_ROW = Outcome(
     KEPT,
@@ -108,3 +116,32 @@ def test_failed_recordings_have_the_same_columns() -> None:
     """Also where nothing could be recorded."""
     row = Outcome(REFUSED, True, NOT_RECORDED, "", task="sum")
     assert lines(row) == ["task  metric  score  n", "sum   -           -  -  REFUSED"]
+
+
+def test_the_accepted_run_has_a_table_of_its_own() -> None:
+    """Its score stands where the baseline's does, and neither table repeats the other's bound."""
+    step = replace(KEPT_ROW, gate="no_regression(0.97)", minimum=0.97, baseline=0.829, n=14_042)
+    assert lines(KEPT_ROW, step) == lines(KEPT_ROW)
+    head, rows = accepted_table([KEPT_ROW, step], 80)
+    assert head == "task    metric    accepted  quant  keeps     interval       n  lost  won"
+    assert [one.figures + one.word for one in rows] == [
+        "recall  acc_norm     0.829  0.831  0.998  0.993-1.006  14,042    12   11  kept"
+    ]
+
+
+def test_nothing_accepted_is_no_row() -> None:
+    """A row of dashes below that of the baseline would say nothing; a line says why."""
+    none_yet = replace(KEPT_ROW, result=NOT_APPLICABLE, gate="no_regression(0.97)", baseline=None)
+    assert accepted_table([KEPT_ROW, none_yet], 80)[1] == []
+    assert lines(KEPT_ROW, none_yet) == lines(KEPT_ROW)
+
+
+@pytest.mark.parametrize("result", [KEPT, UNDECIDED, LOST, REFUSED])
+def test_eighty_columns_are_held_there_too(result: str) -> None:
+    """With two margins behind the longest verdicts."""
+    row = replace(
+        KEPT_ROW, result=result, fails=result == LOST, gate="no_regression(0.975)", minimum=0.975
+    )
+    row = replace(row, task="mmlu_pro_high_school_macroeconomics", n=14_042, lost=1_234, won=1_003)
+    head, rows = accepted_table([row, replace(row, minimum=0.98, excused=result == LOST)], 80)
+    assert max(map(len, [head, *(one.figures + one.word for one in rows)])) < 80
