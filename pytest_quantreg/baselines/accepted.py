@@ -13,6 +13,7 @@ from typing import Any
 from ..core.acceptance import Acceptance, AcceptedTask, last_with, needed
 from ..core.errors import Category, Refusal
 from ..core.record import Json, Run
+from ..core.strict import Damage, digest_of, dump, parse
 from .commit import Files
 from .document import open_document
 from .files import locked, replace_durably
@@ -20,7 +21,6 @@ from .key import BaselineKey
 from .place import Place
 from .plain import to_plain
 from .store import Store
-from .strict import Damage, digest_of, dump, parse
 from .versions import HISTORY, refuse_newer, validate
 
 ACCEPTED = "accepted"

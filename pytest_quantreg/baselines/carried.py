@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.record import Json, Run
+from ..core.strict import Damage, dump_readable, parse
 from . import rows
 from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey
-from .strict import Damage, dump_readable, parse
 from .versions import refuse_rewriting
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.packed import Numbers, Texts
+from ..core.strict import Damage, parse
 from .sound import NO_DIGEST, NO_ID
-from .strict import Damage, parse
 
 CHUNK = 1 << 18
 """Bytes of rows parsed at once: fast, and no more than these stand in memory as objects."""

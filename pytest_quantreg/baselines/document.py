@@ -17,10 +17,10 @@ from ..core.record import (
     Run,
     Software,
 )
+from ..core.strict import Damage, digest_of, dump_readable, parse
 from .key import BaselineKey, RunSettings, canonical_settings
 from .plain import known, make, to_plain
 from .rows import RowsInfo, encode
-from .strict import Damage, digest_of, dump_readable, parse
 from .versions import CURRENT, Document, Version, refuse_newer, upgrade, validate
 
 MAX_META = 1024 * 1024

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.acceptance import Acceptance
 from ..core.errors import Refusal, WrongUse
+from ..core.strict import Damage
 from .accepted import ACCEPTED, AcceptedRuns
 from .commit import Files
 from .document import MAX_META, key_of, open_document, rows_of
@@ -17,7 +18,6 @@ from .place import Place
 from .speed_document import MAX_BYTES, open_speed
 from .speed_document import key_of as speed_key_of
 from .store import Store
-from .strict import Damage
 
 
 @dataclass(frozen=True)

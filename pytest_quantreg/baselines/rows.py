@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.record import Columns, Items, Metric
+from ..core.strict import Damage, dump
 from .columns import columns_of
 from .sound import FACTS, check, repeated, scored
-from .strict import Damage, dump
 
 FIRST_RERUN = 2
 """What the first of the further runs is called: ``score:`` holds run 1."""

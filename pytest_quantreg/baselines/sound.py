@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.packed import Numbers, Texts, has_twice
 from ..core.record import Items, Metric
-from .strict import Damage
+from ..core.strict import Damage
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"

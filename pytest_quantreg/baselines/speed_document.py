@@ -9,12 +9,12 @@ from ..core.errors import Category, Refusal, WrongUse
 from ..core.record import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from ..core.speed import DeviceState, Footprint, Workload
 from ..core.speed_record import SpeedRun, SpeedSession
+from ..core.strict import Damage, digest_of
 from .document import open_sealed
 from .plain import known, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
 from .speed_sound import check
-from .strict import Damage, digest_of
 from .versions import SPEED, Document, upgrade, validate
 
 MAX_BYTES = 8 * 1024 * 1024

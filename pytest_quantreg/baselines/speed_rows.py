@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.record import Json
 from ..core.speed import Request, Round
-from .strict import Damage, dump
+from ..core.strict import Damage, dump
 
 DECIMALS = 6
 """Seconds are kept to the microsecond."""

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from ..core.speed import Request, Round, Workload
 from ..core.speed_record import SpeedRun, SpeedSession
+from ..core.strict import Damage
 from .speed_key import workload_fault
-from .strict import Damage
 
 
 def check(run: SpeedRun) -> None:

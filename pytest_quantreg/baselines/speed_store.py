@@ -12,6 +12,7 @@ from ..core.comparable import refusal
 from ..core.comparable_speed import comparable_sessions
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.speed_record import SpeedRun
+from ..core.strict import Damage
 from .files import locked, replace_durably
 from .place import Place
 from .speed_document import (
@@ -23,7 +24,6 @@ from .speed_document import (
     open_speed,
 )
 from .speed_key import SpeedKey, devices_of
-from .strict import Damage
 from .versions import SPEED
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.record import Run
+from ..core.strict import Damage
 from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey
 from .names import to_component
 from .place import Place
-from .strict import Damage
 from .versions import CURRENT
 
 _RETRIES = 100

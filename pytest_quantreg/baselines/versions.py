@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from jsonschema import Draft202012Validator
 
 from ..core.record import Json
-from .strict import Damage, parse
+from ..core.strict import Damage, parse
 
 Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"

@@ -107,8 +107,8 @@ def _runs(
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
     from ..baselines.carried import unpack
     from ..baselines.plain import known
-    from ..baselines.strict import Damage
     from ..core.acceptance import Kept
+    from ..core.strict import Damage
 
     kept: list[Kept] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..baselines.files import read_whole
 from ..baselines.plain import make, to_plain
-from ..baselines.strict import Damage, digest_of, dump_readable, parse
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import Json, Metric
 from ..core.sealing import sealed
+from ..core.strict import Damage, digest_of, dump_readable, parse
 from ..core.timings import Repeat, Timings
 
 FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "figures-1.json")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines.files import read_whole
-from ..baselines.strict import Damage, parse
 from ..core.errors import Category, Refusal
 from ..core.record import Json
+from ..core.strict import Damage, parse
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of a file that is read as a whole; results files have up to some MiB."""
@@ -52,8 +52,6 @@ def read_json(path: Path) -> Json:
 
 def parse_bytes(data: bytes) -> Json:
     """The JSON value in ``data``; raises Damage."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise Damage("is UTF-16 text; save it as UTF-8")
     value = parse(data)
     _refuse_deep(value)
     return value

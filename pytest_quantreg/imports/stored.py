@@ -15,13 +15,13 @@ from ..baselines.document import (
     to_run,
 )
 from ..baselines.files import read_whole
-from ..baselines.strict import Damage
 from ..baselines.versions import Document
 from ..core.comparable_known import known_of
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import UNVERIFIED, Json, Run
 from ..core.schemes import resolve
+from ..core.strict import Damage
 from ..core.timings import Timings
 from .figures import read_document, to_timings, to_totals
 from .reading import blaming

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..baselines.files import read_whole
 from ..baselines.plain import known, to_plain
-from ..baselines.strict import Damage, digest_of, dump_readable, parse
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
 from ..core.errors import WrongUse
 from ..core.outcome import Outcome
+from ..core.strict import Damage, digest_of, dump_readable, parse
 from .value import Report, Session
 
 FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "report-1.json")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..baselines.strict import Damage
+from ..core.strict import Damage
 from .document import encode
 from .junit import typed
 from .markdown import COMMENT_LIMIT, markdown

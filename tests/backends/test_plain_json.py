@@ -27,9 +27,9 @@ ODD = [
     (b'{"\\udfff": 1}', "not valid Unicode"),
     (b'{"a": "\xe9"}', "not UTF-8 text"),
     (b'\xef\xbb\xbf{"a": 1}', "byte order mark"),
-    ('{"a": 1}'.encode("utf-16"), "not UTF-8 text"),
+    ('{"a": 1}'.encode("utf-16"), "UTF-16 text"),
     (b'{"a": 1', "delimiter"),
-    (b"", "Expecting value"),
+    (b"", "it is empty"),
     (b'{"a": ' + b"9" * 5_000 + b"}", "limit"),
 ]
 

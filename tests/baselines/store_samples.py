@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantreg.baselines import BaselineKey, Store
-from pytest_quantreg.baselines.strict import digest_of
 from pytest_quantreg.core.record import (
     Accuracy,
     EffectiveScheme,
@@ -22,6 +21,7 @@ from pytest_quantreg.core.record import (
     Run,
     Software,
 )
+from pytest_quantreg.core.strict import digest_of
 
 METRICS = (
     Metric("acc,none", True, "binary"),

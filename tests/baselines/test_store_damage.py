@@ -77,7 +77,7 @@ META_DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (_write(b""), "is empty"),
     "binary": (_write(bytes(range(256))), "binary file"),
     "latin-1": (_edit(b"x86_64", b"x86\xe9"), "not UTF-8"),
-    "utf-16": (_write('{"schema_version": "1.0"}'.encode("utf-16")), "binary file"),
+    "utf-16": (_write('{"schema_version": "1.0"}'.encode("utf-16")), "UTF-16 text"),
     "with a BOM": (_edit(b"{", b"\xef\xbb\xbf{"), "BOM"),
     "nested deeply": (_write(b"[" * 200_000), "nested too deeply"),
     "nested deeply in a field": (

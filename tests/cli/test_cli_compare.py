@@ -5,39 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_quantreg.cli import main
 from pytest_quantreg.core.comparable import RULES
 from pytest_quantreg.report.rules_page import rules_page
+
+from .conftest import Run, flat
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY / "tests/data"
 QWEN = DATA / "lm-eval/qwen3.6-27b"
 STORE = REPOSITORY / "baselines/tiny-llama/bf16/transformers"
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def quantreg(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command; gives the exit status and what it printed, of either kind."""
-
-    def run(*words: object) -> tuple[int, str]:
-        status = main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return status, printed.out + printed.err
-
-    return run
-
-
-def flat(text: str) -> str:
-    """The text without its line breaks."""
-    return " ".join(text.split())
 
 
 def test_the_real_folders_name_the_suspect_baseline(quantreg: Run) -> None:

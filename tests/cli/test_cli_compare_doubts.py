@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_quantreg.cli import main
-
+from .conftest import Run
 from .harness_folders import BASE, CERTIFY, GOOD, LOSSY, N, answers, evaluated, flipped, rows
-
-Said = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -24,25 +20,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Runs the command; gives the exit status and all that it printed, on one line."""
-
-    def run(*words: str) -> tuple[int, str]:
-        status = main(words)
-        printed = capsys.readouterr()
-        return status, " ".join((printed.out + printed.err).split())
-
-    return run
-
-
-@pytest.fixture
 def base() -> None:
     """A baseline of 1,000 items, 80 % right."""
     evaluated("base", {"t": list(rows("base", BASE))})
 
 
 @pytest.mark.usefixtures("base")
-def test_items_that_were_left_out_are_missed(said: Said) -> None:
+def test_items_that_were_left_out_are_missed(said: Run) -> None:
     """A candidate without the items that it lost is refused; the first 900 items are a limit."""
     lossy = list(rows("lossy", LOSSY))
     kept = [row for row in lossy if row["acc"] == BASE[row["doc_id"]]]
@@ -59,7 +43,7 @@ def test_items_that_were_left_out_are_missed(said: Said) -> None:
 
 
 @pytest.mark.usefixtures("base")
-def test_what_is_noted_is_said_once(said: Said) -> None:
+def test_what_is_noted_is_said_once(said: Run) -> None:
     """A note of a lost task stands below the table, and not with its figures too."""
     evaluated("lossy", {"t": list(rows("lossy", LOSSY))}, lm_eval_version="0.4.12")
     status, page = said("compare", "base", "lossy", *CERTIFY)
@@ -68,7 +52,7 @@ def test_what_is_noted_is_said_once(said: Said) -> None:
 
 
 @pytest.mark.usefixtures("base")
-def test_one_evaluation_is_not_its_own_candidate(said: Said) -> None:
+def test_one_evaluation_is_not_its_own_candidate(said: Run) -> None:
     """The same folder, a link to it, a copy: shown without a gate, refused under one."""
     shutil.copytree("base", "copy")
     Path("link").symlink_to("base")
@@ -83,7 +67,7 @@ def test_one_evaluation_is_not_its_own_candidate(said: Said) -> None:
 
 
 @pytest.mark.usefixtures("base")
-def test_the_baselines_log_in_place_of_the_candidates(said: Said) -> None:
+def test_the_baselines_log_in_place_of_the_candidates(said: Run) -> None:
     """Log-likelihoods equal to the last bit came from the same weights, whatever the names say."""
     evaluated("quantized", {"t": list(rows("base", BASE))})
     status, page = said("compare", "base", "quantized", "--min-retention", ".9")
@@ -91,7 +75,7 @@ def test_the_baselines_log_in_place_of_the_candidates(said: Said) -> None:
     assert "all log-likelihoods of t are the baseline's to the last bit" in page
 
 
-def test_a_rerun_is_no_quantized_model(said: Said) -> None:
+def test_a_rerun_is_no_quantized_model(said: Run) -> None:
     """One hub id on both sides: no change under detect, nothing to certify, and no nvfp4."""
     for folder in ("bf16", "again", "nvfp4"):
         evaluated(folder, {"t": list(rows("same", BASE))}, arguments="org/model")
@@ -107,7 +91,7 @@ def test_a_rerun_is_no_quantized_model(said: Said) -> None:
     assert "nvfp4 claims w4a4-nvfp4" in said("compare", "bf16", "nvfp4")[1]
 
 
-def test_one_name_and_arguments_that_quantize_it(said: Said) -> None:
+def test_one_name_and_arguments_that_quantize_it(said: Run) -> None:
     """The same hub id is another model with load_in_4bit; in one folder the two are refused."""
     evaluated("bf16", {"t": list(rows("bf16", BASE))}, arguments="org/m")
     evaluated("nf4", {"t": list(rows("nf4", GOOD))}, arguments="org/m,load_in_4bit=True")
@@ -120,7 +104,7 @@ def test_one_name_and_arguments_that_quantize_it(said: Said) -> None:
     assert "bf16 holds results of org/m with different weights: as they are; load_in_4bit" in page
 
 
-def test_two_models_of_one_name_in_a_folder(said: Said) -> None:
+def test_two_models_of_one_name_in_a_folder(said: Run) -> None:
     """Local models are known by the last part of their path; of two the newest is not taken."""
     evaluated("base", {"t": list(rows("a", BASE))}, arguments="/models/full/model")
     other: dict[str, Any] = {
@@ -135,7 +119,7 @@ def test_two_models_of_one_name_in_a_folder(said: Said) -> None:
     assert "/models" not in page
 
 
-def test_a_shared_cache_answers_for_both(said: Said) -> None:
+def test_a_shared_cache_answers_for_both(said: Run) -> None:
     """lm-eval's cache knows questions and no models: equal scores out of one are no evidence."""
     for folder in ("base", "quantized"):
         config = {"model": "hf", "model_args": f"pretrained=org/{folder}", "use_cache": "kept"}
@@ -148,7 +132,7 @@ def test_a_shared_cache_answers_for_both(said: Said) -> None:
     assert said("compare", "base", "quantized", "--min-retention", ".9")[0] == 0
 
 
-def test_a_baseline_that_did_not_answer_hides_a_loss(said: Said) -> None:
+def test_a_baseline_that_did_not_answer_hides_a_loss(said: Run) -> None:
     """A fifth of the baseline's answers missing: what it never had cannot be lost."""
     evaluated("base", {"t": answers(BASE, range(0, N, 6))})
     evaluated("quantized", {"t": answers(flipped(BASE, 100, 0))})
@@ -157,7 +141,7 @@ def test_a_baseline_that_did_not_answer_hides_a_loss(said: Said) -> None:
     assert "16.7 % of the baseline's answers are empty, 0.0 % of the quantized model's" in page
 
 
-def test_null_is_no_answer(said: Said) -> None:
+def test_null_is_no_answer(said: Run) -> None:
     """A server that fails leaves null in the log, which counts as an empty answer."""
     evaluated("base", {"t": answers(BASE)})
     evaluated("quantized", {"t": answers(BASE, range(0, N, 6), None)})
@@ -166,7 +150,7 @@ def test_null_is_no_answer(said: Said) -> None:
     assert "16.7 % of the quantized model's answers are empty" in page
 
 
-def test_copies_of_items_say_no_more_than_one(said: Said) -> None:
+def test_copies_of_items_say_no_more_than_one(said: Run) -> None:
     """Two hundred items five times under other numbers decide what two hundred items decide."""
     few, good = BASE[:200], flipped(BASE[:200], 2, 2)
     for folder, scores in (("base", few), ("quantized", good)):
@@ -177,7 +161,7 @@ def test_copies_of_items_say_no_more_than_one(said: Said) -> None:
 
 
 @pytest.mark.usefixtures("base")
-def test_the_worst_of_several_candidates_decides(said: Said) -> None:
+def test_the_worst_of_several_candidates_decides(said: Run) -> None:
     """Lost before refused before undecided before kept, in any order; JSON says the same."""
     evaluated("good", {"t": list(rows("good", GOOD))})
     evaluated("lossy", {"t": list(rows("lossy", LOSSY))})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_quantreg.cli import main
-
+from .conftest import Run
 from .harness_folders import BASE, CERTIFY, GOOD, LOSSY, N, Row, answers, evaluated, rows
-
-Said = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -22,25 +18,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Runs the command; gives the exit status and all that it printed, on one line."""
-
-    def run(*words: str) -> tuple[int, str]:
-        status = main(words)
-        printed = capsys.readouterr()
-        return status, " ".join((printed.out + printed.err).split())
-
-    return run
-
-
-@pytest.fixture
 def base() -> None:
     """A baseline of 1,000 items, 80 % right."""
     evaluated("base", {"t": list(rows("base", BASE))})
 
 
 @pytest.mark.parametrize("figures", [{"acc,none": "N/A"}, {"bypass,none": 999}, {"alias": "u"}])
-def test_a_task_without_a_figure_is_not_kept(said: Said, figures: Row) -> None:
+def test_a_task_without_a_figure_is_not_kept(said: Run, figures: Row) -> None:
     """What the baseline lists and nobody measured is refused by a gate, and told without one."""
     for folder, scores in (("base", BASE), ("quantized", GOOD)):
         evaluated(folder, {"t": list(rows(folder, scores))}, results={"u": figures})
@@ -53,7 +37,7 @@ def test_a_task_without_a_figure_is_not_kept(said: Said, figures: Row) -> None:
     assert "note: base has no figure of u" in page
 
 
-def test_a_group_with_a_part_that_nobody_measured(said: Said) -> None:
+def test_a_group_with_a_part_that_nobody_measured(said: Run) -> None:
     """The rest of a group does not speak for its part without a figure."""
     for folder, scores in (("base", BASE), ("quantized", GOOD)):
         log = list(rows(folder, scores))
@@ -64,7 +48,7 @@ def test_a_group_with_a_part_that_nobody_measured(said: Said) -> None:
     assert "the baseline's g is suspect: its file has no figure of u, a part of it" in page
 
 
-def test_a_group_at_chance(said: Said) -> None:
+def test_a_group_at_chance(said: Run) -> None:
     """A quarter right of four choices each: the group guesses as its tasks do, without logs too."""
     choices = {"output_type": "multiple_choice", "doc_to_choice": ["A", "B", "C", "D"]}
     value = {"acc,none": 0.26}
@@ -81,7 +65,7 @@ def test_a_group_at_chance(said: Said) -> None:
     assert "the baseline is not above chance on g" in page
 
 
-def test_an_error_of_zero_is_none(said: Said) -> None:
+def test_an_error_of_zero_is_none(said: Run) -> None:
     """Scores that differ have a standard error: with 0 there is no interval, and no verdict."""
     for folder, value in (("base", 0.8), ("quantized", 0.79)):
         evaluated(folder, {}, results={"t": {"f1,none": value, "f1_stderr,none": 0.0}})
@@ -91,7 +75,7 @@ def test_an_error_of_zero_is_none(said: Said) -> None:
     assert "leave --min-retention out to have it listed" in page
 
 
-def test_a_metric_that_turned_round(said: Said) -> None:
+def test_a_metric_that_turned_round(said: Run) -> None:
     """Higher is better by one file and lower by the other: refused with both."""
     turned: dict[str, Any] = {"higher_is_better": {"t": {"acc": False}}}
     evaluated("base", {"t": list(rows("base", BASE))}, **turned)
@@ -101,7 +85,7 @@ def test_a_metric_that_turned_round(said: Said) -> None:
     assert "is better when lower by the baseline's file, and when higher by the candidate's" in page
 
 
-def test_a_log_alone_does_not_say_which_score_counts(said: Said) -> None:
+def test_a_log_alone_does_not_say_which_score_counts(said: Run) -> None:
     """Of two scores in a log without results one has to be named under a gate."""
     for folder, scores in (("base", BASE), ("quantized", LOSSY)):
         log = [{**row, "easy": 1.0, "metrics": ["easy", "acc"]} for row in rows(folder, scores)]
@@ -114,7 +98,7 @@ def test_a_log_alone_does_not_say_which_score_counts(said: Said) -> None:
     assert said("compare", "base", "quantized")[0] == 0
 
 
-def test_the_second_score_does_not_stand_in_for_the_first(said: Said) -> None:
+def test_the_second_score_does_not_stand_in_for_the_first(said: Run) -> None:
     """Where the task's own first score has no value, another one is judged only if named."""
     for folder in ("base", "quantized"):
         value = {"acc,none": "N/A", "acc_norm,none": 0.8}
@@ -126,7 +110,7 @@ def test_the_second_score_does_not_stand_in_for_the_first(said: Said) -> None:
     assert said(*words, "--metric", "acc_norm")[0] == 0
 
 
-def test_perplexities_are_counted_as_not_judged(said: Said) -> None:
+def test_perplexities_are_counted_as_not_judged(said: Run) -> None:
     """Under detect the page counts them, and certify does not certify what nobody judged."""
     for folder, scores, value in (("base", BASE, 8.0), ("quantized", GOOD, 80.0)):
         text = {"text": {"word_perplexity,none": value}}
@@ -143,7 +127,7 @@ def test_perplexities_are_counted_as_not_judged(said: Said) -> None:
     assert said("compare", "base", "quantized", *CERTIFY, "--task", "t")[0] == 0
 
 
-def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Said) -> None:
+def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Run) -> None:
     """An error rate beside a share of right answers: each is judged, and no pool is asked for."""
     for folder, scores in (("base", BASE), ("quantized", GOOD)):
         rate = {"speech": {"wer,none": 0.3, "wer_stderr,none": 0.002}}
@@ -156,7 +140,7 @@ def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Said) -> None
     assert said(*words, "--pooled")[0] == 2
 
 
-def test_what_a_gate_refuses_is_not_imported(said: Said) -> None:
+def test_what_a_gate_refuses_is_not_imported(said: Run) -> None:
     """A run holds no suspicion: thoughts that were scored would be kept after an import."""
     template = "{% if add_generation_prompt %}<think>\n{% endif %}"
     settings = {"t": {"output_type": "generate_until"}}
@@ -167,11 +151,12 @@ def test_what_a_gate_refuses_is_not_imported(said: Said) -> None:
 
 
 @pytest.mark.usefixtures("base")
-def test_markdown_sets_reasons_below_their_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markdown_sets_reasons_below_their_verdict(quantreg: Run) -> None:
     """What explains a verdict is a list below it, and the counts come first."""
     evaluated("lossy", {"t": list(rows("lossy", LOSSY))})
-    assert main(["compare", "base", "lossy", *CERTIFY, "--format", "md"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    status, page = quantreg("compare", "base", "lossy", *CERTIFY, "--format", "md")
+    assert status == 1
+    lines = page.splitlines()
     place = lines.index("- 1 lost.")
     assert lines[place + 1].startswith("- LOST lossy t: keeps 92.5 %")
     assert lines[place + 2].startswith("  - baseline 0.800, quantized 0.740 on 1,000 items")

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_quantreg.cli import main
+from .conftest import Run
 
 DATA = Path(__file__).parents[1] / "data"
 QWEN = DATA / "lm-eval/qwen3.6-27b"
 
-Run = Callable[..., tuple[int, str]]
 
 SAID_OTHERWISE = {"context", "scheme", "headline", "details", "notes"}
 """Parts of an outcome that hold a label, which is the scheme after an import."""
-
-
-@pytest.fixture
-def quantreg(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command; gives the exit status and what it printed, of either kind."""
-
-    def run(*words: object) -> tuple[int, str]:
-        status = main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return status, printed.out + printed.err
-
-    return run
 
 
 @pytest.mark.parametrize("gate", [(), ("--min-retention", ".95", "--pooled")])

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.cli import main
+from .conftest import Run, flat
 
 DATA = Path(__file__).parents[2] / "tests/data"
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def quantreg(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command; gives the exit status and what it printed, of either kind."""
-
-    def run(*words: object) -> tuple[int, str]:
-        status = main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return status, printed.out + printed.err
-
-    return run
-
-
-def flat(text: str) -> str:
-    """The text without its line breaks."""
-    return " ".join(text.split())
 
 
 def test_import_writes_runs_that_compare(quantreg: Run, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.baselines.strict import digest_of
 from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
 from pytest_quantreg.core.evaluation import Evaluation, Result
+from pytest_quantreg.core.strict import digest_of
 from pytest_quantreg.core.timings import Timings
 from pytest_quantreg.imports.figures import LEFT, timings_document, totals_document
 from pytest_quantreg.imports.filing import FiguresStore

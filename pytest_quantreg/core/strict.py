@@ -7,7 +7,7 @@ import json
 import math
 from typing import NoReturn
 
-from ..core.record import Json
+from .record import Json
 
 
 class Damage(ValueError):
@@ -21,14 +21,17 @@ class Damage(ValueError):
         self.help = help
 
 
-def parse(data: bytes) -> Json:
-    """The value in ``data``; raises Damage for all that is not plain, finite JSON."""
+def parse(data: bytes, *, infinity: bool = False) -> Json:
+    """The value in ``data``; raises Damage for all that is not plain, finite JSON.
+
+    ``infinity`` lets the words Infinity and -Infinity through, as other readers do.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Damage(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
     try:
-        value: Json = _DECODER.decode(text)
+        value: Json = (_WITH_INFINITY if infinity else _DECODER).decode(text)
         return value
     except Damage:
         raise
@@ -75,6 +78,8 @@ def _looks_like(data: bytes) -> str | None:
         return "holds the marks of a merge conflict"
     if data.startswith(b"\xef\xbb\xbf"):
         return "begins with a byte order mark (BOM)"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "is UTF-16 text; save it as UTF-8"
     if not data.strip():
         return "is empty"
     if b"\0" in data:
@@ -102,6 +107,14 @@ def _refuse_constant(text: str) -> NoReturn:
     raise Damage(f"holds {text}, which is no finite number")
 
 
+def _infinity_alone(text: str) -> float:
+    return _refuse_constant(text) if text == "NaN" else float(text)
+
+
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
+)
+
+_WITH_INFINITY = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_infinity_alone
 )
