@@ -89,5 +89,10 @@ def _against(gate: Gate, one: Finished) -> Finished | None:
 
 
 def _named(made: Comparison, *drifts: Drift | None) -> Comparison:
-    notes = [str(one) for one in drifts if one is not None and math.isfinite(one.retention)]
-    return replace(made, reference=REFERENCE, notes=(*made.notes, *notes))
+    told = [one for one in drifts if one is not None and math.isfinite(one.retention)]
+    return replace(
+        made,
+        reference=REFERENCE,
+        notes=(*made.notes, *map(str, told)),
+        of_first_accepted=told[0].retention if len(drifts) == len(told) == 1 else None,
+    )

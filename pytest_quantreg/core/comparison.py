@@ -109,6 +109,8 @@ class Comparison:
     """What ``scheme`` stands for, where that is a name of the project's own."""
     reference: str = "the baseline"
     """What was compared with, where that is not the full-precision model: an accepted run."""
+    of_first_accepted: float | None = None
+    """The share of the first accepted run's retention that is left; of one task or group."""
     exact: bool = False
     """Whether ``counts`` alone make the interval: 0/1 scores, one run each, no clusters."""
 

@@ -76,8 +76,9 @@ class Outcome:
     ``minimum`` is then 1/maximum). ``part_of`` names the group or pool that judges a
     measurement, ``floor`` the share of items on which the baseline's own runs differ, and
     ``family`` the number of gates that share the confidence, where more than one do. The
-    shares of empty and truncated answers are those of tasks that generate. ``speed`` holds
-    the figures of what was timed, in place of those of a task.
+    shares of empty and truncated answers are those of tasks that generate.
+    ``of_first_accepted`` is the share of the first accepted run's retention that is left.
+    ``speed`` holds the figures of what was timed, in place of those of a task.
     """
 
     result: str
@@ -114,6 +115,7 @@ class Outcome:
     quantized_empty: float | None = None
     baseline_truncated: float | None = None
     quantized_truncated: float | None = None
+    of_first_accepted: float | None = None
     speed: SpeedFigures | None = None
 
     def to_plain(self) -> dict[str, Any]:

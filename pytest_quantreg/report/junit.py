@@ -16,7 +16,7 @@ FAILURE = f"{PREFIX}failure"
 _TEXTS = ("gate", "mode", "category", "part_of")
 _FIGURES = (
     *("confidence", "minimum", "maximum", "retention", "low", "high", "baseline", "quantized"),
-    *("n", "total_items", "lost", "won", "detectable", "floor"),
+    *("n", "total_items", "lost", "won", "detectable", "floor", "of_first_accepted"),
     *("baseline_empty", "quantized_empty", "baseline_truncated", "quantized_truncated"),
 )
 """The fields of an outcome that JUnit gets, where they are known."""

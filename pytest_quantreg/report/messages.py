@@ -207,6 +207,7 @@ def _measured(comparison: Comparison, context: Context) -> Outcome:
         floor=floor.noise.floor if floor is not None else None,
         baseline_empty=comparison.empty[0] if comparison.empty else None,
         quantized_empty=comparison.empty[1] if comparison.empty else None,
+        of_first_accepted=comparison.of_first_accepted,
         baseline_truncated=comparison.truncated[0] if comparison.truncated else None,
         quantized_truncated=comparison.truncated[1] if comparison.truncated else None,
         notes=(*comparison.notes, *_indistinguishable(comparison)),

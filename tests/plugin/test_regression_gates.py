@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .accepting import TESTS, history, loses, recorded_suite
@@ -30,6 +32,24 @@ def test_nothing_accepted_is_refused(recorded: Suite) -> None:
         ["*REFUSED (baseline absent)*no run of sum*was ever accepted*"],
     )
     result.stdout.fnmatch_lines(["*type the same command with --quant-accept*"])
+
+
+def test_what_is_left_since_the_first_is_a_figure(accepted: Suite) -> None:
+    """Dashboards get the cumulative retention from JUnit and JSON, not out of a sentence."""
+    accepted.checkpoint("worse", also_wrong=loses(0.04))
+    result = accepted.gate("--junitxml=j.xml", "--quant-report=r.json", checkpoint="worse")
+    assert result.ret == 0
+    outcomes = json.loads((accepted.path / "r.json").read_text("utf-8"))["outcomes"]
+    left = {
+        one["task"]: one["of_first_accepted"]
+        for one in outcomes
+        if one["gate"] == "no_regression(0.97)"
+    }
+    assert set(left) == {"sum", "pick"}
+    assert 0.96 < left["sum"] < 0.99
+    assert all(one["of_first_accepted"] is None for one in outcomes if "min_" in one["gate"])
+    told = f'"quantreg.sum.exact_match.of_accepted.of_first_accepted" value="{left["sum"]}"'
+    assert told in (accepted.path / "j.xml").read_text("utf-8")
 
 
 def test_the_accepted_run_is_what_counts(accepted: Suite) -> None:
