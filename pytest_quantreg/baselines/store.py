@@ -14,7 +14,7 @@ from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey
-from .names import to_component
+from .names import from_component, to_component
 from .place import Place
 from .versions import CURRENT
 
@@ -84,9 +84,18 @@ class Store(Place):
         for key in keys:
             self._refuse_rewriting(self._files(key).meta, MAX_META, CURRENT)
 
-    def find_models(self) -> list[str]:
-        """The names of all models with a baseline of any kind, sorted; no file is opened."""
-        return sorted({model for model, folder in self._engines() if self._holds_any(folder)})
+    def find_models(self, engine: str | None = None) -> list[str]:
+        """The names of all models with a baseline of any kind, sorted; no file is opened.
+
+        ``engine`` leaves only those that were recorded with it.
+        """
+        return sorted(
+            {
+                model
+                for model, folder in self._engines()
+                if engine in (None, from_component(folder.name)) and self._holds_any(folder)
+            }
+        )
 
     def _holds_any(self, engine: Path) -> bool:
         return any(engine.glob("*.json")) or any(self._speed_files(engine))

@@ -37,7 +37,8 @@ def model_name(settings: Settings, store: Store) -> str:
         return settings.model_name
     if settings.model is not None:
         return settings.model.name
-    stored = store.find_models()
+    # Other engines' runs, imported ones too, are nothing that this session could compare with.
+    stored = store.find_models(settings.backend) or store.find_models()
     if len(stored) == 1:
         return stored[0]
     have = f"holds {', '.join(stored)}" if stored else "is empty"

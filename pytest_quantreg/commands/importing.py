@@ -66,7 +66,8 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
     left: dict[str, list[str]] = {}
     for name, result in opened.results.items():
         try:
-            if result.accuracy is None:
+            # A run cannot hold suspicions and would pass a gate; totals keep them.
+            if result.accuracy is None or result.suspicions:
                 where, there = figures.keep(totals_document(opened, result, scheme))
             else:
                 where, there = keep(runs, opened, result, scheme)
@@ -77,6 +78,7 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
             continue
         if name in opened.tasks:
             kept.append(f"{_verb(there)}: {_shown(result)}, {where}")
+            kept += _suspicions(result)
     for name in opened.unmeasured:
         where, there = figures.keep(unmeasured_document(opened, name, scheme))
         kept.append(f"{_verb(there)}: {name}, not measured: its file has no figure of it, {where}")
@@ -108,8 +110,15 @@ def _shown(result: Result) -> str:
     parts = f" with its {len(result.parts)} tasks" if result.parts else ""
     n = result.aggregates[0].n
     count = "an unknown number of items" if n is None else f"{n:,} items"
-    totals = "totals of " if result.accuracy is None else ""
+    totals = "totals of " if result.accuracy is None or result.suspicions else ""
     return f"{result.task}{parts}, {totals}{count}"
+
+
+def _suspicions(result: Result) -> list[str]:
+    return [
+        f"  {metric or 'all of it'} is suspect, and no gate will judge it: {why}"
+        for metric, why in result.suspicions.items()
+    ]
 
 
 def _verb(there: bool) -> str:

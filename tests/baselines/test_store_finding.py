@@ -36,6 +36,8 @@ def test_models_are_found_by_their_folders(tmp_path: Path) -> None:
     stranger.mkdir(parents=True)
     (stranger / "z.json").write_text("{}")
     assert store.find_models() == ["a--c", "org/b", "ünï"]
+    assert store.find_models(KEY.engine) == ["a--c", "org/b", "ünï"]
+    assert store.find_models("lm-eval-hf") == []
 
 
 def test_finding_models_reads_no_file(tmp_path: Path) -> None:

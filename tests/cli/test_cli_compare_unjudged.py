@@ -140,14 +140,20 @@ def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Run) -> None:
     assert said(*words, "--pooled")[0] == 2
 
 
-def test_what_a_gate_refuses_is_not_imported(said: Run) -> None:
-    """A run holds no suspicion: thoughts that were scored would be kept after an import."""
+def test_what_a_gate_refuses_is_refused_after_an_import(said: Run) -> None:
+    """A run holds no suspicion: thoughts that were scored are imported as totals, which do."""
     template = "{% if add_generation_prompt %}<think>\n{% endif %}"
     settings = {"t": {"output_type": "generate_until"}}
-    evaluated("base", {"t": answers(BASE)}, configs=settings, chat_template=template)
-    status, page = said("import", "base", "--out", "store")
-    assert status == 2
-    assert "acc,none of t is suspect: its chat template opens every answer with <think>" in page
+    for folder, scores in (("base", BASE), ("quantized", GOOD)):
+        evaluated(folder, {"t": answers(scores)}, configs=settings, chat_template=template)
+        status, page = said("import", folder, "--out", f"store/{folder}")
+        assert status == 0
+        assert "imported: t, totals of 1,000 items" in page
+        assert "acc,none is suspect, and no gate will judge it: its chat template opens" in page
+    for sides in (("base", "quantized"), ("store/base", "store/quantized")):
+        status, page = said("compare", *sides, "--min-retention", ".9")
+        assert status == 2
+        assert "REFUSED (suspicious)" in page
 
 
 @pytest.mark.usefixtures("base")

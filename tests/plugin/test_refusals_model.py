@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_quantreg.cli import main
 from pytest_quantreg.core.record import ModelSpec
 
 from .conftest import ANSWERS, Suite
@@ -239,6 +241,19 @@ def test_no_model_at_all(suite: Suite) -> None:
     suite.ini(quant_model=None)
     gate(suite)
     assert refused(suite, "(wrong use) *which model is the baseline?*") == []
+
+
+def test_an_import_is_no_second_model(suite: Suite) -> None:
+    """What lm-eval left in the store is another engine's: the recorded model is still the only."""
+    gate(suite)
+    suite.record()
+    results = Path(__file__).parents[1] / "data/lm-eval/versions/0.4.13"
+    store = suite.path / "baselines"
+    assert main(["import", str(results), "--out", str(store), "--scheme", "bf16"]) == 0
+    suite.ini(quant_model=None)
+    result = suite.gate()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["1 kept"])
 
 
 def test_wrong_arguments_are_refused(suite: Suite) -> None:
