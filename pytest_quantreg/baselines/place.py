@@ -123,5 +123,5 @@ class Place:
 
 _WRITE_HELP = (
     "no stored baseline was changed; make the folder writable,",
-    "or name another with --quant-baselines DIR",
+    "or name another (--quant-baselines DIR; quantreg import --out DIR)",
 )

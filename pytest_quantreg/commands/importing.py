@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     Told: TypeAlias = tuple[str, list[str], list[str], list[str]]
     """The first line, what was stored, what was not, and notes."""
 
-NOTHING_KEPT = 2
-
-UNKNOWN_SCHEME = "unknown"
+NOT_ALL = 2
 
 WIDTH = 80
 """Columns of a note; names of files are not broken."""
@@ -28,17 +26,18 @@ WIDTH = 80
 
 def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """What was stored and what could not be. Raises WrongUse and Refusal."""
+    from ..core.comparable_known import UNKNOWN
     from ..core.schemes import resolve
     from ..imports.opening import open_path
 
     opened = open_path(Path(chosen.path))
     given = resolve(chosen.scheme).name if chosen.scheme else None
-    scheme = given or opened.scheme or UNKNOWN_SCHEME
+    scheme = given or opened.scheme or UNKNOWN
     if isinstance(opened, Evaluation):
         head, kept, lost, notes = _scores(opened, scheme, Path(chosen.out))
     else:
         head, kept, lost, notes = _timings(opened, scheme, Path(chosen.out))
-    if kept and scheme == UNKNOWN_SCHEME:
+    if kept and scheme == UNKNOWN:
         notes.append("which scheme this is was not said: name it with --scheme")
     told = [
         line
@@ -46,14 +45,14 @@ def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
         for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
     ]
     page = "\n".join([head, *kept, *lost, *told])
-    return page, 0 if kept else NOTHING_KEPT
+    return page, NOT_ALL if lost or not kept else 0
 
 
 def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
     """Runs of what has items, and totals of what has none."""
-    from ..imports.figures import totals_document, unmeasured_document
+    from ..imports.figures import unmeasured_document
     from ..imports.filing import FiguresStore
-    from ..imports.keeping import keep, store_at
+    from ..imports.keeping import keep
 
     if any(one.run is not None for one in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
@@ -61,17 +60,12 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
             f"{opened.label} holds runs of quantreg already, of {opened.model} at {opened.scheme}",
             help="compare them as they are with quantreg compare, or copy the whole folder",
         )
-    runs, figures = store_at(out), FiguresStore(out)
     kept: list[str] = []
     left: dict[str, list[str]] = {}
     for name, result in opened.results.items():
         try:
-            # A run cannot hold suspicions and would pass a gate; totals keep them.
-            if result.accuracy is None or result.suspicions:
-                where, there = figures.keep(totals_document(opened, result, scheme))
-            else:
-                where, there = keep(runs, opened, result, scheme)
-        except Refusal as error:
+            where, there = keep(out, opened, result, scheme)
+        except (Refusal, WrongUse) as error:
             what = error.what.removeprefix(f"{name}: ")
             why = "\n".join([what, *(f"  {line}" for line in error.help)])
             left.setdefault(why, []).append(name)
@@ -80,7 +74,7 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
             kept.append(f"{_verb(there)}: {_shown(result)}, {where}")
             kept += _suspicions(result)
     for name in opened.unmeasured:
-        where, there = figures.keep(unmeasured_document(opened, name, scheme))
+        where, there = FiguresStore(out).keep(unmeasured_document(opened, name, scheme))
         kept.append(f"{_verb(there)}: {name}, not measured: its file has no figure of it, {where}")
     lost = [f"not imported: {', '.join(names)}: {why}" for why, names in left.items()]
     notes = list(opened.notes)
@@ -110,15 +104,26 @@ def _shown(result: Result) -> str:
     parts = f" with its {len(result.parts)} tasks" if result.parts else ""
     n = result.aggregates[0].n
     count = "an unknown number of items" if n is None else f"{n:,} items"
-    totals = "totals of " if result.accuracy is None or result.suspicions else ""
+    totals = "totals of " if result.accuracy is None else ""
     return f"{result.task}{parts}, {totals}{count}"
 
 
 def _suspicions(result: Result) -> list[str]:
+    """Which of its metrics no gate will judge, and why, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for metric, why in result.suspicions.items():
+        reasons.setdefault(why, []).append(metric)
     return [
-        f"  {metric or 'all of it'} is suspect, and no gate will judge it: {why}"
-        for metric, why in result.suspicions.items()
+        line
+        for why, metrics in reasons.items()
+        for line in _wrapped(
+            f"  no gate will judge {', '.join(filter(None, metrics)) or 'it'}: {why}"
+        )
     ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _verb(there: bool) -> str:
@@ -132,8 +137,8 @@ def add_import(commands: Commands) -> None:
         help="make runs of others' results: scores and digests, no prompts, answers or names",
         description="Reads a folder or file of lm-eval's output, or of timings by vllm bench or "
         "GuideLLM, and stores runs that quantreg compare reads: item by item where every item's "
-        "score is there (samples_*.jsonl), as totals where it is not. Exit status 2 where nothing "
-        "could be stored.",
+        "score is there (samples_*.jsonl), as totals where it is not. Exit status 2 where not "
+        "everything could be stored.",
     )
     parser.set_defaults(page=import_page)
     parser.add_argument("path", metavar="PATH", help="a folder or a file of results")

@@ -37,6 +37,8 @@ class Task:
     weights: tuple[float, ...]
     notes: tuple[str, ...]
     doubt: str | None = None
+    below: tuple[tuple[Result, Result], ...] = ()
+    """The results of a group's tasks; what makes one of them suspect makes the group so."""
 
     @property
     def paired(self) -> bool:
@@ -54,10 +56,11 @@ class Task:
     @property
     def suspicion(self) -> str | None:
         """What makes the figures of either side, or both as a pair, suspect; None if nothing."""
-        for whose, one in (("baseline", self.baseline), ("candidate", self.candidate)):
-            why = one.suspicion(self.metric.name)
-            if why is not None:
-                return f"the {whose}'s {self.name} is suspect: {why}"
+        for pair in ((self.baseline, self.candidate), *self.below):
+            for whose, one in zip(("baseline", "candidate"), pair, strict=True):
+                why = one.suspicion(self.metric.name)
+                if why is not None:
+                    return f"the {whose}'s {one.task} is suspect: {why}"
         return self.doubt
 
     def compare(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
@@ -88,6 +91,7 @@ class Task:
             )
         # Without a known scheme nobody knows how many answers usually flip, so that planning
         # goes by the width of the interval itself.
+        made = replace(made, task=self.name)
         return replace(made, claims=scheme) if scheme else replace(made, own_width=True)
 
     def pairs(self) -> list[Pair]:
@@ -105,6 +109,8 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
     """
     ours, theirs = baseline.results[name], candidate.results[name]
     told = _differing(ours, theirs)
+    for whose, side in (("baseline", baseline), ("candidate", candidate)):
+        _refuse_parts_missing(whose, side, name)
     names = _leaves(ours, baseline)
     if set(names) != set(_leaves(theirs, candidate)):
         raise Refusal(Category.NOT_COMPARABLE, f"{name} is made of other tasks on each side")
@@ -135,7 +141,21 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
     for before, after in parts:
         notes += answers(before, after)
     suspect = next((why for why in doubts if why is not None), None)
-    return Task(name, ours, theirs, shown, parts, weights, tuple(notes), suspect)
+    below = tuple(results) if names else ()
+    return Task(name, ours, theirs, shown, parts, weights, tuple(notes), suspect, below)
+
+
+def _refuse_parts_missing(whose: str, side: Evaluation, name: str) -> None:
+    """Refuses a group of which only some tasks are at hand: the others may be the lossy ones."""
+    known = {*side.results, *side.unmeasured}
+    missing = [part for part in side.results[name].parts if part not in known]
+    if missing:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the {whose}'s {name} is made of {len(side.results[name].parts)} tasks, and "
+            f"{', '.join(missing[:3])} is not at hand",
+            help="name the folder that holds all of them",
+        )
 
 
 def claimed(one: Evaluation) -> str | None:

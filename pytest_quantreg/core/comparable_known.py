@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .comparable import RULES, SAME_RUN, Difference, Found, Level, compare_runs
+from .comparable import RULES, SAME_RUN, Difference, Found, compare_runs
 from .comparable import Candidate as RunCandidate
 from .evaluation import Result
 from .record import Json, Run
@@ -13,8 +13,8 @@ from .sealing import is_seal, same
 
 ITEMS = "items.digests"
 
-ALWAYS = frozenset({"items.count"})
-"""What is compared by hand below."""
+DEFAULTS_WRITTEN = "fewshot_config"
+"""What lm-eval writes out since 0.4.10 where it is the default; items show whether it was."""
 
 
 def differences(baseline: Result, candidate: Result) -> list[Difference]:
@@ -88,6 +88,8 @@ def _configs(found: Found, baseline: Result, candidate: Result) -> None:
         return
     for key in sorted({*baseline.config, *candidate.config}):
         ours, theirs = (one.config.get(key) for one in (baseline, candidate))
+        if key == DEFAULTS_WRITTEN and None in (ours, theirs) and _itemwise(baseline, candidate):
+            continue
         if not same(ours, theirs):
             found.note(
                 "protocol.config_digest",
@@ -96,6 +98,10 @@ def _configs(found: Found, baseline: Result, candidate: Result) -> None:
                 name=f"{key} in the task's file",
                 way_out=SAME_RUN,
             )
+
+
+def _itemwise(baseline: Result, candidate: Result) -> bool:
+    return baseline.accuracy is not None and candidate.accuracy is not None
 
 
 def _counts(found: Found, baseline: Result, candidate: Result) -> None:
@@ -153,11 +159,6 @@ def _text(value: Json) -> str:
         return text[:19]
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return text if len(text) <= 70 else f"{text[:67]}..."
-
-
-def is_refused(found: list[Difference]) -> bool:
-    """Whether any of the differences forbids to compare."""
-    return any(one.level is Level.REFUSE for one in found)
 
 
 def known_of(run: Run) -> Mapping[str, Json]:

@@ -12,10 +12,10 @@ _SEAL = re.compile(r"sha256:[0-9a-f]{64}")
 
 _LONGEST = 80
 
-_SHORT_TEXT = re.compile(r"(?:</\w+>|[\w .,+:;%()<>|=!?\n\t-])*")
+_SHORT_TEXT = re.compile(r"(?:</\w+>|[\w .,+:;%()<>|=!?\n\t-])*", re.ASCII)
 """What stop words and arguments are made of. Paths and addresses have slashes or an @."""
 
-_WORD = re.compile(r"[\w.+:-]*")
+_WORD = re.compile(r"[\w.+:-]*", re.ASCII)
 
 
 def sealed(value: Json, *, words_only: bool = False) -> Json:

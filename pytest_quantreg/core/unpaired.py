@@ -135,7 +135,7 @@ def paired_width(comparison: Comparison) -> float | None:
     )
     widths = [high - low for low, high in (paired, apart)]
     share = widths[0] / widths[1] if widths[1] > 0 and math.isfinite(widths[1]) else math.inf
-    return share if share < 1.0 else None
+    return share if share < 0.95 else None
 
 
 def _bounded(

@@ -1,4 +1,4 @@
-"""Totals without items, and timings, as documents of our own: what they hold, and back again."""
+"""What imported files say beside items, as documents of our own: what they hold, and back again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from ..baselines.files import read_whole
 from ..baselines.plain import make, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
+from ..core.comparable_known import NOT_GIVEN
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import Json, Metric
 from ..core.sealing import sealed
@@ -22,11 +23,14 @@ FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "fi
 MOST_BYTES = 1024 * 1024
 """Of a file: real ones have a few KiB."""
 
-_KEPT = ("ordered", "parts", "total", "chance", "suspicions", "notes", "date", "cache")
-"""What of a result is kept as it is, beside what must be equal and the figures."""
+PROSE = frozenset({"imported.chat_template_args"})
+"""Settings that may hold what is said to a model."""
 
-LEFT = frozenset({"accuracy", "run", "words", "written"})
-"""What is not: items make a run, and words are texts that somebody wrote."""
+_KEPT = ("ordered", "parts", "total", "chance", "suspicions", "notes", "date", "cache")
+"""What of a result is kept as it is, beside what must be equal and the figures.
+
+Items lie in a run beside it; words are texts that somebody wrote, and are not kept.
+"""
 
 
 def is_figures(document: Json) -> bool:
@@ -34,8 +38,13 @@ def is_figures(document: Json) -> bool:
     return isinstance(document, dict) and {"schema_version", "figures_of"} <= document.keys()
 
 
-def totals_document(evaluation: Evaluation, result: Result, scheme: str) -> Document:
-    """The totals of one task. Texts that somebody wrote are kept as digests."""
+def task_document(
+    evaluation: Evaluation, result: Result, scheme: str, *, items: str | None = None
+) -> Document:
+    """All that is known of one task but its items, of which ``items`` is the rows' sha256.
+
+    Texts that somebody wrote are kept as digests.
+    """
     metrics = [{**to_plain(one), "metric": to_plain(one.metric)} for one in result.aggregates]
     return _sealed_document(
         {
@@ -45,6 +54,7 @@ def totals_document(evaluation: Evaluation, result: Result, scheme: str) -> Docu
             "engine": evaluation.engine,
             "weights": _settings(evaluation.weights),
             "task": result.task,
+            "items": items,
             "known": _settings(result.known),
             "config": _settings(result.config, words_only=True),
             "aggregates": metrics,
@@ -149,4 +159,7 @@ def _settings(
 ) -> dict[str, Json] | None:
     if settings is None:
         return None
-    return {name: sealed(settings[name], words_only=words_only) for name in sorted(settings)}
+    return {
+        name: value if value == NOT_GIVEN else sealed(value, words_only=words_only or name in PROSE)
+        for name, value in sorted(settings.items())
+    }

@@ -20,13 +20,13 @@ IMPORTED = "imported"
 class FiguresStore(Place):
     """The imported figures below ``root``."""
 
-    def keep(self, document: Document) -> tuple[str, bool]:
+    def keep(self, document: Document, stem: str | None = None) -> tuple[str, bool]:
         """Stores a document; returns where, and whether it was there already.
 
-        Raises WrongUse where another one stands in its place, one that cannot be read too,
-        and where nothing can be written.
+        ``stem`` is that of the run which holds the items. Raises WrongUse where another one
+        stands in its place, one that cannot be read too, and where nothing can be written.
         """
-        path = self.root.joinpath(*_place(document))
+        path = self.root.joinpath(*_place(document, stem))
         with self._writing(path):
             self._refuse_outside(path.parent)
             data = encode(document)
@@ -51,7 +51,7 @@ class FiguresStore(Place):
         )
 
 
-def _place(document: Document) -> tuple[str, str, str, str, str]:
+def _place(document: Document, stem: str | None) -> tuple[str, str, str, str, str]:
     timings = document["figures_of"] == "timings"
     measured_by = str(document["program" if timings else "engine"]).replace(" ", "-")
     return (
@@ -59,5 +59,5 @@ def _place(document: Document) -> tuple[str, str, str, str, str]:
         to_component("scheme", str(document["scheme"])),
         to_component("engine", measured_by),
         IMPORTED,
-        "timings.json" if timings else f"{to_component('task', str(document['task']))}.json",
+        f"{stem or ('timings' if timings else to_component('task', str(document['task'])))}.json",
     )

@@ -211,7 +211,9 @@ def _counts(
 ) -> tuple[int | None, int | None]:
     """How many items were answered and how many the whole task has."""
     counts = object_of(document.get("n-samples"))
-    leaves = [part for part in parts if part in counts] or [task]
+    below = object_of(document.get("group_subtasks"))
+    # Of a group, what its tasks have; one that is not counted leaves the number unknown.
+    leaves = [part for part in parts if not list_of(below.get(part))] or [task]
     found = [object_of(counts.get(leaf)) for leaf in leaves]
     sums: list[int | None] = []
     for which in ("effective", "original"):

@@ -28,9 +28,12 @@ PROMPT_ARGUMENTS = ("add_bos_token", "prefix_token_id")
 WEIGHTS = frozenset(
     {"revision", "subfolder", "quantization", "quantization_config", "kv_cache_dtype", "gguf_file"}
     | {"load_in_4bit", "load_in_8bit", "llm_int8_threshold", "autogptq", "gptqmodel"}
-    | {"peft", "delta", "lora_local_path"}
+    | {"peft", "delta", "lora_local_path", "torchao_config", "load_format", "hf_overrides"}
 )
 """Arguments that make other weights of the same name; so do those that begin with ``bnb_``."""
+
+ENGINE = "lm-eval-"
+"""What the engine's name begins with where lm-eval asked; which of its models follows."""
 
 NO_NAME = "unnamed model"
 """Of a model that no file names."""
@@ -71,6 +74,8 @@ def asked(
         known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
     for name in PROMPT_ARGUMENTS:
         known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
+    if arguments.get("add_bos_token") is False:
+        known["imported.add_bos_token"] = NOT_GIVEN  # lm-eval's own default
     known.update(machine_of(document))
     found: dict[str, Json] = {name: value for name, value in known.items() if value is not None}
     words = _chat(document, found)
@@ -159,7 +164,7 @@ def engine_of(document: Mapping[str, Any]) -> str:
     """``lm-eval-vllm``: which of lm-eval's models asked."""
     name = document.get("model_source") or object_of(document.get("config")).get("model")
     text = name if isinstance(name, str) and re.fullmatch(r"[\w.-]{1,60}", name) else "unknown"
-    return f"lm-eval-{_SAME_ENGINE.get(text, text)}"
+    return f"{ENGINE}{_SAME_ENGINE.get(text, text)}"
 
 
 _SAME_ENGINE = {"huggingface": "hf", "hf-auto": "hf"}
@@ -273,12 +278,17 @@ def _numbers(value: Json) -> Json:
     return [_numbers(inner) for inner in value] if isinstance(value, list) else value
 
 
+_FRACTION = re.compile(
+    r"-?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:e-?[0-9]{1,3})?|-?[0-9]+e-?[0-9]{1,3}", re.IGNORECASE
+)
+
+
 def _value(text: str) -> Json:
     """A number or truth value as JSON and Python write it, else the text."""
     words: dict[str, Json] = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]
     try:
-        return float(text) if re.fullmatch(r"-?[0-9]+\.[0-9]*", text) else int(text)
+        return float(text) if _FRACTION.fullmatch(text) else int(text)
     except ValueError:
         return text

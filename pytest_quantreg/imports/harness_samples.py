@@ -21,6 +21,7 @@ DIGITS = 20
 
 LONGEST_ANSWER = 64
 MOST_EQUAL = 0.01
+TIE_OF_TWO = 0.04
 """Of a task's items, those whose choices may all have the same log-probability."""
 
 MOST_COPIES = 0.05
@@ -43,7 +44,7 @@ class _Item:
     target: str
     choices: int
     empty: float | None
-    equal: bool
+    equal: float
     likelihood: float | None
     scores: dict[tuple[str, str], Value | None] = field(default_factory=dict)
 
@@ -236,19 +237,23 @@ def _generates(row: Mapping[str, Any]) -> bool:
     return isinstance(first, dict)
 
 
-def _share_empty(answers: Sequence[object]) -> float | None:
+def _share_empty(answers: Sequence[object]) -> float:
     if not answers:
-        return None
+        return 1.0  # asked, and there is no answer
     return sum(not isinstance(one, str) or not one.strip() for one in answers) / len(answers)
 
 
 def _likelihood(responses: Any) -> float | None:
-    """The sum of the log-likelihoods of all choices; None where the answers are others."""
+    """The sum of the log-likelihoods of all choices; None where the answers are others.
+
+    Those that are no finite number, such as -inf, are left out of it: one odd choice must not
+    hide that all others are somebody else's.
+    """
     pairs = [one for one in _pairs(responses) if len(one) == 2]
-    found = [_number(one[0]) for one in pairs]
-    if not found or any(one is None or not math.isfinite(one) for one in found):
+    if not pairs:
         return None
-    return math.fsum(one for one in found if one is not None)
+    found = [_number(one[0]) for one in pairs]
+    return math.fsum(one for one in found if one is not None and math.isfinite(one))
 
 
 def _pairs(value: Any) -> Iterator[list[Any]]:
@@ -268,10 +273,17 @@ def _number(value: object) -> float | None:
     return number_of(value)
 
 
-def _all_equal(responses: Any) -> bool:
-    """Whether two choices or more all have the same log-probability."""
+def _all_equal(responses: Any) -> float:
+    """1 where two choices or more all have the same log-probability, else 0.
+
+    Sums of two choices in bfloat16 are the same by chance for up to 7 % of the items of
+    usual tasks (simulated, sums of -12 to -40), so that such a tie counts little. A 0 for
+    each is what servers without log-probabilities return.
+    """
     likely = [one[0] for one in list_of(responses) if isinstance(one, list) and len(one) == 2]
-    return len(likely) > 1 and len({str(one) for one in likely}) == 1
+    if len(likely) < 2 or len({str(one) for one in likely}) > 1:
+        return 0.0
+    return TIE_OF_TWO if len(likely) == 2 and _number(likely[0]) != 0.0 else 1.0
 
 
 def _flat(value: Any) -> Iterator[Any]:

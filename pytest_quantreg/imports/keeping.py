@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..baselines import BaselineKey, RunSettings, Store
+from ..baselines import BaselineKey, RunSettings, Store, rows
 from ..baselines.key import canonical_settings
 from ..core.comparable_known import UNKNOWN, UNKNOWN_DIGEST
 from ..core.errors import Category, Refusal, WrongUse
@@ -25,29 +26,53 @@ from ..core.record import (
     Run,
     Software,
 )
+from ..core.sealing import sealed
+from .figures import task_document
+from .filing import FiguresStore
 
 _LATEST = 253_402_300_799
 """Seconds to the end of the year 9999."""
 
 
-def keep(store: Store, evaluation: Evaluation, result: Result, scheme: str) -> tuple[str, bool]:
-    """Stores one result; returns where, and whether it was there already.
+def keep(root: Path, evaluation: Evaluation, result: Result, scheme: str) -> tuple[str, bool]:
+    """Stores one result below ``root``: its items as a run, and beside it all else that is known.
+
+    Returns where, and whether it was there already. Raises as `_keep_items` and
+    `FiguresStore.keep` do.
+    """
+    figures = FiguresStore(root)
+    if result.accuracy is None:
+        return figures.keep(task_document(evaluation, result, scheme))
+    store = Store(root)
+    key, items, there = _keep_items(store, evaluation, result, scheme)
+    figures.keep(task_document(evaluation, result, scheme, items=items), key.stem)
+    return store.path(key), there
+
+
+def _keep_items(
+    store: Store, evaluation: Evaluation, result: Result, scheme: str
+) -> tuple[BaselineKey, str, bool]:
+    """Stores the items of one result.
+
+    Returns what they are filed under, the sha256 of their rows, and whether they were there
+    already.
 
     Raises Refusal for a result that no run can be made of, and WrongUse where another run
     stands in its place or the folder cannot be written.
     """
     run = run_of(evaluation, result, scheme)
     key = key_of(run)
+    digest = rows.encode(run.accuracy.items, run.accuracy.protocol.metrics)[1].sha256
     if store.exists(key):
         there = store.load(key)
         if there.accuracy.items == run.accuracy.items:
-            return store.path(key), True
+            return key, digest, True
         raise WrongUse(
             f"{store.path(key)} holds another run of {result.task}",
             help="import into another folder: --out FOLDER",
         )
     store.save(key, run)
-    return store.path(key), False
+    return key, digest, False
 
 
 def run_of(evaluation: Evaluation, result: Result, scheme: str) -> Run:
@@ -58,6 +83,9 @@ def run_of(evaluation: Evaluation, result: Result, scheme: str) -> Run:
     if result.run is not None:
         return result.run
     accuracy = _checked(result)
+    # Stop words and arguments may be anything; what decides is compared by the file beside it.
+    arguments = {name: sealed(one) for name, one in accuracy.protocol.gen_kwargs.items()}
+    accuracy = replace(accuracy, protocol=replace(accuracy.protocol, gen_kwargs=arguments))
     known = result.known
     return Run(
         Provenance(
@@ -115,10 +143,6 @@ def _checked(result: Result) -> Accuracy:
             f"{result.task}: how many examples it was shown is not known",
             help="keep the results_*.json of the same evaluation beside its sample log",
         )
-    # A run holds no suspicions: what a gate refuses here it would pass there.
-    for metric, why in result.suspicions.items():
-        whose = f"{metric} of {result.task}" if metric else result.task
-        raise Refusal(Category.SUSPICIOUS, f"{whose} is suspect: {why}")
     return result.accuracy
 
 
@@ -150,8 +174,3 @@ def _text(known: Mapping[str, Json], name: str) -> str:
 def _known_digest(protocol: Protocol) -> str | None:
     digest = protocol.system_instruction_digest
     return None if digest == UNKNOWN_DIGEST else digest
-
-
-def store_at(folder: Path) -> Store:
-    """The store below a folder, which need not be there yet."""
-    return Store(folder)

@@ -96,7 +96,7 @@ def _folder(label: str, folder: Path) -> Opened:
             continue
         document = read_json(path)
         kind = _kind(document)
-        if kind is None and path.name.startswith("results"):
+        if kind is None and (path.name.startswith("results") or _was_ours(document)):
             raise unreadable(path, f"is none of {_KINDS}")
         if kind is None:
             unknown.append(path.name)
@@ -138,7 +138,8 @@ def _opened(label: str, found: Mapping[str, list[tuple[Path, Json]]], logs: list
 
 def _kind(document: Json) -> str | None:
     if is_figures(document):
-        return _OF_OURS.get(str(object_of(document)["figures_of"]))
+        # Of another kind it is damaged or newer: whoever reads it says which.
+        return _OF_OURS.get(str(object_of(document)["figures_of"]), "totals")
     if is_results(document):
         return "results"
     if is_stored(document):
@@ -161,6 +162,12 @@ def _files(folder: Path) -> Iterator[Path]:
                         help="name the folder of the results",
                     )
                 yield Path(where) / name
+
+
+def _was_ours(document: Json) -> bool:
+    """Whether a JSON value has a name that runs have, without being one: damage, not a stranger."""
+    names = document.keys() if isinstance(document, dict) else frozenset()
+    return bool(names & {"schema_version", "figures_of", "protocol"}) and "session" not in names
 
 
 def _hidden(folder: str) -> bool:

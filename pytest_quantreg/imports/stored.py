@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..baselines import rows
 from ..baselines.document import (
@@ -21,10 +23,15 @@ from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import UNVERIFIED, Json, Run
 from ..core.schemes import resolve
+from ..core.sealing import seal
 from ..core.strict import Damage
 from ..core.timings import Timings
 from .figures import read_document, to_timings, to_totals
-from .reading import blaming
+from .filing import IMPORTED
+from .harness_protocol import ENGINE
+from .reading import blaming, unreadable
+
+_AGAIN = ("import the files again: quantreg import PATH",)
 
 
 def is_stored(document: Json) -> bool:
@@ -32,24 +39,22 @@ def is_stored(document: Json) -> bool:
     return isinstance(document, dict) and "schema_version" in document and "protocol" in document
 
 
-def read_stored(label: str, runs: Sequence[Path], totals: Sequence[Path] = ()) -> Evaluation:
-    """The runs, and the totals without items, in several files as one evaluation.
+def read_stored(label: str, runs: Sequence[Path], sheets: Sequence[Path] = ()) -> Evaluation:
+    """The runs in several files as one evaluation.
 
-    Raises Refusal for damaged files, and for results of several models, schemes or engines.
+    ``sheets`` are files of what is known of imported tasks; where those have items, a run
+    lies beside each. Raises Refusal for damaged files, and for results of several models,
+    weights, schemes or engines.
     """
-    found = [(path, _of_run(label, read_run(path))) for path in runs]
-    found += [(path, to_totals(label, _document(path))) for path in totals]
-    owners = sorted({(one.model, str(one.scheme), one.engine) for _, one in found})
-    if len(owners) > 1:
-        shown = "; ".join(" ".join(one) for one in owners[:3])
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds runs of several models, schemes or engines: {shown}",
-            help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
-        )
+    found = {path: _of_run(label, path) for path in runs}
+    read = {_sheet(path) for path in runs}
+    for path in sheets:
+        if path not in read:
+            found[path] = _of_sheet(label, path)
+    _refuse_several(label, found.values())
     results: dict[str, Result] = {}
     unmeasured: tuple[str, ...] = ()
-    for path, one in found:
+    for path, one in found.items():
         if twice := one.results.keys() & results.keys():
             raise Refusal(
                 Category.WRONG_USE,
@@ -58,8 +63,27 @@ def read_stored(label: str, runs: Sequence[Path], totals: Sequence[Path] = ()) -
             )
         results |= one.results
         unmeasured += one.unmeasured
-    weights = next((one.weights for _, one in found if one.weights is not None), None)
-    return replace(found[0][1], results=results, unmeasured=unmeasured, weights=weights)
+    first = next(iter(found.values()))
+    weights = next((one.weights for one in found.values() if one.weights is not None), None)
+    return replace(first, results=results, unmeasured=unmeasured, weights=weights)
+
+
+def _refuse_several(label: str, found: Collection[Evaluation]) -> None:
+    owners = sorted({(one.model, str(one.scheme), one.engine) for one in found})
+    if len(owners) > 1:
+        shown = "; ".join(" ".join(one) for one in owners[:3])
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds runs of several models, schemes or engines: {shown}",
+            help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
+        )
+    weights = {seal(dict(one.weights)) for one in found if one.weights is not None}
+    if len(weights) > 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{label} holds results of {owners[0][0]} with different weights",
+            help="import each into a folder of its own: quantreg import PATH --out FOLDER",
+        )
 
 
 def read_stored_timings(label: str, paths: Sequence[Path]) -> Timings:
@@ -73,8 +97,11 @@ def read_stored_timings(label: str, paths: Sequence[Path]) -> Timings:
     return to_timings(label, _document(paths[0]))
 
 
-def read_run(path: Path) -> Run:
-    """The run whose meta file this is. Raises Refusal for anything but what was recorded."""
+def read_run(path: Path) -> tuple[Run, str]:
+    """The run whose meta file this is, and the sha256 of its rows.
+
+    Raises Refusal for anything but what was recorded.
+    """
     with blaming(path):
         document = open_document(read_whole(path, MAX_META))
         info, metrics = rows_of(document), metrics_of(document)
@@ -85,7 +112,7 @@ def read_run(path: Path) -> Run:
             raise Damage(f"does not hold the {info.count:,} items that were recorded")
         items = rows.decode(data, info, metrics)
     with blaming(path):
-        return to_run(document, items)
+        return to_run(document, items), info.sha256
 
 
 def _document(path: Path) -> Document:
@@ -93,8 +120,25 @@ def _document(path: Path) -> Document:
         return read_document(path)
 
 
-def _of_run(label: str, run: Run) -> Evaluation:
-    result, provenance = result_of(run), run.provenance
+def _sheet(run: Path) -> Path:
+    """Where what is known of an imported run lies, beside its items."""
+    return run.parent / IMPORTED / run.name
+
+
+def _of_sheet(label: str, path: Path) -> Evaluation:
+    """An imported task, with its items where it has some."""
+    document: Any = _document(path)
+    if document.get("items") is None:
+        return to_totals(label, document)
+    return _of_run(label, path.parent.parent / path.name)
+
+
+def _of_run(label: str, path: Path) -> Evaluation:
+    run, digest = read_run(path)
+    provenance = run.provenance
+    if provenance.software.backend.startswith(ENGINE):
+        return _imported(label, path, run, digest)
+    result = result_of(run)
     return Evaluation(
         label,
         provenance.model.name,
@@ -102,6 +146,20 @@ def _of_run(label: str, run: Run) -> Evaluation:
         {result.task: result},
         scheme=provenance.claimed,
     )
+
+
+def _imported(label: str, path: Path, run: Run, digest: str) -> Evaluation:
+    """Items, and all that their files said; neither is judged without the other."""
+    sheet, task = _sheet(path), run.accuracy.protocol.task
+    if not os.path.lexists(sheet):
+        raise unreadable(path, f"was imported, and {IMPORTED}/{path.name} is missing", *_AGAIN)
+    document: Any = _document(sheet)
+    owner = run.provenance.model.name, run.provenance.claimed, run.provenance.software.backend
+    known = tuple(document.get(name) for name in ("model", "scheme", "engine", "task", "items"))
+    if known != (*owner, task, digest):
+        raise unreadable(sheet, f"belongs to other items than those of {path.name}", *_AGAIN)
+    whole = to_totals(label, document)
+    return replace(whole, results={task: replace(whole.results[task], accuracy=run.accuracy)})
 
 
 def result_of(run: Run) -> Result:

@@ -95,13 +95,16 @@ class Report:
         return f"the session is {self.conclusion}"
 
     def public(self) -> set[str]:
-        """The names of models, schemes, tasks, engines and accelerators in it: these stay."""
+        """Names of models, tasks, engines and devices, and words that programs read: these stay."""
         session, outcomes = self.session, self.outcomes
         contexts = [one.context for one in outcomes if one.context is not None]
         found = {
             *(session.model, session.backend, *session.schemes),
             *(name for one in outcomes for name in (one.scheme, one.task, one.metric, one.part_of)),
             *(name for one in contexts for name in (one.model, one.engine, one.machine)),
+            # What a reader of the file looks at as it stands.
+            *(session.purpose, session.gate, session.started_at),
+            *(name for one in outcomes for name in (one.result, one.category, one.mode, one.gate)),
         }
         return {name for name in found if name}
 

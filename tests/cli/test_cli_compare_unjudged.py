@@ -141,15 +141,15 @@ def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Run) -> None:
 
 
 def test_what_a_gate_refuses_is_refused_after_an_import(said: Run) -> None:
-    """A run holds no suspicion: thoughts that were scored are imported as totals, which do."""
+    """Thoughts that were scored are imported with the suspicion, which no gate forgets."""
     template = "{% if add_generation_prompt %}<think>\n{% endif %}"
     settings = {"t": {"output_type": "generate_until"}}
     for folder, scores in (("base", BASE), ("quantized", GOOD)):
         evaluated(folder, {"t": answers(scores)}, configs=settings, chat_template=template)
         status, page = said("import", folder, "--out", f"store/{folder}")
         assert status == 0
-        assert "imported: t, totals of 1,000 items" in page
-        assert "acc,none is suspect, and no gate will judge it: its chat template opens" in page
+        assert "imported: t, 1,000 items" in page
+        assert "no gate will judge acc,none: its chat template opens" in page
     for sides in (("base", "quantized"), ("store/base", "store/quantized")):
         status, page = said("compare", *sides, "--min-retention", ".9")
         assert status == 2

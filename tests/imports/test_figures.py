@@ -15,11 +15,14 @@ from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
 from pytest_quantreg.core.evaluation import Evaluation, Result
 from pytest_quantreg.core.strict import digest_of
 from pytest_quantreg.core.timings import Timings
-from pytest_quantreg.imports.figures import LEFT, timings_document, totals_document
+from pytest_quantreg.imports.figures import task_document, timings_document
 from pytest_quantreg.imports.filing import FiguresStore
 from pytest_quantreg.imports.opening import open_path
 
 Edit = Callable[[dict[str, Any]], Any]
+
+LEFT = {"accuracy", "run", "words", "written"}
+"""Fields of a result that a document does not hold, on purpose."""
 
 TIMED = {"model", "scheme", "program", "repeats"}
 """What a document of timings holds."""
@@ -50,7 +53,7 @@ def store(tmp_path: Path) -> FiguresStore:
 @pytest.fixture
 def kept(store: FiguresStore, evaluation: Evaluation) -> Path:
     """The file of the imported evaluation."""
-    where, _ = store.keep(totals_document(evaluation, evaluation.results["gsm8k"], "bf16"))
+    where, _ = store.keep(task_document(evaluation, evaluation.results["gsm8k"], "bf16"))
     return store.root.parent / where
 
 
@@ -106,7 +109,7 @@ def test_a_suspicion_stays(results_file: Callable[..., Path], store: FiguresStor
     merged = results_file("results.json", **{"n-samples": {}})
     opened = open_path(merged)
     assert isinstance(opened, Evaluation)
-    where, _ = store.keep(totals_document(opened, opened.results["t"], "bf16"))
+    where, _ = store.keep(task_document(opened, opened.results["t"], "bf16"))
     again = open_path(store.root.parent / where)
     assert isinstance(again, Evaluation)
     assert "does not say how many items" in str(again.results["t"].suspicion("acc,none"))
@@ -136,7 +139,7 @@ def test_no_text_that_somebody_wrote_is_kept(
     )
     opened = open_path(path)
     assert isinstance(opened, Evaluation)
-    where, _ = store.keep(totals_document(opened, opened.results["t"], "bf16"))
+    where, _ = store.keep(task_document(opened, opened.results["t"], "bf16"))
     text = (store.root.parent / where).read_text("utf-8")
     assert secret not in text
     assert "someone" not in text
@@ -160,7 +163,7 @@ def test_figures_that_cannot_be_read_are_not_overwritten(
     """A damaged file in their place may be all there is of another import."""
     kept.write_text("{", "utf-8")
     with pytest.raises(WrongUse, match=r"gsm8k\.json"):
-        store.keep(totals_document(evaluation, evaluation.results["gsm8k"], "bf16"))
+        store.keep(task_document(evaluation, evaluation.results["gsm8k"], "bf16"))
     assert kept.read_text("utf-8") == "{"
 
 
@@ -182,7 +185,7 @@ def test_nothing_leads_out_of_the_store(
     [
         (lambda one: one.update(schema_version="2.0"), "update it"),
         (lambda one: one.update(schema_version="one"), "no schema_version"),
-        (lambda one: one.update(figures_of="speed"), "is none of"),
+        (lambda one: one.update(figures_of="speed"), "is not one of"),
         (lambda one: one.update(extra=1), "extra"),
         (lambda one: one.pop("known"), "known"),
         (lambda one: one.update(aggregates=[]), "aggregates"),

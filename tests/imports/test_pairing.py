@@ -169,7 +169,7 @@ def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
     """What a run of ours read from the loaded weights is believed before what it claims."""
     from pytest_quantreg.imports.stored import read_run, result_of
 
-    run = read_run(STORE / "recall.0shot.json")
+    run, _ = read_run(STORE / "recall.0shot.json")
     claimed = replace(run, provenance=replace(run.provenance, claimed="w8a8-int8"))
     base = Evaluation("base", "m", "e", {"recall": result_of(run)})
     quant = Evaluation("quant", "m", "e", {"recall": result_of(claimed)})

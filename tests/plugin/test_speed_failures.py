@@ -159,8 +159,11 @@ def test_a_refusal_cannot_be_caught(timed: TimedSuite) -> None:
     result.assert_outcomes(errors=1)
 
 
-def interrupted_in(folder: Path) -> threading.Thread:
-    """Sends this process a SIGINT once the model of ``folder`` is loaded."""
+def interrupted_in(folder: Path, ended: threading.Event) -> threading.Thread:
+    """Sends this process a SIGINT once the model of ``folder`` is loaded.
+
+    Again after 5 s, as a person would: Python drops one that comes while it collects garbage.
+    """
 
     def wait() -> None:
         until = time.monotonic() + 60
@@ -168,7 +171,9 @@ def interrupted_in(folder: Path) -> threading.Thread:
             time.sleep(0.01)
         main = threading.main_thread().ident
         assert main is not None
-        signal.pthread_kill(main, signal.SIGINT)
+        while not ended.is_set():
+            signal.pthread_kill(main, signal.SIGINT)
+            ended.wait(5)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
@@ -190,9 +195,11 @@ def test_an_interruption_leaves_no_process(timed: TimedSuite, recording: bool) -
     else:
         words = [f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8"]
         folder = timed.checkpoint(speed=slow)
-    thread = interrupted_in(folder)
+    ended = threading.Event()
+    thread = interrupted_in(folder, ended)
     began = time.monotonic()
     result = timed.suite.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
+    ended.set()
     thread.join()
     assert result.ret == 2
     assert left_over(timed.suite) == []

@@ -28,7 +28,7 @@ def above(k: ArrayLike, n: ArrayLike, share: float) -> FloatArray:
 
 
 def quantile(tail: float, n: int, share: float) -> int:
-    """The least k with P(X <= k) >= ``tail``, by bisection; ``tail`` is above 0 and at most 1."""
+    """The least k with P(X <= k) >= ``tail``, by bisection; ``tail`` is above 0 and below 1."""
     low, high = 0, n
     while low < high:
         middle = (low + high) // 2
