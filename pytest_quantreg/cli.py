@@ -14,7 +14,7 @@ from . import __version__
 from .commands.accept import accept_page, add_accept
 from .commands.baselines import add_baselines
 from .commands.compare import add_compare
-from .commands.importing import add_import
+from .commands.importing import add_import, import_page
 from .commands.report import add_report
 from .core.catalogue import Catalogue
 from .core.errors import Refusal, WrongUse
@@ -70,12 +70,18 @@ def _printed(command: str, text: str, status: int) -> int:
     return status
 
 
-def _schemes(chosen: argparse.Namespace) -> str:
+def _catalogue() -> Catalogue:
+    """The schemes of the project that the command is typed in."""
     from .own_schemes import nearest_file, read_file
-    from .report.schemes import backend_page, scheme_page, schemes_page
 
     path = nearest_file(Path.cwd())
-    catalogue = read_file(path).catalogue if path is not None else Catalogue()
+    return read_file(path).catalogue if path is not None else Catalogue()
+
+
+def _schemes(chosen: argparse.Namespace) -> str:
+    from .report.schemes import backend_page, scheme_page, schemes_page
+
+    catalogue = _catalogue()
     if chosen.name is not None:
         return scheme_page(chosen.name, catalogue)
     if chosen.backend is not None:
@@ -132,6 +138,10 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     return page, CONTRADICTED if contradictions(checkpoint) else 0
 
 
+def _import(chosen: argparse.Namespace) -> tuple[str, int]:
+    return import_page(chosen, lambda name: _catalogue().choose(name).name)
+
+
 def _accept(chosen: argparse.Namespace) -> str:
     # Only here does a command need the clock and git.
     from .check.provenance import git_commit, now
@@ -150,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_hardware(commands)
     _add_inspect(commands)
     add_compare(commands)
-    add_import(commands)
+    add_import(commands, _import)
     add_report(commands)
     add_accept(commands, _accept)
     add_baselines(commands)

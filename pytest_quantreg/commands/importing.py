@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,14 +25,16 @@ WIDTH = 80
 """Columns of a note; names of files are not broken."""
 
 
-def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
-    """What was stored and what could not be. Raises WrongUse and Refusal."""
+def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tuple[str, int]:
+    """What was stored and what could not be; ``named`` finds the scheme that a word means.
+
+    Raises WrongUse and Refusal.
+    """
     from ..core.comparable_known import UNKNOWN
-    from ..core.schemes import resolve
     from ..imports.opening import open_path
 
     opened = open_path(Path(chosen.path))
-    given = resolve(chosen.scheme).name if chosen.scheme else None
+    given = named(chosen.scheme) if chosen.scheme else None
     scheme = given or opened.scheme or UNKNOWN
     if isinstance(opened, Evaluation):
         head, kept, lost, notes = _scores(opened, scheme, Path(chosen.out))
@@ -130,7 +133,7 @@ def _verb(there: bool) -> str:
     return "present" if there else "imported"
 
 
-def add_import(commands: Commands) -> None:
+def add_import(commands: Commands, page: Callable[[argparse.Namespace], tuple[str, int]]) -> None:
     """The argparse lines of the command."""
     parser = commands.add_parser(
         "import",
@@ -140,7 +143,7 @@ def add_import(commands: Commands) -> None:
         "score is there (samples_*.jsonl), as totals where it is not. Exit status 2 where not "
         "everything could be stored.",
     )
-    parser.set_defaults(page=import_page)
+    parser.set_defaults(page=page)
     parser.add_argument("path", metavar="PATH", help="a folder or a file of results")
     parser.add_argument(
         "--out", default="baselines", metavar="FOLDER", help="the store (default baselines)"

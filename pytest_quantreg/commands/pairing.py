@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..core.comparable import Difference, Level, aligned
-from ..core.comparable_known import UNKNOWN, differences
+from ..core.comparable_known import differences
 from ..core.comparison import Comparison, Pair
-from ..core.errors import Category, Refusal
+from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.pairing import refuse_partial, same_kinds
 from ..core.pairs import compare, pool, refuse_unpoolable
 from ..core.record import Accuracy, Items, Metric
+from ..core.schemes import resolve
 from ..core.suspicion import answers
 from ..core.unpaired import compare_totals
 from .doubts import doubt, is_rerun
@@ -159,8 +160,11 @@ def _refuse_parts_missing(whose: str, side: Evaluation, name: str) -> None:
 
 
 def claimed(one: Evaluation) -> str | None:
-    """The scheme it claims; None where nobody said, which an import stores as unknown."""
-    return None if one.scheme == UNKNOWN else one.scheme
+    """The scheme it claims; None where nobody said, and for a name of a project's own."""
+    try:
+        return resolve(one.scheme).name if one.scheme else None
+    except WrongUse:  # an import without --scheme stores "unknown"
+        return None
 
 
 def _leaves(group: Result, of: Evaluation) -> list[str]:

@@ -49,3 +49,19 @@ def test_imported_runs_say_what_their_files_say(
             assert {k: v for k, v in ours.items() if k not in told} == {
                 k: v for k, v in theirs.items() if k not in told
             }
+
+
+def test_a_scheme_of_the_projects_own(
+    quantreg: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that pyproject.toml defines is a scheme here as everywhere, and a typo is none."""
+    monkeypatch.chdir(tmp_path)
+    own = '[tool.quantreg.schemes.mine]\nlike = "w8a8-int8"\n'
+    (tmp_path / "pyproject.toml").write_text(own, "utf-8")
+    files = sorted((DATA / "lm-eval/same-model-twice").glob("results_*.json"))
+    assert quantreg("import", files[0], "--out", "base", "--scheme", "bf16")[0] == 0
+    status, page = quantreg("import", files[1], "--out", "quant", "--scheme", "mine")
+    assert (status, " at mine on " in page) == (0, True)
+    status, page = quantreg("import", files[1], "--out", "other", "--scheme", "mien")
+    assert (status, "unknown scheme 'mien'" in page) == (2, True)
+    assert quantreg("compare", "base", "quant", "--min-retention", ".8")[0] == 0
