@@ -94,7 +94,7 @@ class _Batch:
                 raise WrongUse(
                     f"this run of {one.task} was already accepted as number {last.number}"
                 )
-            if before := _judged_before(one, run, last):
+            if before := _judged_before(one, run, last, task.digest):
                 raise WrongUse(
                     f"{one.task} was {before}, and number {last.number} was accepted since",
                     help="judge it again: type the same pytest command once more",
@@ -179,10 +179,12 @@ class _Batch:
         return found
 
 
-def _judged_before(one: Kept, run: Run, last: Acceptance) -> str:
-    """How a run was judged when ``last`` was not yet accepted; or ""."""
+def _judged_before(one: Kept, run: Run, last: Acceptance, digest: str) -> str:
+    """How a run was judged when ``last``, with this digest, was not yet accepted; or ""."""
     if one.against is not None:
         what = f"against number {one.against}" if one.against else "when nothing was accepted"
+        if one.against == last.number and one.against_run not in ("", digest):
+            return f"judged against another number {last.number}, of another store or history"
         return f"judged {what}" if one.against != last.number else ""
     # No gate asked for the accepted run, so that only the clock tells which came first.
     measured = run.provenance.recorded_at

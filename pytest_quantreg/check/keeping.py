@@ -119,14 +119,18 @@ class Keeper:
             if self._settings.accept:
                 raise
             return None
-        return Filed(self._session, key.model, key.engine, key.stem, _number(reference))
+        number, digest = _identity(reference)
+        return Filed(self._session, key.model, key.engine, key.stem, number, digest)
 
 
-def _number(reference: Reference | None) -> int | None:
-    """That of the accepted run: 0 before there was any, None where no gate asked for it."""
+def _identity(reference: Reference | None) -> tuple[int | None, str]:
+    """Number and digest of the accepted run: 0 before any, None where no gate asked for it."""
     if reference is None:
-        return None
-    return reference.last.number if reference.last is not None else 0
+        return None, ""
+    if reference.last is None:
+        return 0, ""
+    task = reference.last.of(reference.stem)
+    return reference.last.number, task.digest if task is not None else ""
 
 
 def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
@@ -173,4 +177,5 @@ def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
         baseline={name: value for name, value in values.items() if math.isfinite(value)},
         minimum=minimum,
         against=filed.against,
+        against_run=filed.against_run,
     )

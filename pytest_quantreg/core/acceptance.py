@@ -149,6 +149,7 @@ class Filed:
 
     ``session`` names the folder that it lies in, ``against`` the number of the accepted run
     that it was judged against: 0 before any was accepted, None where no gate asked.
+    ``against_run`` is that run's digest, since two stores may both have a number 2.
     """
 
     session: str
@@ -156,6 +157,7 @@ class Filed:
     engine: str
     stem: str
     against: int | None = None
+    against_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ class Kept:
     baseline: Mapping[str, float]
     minimum: float | None
     against: int | None = None
+    against_run: str = ""
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
-from pytest_quantreg.baselines.carried import pack, unpack
+from pytest_quantreg.baselines.carried import digest, pack, unpack
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.acceptance import Kept
 from pytest_quantreg.core.outcome import KEPT, UNDECIDED, Context, Outcome
@@ -206,6 +206,21 @@ def test_another_baseline_is_not_this_one(quantreg: Quantreg) -> None:
     write(report_of(packed(INT8, run_of(INT8))))
     assert "than empty/ holds" in quantreg("accept", "run.json", "--baselines", "empty")[2]
     assert AcceptedRuns(Path("baselines")).history(INT8) == ()
+
+
+def test_number_two_of_another_store(quantreg: Quantreg) -> None:
+    """Numbers are counted by each store: what was judged against another number 1 is refused."""
+    first = run_of(INT8)
+    write(report_of(packed(INT8, first)))
+    assert quantreg("accept", "run.json")[0] == 0
+    later = run_of(INT8, salt="b")
+    other = digest(INT8, run_of(INT8, salt="elsewhere"))
+    write(report_of(packed(INT8, later, against=1, against_run=other)), "other.json")
+    status, _, error = quantreg("accept", "other.json")
+    assert status == 2
+    assert "judged against another number 1, of another store or history" in error
+    write(report_of(packed(INT8, later, against=1, against_run=digest(INT8, first))), "own.json")
+    assert quantreg("accept", "own.json")[0] == 0
 
 
 def test_the_same_twice(quantreg: Quantreg) -> None:
