@@ -47,7 +47,8 @@ def with_items(path: Path, result: Result, samples: Samples) -> Result:
     if samples.equal > MOST_EQUAL:
         suspicions[""] = (
             f"all choices of {samples.equal * 100:.0f} % of the items have the same "
-            "log-probability: the engine returned none"
+            "log-probability: the engine returned none, or sums in bfloat16 tie (lm-eval's hf "
+            "model adds them up in float32 with softmax_dtype=float32)"
         )
     return replace(
         result,

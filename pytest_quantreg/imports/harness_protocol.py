@@ -74,8 +74,6 @@ def asked(
         known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
     for name in PROMPT_ARGUMENTS:
         known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
-    if arguments.get("add_bos_token") is False:
-        known["imported.add_bos_token"] = NOT_GIVEN  # lm-eval's own default
     known.update(machine_of(document))
     found: dict[str, Json] = {name: value for name, value in known.items() if value is not None}
     words = _chat(document, found)

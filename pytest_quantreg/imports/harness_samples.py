@@ -21,7 +21,6 @@ DIGITS = 20
 
 LONGEST_ANSWER = 64
 MOST_EQUAL = 0.01
-TIE_OF_TWO = 0.04
 """Of a task's items, those whose choices may all have the same log-probability."""
 
 MOST_COPIES = 0.05
@@ -44,7 +43,7 @@ class _Item:
     target: str
     choices: int
     empty: float | None
-    equal: float
+    equal: bool
     likelihood: float | None
     scores: dict[tuple[str, str], Value | None] = field(default_factory=dict)
 
@@ -273,17 +272,10 @@ def _number(value: object) -> float | None:
     return number_of(value)
 
 
-def _all_equal(responses: Any) -> float:
-    """1 where two choices or more all have the same log-probability, else 0.
-
-    Sums of two choices in bfloat16 are the same by chance for up to 7 % of the items of
-    usual tasks (simulated, sums of -12 to -40), so that such a tie counts little. A 0 for
-    each is what servers without log-probabilities return.
-    """
+def _all_equal(responses: Any) -> bool:
+    """Whether two choices or more all have the same log-probability."""
     likely = [one[0] for one in list_of(responses) if isinstance(one, list) and len(one) == 2]
-    if len(likely) < 2 or len({str(one) for one in likely}) > 1:
-        return 0.0
-    return TIE_OF_TWO if len(likely) == 2 and _number(likely[0]) != 0.0 else 1.0
+    return len(likely) > 1 and len({str(one) for one in likely}) == 1
 
 
 def _flat(value: Any) -> Iterator[Any]:

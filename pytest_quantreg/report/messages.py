@@ -170,7 +170,7 @@ def percent(share: float) -> str:
 
 def floor_3(share: float) -> str:
     """Three digits, rounded down: a promise that still holds as printed."""
-    if share > 1e6:  # no share at all, as files that somebody made up may hold
+    if abs(share) > 1e6:  # no share at all, as files that somebody made up may hold
         return f"{share:.3g}"
     return f"{math.floor(share * 1000 + _DUST) / 1000:.3f}"
 

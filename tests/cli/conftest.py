@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pytest_quantreg.cli import main
+
+from .harness_folders import BASE, evaluated, rows
 
 Run = Callable[..., tuple[int, str]]
 
@@ -14,6 +17,18 @@ Run = Callable[..., tuple[int, str]]
 def flat(text: str) -> str:
     """The text without its line breaks."""
     return " ".join(text.split())
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command is typed in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def base(in_empty_folder: None) -> None:
+    """A baseline of 1,000 items there, 80 % right."""
+    evaluated("base", {"t": list(rows("base", BASE))})
 
 
 @pytest.fixture

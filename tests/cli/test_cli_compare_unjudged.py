@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +9,7 @@ import pytest
 from .conftest import Run
 from .harness_folders import BASE, CERTIFY, GOOD, LOSSY, N, Row, answers, evaluated, rows
 
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def base() -> None:
-    """A baseline of 1,000 items, 80 % right."""
-    evaluated("base", {"t": list(rows("base", BASE))})
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
 @pytest.mark.parametrize("figures", [{"acc,none": "N/A"}, {"bypass,none": 999}, {"alias": "u"}])

@@ -22,6 +22,9 @@ CASES: dict[str, Edit] = {
     "thoughts are asked for on one side": lambda side: {
         "arguments": "org/b" if side == "bf16" else "org/q,enable_thinking=False"
     },
+    "a token in front on one side": lambda side: {
+        "arguments": "org/b" if side == "bf16" else "org/q,add_bos_token=False"
+    },
     "another template on one side": lambda side: {
         "arguments": "org/b" if side == "bf16" else "org/q,chat_template_args={'a': 1}"
     },
@@ -31,10 +34,7 @@ CASES: dict[str, Edit] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test in an empty folder."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_empty_folder")
 
 
 def imported(said: Run, folder: str) -> str:
@@ -154,26 +154,27 @@ def test_a_damaged_file_of_ours_is_missed(field: str, said: Run) -> None:
     assert said("compare", "s/base", "s/quantized", *CERTIFY)[0] == 2
 
 
-def test_two_choices_may_tie(said: Run) -> None:
-    """Sums in bfloat16 are equal by chance for some items; for all, nothing was returned."""
-    for every, wanted in ((20, 0), (1, 2)):
-        for folder, scores in (("base", BASE), ("quantized", GOOD)):
-            log = list(rows(folder, scores))
-            for at, row in enumerate(log):
-                two = [["-12.5", "False"] if at % every == 0 else [str(-at), "False"]] * 2
-                two[1] = two[1] if at % every == 0 else [str(-at - 1), "False"]
-                row["resps"], row["filtered_resps"] = [two], two
-                row["arguments"] = dict(list(row["arguments"].items())[:2])
-            if folder == "quantized":
-                log[1]["filtered_resps"] = log[1]["resps"][0] = [["-3", "False"], ["-4", "False"]]
-            evaluated(folder, {"t": log})
-        assert said("compare", "base", "quantized", "--min-retention", ".95")[0] == wanted
+def test_two_choices_that_tie(said: Run) -> None:
+    """More than 1 % of items with equal choices are refused, and what else it may be is said."""
+    for folder, scores in (("base", BASE), ("quantized", GOOD)):
+        log = list(rows(folder, scores))
+        for at, row in enumerate(log):
+            second = "-12.5" if at % 20 == 0 else str(-13 - at)
+            two = [["-12.5", "False"], [second, "False"]]
+            row["resps"], row["filtered_resps"] = [two], two
+            row["arguments"] = dict(list(row["arguments"].items())[:2])
+        evaluated(folder, {"t": log})
+    status, page = said("compare", "base", "quantized", "--min-retention", ".95")
+    assert status == 2
+    assert "all choices of 5 % of the items have the same log-probability" in page
+    assert "softmax_dtype=float32" in page
 
 
-def test_an_impossible_figure_is_no_crash(said: Run) -> None:
+@pytest.mark.parametrize("figure", [1e308, -1e308])
+def test_an_impossible_figure_is_no_crash(said: Run, figure: float) -> None:
     """A share of 1e308 is refused or told, in every form of the page."""
     evaluated("base", {}, results={"t": {"acc,none": 0.8, "acc_stderr,none": 0.01}})
-    evaluated("quantized", {}, results={"t": {"acc,none": 1e308, "acc_stderr,none": 0.01}})
+    evaluated("quantized", {}, results={"t": {"acc,none": figure, "acc_stderr,none": 0.01}})
     for form in ("text", "md", "json"):
         status, page = said("compare", "base", "quantized", "--format", form)
         assert "Traceback" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -159,21 +160,26 @@ def test_a_refusal_cannot_be_caught(timed: TimedSuite) -> None:
     result.assert_outcomes(errors=1)
 
 
-def interrupted_in(folder: Path, ended: threading.Event) -> threading.Thread:
-    """Sends this process a SIGINT once the model of ``folder`` is loaded.
+def waits_for_an_engine(thread: int) -> bool:
+    """Whether a thread waits for the answers of an engine in another process."""
+    names, frame = set(), sys._current_frames().get(thread)
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return {"serve", "exchange"} <= names
 
-    Again after 5 s, as a person would: Python drops one that comes while it collects garbage.
-    """
+
+def interrupted_in(folder: Path) -> threading.Thread:
+    """Sends this process a SIGINT once the loaded model of ``folder`` is at work."""
 
     def wait() -> None:
         until = time.monotonic() + 60
-        while not events(folder) and time.monotonic() < until:
-            time.sleep(0.01)
         main = threading.main_thread().ident
         assert main is not None
-        while not ended.is_set():
-            signal.pthread_kill(main, signal.SIGINT)
-            ended.wait(5)
+        # Not before: what Python calls back in between may drop an interruption.
+        while not (events(folder) and waits_for_an_engine(main)) and time.monotonic() < until:
+            time.sleep(0.01)
+        signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
@@ -195,11 +201,9 @@ def test_an_interruption_leaves_no_process(timed: TimedSuite, recording: bool) -
     else:
         words = [f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8"]
         folder = timed.checkpoint(speed=slow)
-    ended = threading.Event()
-    thread = interrupted_in(folder, ended)
+    thread = interrupted_in(folder)
     began = time.monotonic()
     result = timed.suite.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
-    ended.set()
     thread.join()
     assert result.ret == 2
     assert left_over(timed.suite) == []
