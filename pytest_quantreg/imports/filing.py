@@ -10,6 +10,7 @@ from ..baselines.names import to_component
 from ..baselines.place import Place
 from ..baselines.versions import Document
 from ..core.errors import WrongUse
+from ..core.strict import Damage
 from .figures import encode, read_document
 
 IMPORTED = "imported"
@@ -43,6 +44,11 @@ class FiguresStore(Place):
             there = read_document(path)
         except FileNotFoundError:
             return False
+        except Damage as damage:
+            raise WrongUse(
+                f"{self._shown(path)} {damage}",
+                help="delete it and import again, or import into another folder: --out FOLDER",
+            ) from None
         if there == document:
             return True
         raise WrongUse(

@@ -162,7 +162,7 @@ def test_figures_that_cannot_be_read_are_not_overwritten(
 ) -> None:
     """A damaged file in their place may be all there is of another import."""
     kept.write_text("{", "utf-8")
-    with pytest.raises(WrongUse, match=r"gsm8k\.json"):
+    with pytest.raises(WrongUse, match=r"gsm8k\.json is not valid JSON.*\n.*delete it and import"):
         store.keep(task_document(evaluation, evaluation.results["gsm8k"], "bf16"))
     assert kept.read_text("utf-8") == "{"
 
