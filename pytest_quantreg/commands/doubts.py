@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Evaluation, Result
 from ..core.schemes import resolve
+from ..core.sealing import same_settings
 from ..core.settings import GateMode
 from ..core.suspicion import same_likelihoods
 
@@ -65,13 +66,15 @@ def _same_weights(baseline: Evaluation, candidate: Evaluation) -> bool:
     named = baseline.model == candidate.model and "/" in candidate.model
     loaded = {baseline.engine, candidate.engine} <= LOADS_WEIGHTS
     unknown = None in (baseline.weights, candidate.weights)
-    return named and loaded and (unknown or baseline.weights == candidate.weights)
+    return named and loaded and (unknown or same_settings(baseline.weights, candidate.weights))
 
 
 def same_model(baseline: Evaluation, candidate: Evaluation) -> Iterator[str]:
     """Tells that both name one model."""
     known = all(one.engine != "unknown" for one in (baseline, candidate))
-    if not known or baseline.model != candidate.model or baseline.weights != candidate.weights:
+    if not known or baseline.model != candidate.model:
+        return
+    if not same_settings(baseline.weights, candidate.weights):
         return
     if (why := unquantized(baseline, candidate)) is not None:
         yield why

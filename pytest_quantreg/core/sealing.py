@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 
 from .record import Json
 
@@ -29,6 +30,13 @@ def sealed(value: Json, *, words_only: bool = False) -> Json:
 def same(one: Json, other: Json) -> bool:
     """Whether two values are equal, either of which may be sealed."""
     return one == other or seal(one) == seal(other)
+
+
+def same_settings(one: Mapping[str, Json] | None, other: Mapping[str, Json] | None) -> bool:
+    """Whether two sets of settings are equal, either of which may hold seals; None is no set."""
+    if one is None or other is None:
+        return one is other
+    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
 
 
 def seal(value: Json) -> str:

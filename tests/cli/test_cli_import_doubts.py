@@ -16,6 +16,9 @@ Edit = Callable[[str], Mapping[str, Any]]
 
 CASES: dict[str, Edit] = {
     "the baseline's own weights": lambda side: {"arguments": "org/m"},
+    "the baseline's own weights and adapter": lambda side: {
+        "arguments": "org/m,peft=/home/someone/adapter"
+    },
     "thoughts are cut off on one side": lambda side: {
         "arguments": "org/b" if side == "bf16" else "org/q,think_end_token=</think>"
     },
