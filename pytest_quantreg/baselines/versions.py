@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator
 
+from ..core.directions import direction
 from ..core.record import Json
 from ..core.strict import Damage, parse
 
@@ -20,7 +21,7 @@ Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"
 Step: TypeAlias = "Callable[[Document], Document]"
 
-CURRENT: Version = (1, 1)
+CURRENT: Version = (1, 2)
 
 
 def _to_1_1(document: Document) -> Document:
@@ -28,7 +29,35 @@ def _to_1_1(document: Document) -> Document:
     return {**document, "schema_version": "1.1"}
 
 
-STEPS: Mapping[Version, Step] = MappingProxyType({(1, 0): _to_1_1})
+def _to_1_2(document: Document) -> Document:
+    """1.2 says null where a metric's direction is unknown; older versions wrote false for it.
+
+    So a false that lm-eval does not bear out proves nothing, and neither does a true that it
+    contradicts.
+    """
+    protocol: Any = document.get("protocol")
+    metrics = protocol.get("metrics") if isinstance(protocol, dict) else None
+    if not isinstance(metrics, list):
+        return {**document, "schema_version": "1.2"}
+    sure = [_with_sure_direction(one) if isinstance(one, dict) else one for one in metrics]
+    return {
+        **document,
+        "protocol": {**protocol, "metrics": sure},
+        "schema_version": "1.2",
+    }
+
+
+def _with_sure_direction(metric: Document) -> Document:
+    told, name = metric.get("higher_is_better"), str(metric.get("name")).partition(",")[0]
+    if not isinstance(told, bool):
+        return metric
+    sure = direction(name, told, kind=str(metric.get("kind")))
+    if sure is False and direction(name, None, kind=str(metric.get("kind"))) is None:
+        sure = None
+    return {**metric, "higher_is_better": sure}
+
+
+STEPS: Mapping[Version, Step] = MappingProxyType({(1, 0): _to_1_1, (1, 1): _to_1_2})
 """One function per step: takes a document of this version, returns one of a later."""
 
 SCHEMAS = Path(__file__).parent / "schema"

@@ -26,6 +26,17 @@ class Ask:
         return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
 
 
+def passed_over(ask: Ask, protocol: Protocol) -> tuple[str, ...]:
+    """A note if the task's first metric has no known direction, so that another one counts."""
+    first, metric = protocol.metrics[0], ask.metric_of(protocol)
+    if ask.metric is not None or metric == first:
+        return ()
+    return (
+        f"{ask.request.task}: the direction of {first.name} is unknown (no higher_is_better in the "
+        f"task's YAML), so {metric.name} is compared instead",
+    )
+
+
 def asked(ask: Ask, group: TaskGroup | None) -> Ask:
     """With the metric that a group's file names, where the call names none."""
     if group is None or ask.metric is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.comparison import TOKEN_PERPLEXITY
+from ..core.directions import refuse_undirected
 from ..core.errors import Category, Refusal
 from ..core.gates import Gate, choose
 from ..core.plan import Plan
@@ -18,7 +19,8 @@ from .pooling import takes
 class Assigned:
     """Which gate judges which metric of one call.
 
-    ``unknown`` are gates whose metric its task lacks, ``unsuited`` those that judge
+    ``unknown`` are gates whose metric its task lacks or that has no known direction,
+    ``unsuited`` those that judge
     another kind of metric than the one it was measured for.
     """
 
@@ -68,9 +70,11 @@ def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
 def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
     if gate.of_perplexity:
         return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
-    if gate.metric:
-        return subject.find(gate.metric)
-    return subject.metric if subject.metric.kind != "perplexity" else None
+    metric = subject.find(gate.metric) if gate.metric else subject.metric
+    if not gate.metric and metric.kind == "perplexity":
+        return None
+    refuse_undirected(metric, subject.task)
+    return metric
 
 
 def _other_kind(gate: Gate, subject: Subject) -> Refusal:

@@ -11,19 +11,20 @@ from ..baselines import BaselineKey
 from ..core import stats
 from ..core.acceptance import Reference
 from ..core.comparable import Candidate, Difference
+from ..core.directions import refuse_undirected
 from ..core.errors import Category, Refusal
 from ..core.gates import POOLED, Gate, matching
 from ..core.outcome import Context
 from ..core.pairing import first_items, refuse_partial, same_kinds
 from ..core.pairs import refuse_overlap, refuse_unpoolable
 from ..core.plan import Plan
-from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
+from ..core.record import Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
 from ..core.settings import GateMode, Update
 from ..core.suspicion import answers, refuse_same_likelihoods
 from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
-from .asking import Ask, Subject, alike, asked
+from .asking import Ask, Subject, alike, asked, passed_over
 from .assigning import assign, refuse_unjudged
 from .bench import Loaded
 from .evidence import Finished, Grouped, Measured
@@ -132,6 +133,7 @@ class Comparer:
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
         key = self._grounds.key(ask, prepared, spec.scheme)
         ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording, key)
+        _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
         self._differ(ready, spec, candidate)
         self._references.check_writable(key)
         if not accepted:
@@ -255,12 +257,20 @@ class Comparer:
             notes=(
                 *self._bench.told(spec, accuracy, batch_size=batch_size),
                 *answers(part, accuracy),
+                *passed_over(ready.ask, part.protocol),
                 *(f"{task}: {one}" for one in told),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
             accepted=accepted,
             kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
         )
+
+
+def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
+    """Refuses a baseline whose direction an older version guessed, where the task has none."""
+    for known, metric in zip(stored.metrics, now.metrics if now else (), strict=False):
+        if known != metric:
+            refuse_undirected(metric, stored.task)
 
 
 def _asks_accepted(plan: Plan, ask: Ask, part: Ask) -> bool:

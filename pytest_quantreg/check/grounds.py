@@ -116,11 +116,17 @@ class Grounds:
     ) -> Candidate:
         """What can be compared before anything is loaded."""
         identity = self.bench.identify(spec)
+        declared = {one.name: one for one in prepared.protocol.metrics}
+        # Which metrics came out 0/1 is known only after measuring; which way they are better
+        # is known now, and an old baseline may have guessed it.
+        metrics = tuple(
+            replace(one, higher_is_better=declared.get(one.name, one).higher_is_better)
+            for one in baseline.accuracy.protocol.metrics
+        )
         return Candidate(
             model=identity,
             software=self.bench.software(spec),
-            # Which metrics came out 0/1 is known only after measuring.
-            protocol=replace(prepared.protocol, metrics=baseline.accuracy.protocol.metrics),
+            protocol=replace(prepared.protocol, metrics=metrics),
             items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
             base=identity if spec.quantize else self._base_at_hand(spec.name),
         )

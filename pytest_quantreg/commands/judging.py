@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..core.comparison import Comparison
+from ..core.directions import refuse_undirected
 from ..core.errors import Category, Refusal
 from ..core.evaluation import Evaluation
 from ..core.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
@@ -141,6 +142,7 @@ def _judged(task: Task, made: Comparison, context: Context, wish: Wish) -> Outco
             raise _perplexity(task)
         if wish.metric is None and not task.baseline.ordered:
             raise _ambiguous(task)
+        refuse_undirected(task.metric, task.name)
         verdict = judge(
             gate, made, plan, max_undetected=wish.max_undetected, allow_better=wish.allow_better
         )

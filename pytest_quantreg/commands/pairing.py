@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from ..core.comparable import Difference, Level, aligned
 from ..core.comparable_known import differences
 from ..core.comparison import Comparison, Pair
+from ..core.directions import refuse_undirected
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.pairing import refuse_partial, same_kinds
@@ -135,10 +136,18 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
         parts = ()
     shown = chosen.metric
     if len(parts) == 1:
-        shown = next(one for one in parts[0][0].protocol.metrics if one.name == chosen.metric.name)
+        same = next(one for one in parts[0][0].protocol.metrics if one.name == chosen.metric.name)
+        # Items of an import may have been stored by a version that guessed the direction.
+        shown = replace(same, higher_is_better=chosen.metric.higher_is_better)
     elif parts:
         shown = replace(shown, kind="mean")
     notes = [f"{name}: {one}" for one in dict.fromkeys(map(str, told))]
+    first = ours.aggregates[0].metric
+    if metric is None and chosen.metric != first:
+        notes.append(
+            f"{name}: the direction of {first.name} is unknown, so {chosen.metric.name} is "
+            "compared instead"
+        )
     for before, after in parts:
         notes += answers(before, after)
     suspect = next((why for why in doubts if why is not None), None)
@@ -247,14 +256,18 @@ def _refuse_picked(baseline: Accuracy, candidate: Accuracy) -> None:
 
 def _refuse_turned(baseline: Aggregate, candidate: Aggregate, task: str) -> None:
     if baseline.metric.higher_is_better != candidate.metric.higher_is_better:
-        better = [
-            "higher" if one.metric.higher_is_better else "lower" for one in (baseline, candidate)
-        ]
+        words = {
+            True: "better when higher",
+            False: "better when lower",
+            None: "of unknown direction",
+        }
+        better = [words[one.metric.higher_is_better] for one in (baseline, candidate)]
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"{baseline.metric.name} of {task} is better when {better[0]} by the baseline's file, "
-            f"and when {better[1]} by the candidate's",
-            help="evaluate both models with the same task files",
+            f"{baseline.metric.name} of {task} is {better[0]} by the baseline's file, and "
+            f"{better[1]} by the candidate's",
+            help="evaluate both models with the same task files, and keep each results_*.json "
+            "beside its sample log: it says which way a metric is better",
         )
 
 
@@ -301,6 +314,7 @@ def _no_metric(result: Result, name: str, whose: str = "") -> Refusal:
 
 def refuse_from_pool(task: Task) -> None:
     """Refuses a task whose scores cannot be averaged with others. Raises Refusal."""
+    refuse_undirected(task.metric, task.name)
     if task.parts:
         for before, after in task.parts:
             refuse_unpoolable(task.metric, before, after, task=task.name)

@@ -117,7 +117,7 @@ def _is_share(task: Task) -> bool:
     except Refusal:
         return False
     values = [total.value for total in task.totals]
-    return task.metric.higher_is_better and min(values) >= 0.0 and max(values) <= 1.0
+    return bool(task.metric.higher_is_better) and min(values) >= 0.0 and max(values) <= 1.0
 
 
 def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:

@@ -295,10 +295,10 @@ def _protocols(found: Found, ours: Protocol, theirs: Protocol) -> None:
 
 def _named(metrics: tuple[Metric, ...]) -> str:
     """The metrics without their kind: whether scores came out 0/1 may differ by model."""
-    return " ".join(
-        metric.name + ("" if metric.higher_is_better else " (lower is better)")
-        for metric in metrics
-    )
+    return " ".join(metric.name + _DIRECTIONS[metric.higher_is_better] for metric in metrics)
+
+
+_DIRECTIONS = {True: "", False: " (lower is better)", None: " (direction unknown)"}
 
 
 _PROTOCOL_FIELDS = tuple(

@@ -81,12 +81,17 @@ class Result:
     ordered: bool = True
 
     def find(self, metric: str | None) -> Aggregate | None:
-        """The aggregate called ``acc`` (under its first filter) or ``acc,none``; None: the first.
+        """The aggregate called ``acc`` (under its first filter) or ``acc,none``.
 
-        None also where the task has no such metric.
+        Without ``metric`` the first of known direction under the first filter, else the very
+        first. None where the task has no such metric.
         """
         if metric is None:
-            return self.aggregates[0]
+            first = self.aggregates[0]
+            below = first.metric.name.partition(",")[2]
+            alike = [one for one in self.aggregates if one.metric.name.partition(",")[2] == below]
+            directed = (one for one in alike if one.metric.higher_is_better is not None)
+            return next(directed, first)
         for one in self.aggregates:
             if metric in (one.metric.name, one.metric.name.partition(",")[0]):
                 return one

@@ -128,8 +128,10 @@ def check_same_items(baseline: Accuracy, candidate: Accuracy) -> None:
         raise ValueError("the two measurements do not hold the same items in the same order")
 
 
-def ratio_of(baseline: float, quantized: float, *, higher_is_better: bool) -> float:
-    """Retention: 1 for 0/0, inf where there was nothing to keep."""
+def ratio_of(baseline: float, quantized: float, *, higher_is_better: bool | None) -> float:
+    """Retention: 1 for 0/0, inf where there was nothing to keep, NaN without a direction."""
+    if higher_is_better is None:
+        return math.nan
     above, below = (quantized, baseline) if higher_is_better else (baseline, quantized)
     if below == 0:
         return 1.0 if above == 0 else math.inf

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import stats
 from .comparison import SURE, Comparison, Floats, Floor, Pair, Slice
+from .directions import refuse_undirected
 from .errors import Category, Refusal
 from .pairing import check_same_items, ratio_of
 from .perplexity import compare_perplexity
@@ -37,7 +38,7 @@ def compare(
         ValueError: the items differ; comparability is checked before (`comparable`).
     """
     check_same_items(baseline, candidate)
-    if metric.kind not in ("binary", "mean"):
+    if metric.kind not in ("binary", "mean") or metric.higher_is_better is None:
         return compare_perplexity(
             baseline, candidate, metric, scheme=scheme, confidence=confidence, notes=notes
         )
@@ -151,6 +152,8 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
 
     ``measured`` are what is known of it, ``task`` names it where nothing is measured yet.
     """
+    name = task if task is not None else measured[0].protocol.task
+    refuse_undirected(metric, name)
     why = None
     if metric.kind not in ("binary", "mean"):
         why = "has no score per item that could be averaged"
@@ -159,7 +162,6 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
     elif any(_column(one.items, metric).min(initial=0.0) < 0.0 for one in measured):
         why = "has scores below 0"
     if why is not None:
-        name = task if task is not None else measured[0].protocol.task
         raise Refusal(
             Category.WRONG_USE,
             f"{metric.name} of {name} cannot be pooled with others: it {why}",

@@ -57,9 +57,11 @@ def compare_perplexity(
 ) -> Comparison:
     """A metric without a mean score: a perplexity, else its values without an interval.
 
-    Retention is the inverted ratio of the figures that lm-eval reports.
+    Retention is the inverted ratio of the figures that lm-eval reports, and NaN for a metric
+    of unknown direction.
     """
-    form = perplexity_form(baseline, metric) if metric.kind == "perplexity" else None
+    judgeable = metric.kind == "perplexity" and metric.higher_is_better is not None
+    form = perplexity_form(baseline, metric) if judgeable else None
     if form is math.exp:
         weights = np.asarray(baseline.items.weights[metric.name], dtype=np.float64)
         return _per_unit(

@@ -139,10 +139,13 @@ class AccuracyRequest:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric as lm-eval spells it, ``exact_match,strict-match``."""
+    """One metric as lm-eval spells it, ``exact_match,strict-match``.
+
+    ``higher_is_better`` is None where the direction is unknown; no gate judges such a metric.
+    """
 
     name: str
-    higher_is_better: bool
+    higher_is_better: bool | None
     kind: str
     """``binary`` (each score 0 or 1), ``mean`` (a number per item, averaged),
     ``perplexity`` (a log-likelihood and a weight per item), or ``aggregate`` (F1, BLEU:

@@ -96,6 +96,8 @@ def pool_totals(
 
 def independent(baseline: Aggregate, candidate: Aggregate) -> stats.Shares | stats.Means | None:
     """What the interval is made of; the sides change places where lower is better."""
+    if baseline.metric.higher_is_better is None:
+        return None
     if not baseline.metric.higher_is_better:
         baseline, candidate = candidate, baseline
     if not baseline.n or not candidate.n:

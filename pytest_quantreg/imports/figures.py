@@ -12,13 +12,43 @@ from ..baselines.files import read_whole
 from ..baselines.plain import make, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
 from ..core.comparable_known import NOT_GIVEN
+from ..core.directions import direction
 from ..core.evaluation import Aggregate, Evaluation, Result
 from ..core.record import Json, Metric
 from ..core.sealing import sealed
 from ..core.strict import Damage, digest_of, dump_readable, parse
 from ..core.timings import Repeat, Timings
+from .harness import declared_direction
+from .reading import object_of
 
-FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "figures-1.json")
+
+def _to_1_1(document: Document) -> Document:
+    """1.1 says null where a metric's direction is unknown; 1.0 took that for higher is better."""
+    aggregates = document.get("aggregates")
+    if not isinstance(aggregates, list):
+        return {**document, "schema_version": "1.1"}
+    config = object_of(document.get("config"))
+    sure = [
+        _with_sure_direction(one, config) if isinstance(one, dict) else one for one in aggregates
+    ]
+    return {**document, "schema_version": "1.1", "aggregates": sure}
+
+
+def _with_sure_direction(aggregate: Document, config: Mapping[str, Any]) -> Document:
+    metric = aggregate.get("metric")
+    if not isinstance(metric, dict) or not isinstance(metric.get("higher_is_better"), bool):
+        return aggregate
+    name = str(metric.get("name")).partition(",")[0]
+    told = declared_direction(config, name)
+    sure = direction(name, told, kind=str(metric.get("kind")))
+    return {**aggregate, "metric": {**metric, "higher_is_better": sure}}
+
+
+FORM = Form(
+    (1, 1),
+    MappingProxyType({(1, 0): _to_1_1}),
+    Path(__file__).parent / "schema" / "figures-1.json",
+)
 
 MOST_BYTES = 1024 * 1024
 """Of a file: real ones have a few KiB."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.directions import direction
 from ..core.evaluation import Aggregate, Result
 from ..core.record import Json, Metric
 from .harness_protocol import (
@@ -21,12 +22,6 @@ from .harness_protocol import (
 )
 from .harness_suspicions import chance_of, thoughts_scored
 from .reading import list_of, number_of, object_of, unreadable, whole_of
-
-LOWER_IS_BETTER = frozenset(
-    {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "ter", "wer", "cer"}
-    | {"brier_score", "mse", "mae", "rmse"}
-)
-"""Where a file does not say so; lm-eval's own metrics that fall as a model gets better."""
 
 PERPLEXITIES = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"})
 
@@ -119,7 +114,7 @@ def _result(
 ) -> Result | None:
     parts = _parts(path, document, task)
     n, total = _counts(path, document, task, parts)
-    aggregates = _aggregates(path, document, task, row, n)
+    aggregates = _aggregates(path, document, task, row, n, parts)
     if not aggregates:
         return None
     config = _config(document, task)
@@ -229,7 +224,12 @@ def _counts(
 
 
 def _aggregates(
-    path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any], n: int | None
+    path: Path,
+    document: Mapping[str, Any],
+    task: str,
+    row: Mapping[str, Any],
+    n: int | None,
+    parts: tuple[str, ...],
 ) -> tuple[Aggregate, ...]:
     found = []
     for key, number in _figures(row).items():
@@ -240,7 +240,7 @@ def _aggregates(
             raise unreadable(path, f"has a negative standard error of {filtered} of {task}")
         found.append(
             Aggregate(
-                Metric(filtered, _higher(document, task, name), _kind(name, number)),
+                Metric(filtered, _higher(document, task, parts, name), _kind(name, number)),
                 number,
                 error,
                 n,
@@ -260,16 +260,26 @@ def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _higher(document: Mapping[str, Any], task: str, metric: str) -> bool:
-    told = object_of(object_of(document.get("higher_is_better")).get(task)).get(metric)
-    if isinstance(told, bool):
-        return told
-    config = _config(document, task)
-    for one in list_of(config.get("metric_list")):
-        told = object_of(one).get("higher_is_better")
-        if object_of(one).get("metric") == metric and isinstance(told, bool):
-            return told
-    return metric not in LOWER_IS_BETTER
+def _higher(
+    document: Mapping[str, Any], task: str, parts: tuple[str, ...], metric: str
+) -> bool | None:
+    """Whether higher is better; None where the file leaves it open or the tasks disagree."""
+    kind = "perplexity" if metric in PERPLEXITIES else ""
+    told = object_of(object_of(document.get("higher_is_better")).get(task))
+    if metric in told:
+        # A null is lm-eval's word for a group whose tasks disagree, or for not knowing either.
+        return None if told[metric] is None else direction(metric, told[metric], kind=kind)
+    if parts and not _config(document, task):
+        found = {_higher(document, part, (), metric) for part in parts}
+        return found.pop() if len(found) == 1 else None
+    return direction(metric, declared_direction(_config(document, task), metric), kind=kind)
+
+
+def declared_direction(config: Mapping[str, Any], metric: str) -> object:
+    """What a task's file says of ``higher_is_better``; None if nothing."""
+    listed = [object_of(one) for one in list_of(config.get("metric_list"))]
+    told = (one.get("higher_is_better") for one in listed if one.get("metric") == metric)
+    return next(told, None)
 
 
 def _kind(metric: str, value: float) -> str:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.comparable_known import NO_INSTRUCTION, UNKNOWN, UNKNOWN_DIGEST, UNKNOWN_SEED
+from ..core.directions import direction
 from ..core.evaluation import Aggregate, Result
 from ..core.record import Accuracy, Json, Metric, Protocol
-from .harness import LOWER_IS_BETTER
 from .harness_samples import MOST_EQUAL, Samples
 from .reading import object_of, unreadable, whole_of
 
@@ -65,7 +65,7 @@ def alone(task: str, samples: Samples) -> Result:
     aggregates = []
     for name, column in samples.items.scores.items():
         bare = name.partition(",")[0]
-        metric = Metric(name, bare not in LOWER_IS_BETTER, "mean")
+        metric = Metric(name, direction(bare, None), "mean")
         aggregates.append(Aggregate(metric, math.fsum(column) / n, None, n))
     plain = [one for one in aggregates if one.metric.name not in samples.items.weights]
     result = Result(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.directions import direction
 from ..core.errors import Category, Refusal
 from ..core.record import Metric, Protocol
 
@@ -29,12 +30,18 @@ class Columns:
 
 
 def default_metric(protocol: Protocol) -> Metric:
-    """The first metric under the first filter, in the order of the task's own file."""
+    """The first metric of known direction under the first filter, in the task's own order.
+
+    The very first where none of them has one.
+    """
     if not protocol.metrics:
         raise Refusal(
             Category.NOTHING_MEASURED, f"task {protocol.task!r} names no metric in its file"
         )
-    return protocol.metrics[0]
+    first = protocol.metrics[0]
+    below = first.name.partition(",")[2]
+    alike = [one for one in protocol.metrics if one.name.partition(",")[2] == below]
+    return next((one for one in alike if one.higher_is_better is not None), first)
 
 
 def find_metric(protocol: Protocol, name: str) -> Metric:
@@ -60,17 +67,23 @@ def declared(task: Any, *, averaged: bool) -> tuple[Metric, ...]:
     score is 0 or 1 by nature. The kinds are what the names promise; `columns` corrects
     them by the scores.
     """
-    higher = task.higher_is_better()
+    told = _declared_directions(task)
     return tuple(
-        Metric(f"{name},{one.name}", bool(higher.get(name, True)), kind)
+        Metric(f"{name},{one.name}", direction(name, told.get(name), kind=kind), kind)
         for one in task._filters
         for name, kind in _kinds(task, averaged).items()
         if name != "bypass"
     )
 
 
+def _declared_directions(task: Any) -> dict[str, object]:
+    """What the task says by the names of metrics; lm-eval keys some by their function."""
+    return {getattr(key, "__name__", key): told for key, told in task.higher_is_better().items()}
+
+
 def _kinds(task: Any, averaged: bool) -> dict[str, str]:
-    kinds = {name: _kind(task, name) for name in task.aggregation()}
+    names = [getattr(key, "__name__", key) for key in task.aggregation()]
+    kinds = {name: _kind(task, name) for name in names}
     if averaged:
         return kinds
     return {
@@ -119,11 +132,13 @@ def _present(task: Any, expected: Sequence[Metric], passes: Sequence[Raw]) -> li
     known = {metric.name: metric for metric in expected}
     first = passes[0]
     found = [metric for metric in expected if all(metric.name in one for one in passes)]
+    told = _declared_directions(task)
     for name in first:
         plain_name = name.partition(",")[0]
         if name not in known and plain_name != "bypass":
-            better = bool(task.higher_is_better().get(plain_name, True))
-            found.append(Metric(name, better, _kind(task, plain_name)))
+            kind = _kind(task, plain_name)
+            better = direction(plain_name, told.get(plain_name), kind=kind)
+            found.append(Metric(name, better, kind))
     return found
 
 

@@ -36,7 +36,7 @@ def test_facts_and_reruns_come_back(tmp_path: Path) -> None:
     store = saved(tmp_path, run)
     assert store.load(KEY) == run
     document = json.loads(meta_path(store).read_text())
-    assert document["schema_version"] == "1.1"
+    assert document["schema_version"] == "1.2"
     assert document["items"]["columns"][5:] == [
         "weight:word_perplexity,none",
         "fact:cluster",
@@ -137,7 +137,7 @@ def test_columns_of_a_newer_minor_version_are_passed_over(tmp_path: Path) -> Non
     _rewritten(store, [*columns, "fact:mood", "trace:acc,none"], [0.5, "text"])
     with pytest.raises(Refusal, match="breaks the schema"):
         store.load(KEY)
-    document = {**json.loads(meta_path(store).read_text()), "schema_version": "1.2"}
+    document = {**json.loads(meta_path(store).read_text()), "schema_version": "1.3"}
     reseal(meta_path(store), document)
     assert store.load(KEY) == run
 

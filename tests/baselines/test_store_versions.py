@@ -56,7 +56,7 @@ def test_what_a_newer_version_wrote_is_not_written_again(tmp_path: Path, version
     ]
     for write in writes:
         with pytest.raises(
-            WrongUse, match=f"has schema {version}, and this .* writes 1.1"
+            WrongUse, match=f"has schema {version}, and this .* writes 1.2"
         ) as caught:
             write()
         assert "pip install --upgrade pytest-quantreg" in str(caught.value)

@@ -65,13 +65,46 @@ def test_an_error_of_zero_is_none(said: Run) -> None:
 
 
 def test_a_metric_that_turned_round(said: Run) -> None:
-    """Higher is better by one file and lower by the other: refused with both."""
+    """Better when higher by one file and not by the other: refused with both."""
     turned: dict[str, Any] = {"higher_is_better": {"t": {"acc": False}}}
     evaluated("base", {"t": list(rows("base", BASE))}, **turned)
     evaluated("quantized", {"t": list(rows("quantized", LOSSY))})
     status, page = said("compare", "base", "quantized", *CERTIFY)
     assert status == 2
-    assert "is better when lower by the baseline's file, and when higher by the candidate's" in page
+    assert (
+        "is of unknown direction by the baseline's file, and better when higher by the candidate's"
+        in page
+    )
+
+
+@pytest.mark.parametrize("told", [None, "false", "true", 1, "absent"])
+def test_a_score_without_a_direction_was_better_when_higher(said: Run, told: Any) -> None:
+    """Of a count of errors that halved it said lost: it is listed, and no gate judges it."""
+    for folder, value in (("base", 0.4), ("quantized", 0.2)):
+        results = {"t": {"errors,none": value, "errors_stderr,none": 0.01}}
+        directions: dict[str, Any] = {}
+        if told != "absent":
+            directions = {"higher_is_better": {"t": {"errors": told}}}
+        evaluated(folder, {}, results=results, arguments=f"org/{folder}", **directions)
+    status, page = said("compare", "base", "quantized", "--min-retention", ".9")
+    assert status == 2
+    assert "REFUSED (not judged)" in page
+    assert "the direction of errors,none of t is unknown" in page
+    assert "add `higher_is_better: true (or false)`" in page
+    status, page = said("compare", "base", "quantized")
+    assert status == 0
+    assert "0.400 0.200 - " in page
+
+
+def test_an_import_keeps_an_unknown_direction(said: Run) -> None:
+    """Stored as unknown, and refused by a gate on the stored figures too."""
+    for folder in ("base", "quantized"):
+        log = [{**row, "score": row["acc"], "metrics": ["score"]} for row in rows(folder, BASE)]
+        evaluated(folder, {"t": log}, results={"t": {"score,none": 0.8}})
+        assert said("import", folder, "--scheme", "bf16", "--out", f"kept-{folder}")[0] == 0
+    status, page = said("compare", "kept-base", "kept-quantized", *CERTIFY)
+    assert status == 2
+    assert "the direction of score,none of t is unknown" in page
 
 
 def test_a_log_alone_does_not_say_which_score_counts(said: Run) -> None:
@@ -120,7 +153,8 @@ def test_scores_of_another_kind_do_not_turn_a_good_model_red(said: Run) -> None:
     """An error rate beside a share of right answers: each is judged, and no pool is asked for."""
     for folder, scores in (("base", BASE), ("quantized", GOOD)):
         rate = {"speech": {"wer,none": 0.3, "wer_stderr,none": 0.002}}
-        evaluated(folder, {"t": list(rows(folder, scores))}, results=rate)
+        lower: dict[str, Any] = {"higher_is_better": {"speech": {"wer": False}}}
+        evaluated(folder, {"t": list(rows(folder, scores))}, results=rate, **lower)
     words = ("compare", "base", "quantized", "--min-retention", ".95")
     status, page = said(*words)
     assert status == 0

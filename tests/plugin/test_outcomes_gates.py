@@ -329,6 +329,56 @@ def test_a_metric_where_lower_is_better_is_inverted(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["LOST w8a8-int8 sum: keeps 4?.? % of the baseline's error, *"])
 
 
+def test_a_task_without_a_direction_was_judged_upside_down(suite: Suite) -> None:
+    """A loss read as "keeps 150 %": it is recorded and listed, and a gate says what to add."""
+    scoring = suite.path / "tasks" / "scoring.py"
+    scoring.write_text(
+        "def score(doc, results):\n"
+        "    return {'hit': float(results[0].strip() == doc['answer'])}\n",
+        "utf-8",
+    )
+    path = suite.path / "tasks" / "sum.yaml"
+    text = path.read_text("utf-8").split("metric_list")[0]
+    text += (
+        "process_results: !function scoring.score\nmetric_list: [{metric: hit, aggregation: mean}"
+    )
+    path.write_text(f"{text}]\n", "utf-8")
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.9)
+        def test_gated(compare_accuracy):
+            compare_accuracy("sum")
+
+        def test_listed(compare_accuracy):
+            assert compare_accuracy("sum", metric="hit").low is None
+        """
+    )
+    suite.checkpoint("bad", also_wrong=LOSES)
+    suite.record().assert_outcomes(skipped=2)
+    result = suite.gate(checkpoint="bad")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "REFUSED (not judged) w8a8-int8 sum: the direction of hit,none of sum is unknown, *",
+            "*add `higher_is_better: true (or false)`, without quotes, *entry of hit*",
+        ]
+    )
+    scoring.write_text(
+        "def score(doc, results):\n"
+        "    right = float(results[0].strip() == doc['answer'])\n"
+        "    return {'hit': right, 'exact_match': right}\n",
+        "utf-8",
+    )
+    path.write_text(f"{text}, {{metric: exact_match, aggregation: mean}}]\n", "utf-8")
+    suite.record("--quant-update=all").assert_outcomes(skipped=2)
+    result = suite.gate("-k", "gated", checkpoint="bad")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["LOST w8a8-int8 sum: keeps * of the baseline's exact_match*"], consecutive=False
+    )
+    result.stdout.fnmatch_lines(["*so exact_match,none is compared instead*"])
+
+
 def test_a_metric_that_the_scoring_leaves_out_for_some_answers(suite: Suite) -> None:
     """A task's scoring that skips wrong answers is refused in one line, without a traceback."""
     (suite.path / "tasks" / "scoring.py").write_text(
