@@ -133,6 +133,25 @@ def refuse_toothless(seen: Sight, gate: Gate, task: str, *, max_undetected: floa
     )
 
 
+def refuse_blind(comparison: Comparison, gate: Gate, *, confidence: float) -> None:
+    """Refuses a gate that would pass if every right baseline answer were lost (too weak).
+
+    Of right and wrong answers alone: elsewhere so little decides nothing. Raises Refusal.
+    """
+    counts = comparison.counts
+    if counts is None or not comparison.exact:
+        return
+    right = counts.both + counts.baseline_only
+    if stats.can_turn_red(right, counts.n - right, minimum=gate.minimum, confidence=confidence):
+        return
+    raise Refusal(
+        Category.TOO_WEAK,
+        f"too few items for {gate.marker}({gate.bound:.10g}) on {comparison.task}: "
+        f"{n_items(counts.n)} would show nothing, even if all of them were lost",
+        help="compare more items (--quant-limit, limit=), or gate another task",
+    )
+
+
 def n_items(n: int) -> str:
     """``1 item``, ``1,500 items``."""
     return f"{n:,} item" + ("" if n == 1 else "s")

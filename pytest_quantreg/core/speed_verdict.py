@@ -69,8 +69,17 @@ def judge_workload(
             further token where there is none, or too little to decide on.
     """
     refuse_senseless([gate], comparison.workload)
+    verdict = _judged(gate, why, comparison, plan, gpus)
+    # A loss that was shown is one on however few rounds.
+    if verdict.evidence is not stats.Evidence.LOST:
+        refuse_too_few([gate], comparison.workload, plan, units=verdict.units)
+    return verdict
+
+
+def _judged(
+    gate: SpeedGate, why: str, comparison: SpeedComparison, plan: Plan, gpus: int
+) -> SpeedVerdict:
     units = len(comparison.quantized.units())
-    refuse_too_few([gate], comparison.workload, plan, units=units)
     if gate.marker == MAX_LATENCY:
         kind, percentile = gate.kind or "ttft", gate.percentile or MEDIAN
         estimate = _scaled(comparison.latency(kind, percentile), 1000.0)
@@ -116,12 +125,14 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
                 f"{gate}: this engine cannot tell how long a model takes to load",
                 help="take the marker off, or measure with an engine that can",
             )
-        _refuse_few_loads(gate, plan, len(loads))
         estimate = stats.quantile_interval(
             [(one,) for one in loads], MEDIAN, confidence=plan.confidence, sides=1
         )
         then = median(before.load_seconds) if before is not None and before.load_seconds else None
-        return _verdict(gate, why, plan, estimate, len(loads), None, baseline=then)
+        verdict = _verdict(gate, why, plan, estimate, len(loads), None, baseline=then)
+        if verdict.evidence is not stats.Evidence.LOST:
+            _refuse_few_loads(gate, plan, len(loads))
+        return verdict
     now = result.quantized.footprint
     size = now.weights if gate.kind == "weights" else now.peak
     if size is None:

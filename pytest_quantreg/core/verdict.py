@@ -11,7 +11,7 @@ from .errors import Category, Refusal
 from .gates import Gate
 from .plan import Plan
 from .settings import GateMode
-from .sight import TRUTH_STEP, refuse_toothless, sight
+from .sight import TRUTH_STEP, refuse_blind, refuse_toothless, sight
 from .suspicion import refuse_chance, refuse_too_good
 
 
@@ -67,8 +67,8 @@ def judge(
 
     Raises:
         Refusal: a baseline at chance, a minimum that guessing meets, a candidate far
-            above its baseline, a detect gate without teeth, or a metric without scores
-            per item.
+            above its baseline, an undecided detect gate without teeth, one that could not
+            turn red at all, or a metric without scores per item.
     """
     if comparison.low is None or comparison.high is None:
         raise _no_scores(gate, comparison.task, comparison.metric, ())
@@ -85,7 +85,10 @@ def judge(
     other = broken or comparison.low > 1.0
     seen = sight(comparison, gate.minimum, confidence=plan.confidence, broken=other)
     if plan.mode is GateMode.DETECT and not broken:
-        refuse_toothless(seen, gate, comparison.task, max_undetected=max_undetected)
+        # Evidence that decides needs no teeth: they matter where nothing was shown.
+        if evidence is stats.Evidence.UNDECIDED:
+            refuse_toothless(seen, gate, comparison.task, max_undetected=max_undetected)
+        refuse_blind(comparison, gate, confidence=plan.confidence)
         if support is not None and sparse is not None:
             refuse_sparse(support, gate, comparison.task)
     needed = None

@@ -226,6 +226,15 @@ def test_memory_is_counted(kind: str, bound: float, evidence: stats.Evidence) ->
         assert (found.workload, found.units) == (None, 1)
 
 
+def test_a_lost_percentile_was_refused_as_too_weak() -> None:
+    """Ten rounds bound p90 from below alone: certify cannot be kept by them, and was lost."""
+    found = judged(latency(500.0, percentile=90.0), QUIET, GateMode.CERTIFY)
+    assert (found.evidence, found.fails) == (LOST, True)
+    with pytest.raises(Refusal, match="could never be kept") as error:
+        judged(latency(1100.0, percentile=90.0), QUIET, GateMode.CERTIFY)
+    assert error.value.category is Category.TOO_WEAK
+
+
 def test_memory_that_nobody_knows_is_refused() -> None:
     """Nothing measured, and the way out."""
     with pytest.raises(Refusal, match="cannot tell peak memory") as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -142,6 +143,50 @@ def test_too_weak_after_measuring() -> None:
     """Flips beyond those of a sound model cost the gate its teeth."""
     with pytest.raises(Refusal) as caught:
         verdict((40, 30, 31, 49), minimum=0.9)
+    assert caught.value.category is Category.TOO_WEAK
+
+
+@pytest.mark.parametrize("mode", GateMode)
+def test_a_kept_gate_was_refused_as_too_weak(mode: GateMode) -> None:
+    """31 lost and 31 won of 400 leave bounds of 0.933 to 1.071: kept at 0.88, in every mode."""
+    found = verdict((162, 31, 31, 176), mode, minimum=0.88)
+    assert found.evidence is Evidence.KEPT
+    assert not found.fails
+    # Green says that it would have seen less than the ten points which are asked for.
+    assert found.detectable is not None
+    assert found.detectable < 0.78
+
+
+@pytest.mark.parametrize("minimum", [0.94, 0.98])
+def test_what_the_same_flips_leave_undecided_is_too_weak(minimum: float) -> None:
+    """Nothing was shown, and a loss of ten points would not have been."""
+    with pytest.raises(Refusal) as caught:
+        verdict((162, 31, 31, 176), minimum=minimum)
+    assert caught.value.category is Category.TOO_WEAK
+
+
+def test_a_kept_pool_was_refused_as_too_weak() -> None:
+    """Several tasks, and scores with a width of their own, follow the same rule."""
+    part = paired(162, 31, 31, 176)
+    for made in (replace(part, exact=False), replace(part, own_width=True)):
+        gate = Gate(MIN_RETENTION, 0.88, None, None, 1)
+        plan = Plan((gate,), GateMode.DETECT, 0.95)
+        assert judge(gate, made, plan, max_undetected=0.05).evidence is Evidence.KEPT
+        high = replace(gate, bound=0.95)
+        with pytest.raises(Refusal) as caught:
+            judge(high, made, plan, max_undetected=0.05)
+        assert caught.value.category is Category.TOO_WEAK
+
+
+@pytest.mark.parametrize("own_width", [False, True])
+def test_a_gate_that_could_never_turn_red_is_too_weak_though_kept(own_width: bool) -> None:
+    """Four right answers keep 0.5 at 95 %, and four lost ones would not fall below it."""
+    made = replace(paired(4, 0, 0, 0), own_width=own_width)
+    gate = Gate(MIN_RETENTION, 0.5, None, None, 1)
+    assert made.low is not None
+    assert made.low > 0.5
+    with pytest.raises(Refusal) as caught:
+        judge(gate, made, Plan((gate,), GateMode.DETECT, 0.95), max_undetected=0.45)
     assert caught.value.category is Category.TOO_WEAK
 
 
