@@ -129,6 +129,14 @@ def _other_types(checkpoint: Checkpoint) -> Iterator[str]:
         yield f"general.file_type says {said}, but {what}"
 
 
+def _applied_by_some(checkpoint: Checkpoint) -> Iterator[str]:
+    for file in checkpoint.beside:
+        yield (
+            f"{file} lies beside the weights: transformers applies that adapter where peft is "
+            "installed, and other engines do not"
+        )
+
+
 _GGUF_RULES: tuple[Callable[[Checkpoint], Iterator[str]], ...] = (_other_types, _bad_scales)
 
 _RULES: tuple[Callable[[Checkpoint], Iterator[str]], ...] = (
@@ -139,6 +147,7 @@ _RULES: tuple[Callable[[Checkpoint], Iterator[str]], ...] = (
     _other_numbers,
     _no_scales,
     _bad_scales,
+    _applied_by_some,
 )
 
 

@@ -115,7 +115,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that is known of a checkpoint without loading it; ``size`` in bytes."""
+    """Everything that is known of a checkpoint without loading it; ``size`` in bytes.
+
+    ``beside`` names files next to the weights that some engines apply to them.
+    """
 
     name: str
     architecture: str
@@ -123,6 +126,7 @@ class Checkpoint:
     layers: tuple[Layer, ...]
     size: int
     files: int
+    beside: tuple[str, ...] = ()
 
     @property
     def quantized(self) -> tuple[Layer, ...]:

@@ -15,6 +15,8 @@ from ...core.errors import Refusal
 from ...core.inspection import Checkpoint, Scales
 from ...core.record import ModelSpec
 from . import plain_json
+from .adapter import CONFIG as ADAPTER
+from .adapter import lies_in, refuse_leftover
 from .claim import claim_of
 from .folder import Tensor, check_weights, unusable, weight_files, whole
 from .hub import shown, small_files, weights_are_here
@@ -42,6 +44,7 @@ def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
     """The same of a model that is to be loaded; None as long as its weights are on the hub."""
     files = small_files(spec, trusted=bool(spec.args.get("trust_remote_code", False)))
     name = shown(spec)
+    refuse_leftover(files.folder, name)
     return _readable(files.folder, name) if weights_are_here(files, name) else None
 
 
@@ -103,6 +106,7 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
         layers=tuple(layers(found, scales, shapes, claim)),
         size=sum(path.stat().st_size for path in files),
         files=len(files),
+        beside=(ADAPTER,) if lies_in(folder) else (),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ...core.errors import WrongUse
 from ...core.record import ModelIdentity, ModelSpec
 from ..quiet import quiet, quietly_imported
+from .adapter import adapter_digest, refuse_leftover
 from .folder import (
     check_custom_code,
     check_weights,
@@ -83,9 +84,16 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
     files = small_files(spec, trusted=trusted)
     raw = read_config(files.folder, name)
     check_custom_code(files.folder, raw, name, trusted)
+    refuse_leftover(files.folder, name)
     headers = check_weights(files.folder, name) if weights_are_here(files, name) else {}
     config = _config(files.folder, raw, name, trusted)
     tokenizer = load_tokenizer(files.folder, name, trusted=trusted)
+    parts = {
+        "weights": _weights_digest(spec, files, digests),
+        "config": _config_digest(files.folder, raw),
+    }
+    if (adapter := adapter_digest(spec, digests.of)) is not None:
+        parts["adapter"] = adapter
     return ModelIdentity(
         name=spec.name,
         revision=files.revision,
@@ -95,12 +103,7 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
         dtype=asked or _dtype(config, Counter(tensor.dtype for tensor in headers.values())),
         tokenizer_digest=tokenizer_digest(tokenizer, spec.args),
         template_digest=template_digest(tokenizer),
-        weights_digest=combined(
-            {
-                "weights": _weights_digest(spec, files, digests),
-                "config": _config_digest(files.folder, raw),
-            }
-        ),
+        weights_digest=combined(parts),
     )
 
 

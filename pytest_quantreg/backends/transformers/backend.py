@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...core.engine import Say
-from ...core.errors import MissingExtra
+from ...core.errors import MissingExtra, WrongUse
 from ...core.record import ModelIdentity, ModelSpec, Software
 from ...core.schemes import resolve
+from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
 from ..checkpoint.quantize import made, need_llmcompressor
@@ -40,6 +41,13 @@ class TransformersBackend(CheckpointBackend):
                 )
         versions = {package: number for package, number in found.items() if number is not None}
         return Software(self.name, versions)
+
+    def software_of(self, spec: ModelSpec) -> Software:
+        """The same, with peft where it applies an adapter."""
+        found, peft = self.software(), installed("peft")
+        if PEFT not in spec.args or peft is None:
+            return found
+        return replace(found, versions={**found.versions, "peft": peft})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """Config, tokenizer and digests; of hub ids the weights are not downloaded."""
@@ -75,6 +83,12 @@ class TransformersBackend(CheckpointBackend):
         if at_load:
             return replace(local, quantize=False)
         choice = resolve(spec.scheme)
+        if PEFT in spec.args and choice.is_quantized and choice.scheme.name not in AT_LOAD:
+            raise WrongUse(
+                f"{spec.scheme} is not made on the fly of a model with an adapter "
+                f"(--quant-backend-arg={PEFT}=...)",
+                help=f"merge the adapter first, or give --quant-checkpoint={spec.scheme}=REF",
+            )
         if not choice.is_quantized:
             dtype = DTYPES.get(choice.scheme.name, "auto")
             return replace(local, quantize=False, args={"dtype": dtype, **spec.args})

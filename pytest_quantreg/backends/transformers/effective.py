@@ -76,7 +76,9 @@ def _unquantized(dtype: str, kv: Quantization | None, layers: int) -> EffectiveS
 def _linears(model: Any) -> Iterator[Any]:
     import torch
 
-    for module in model.modules():
+    for name, module in model.named_modules():
+        if ".lora_" in name:
+            continue  # of an adapter; the layer that it is added to is counted
         # Kernels of others (FP8, GPTQ, AWQ) are classes of their own, named *Linear*.
         if isinstance(module, torch.nn.Linear) or (
             "Linear" in type(module).__name__ and not list(module.children())

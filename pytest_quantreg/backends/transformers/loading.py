@@ -10,15 +10,18 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.record import ModelSpec
+from ..checkpoint.adapter import ARGUMENT as PEFT
+from ..checkpoint.adapter import refuse_leftover, requested
 from ..checkpoint.claim import stored_in
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.tokenizer import PROMPT_ARGS
 from ..memory import is_out_of_memory
 from ..quiet import quiet, quietly_imported
+from .adapter import apply_adapter, need_peft
 from .weights import plain_parts
 
-RESERVED = ("batch_size", *PROMPT_ARGS)
-"""Arguments of the evaluation, not of from_pretrained."""
+RESERVED = ("batch_size", PEFT, *PROMPT_ARGS)
+"""Arguments of the evaluation or of this backend, not of from_pretrained."""
 
 _PLAIN_TYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL"}
 _OF_RUNNING = (
@@ -42,6 +45,10 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     raw = read_config(folder, spec.name)
     trusted = bool(spec.args.get("trust_remote_code", False))
     check_custom_code(folder, raw, spec.name, trusted)
+    refuse_leftover(folder, spec.name)
+    adapter = requested(spec)
+    if adapter is not None:
+        need_peft()
     stored = stored_in(folder, spec.name)
     _check_holds(stored, check_weights(folder, spec.name), spec.name)
     torch, transformers = quietly_imported("torch", "transformers")
@@ -55,6 +62,8 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     except Exception as error:  # whatever the format's own loader raises
         raise _not_loaded(spec, stored, error) from error
     _check_report(report, spec.name)
+    if adapter is not None:
+        apply_adapter(model, adapter, spec.name)
     check_finite(model, spec.name)
     model.eval()
     model.requires_grad_(False)

@@ -12,6 +12,7 @@ from ...core.engine import Say
 from ...core.errors import WrongUse
 from ...core.record import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes import SchemeChoice, resolve
+from ..checkpoint.adapter import refuse_leftover
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
@@ -135,6 +136,7 @@ class VllmBackend(CheckpointBackend):
         self.software()
         folder = all_files(spec, trusted=trusted(spec)).folder
         check_custom_code(folder, read_config(folder, spec.name), spec.name, trusted(spec))
+        refuse_leftover(folder, spec.name)
         tensors = check_weights(folder, spec.name)
         refuse_unchecked_files(folder, spec.name)
         checked_tokenizer(spec, folder, spec.name)
