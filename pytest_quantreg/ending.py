@@ -17,6 +17,7 @@ from .core.errors import QuantregError
 from .core.outcome import JUDGED, REFUSED, Outcome
 from .markers import Declared
 from .report.junit import FAILURE, failure_type
+from .requirement import unjudged
 
 
 class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # an attribute
@@ -118,6 +119,10 @@ def dress(
         _set_type(item, ended, report)
     excused = expected and not report.failed
     outcomes = [one.excuse() if excused and one.fails else one for one in ended.outcomes]
+    if excused and ended.failing:
+        # What an xfail excused opens its line in the short summary, and its case in JUnit.
+        reason = getattr(report, "wasxfail", "").removeprefix("reason: ") or "no reason given"
+        report.wasxfail = f"{ended.failing[0].headline} (xfail: {reason})"
     shown = outcomes if ended.error is not None or not report.failed else _passing(outcomes)
     if shown:
         report.sections.append(("quantreg", message(shown)))
@@ -129,7 +134,14 @@ def dress(
         "generated": generated(trial),
         "kept": [asdict(one) for one in trial.kept],
         "stored": list(trial.evidence.stored),
+        # What a teardown is refused comes on top of what was judged before.
+        "unjudged": [] if ended.when == "teardown" else without_gate(item, trial, outcomes),
     }
+
+
+def without_gate(item: pytest.Item, trial: Trial, outcomes: Sequence[Outcome]) -> list[str]:
+    """What a test measured for --quant-require in vain, in words."""
+    return unjudged(item.nodeid, trial.evidence, outcomes)
 
 
 def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:

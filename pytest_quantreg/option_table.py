@@ -174,7 +174,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "--quant-require",
-        "Fail the session when for any requested scheme no gate was judged.",
+        "Exit 1 unless every requested scheme was judged and every test that measured had a gate "
+        "judged on what it measured; a failed gate that an xfail excused does not count.",
         "quant_require",
         "bool",
         {"action": "store_true"},

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()
+REQUIRED = pytest.StashKey[bool]()
+"""Whether --quant-require was set when the session began."""
+
+_WITHOUT_TESTS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+"""Options of pytest with which no test is meant to run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +41,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if _is_configured(config) and not _only_helps(config):
         # Wrong options must be told before collection, also when no test needs them.
         _runtime(config)
+
+
+# Around all of the session: what hooks do to its exit status is over then.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, int | None]:
+    # Read before a hook of the session can change it.
+    required = config.stash[REQUIRED] = _requires(config)
+    status: int | None = 0
+    try:
+        status = yield
+    except SystemExit as error:
+        # sys.exit(0), where pytest does not catch it: while it ends.
+        if error.code or not required:
+            raise
+    if not required:
+        return status
+    from .requirement import enforce
+
+    return enforce(config, config.stash.get(RUNTIME, None), status or 0)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -132,10 +156,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         return (yield)
     runtime = session.config.stash[RUNTIME]
     runtime.finish(session)
-    result = yield
-    # Now JUnit's file is there, and the exit status is final.
-    runtime.write_reports(session)
-    runtime.last_line()
+    try:
+        result = yield
+    except pytest.exit.Exception as stopped:
+        if stopped.returncode is not None:
+            session.exitstatus = stopped.returncode  # as pytest does after this hook
+        runtime.conclude(session)
+        raise
+    runtime.conclude(session)
     return result
 
 
@@ -229,7 +257,7 @@ def _runtime(config: pytest.Config) -> Runtime:
     if RUNTIME not in config.stash:
         from .runtime import Runtime
 
-        config.stash[RUNTIME] = Runtime(config)
+        config.stash[RUNTIME] = Runtime(config, required=config.stash.get(REQUIRED, False))
     return config.stash[RUNTIME]
 
 
@@ -268,6 +296,15 @@ def _configured(config: pytest.Config, key: str) -> object:
         return config.getini(key)
     except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"{key}: {error}") from None
+
+
+def _requires(config: pytest.Config) -> bool:
+    """Whether this session must end with 1 unless its gates were judged."""
+    idle = any(getattr(config.option, name, False) for name in _WITHOUT_TESTS)
+    if idle or _only_helps(config) or hasattr(config, "workerinput"):
+        return False
+    typed = config.getoption("quant_require", None)
+    return bool(_configured(config, "quant_require") if typed is None else typed)
 
 
 def _only_helps(config: pytest.Config) -> bool:

@@ -19,6 +19,7 @@ from .report.junit import FAILURE
 from .report.own_names import own_names, telling
 from .report.places import Places
 from .report.session import SessionReport
+from .report.summary import excused_gates
 from .report.value import GATES, NEITHER, RECORDS, Report, Session
 from .report.writing import add_to_summary, type_failures, write
 
@@ -41,7 +42,8 @@ class Reporter:
 
     What is written at the start says that the session did not end, so that neither a
     report of an earlier session nor half of one is taken for this one's. Under xdist the
-    controller alone writes. ``report`` is what was written in the end.
+    controller alone writes. ``report`` is what was written in the end, ``cut_short`` how
+    Ctrl-C or ``pytest.exit`` ended the session.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
@@ -52,7 +54,7 @@ class Reporter:
         self._ended: Counter[str] = Counter()
         self._uncollected = 0
         self._failures_of_ours = False
-        self._cut_short: str | None = None
+        self.cut_short: str | None = None
         self.report: Report | None = None
         self._active = not hasattr(config, "workerinput") and not config.option.collectonly
 
@@ -100,7 +102,7 @@ class Reporter:
     def hear_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or ``pytest.exit``."""
         said = str(excinfo.value).strip()
-        self._cut_short = f"interrupted: {said}" if said else "interrupted"
+        self.cut_short = f"interrupted: {said}" if said else "interrupted"
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -117,8 +119,9 @@ class Reporter:
         ``runs`` packs what was measured, for the reports that hold it.
         """
         written = Written()
-        if self._active and self._failures_of_ours:
-            self._type_failures()
+        excused = excused_gates(collected.outcomes)
+        if self._active and (self._failures_of_ours or excused):
+            self._type_failures(excused)
         if not self.wanted:
             return written
         report = self._report(session, collected, versions, last_line)
@@ -135,10 +138,11 @@ class Reporter:
             written.told.append(f"quantreg: no page in the summary of this job: {reason}")
         return written
 
-    def _type_failures(self) -> None:
+    def _type_failures(self, excused: str) -> None:
         """pytest gives failures no type; ours tells a refusal from a loss."""
         if named := getattr(self._config.option, "xmlpath", None):
-            type_failures(Path(os.path.expanduser(os.path.expandvars(named))))
+            path = Path(os.path.expanduser(os.path.expandvars(named)))
+            type_failures(path, excused)
 
     @property
     def _job_page(self) -> Path | None:
@@ -195,8 +199,8 @@ class Reporter:
         if self._uncollected:
             what = "file or class" if self._uncollected == 1 else "files or classes"
             yield f"{self._uncollected} {what} could not be collected"
-        if self._cut_short is not None and not self._cut_short.endswith("during collection"):
-            yield self._cut_short
+        if self.cut_short is not None and not self.cut_short.endswith("during collection"):
+            yield self.cut_short
         elif not self._uncollected and (stopped := session.shouldfail or session.shouldstop):
             yield f"stopped early: {stopped}"
         if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,6 +32,7 @@ from .ending import (
     own_error,
     place_skip,
     show,
+    without_gate,
 )
 from .fixtures import Fixtures
 from .option_table import COMPARE_FIXTURES
@@ -44,14 +44,20 @@ from .report.session import SessionReport
 from .report.terminal import write_summary
 from .report.value import Report
 from .reporting import Reporter
+from .requirement import PASSING, write_line
 from .unused import unused_line
 
 
 class Runtime:
-    """Everything of ours that lives as long as the session; made on first use."""
+    """Everything of ours that lives as long as the session; made on first use.
 
-    def __init__(self, config: pytest.Config) -> None:
+    ``required`` says that --quant-require was set when the session began. ``last_line`` is
+    the one that a session which was not to end with 0, or was interrupted, ends with.
+    """
+
+    def __init__(self, config: pytest.Config, *, required: bool) -> None:
         self.config = config
+        self._required = required
         try:
             self.settings = read(config)
             self._session = _session_id(config)
@@ -64,7 +70,7 @@ class Runtime:
         self.report = SessionReport(self.settings)
         self.fixtures = Fixtures(config, self.settings, self.checker)
         self._loads_told: dict[str, int] = {}
-        self._last_line = ""
+        self.last_line = ""
 
     @property
     def recording(self) -> bool:
@@ -138,7 +144,7 @@ class Runtime:
         trial.evidence.cut_short = True
         outcomes = self._outcomes(item, trial, "setup")
         plain = {"outcomes": [one.to_plain() for one in outcomes], "generated": generated(trial)}
-        self.report.add(plain)
+        self.report.add({**plain, "unjudged": without_gate(item, trial, outcomes)})
 
     def end(self, item: pytest.Item, when: str, error: BaseException | None) -> None:
         """Judges a test of which a phase has ended, by ``error`` or well.
@@ -274,33 +280,48 @@ class Runtime:
         write_summary(self.report, terminal)
 
     def finish(self, session: pytest.Session) -> None:
-        """Frees what is held; decides the exit status where no single test can.
+        """Frees what is held; decides the exit status as far as it is known."""
+        ended_well = session.exitstatus in (*PASSING, pytest.ExitCode.TESTS_FAILED)
+        self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
+        self.settle(session)
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            self.last_line = self._interrupted()
+
+    def settle(self, session: pytest.Session) -> None:
+        """Decides the exit status where no single test can.
 
         Under --quant-require, and for a quantized KV cache that nothing has read.
         """
-        passing = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        ended_well = session.exitstatus in (*passing, pytest.ExitCode.TESTS_FAILED)
-        self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
-        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
-            self._last_line = self._interrupted()
-        lacking = (
-            self.report.unmet_requirement()
-            or self.report.ungenerated()
-            or self.report.unheard_failure()
-        )
-        if lacking and session.exitstatus in passing:
+        if session.exitstatus in PASSING and (lacking := self.lacking()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            self._last_line = lacking
+            self.last_line = lacking
 
-    def write_reports(self, session: pytest.Session) -> None:
+    def lacking(self) -> str:
+        """Why a session that pytest would end with 0 must not; empty where it may."""
+        early = self.reporter.cut_short
+        required = self.report.unmet_requirement() if self._required else ""
+        found = required or self.report.ungenerated()
+        found = found or self.report.unheard_failure(early=bool(early))
+        if not found and early and self._required:
+            found = f"quantreg: --quant-require: not every test ran: {early}"
+        return found
+
+    def conclude(self, session: pytest.Session) -> None:
+        """Has the last word, when all other plugins had theirs: exit status, reports, last line."""
+        self.settle(session)
+        self._write_reports(session)
+        if self.last_line and not self._required:  # which prints it after all of pytest's
+            self._write_line(self.last_line, red=True)
+
+    def _write_reports(self, session: pytest.Session) -> None:
         """Writes the reports, when nothing can change any more; one that fails is a failure."""
         versions: Mapping[str, str] = {}
         if self.reporter.wanted and (self.settings.schemes or self.recording):
             versions = self.checker.bench.backend.software().versions
         kept = KeptRuns(self.settings, self.report)
-        written = self.reporter.end(session, self.report, versions, self._last_line, kept.packed)
+        written = self.reporter.end(session, self.report, versions, self.last_line, kept.packed)
         for line in written.told:
             self._write_line(line)
         for line in written.failed:
@@ -325,21 +346,12 @@ class Runtime:
         for line in taken.lines:
             self._write_line(line)
         if taken.failed:
-            self._last_line = taken.failed
+            self.last_line = taken.failed
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def last_line(self) -> None:
-        """The line below pytest's own last one: --quant-require failed, or an interruption."""
-        if self._last_line:
-            self._write_line(self._last_line, red=True)
-
     def _write_line(self, line: str, *, red: bool = False) -> None:
-        terminal = self.config.pluginmanager.getplugin("terminalreporter")
-        if terminal is not None:
-            terminal.write_line(line, red=red)
-        else:
-            print(line, file=sys.stderr)
+        write_line(self.config, line, red=red)
 
     def _interrupted(self) -> str:
         """What an interruption has cost; empty when nothing of ours was measured."""

@@ -46,7 +46,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "benchmark": frozenset(),
     "publishing": frozenset({"core", "check", "benchmark"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
-    "ending": frozenset({"core", "check", "markers", "report"}),
+    "requirement": frozenset({"core", "check"}),
+    "ending": frozenset({"core", "check", "markers", "report", "requirement"}),
     "accepting": ROOMS,
     "unused": frozenset({"core", "baselines", "check"}),
     "reporting": ROOMS,
@@ -66,11 +67,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "option_table",
         "options",
         "reporting",
+        "requirement",
         "scheduling",
         "unused",
     },
     "plugin": frozenset(
-        {"benchmark", "check", "compare", "compare_speed", "core", "option_table", "runtime"}
+        {
+            *("benchmark", "check", "compare", "compare_speed", "core", "option_table"),
+            *("requirement", "runtime"),
+        }
     ),
     "cli": ROOMS | {"commands", "own_schemes"},
     # For other people's suites; nothing of the package imports it.
@@ -126,7 +131,8 @@ IMPURE = {("core.settings", "pathlib")}
 WITH_PYTEST = frozenset(
     {
         *("accept_options", "accepting", "benchmark", "collecting", "ending", "fixtures"),
-        *("markers", "options", "plugin", "publishing", "reporting", "runtime", "unused"),
+        *("markers", "options", "plugin", "publishing", "reporting", "requirement", "runtime"),
+        "unused",
         *("testing.cycle", "testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
         *("testing.timing", "testing.world"),
     }

@@ -12,9 +12,22 @@ from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
 from ..core.errors import WrongUse
 from ..core.outcome import Outcome
 from ..core.strict import Damage, digest_of, dump_readable, parse
+from .summary import excused_gates
 from .value import Report, Session
 
-FORM = Form((1, 0), MappingProxyType({}), Path(__file__).parent / "schema" / "report-1.json")
+
+def _to_1_1(document: Document) -> Document:
+    """1.1 may name failed gates that an xfail excused (``excused``); 1.0 did not."""
+    made: Document = {**document, "schema_version": "1.1"}
+    made["digest"] = digest_of(made)
+    return made
+
+
+FORM = Form(
+    (1, 1),
+    MappingProxyType({(1, 0): _to_1_1}),
+    Path(__file__).parent / "schema" / "report-1.json",
+)
 
 _WRITES = "--quant-report=PATH.json writes one"
 
@@ -30,10 +43,11 @@ def encode(report: Report) -> bytes:
 
 
 def to_document(report: Report) -> Document:
-    """What the file says, the conclusion first, a digest of it all last."""
+    """What the file says, the conclusion and what was excused first, a digest of it all last."""
     document: Document = {
         "schema_version": f"{FORM.current[0]}.{FORM.current[1]}",
         "conclusion": report.conclusion,
+        **({"excused": excused} if (excused := excused_gates(report.outcomes)) else {}),
         "session": {**to_plain(report.session), "ending": report.session.ending()},
         "outcomes": [one.to_plain() for one in report.outcomes],
         "closing": list(report.lines),

@@ -13,6 +13,9 @@ PREFIX = "quantreg."
 FAILURE = f"{PREFIX}failure"
 """The property that says what kind of failure it was, in the words of `failure_type`."""
 
+EXCUSED = f"{PREFIX}excused"
+"""The property of a test suite that names the failed gates which an xfail excused."""
+
 _TEXTS = ("gate", "mode", "category", "part_of")
 _FIGURES = (
     *("confidence", "minimum", "maximum", "retention", "low", "high", "baseline", "quantized"),
@@ -57,12 +60,19 @@ def failure_type(outcomes: Sequence[Outcome]) -> str:
     return f"{PREFIX}Failed"
 
 
-def typed(xml: bytes) -> bytes:
+def typed(xml: bytes, excused: str = "") -> bytes:
     """A JUnit file in which each failure has the type that its test case's property names.
 
-    pytest gives failures no type. Raises ElementTree.ParseError for what is no XML.
+    pytest gives failures no type. ``excused`` says which failed gates an xfail excused: the
+    first property of the first test suite. Raises ElementTree.ParseError for what is no XML.
     """
     root = ElementTree.fromstring(xml)
+    suite = next(root.iter("testsuite"), None)
+    if excused and suite is not None:
+        if (listed := suite.find("properties")) is None:
+            listed = ElementTree.Element("properties")
+            suite.insert(0, listed)
+        listed.insert(0, ElementTree.Element("property", name=EXCUSED, value=excused))
     for case in root.iter("testcase"):
         named = [
             one.get("value", "") for one in case.iter("property") if one.get("name") == FAILURE

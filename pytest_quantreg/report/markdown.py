@@ -15,6 +15,7 @@ from .summary import (
     contexts,
     counted,
     detectable_lines,
+    excused_gates,
     measured_beside,
     required_lines,
     title,
@@ -76,9 +77,10 @@ def markdown(report: Report, most: int = COMMENT_LIMIT) -> str:
 
 
 def _heading(report: Report) -> list[str]:
-    counts = counted(without_repeats(report.outcomes))
+    outcomes = without_repeats(report.outcomes)
     session = report.session
-    lines = [f"## {_SIGNS[report.conclusion]}: {inline(counts or _nothing(report))}", ""]
+    first = [counted(outcomes) or _nothing(report), excused_gates(outcomes)]
+    lines = [f"## {_SIGNS[report.conclusion]}: {inline(', '.join(filter(None, first)))}", ""]
     gated = not any(one.fails and not one.excused for one in report.outcomes)
     if report.conclusion in (RED, INCOMPLETE) and gated:
         lines += [f"No gate failed, but this is not green: {inline(_why(report))}.", ""]

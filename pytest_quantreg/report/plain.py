@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from .summary import excused_gates
 from .terminal import write_summary
 from .value import Report
 
@@ -44,6 +45,7 @@ def plain(report: Report) -> str:
     session = report.session
     ended = f"{session.ending()}, {session.ended_at}" if session.ended_at else ""
     began = f"begun {session.started_at}" if not ended else ""
-    parts = [report.conclusion.upper(), ended, *session.incomplete, began]
+    excused = excused_gates(report.outcomes)
+    parts = [report.conclusion.upper(), excused, ended, *session.incomplete, began]
     paper.write_line("; ".join(part for part in parts if part))
     return paper.text

@@ -36,6 +36,7 @@ class SessionReport:
         self._fed: set[str] = set()
         self._idle: dict[str, None] = {}
         self._generated: set[str] = set()
+        self._unjudged: dict[str, None] = {}
         self.kept: list[Kept] = []
         self.stored: dict[str, None] = {}
 
@@ -52,6 +53,7 @@ class SessionReport:
         self._fed.update(plain.get("fed", ()))
         self._idle.update(dict.fromkeys(plain.get("idle", ())))
         self._generated.update(plain.get("generated", ()))
+        self._unjudged.update(dict.fromkeys(plain.get("unjudged", ())))
         self.stored.update(dict.fromkeys(plain.get("stored", ())))
         self.kept += [Kept(**one) for one in plain.get("kept", ())]
 
@@ -92,17 +94,20 @@ class SessionReport:
         return grouped(self.outcomes, self.settings.schemes)
 
     def unmet_requirement(self) -> str:
-        """Why --quant-require fails this session; empty when it holds or is not asked for."""
-        if not self.settings.require:
-            return ""
+        """Why --quant-require would fail this session; empty when it holds.
+
+        A failed gate that an xfail excused counts as not judged.
+        """
+        flag = "quantreg: --quant-require:"
         if not self.settings.schemes:
-            return "quantreg: --quant-require: no gate was judged, for want of --quant-scheme"
-        judged = {one.scheme for one in self.outcomes if one.result in JUDGED}
-        lacking = [scheme for scheme in self.settings.schemes if scheme not in judged]
-        if not lacking:
-            return ""
-        why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
-        return f"quantreg: --quant-require: no gate was judged for {', '.join(why)}"
+            return f"{flag} no gate was judged, for want of --quant-scheme"
+        judged = {one.scheme for one in self.outcomes if one.result in JUDGED and not one.excused}
+        if lacking := [scheme for scheme in self.settings.schemes if scheme not in judged]:
+            why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
+            return f"{flag} no gate was judged for {', '.join(why)}"
+        first, *others = [*self._unjudged] or [""]
+        more = f" (and {len(others):,} more)" if others else ""
+        return f"{flag} {first}{more}" if first else ""
 
     def ungenerated(self) -> str:
         """Why a scheme with a quantized KV cache fails this session; empty when none does.
@@ -131,10 +136,14 @@ class SessionReport:
             if one.result in JUDGED and one.speed is None and mode in (None, one.mode)
         }
 
-    def unheard_failure(self) -> str:
-        """What failed although no test did: its session was ended from inside; else empty."""
+    def unheard_failure(self, *, early: bool = True) -> str:
+        """What failed although no test did: its session was ended from inside; else empty.
+
+        Not ``early``: after all its tests, by a hook that sets another exit status.
+        """
         failed = [one for one in self.outcomes if one.fails and not one.excused]
-        return f"quantreg: the session was ended early, and {failed[0].headline}" if failed else ""
+        what = "the session was ended early, and" if early else "the exit status was changed, but"
+        return f"quantreg: {what} {failed[0].headline}" if failed else ""
 
     def interrupted(self) -> str:
         """The one line after Ctrl-C: what is left of the work."""
@@ -147,6 +156,8 @@ class SessionReport:
 
     def _why_not(self, scheme: str) -> str:
         results = {one.result for one in self.outcomes if one.scheme == scheme}
+        if any(one.excused for one in self.outcomes if one.scheme == scheme):
+            return "an xfail excused its failed gates"
         if REFUSED in results:
             return "its tests were refused"
         if NOT_APPLICABLE in results:

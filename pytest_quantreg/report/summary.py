@@ -24,6 +24,7 @@ from .speed_messages import speed_bound
 from .speed_table import required
 from .table import WORDS, minima, of_accepted
 
+_MOST_NAMES = 3
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)
 
 
@@ -59,7 +60,26 @@ def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
     )
     who = " ".join(["quantreg:", *([scheme] if scheme else [])])
     parts = [f"{who} against {against[0]}" if against and against[0] else who]
-    return ", ".join([*parts, *([" and ".join(gates)] if gates else [])])
+    excused = excused_gates(outcomes)
+    return ", ".join(
+        [*parts, *([" and ".join(gates)] if gates else []), *([excused] if excused else [])]
+    )
+
+
+def excused_gates(outcomes: Sequence[Outcome]) -> str:
+    """``LOST sum excused by xfail``; empty where nothing was.
+
+    It stands in the first line of every report: a green session that lost something.
+    """
+    name = _naming(outcomes)
+    found = []
+    for result, word in ((LOST, LOST.upper()), (UNDECIDED, UNDECIDED)):
+        names = [
+            *dict.fromkeys(name(one) for one in outcomes if one.excused and one.result == result)
+        ]
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        found += [f"{word} {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
+    return f"{' and '.join(found)} excused by xfail" if found else ""
 
 
 def contexts(outcomes: Sequence[Outcome]) -> list[Context]:

@@ -60,11 +60,14 @@ def add_lines(lines: Sequence[str], path: Path) -> None:
                 file.write(text)
 
 
-def type_failures(path: Path) -> None:
-    """Gives the failures in a JUnit file their types; leaves alone what it cannot read."""
+def type_failures(path: Path, excused: str = "") -> None:
+    """Gives the failures in a JUnit file their types, and names those that were excused.
+
+    Leaves alone what it cannot read.
+    """
     with suppress(OSError, ElementTree.ParseError):
         if path.is_file():
-            replace_file(path, typed(path.read_bytes()))
+            replace_file(path, typed(path.read_bytes(), excused))
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -114,7 +114,7 @@ def test_xfail_excuses_a_lost_gate(suite: Suite, mark: str) -> None:
     suite.checkpoint("bad", also_wrong=LOSES)
     gate(suite, 'compare_accuracy("sum")', f"@pytest.mark.{mark}")
     suite.record()
-    result = suite.gate("--quant-require", checkpoint="bad")
+    result = suite.gate(checkpoint="bad")
     assert result.ret == 0
     result.assert_outcomes(xfailed=1)
     result.stdout.fnmatch_lines(["sum *LOST (xfail)", "1 lost"])

@@ -1,0 +1,94 @@
+"""--quant-require: exit status 0 only where every gate that it asks for was judged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import pytest
+
+from .check import Evidence, Timing
+from .check.evidence import Finished
+from .core.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
+
+PASSING = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""The exit statuses that CI takes for green, or for nothing to do."""
+
+_FLAG = "quantreg: --quant-require:"
+_NOT_STARTED = f"{_FLAG} no gate was judged: the session ended before its tests were collected"
+
+
+class Judged(Protocol):
+    """What a session found out, and the line that it ends with."""
+
+    last_line: str
+
+    def lacking(self) -> str:
+        """Why it must not end with 0; empty where it may."""
+
+
+def enforce(config: pytest.Config, session: Judged | None, status: int) -> int:
+    """The exit status of a session under --quant-require, whatever hooks made of it.
+
+    Prints why as the last line of all. ``session`` is None where none began.
+    """
+    why = session.last_line if session is not None else ""
+    if status in PASSING:
+        why = session.lacking() if session is not None else _NOT_STARTED
+        status = pytest.ExitCode.TESTS_FAILED if why else status
+    if why:
+        write_line(config, why, red=True)
+    return status
+
+
+def write_line(config: pytest.Config, line: str, *, red: bool = False) -> None:
+    """Prints a line, to standard error where pytest has no terminal reporter."""
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if terminal is not None:
+        terminal.write_line(line, red=red)
+    else:
+        print(line, file=sys.stderr)
+
+
+def unjudged(test: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[str]:
+    """One text per call of ``test`` whose measurement no gate judged, none where all were.
+
+    A loss that an xfail excused counts as not judged.
+    """
+    return [
+        f"{test} measured {what}, {_why(bearing)}"
+        for what, bearing in _calls(evidence, outcomes)
+        if not any(one.result in JUDGED and not one.excused for one in bearing)
+    ]
+
+
+def _calls(evidence: Evidence, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+    """What each call measured, and the outcomes that bear on it."""
+    for one in evidence.measured:
+        yield one.task, _of_task(one, evidence, outcomes)
+    for timing in evidence.timed:
+        yield "speed", _of_timing(timing, outcomes)
+
+
+def _of_task(one: Finished, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    names = {one.task, *(part.task for part in one.parts)}
+    scores = [outcome for outcome in outcomes if outcome.speed is None]
+    own = [outcome for outcome in scores if outcome.task in names]
+    if any(outcome.result == MEASURED and outcome.part_of for outcome in own):
+        # What is no task's own is the pool of all of them.
+        own += [outcome for outcome in scores if outcome.task not in evidence.tasks]
+    return own
+
+
+def _of_timing(timing: Timing, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    subjects = {"", *(workload.label for workload in timing.workloads)}
+    return [one for one in outcomes if one.speed is not None and one.speed.subject in subjects]
+
+
+def _why(bearing: Sequence[Outcome]) -> str:
+    if any(one.excused for one in bearing):
+        return "and an xfail excused its failed gate"
+    if any(one.result == NOT_APPLICABLE and one.speed is not None for one in bearing):
+        return "and no threshold is for this accelerator"
+    return "and no gate judged it"
