@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from .baselines import AcceptedRuns, BaselineKey
 from .baselines.accepting import Said, accept_runs
 from .baselines.carried import pack
@@ -100,15 +98,9 @@ class KeptRuns:
             return Taken(failed=f"quantreg: not accepted: {error}")
         return Taken(tuple(f"quantreg: {line}" for line in lines))
 
-    def clean(self, config: pytest.Config, own: str) -> None:
-        """Deletes what was kept; a report or the store holds what counts.
-
-        ``own`` is the id of this session; its xdist workers share another.
-        """
-        nodes = getattr(config.pluginmanager.getplugin("dsession"), "nodemanager", None)
-        shared = getattr(nodes, "testrunuid", own)
-        for session in {own, str(shared), *(one.session for one in self._kept)}:
-            shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
+    def clean(self, session: str) -> None:
+        """Deletes what ``session`` kept; a report or the store holds what counts."""
+        shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
         drop_abandoned(self._settings)
 
     def _run(self, one: Kept) -> tuple[BaselineKey, Run]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()
+SESSION = pytest.StashKey[str]()
 REQUIRED = pytest.StashKey[bool]()
 """Whether --quant-require was set when the session began."""
 
@@ -168,6 +170,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["quantreg_session"] = _session(node.config)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return config.stash[RUNTIME].scheduler(log) if RUNTIME in config.stash else None
 
@@ -257,8 +264,18 @@ def _runtime(config: pytest.Config) -> Runtime:
     if RUNTIME not in config.stash:
         from .runtime import Runtime
 
-        config.stash[RUNTIME] = Runtime(config, required=config.stash.get(REQUIRED, False))
+        required = config.stash.get(REQUIRED, False)
+        config.stash[RUNTIME] = Runtime(config, _session(config), required=required)
     return config.stash[RUNTIME]
+
+
+def _session(config: pytest.Config) -> str:
+    """Return the id of this session, shared with its xdist workers and with no other session.
+
+    It names a folder, so it is random: --testrunuid is any text that somebody typed.
+    """
+    shared = getattr(config, "workerinput", {}).get("quantreg_session")
+    return shared or config.stash.setdefault(SESSION, uuid.uuid4().hex)
 
 
 def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:

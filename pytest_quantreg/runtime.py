@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,13 +54,13 @@ class Runtime:
     the one that a session which was not to end with 0, or was interrupted, ends with.
     """
 
-    def __init__(self, config: pytest.Config, *, required: bool) -> None:
+    def __init__(self, config: pytest.Config, session: str, *, required: bool) -> None:
         self.config = config
+        self._session = session
         self._required = required
         try:
             self.settings = read(config)
-            self._session = _session_id(config)
-            self.checker = Checker(self.settings, TerminalProgress(config), self._session)
+            self.checker = Checker(self.settings, TerminalProgress(config), session)
             self._check_request()
             self.reporter = Reporter(config, self.settings)
             self.reporter.begin()
@@ -331,7 +330,7 @@ class Runtime:
         if self.reporter.report is not None and self.settings.accept:
             self._accept(session, kept, self.reporter.report)
         if not hasattr(self.config, "workerinput"):
-            kept.clean(self.config, self._session)
+            kept.clean(self._session)
             if session.exitstatus == pytest.ExitCode.OK and self.recording:
                 self._tell_unused()
 
@@ -368,12 +367,6 @@ class Runtime:
         from .scheduling import SchemeScheduling
 
         return SchemeScheduling(self.config, log, self.settings)
-
-
-def _session_id(config: pytest.Config) -> str:
-    """The same in all workers of one session, and in no other session."""
-    shared = getattr(config, "workerinput", {}).get("testrunuid")
-    return str(shared) if shared else uuid.uuid4().hex
 
 
 def _what(one: Outcome) -> tuple[object, ...]:

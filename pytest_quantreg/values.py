@@ -122,7 +122,7 @@ def check_report(given: Given) -> Path:
 
 def check_model_name(given: Given) -> str:
     """A name for the store: a hub id, with or without organisation."""
-    if not _HUB_ID.fullmatch(given.text):
+    if not _HUB_ID.fullmatch(given.text) or {".", ".."} & {*given.text.split("/")}:
         raise WrongUse(
             f"{given.named}={given.text}: allowed are letters, digits, '.', '_', '-' and one '/'"
         )

@@ -130,7 +130,7 @@ IMPURE = {("core.settings", "pathlib")}
 
 WITH_PYTEST = frozenset(
     {
-        *("accept_options", "accepting", "benchmark", "collecting", "ending", "fixtures"),
+        *("accept_options", "benchmark", "collecting", "ending", "fixtures"),
         *("markers", "options", "plugin", "publishing", "reporting", "requirement", "runtime"),
         "unused",
         *("testing.cycle", "testing.demand", "testing.files", "testing.lifetime", "testing.scores"),

@@ -114,7 +114,7 @@ class AcceptedRuns(Place):
                 text = self._text(path)
                 line = _line(made, _last_digest(text))
                 replace_durably(path, text + line)
-                self._drop(folder, needed((*history, made)))
+                self._drop(folder, {*range(1, made.number)} - needed((*history, made)))
         return made
 
     def check_writable(self, key: BaselineKey) -> None:
@@ -149,8 +149,10 @@ class AcceptedRuns(Place):
         return replace(said, tasks=tasks)
 
     def _drop(self, folder: Path, numbers: set[int]) -> None:
+        superseded = set(map(_name, numbers))
         for old in self._folders(folder):
-            if old.name.isdecimal() and int(old.name) not in numbers:
+            # Not a folder of somebody's own, such as "2024": it has no line in the history.
+            if old.name in superseded:
                 shutil.rmtree(old, ignore_errors=True)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .files import locked
 from .place import Place
 from .speed_document import MAX_BYTES, open_speed
 from .speed_document import key_of as speed_key_of
+from .speed_key import SPEED
 from .store import Store
 
 
@@ -42,6 +44,9 @@ class Entry:
         """Whether it says how fast the model is, not what it answers."""
         return self.name.count("/") > _ACCURACY_DEPTH
 
+
+_STEM = re.compile(r".+\.[0-9]+shot(-[0-9a-f]{8})?")
+_SPEED_STEM = re.compile(r"(batch|inflight)-[0-9]+\.\S+")
 
 _ACCURACY_DEPTH = 3
 """Slashes in the name of a baseline of accuracy: MODEL/SCHEME/ENGINE/TASK."""
@@ -89,6 +94,11 @@ class Listing(Place):
         """
         known = {entry.name for entry in self.entries()}
         names = [self._as_listed(name) for name in names]
+        if foreign := [name for name in names if name in known and not _is_ours(name)]:
+            raise WrongUse(
+                f"{', '.join(foreign)}: not the name of a baseline, so it is not deleted",
+                help="where it is yours, delete the file itself",
+            )
         if unknown := [name for name in names if name not in known]:
             raise WrongUse(
                 f"{self.root.name}/ holds no baseline {', '.join(unknown)}",
@@ -138,6 +148,12 @@ class Listing(Place):
                     if path.exists():
                         path.unlink()
                         yield self._shown(path)
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a store could have given a file this name: --baselines may be any folder."""
+    *_, kind, _, stem = ("", *name.split("/"))
+    return (_SPEED_STEM if kind == SPEED else _STEM).fullmatch(stem) is not None
 
 
 def _files(meta: Path) -> Files:

@@ -28,6 +28,9 @@ from .provenance import git_commit, now
 MOST_WAITING = 20
 """Undecided reports of one project that wait to be accepted."""
 
+_SESSION = "quantreg-session-"
+"""What the names of our folders begin with: the cache folder may be one with other files."""
+
 ABANDONED_AFTER = 30 * 24 * 3600
 """Seconds after which a session that still has runs in the cache was surely killed."""
 
@@ -47,7 +50,7 @@ def provenance_of(bench: Bench, spec: ModelSpec, loaded: Loaded) -> Provenance:
 
 def folder_of(settings: Settings, session: str) -> Path:
     """Where a session's runs lie until it ends."""
-    return settings.cache_dir / "runs" / session
+    return settings.cache_dir / "runs" / f"{_SESSION}{session}"
 
 
 def kept_store(settings: Settings, session: str, items: int) -> Store:
@@ -74,7 +77,7 @@ def drop_old_reports(newest: Path) -> None:
 def drop_abandoned(settings: Settings) -> None:
     """Deletes what sessions left that were killed long ago."""
     before = time.time() - ABANDONED_AFTER
-    for path in (settings.cache_dir / "runs").glob("*/"):
+    for path in (settings.cache_dir / "runs").glob(f"{_SESSION}*/"):
         with contextlib.suppress(OSError):
             if path.is_dir() and path.stat().st_mtime < before:
                 shutil.rmtree(path, ignore_errors=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import tempfile
 import time
@@ -19,6 +20,10 @@ from ..core.engine import Say
 
 FORMAT = 3
 STALE_SECONDS = 14 * 24 * 3600
+_DRAFT = "quantreg-"
+_OURS = re.compile(rf"[0-9a-f]{{64}}\.json|{_DRAFT}\w+\.part", re.ASCII)
+"""The cache folder may be one that holds other people's files too."""
+
 MOST_BYTES = 64 * 1024 * 1024
 """Of one chunk, which has some hundreds of items with a few numbers each."""
 
@@ -98,9 +103,11 @@ class Journal:
         if self._folder is None or not self._folder.is_dir():
             return
         before = time.time() - STALE_SECONDS
-        for path in [*self._folder.glob("*.json"), *self._folder.glob("*.part")]:
+        for path in self._folder.iterdir():
             # Another process may be faster, and is welcome to be.
             with suppress(OSError):
+                if not _OURS.fullmatch(path.name):
+                    continue
                 if path in self._used or path.stat().st_mtime < before:
                     path.unlink()
         with suppress(OSError):
@@ -122,7 +129,7 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
     }
     text = json.dumps({"check": _check(body), "body": body})
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -103,6 +103,14 @@ def test_what_nothing_refers_to_is_dropped(store: AcceptedRuns) -> None:
     assert [one.why for one in store.history(INT8)] == ["a", "b", "c"]
 
 
+def test_a_folder_named_by_a_year_was_dropped(store: AcceptedRuns) -> None:
+    """Only folders with the number of an acceptance are deleted."""
+    year = history_file(store).parent / "2024"
+    year.mkdir(parents=True)
+    store.accept({INT8: run_of(INT8)}, said(INT8))
+    assert year.is_dir()
+
+
 def test_baselines_beside_are_untouched(store: AcceptedRuns) -> None:
     """Accepted runs are no baselines: neither listed as such nor in their way."""
     Store(store.root).save(KEY, make_run())

@@ -116,6 +116,18 @@ def test_a_damaged_one_is_told_and_can_go(quantreg: Quantreg) -> None:
     assert quantreg()[0] == 0
 
 
+@pytest.mark.parametrize("name", ["app/data/users/names", "app/data/users/speed/mine/x"])
+def test_a_file_of_the_project_was_deleted_as_a_baseline(name: str, quantreg: Quantreg) -> None:
+    """--baselines may be any folder: only what is named as baselines are is deleted."""
+    path = Path(f"{name}.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    status, text, error = quantreg("--baselines", ".", "--delete", name)
+    assert (status, text) == (2, "")
+    assert f"{name}: not the name of a baseline" in error
+    assert path.exists()
+
+
 @pytest.mark.parametrize("typed", ["baselines/{}.json", "{}.json", "{}.items.jsonl"])
 def test_a_file_may_be_named_as_well(typed: str, quantreg: Quantreg) -> None:
     """Messages and ls show files; who pastes one means the baseline."""

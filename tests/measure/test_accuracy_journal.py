@@ -194,13 +194,16 @@ def test_clean_end_leaves_nothing(
     """discard removes what the session wrote and what is old, and nobody else's files."""
     folder, journal = tmp_path / "journal", Journal(tmp_path / "journal")
     run(prepared("write"), scripted(), journal)
-    other, old = folder / "other.json", folder / "old.json"
-    for path in (other, old):
+    other, old = folder / f"{'a' * 64}.json", folder / f"{'b' * 64}.json"
+    torn, theirs = folder / "quantreg-x1_y.part", folder / "notes.json"
+    for path in (other, old, torn, theirs):
         path.write_text("{}", "utf-8")
-    os.utime(old, (0, 0))
+    for path in (old, torn, theirs):
+        os.utime(path, (0, 0))
     journal.discard()
-    assert list(folder.iterdir()) == [other]
+    assert sorted(folder.iterdir()) == [other, theirs]
     other.unlink()
+    theirs.unlink()
     journal.discard()
     assert not folder.exists()
     journal.discard()

@@ -133,6 +133,8 @@ def test_wrong_type_on_the_command_line(option: str, text: str, suite: Suite) ->
         ("quant_max_undetected", 10, "quant_max_undetected=10: allowed is above 0 and below 1*"),
         ("quant_model", "./none", "quant_model=./none: no such folder"),
         ("quant_model_name", "a b", "quant_model_name=a b: allowed are letters*"),
+        ("quant_model_name", "..", "quant_model_name=..: allowed are letters*"),
+        ("quant_model_name", "../b", "quant_model_name=../b: allowed are letters*"),
         ("quant_include_path", ["none"], "quant_include_path=none: no such folder"),
         ("quant_gpu", "-", "quant_gpu=-: allowed are words of a device's name"),
         ("quant_speed_xdist", "alow", "quant_speed_xdist=alow: allowed are refuse, allow; did *"),

@@ -50,13 +50,28 @@ def test_only_the_newest_wait_to_be_accepted(wavering: Suite) -> None:
 
 def test_what_a_killed_session_left_goes_in_the_end(wavering: Suite) -> None:
     """Runs of a month ago are deleted, those of a session that may still run are not."""
-    old, new = (runs_of(wavering) / name / "400" for name in ("old", "new"))
-    for folder in (old, new):
+    names = ("quantreg-session-old", "quantreg-session-new", "experiment-7")
+    old, new, other = (runs_of(wavering) / name / "400" for name in names)
+    for folder in (old, new, other):
         folder.mkdir(parents=True)
     then = old.stat().st_mtime - ABANDONED_AFTER - 60
-    os.utime(old.parent, (then, then))
+    for folder in (old, other):
+        os.utime(folder.parent, (then, then))
     assert wavering.gate(ACCEPT).ret == 0
-    assert [path.name for path in runs_of(wavering).iterdir()] == ["new"]
+    left = {path.name for path in runs_of(wavering).iterdir()}
+    assert left == {"quantreg-session-new", "experiment-7"}
+
+
+@pytest.mark.parametrize("named", ["mine", "..", ""])
+def test_a_folder_went_with_the_run_id_of_xdist(named: str, suite: Suite) -> None:
+    """--testrunuid may be any text: no folder of that name is ours to delete."""
+    suite.test("def test_nothing(quant_scheme): pass")
+    kept = runs_of(suite) / "mine" / "kept.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("weeks of work", "utf-8")
+    result = suite.run_apart("-n1", f"--testrunuid={named}", "--quant-scheme=w8a8-int8")
+    assert result.ret == 0
+    assert kept.read_text("utf-8") == "weeks of work"
 
 
 def test_the_page_of_a_job_says_what_was_accepted(
