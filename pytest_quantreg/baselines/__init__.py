@@ -5,7 +5,16 @@ from __future__ import annotations
 from .accepted import AcceptedRuns
 from .key import BaselineKey, RunSettings
 from .speed_key import SpeedKey
-from .speed_store import SpeedStore
-from .store import Store
+from .speed_store import Smaller, SpeedStore
+from .store import Changed, Store
 
-__all__ = ["AcceptedRuns", "BaselineKey", "RunSettings", "SpeedKey", "SpeedStore", "Store"]
+__all__ = [
+    "AcceptedRuns",
+    "BaselineKey",
+    "Changed",
+    "RunSettings",
+    "Smaller",
+    "SpeedKey",
+    "SpeedStore",
+    "Store",
+]

@@ -27,6 +27,10 @@ from .speed_key import SpeedKey, devices_of
 from .versions import SPEED
 
 
+class Smaller(WrongUse):
+    """More sessions are stored than would replace them."""
+
+
 @dataclass(frozen=True)
 class SpeedStore(Place):
     """Speed baselines below ``root``: ``MODEL/SCHEME/ENGINE/speed/ACCELERATOR/WORKLOAD.json``.
@@ -53,17 +57,27 @@ class SpeedStore(Place):
         """Whether anything is stored for ``key``, readable or not."""
         return os.path.lexists(self._file(key))
 
-    def save(self, key: SpeedKey, run: SpeedRun) -> None:
+    def save(self, key: SpeedKey, run: SpeedRun, *, never_smaller: bool = False) -> None:
         """Stores ``run`` in place of what was; a kill leaves the old one or the new.
 
-        Times are kept to the microsecond. Raises Refusal for a run that must not be
-        stored (no rounds, NaN, contradicting its key) and WrongUse when the folder
-        cannot be written.
+        Times are kept to the microsecond. With ``never_smaller`` raises Smaller, and stores
+        nothing, where more sessions are stored than ``run`` has. Raises Refusal for a run that
+        must not be stored (no rounds, NaN, contradicting its key) and WrongUse when the
+        folder cannot be written.
         """
         data = encode_speed(key, run)
         with self._alone(key) as path:
             self._refuse_another(key, path)
+            if never_smaller and self.sessions(key) > len(run.sessions):
+                raise Smaller(f"{self._shown(path)} holds more sessions than would replace them")
             replace_durably(path, data)
+
+    def sessions(self, key: SpeedKey) -> int:
+        """Return how many sessions are stored for ``key``; 0 where none can be read."""
+        try:
+            return len(self.load(key).sessions)
+        except Refusal:
+            return 0
 
     def add(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
         """Stores the sessions of ``run`` behind those there are, if any; gives them all.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from .place import Place
 from .versions import CURRENT
 
 _RETRIES = 100
+
+
+class Changed(WrongUse):
+    """A baseline is no longer what it was when the caller decided to replace it."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +65,37 @@ class Store(Place):
         """Whether anything is stored for ``key``, readable or not."""
         return os.path.lexists(self._files(key).meta)
 
-    def save(self, key: BaselineKey, run: Run) -> None:
+    def state(self, key: BaselineKey) -> str:
+        """Return a text that differs after every `save` of ``key``; empty where none is stored."""
+        try:
+            return hashlib.sha256(self._read(self._files(key).meta, MAX_META)).hexdigest()
+        except FileNotFoundError:
+            return ""
+        except Damage as damage:
+            return str(damage)
+
+    def save(self, key: BaselineKey, run: Run, *, seen: str | None = None) -> None:
         """Stores ``run`` for ``key``; a kill at any moment leaves the old one or the new.
 
-        Raises Refusal for a run that must not be stored (no items, NaN, contradicting
-        its key) and WrongUse when the folder cannot be written.
+        ``seen`` is the `state` that the caller decided on; raises Changed, and stores
+        nothing, where another process has written since. Raises Refusal for a run that must
+        not be stored (no items, NaN, contradicting its key) and WrongUse when the folder
+        cannot be written.
         """
         files = self._files(key)
         item_bytes, meta = encode_run(key, run)
+
+        def current() -> str | None:
+            if seen is not None and self.state(key) != seen:
+                raise Changed(f"another process wrote {self._shown(files.meta)} in the meantime")
+            self._refuse_rewriting(files.meta, MAX_META, CURRENT)
+            return self._current(key, files)
+
         with self._writing(files.meta):
             self._refuse_outside(files.folder)
             self._refuse_rewriting(files.meta, MAX_META, CURRENT)
             files.folder.mkdir(parents=True, exist_ok=True)
-            commit(files, item_bytes, meta, current=lambda: self._current(key, files))
+            commit(files, item_bytes, meta, current=current)
 
     def check_writable(self, *keys: BaselineKey) -> None:
         """Raises WrongUse unless the store, and the folders of ``keys``, can be written.

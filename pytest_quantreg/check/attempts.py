@@ -22,11 +22,10 @@ class Attempts:
 
         A folder that cannot be written counts no attempts but this one.
         """
-        sessions = self._sessions(checkpoint)
-        if self._session not in sessions:
-            sessions.add(self._session)
+        if self._session not in self._sessions(checkpoint):
             self._append({"checkpoint": checkpoint, "session": self._session, "when": when})
-        return len(sessions)
+        # Read again: a session that runs at the same time may have added itself.
+        return len({self._session, *self._sessions(checkpoint)})
 
     def _sessions(self, checkpoint: str) -> set[str]:
         try:

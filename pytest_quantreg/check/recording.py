@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..baselines import BaselineKey
+from ..baselines import BaselineKey, Changed
 from ..core.pairs import refuse_unpoolable
 from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
 from ..core.replacing import replaced
@@ -61,6 +61,14 @@ class Recorder:
 
     def _record(self, ask: Ask, recording: Recording) -> Recorded:
         """Recording anew never leaves fewer items, or runs, than were stored."""
+        try:
+            return self._record_once(ask, recording)
+        except Changed:
+            # What another process stored in the meantime may be larger: decide anew.
+            return self._record(ask, recording)
+
+    def _record_once(self, ask: Ask, recording: Recording) -> Recorded:
+        """The same. Raises Changed where another process recorded it in the meantime."""
         self._store.check_writable()
         spec = self._grounds.baseline_spec()
         prepared = self._bench.prepare(ask.request, spec)
@@ -68,6 +76,8 @@ class Recorder:
         key = self._grounds.key(ask, prepared, spec.scheme)
         if (run := self._stored.fresh(key, n)) is not None:
             return self._recorded(ask, key, run, notes=self._notes[key])
+        seen = self._store.state(key)
+        self._stored.forget(key)
         if (run := self._present(ask, spec, prepared, key, n, recording)) is not None:
             return self._recorded(ask, key, run, present=True)
         self._store.check_writable(key)
@@ -79,7 +89,7 @@ class Recorder:
         accuracy = self._measure(spec, prepared, n, runs)
         run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
         told = self._replaced(ask, key, run, had)
-        self._store.save(key, run)
+        self._store.save(key, run, seen=seen)
         self._stored.note(key, run)
         notes = self._bench.told(spec, accuracy, batch_size=self._bench.batch_size)
         if n > asked:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..baselines import SpeedKey, SpeedStore
+from ..baselines import Smaller, SpeedKey, SpeedStore
 from ..baselines.speed_sound import moment
 from ..core.comparable import Candidate, refusal
 from ..core.comparable_speed import comparable_speed
@@ -201,8 +201,20 @@ class SpeedBaselines:
             begun = self._anew.get(key)
             self._anew[key] = run if begun is None else begun.continued(run)
             if last:
-                self.store.save(key, self._anew.pop(key))
+                self._replace(key)
         self._kept[key] += 1
+
+    def _replace(self, key: SpeedKey) -> None:
+        """Stores what was recorded anew, unless another process stored more in the meantime.
+
+        More sessions are `missing` then.
+        """
+        try:
+            self.store.save(key, self._anew[key], never_smaller=True)
+        except Smaller:
+            self._before[key] = self.store.sessions(key)
+        else:
+            del self._anew[key]
 
     def fresh(self, key: SpeedKey) -> bool:
         """Whether this session has recorded some of ``key``."""
@@ -218,10 +230,7 @@ class SpeedBaselines:
     def _had(self, key: SpeedKey) -> int:
         """How many sessions were stored when this session began to record ``key`` anew."""
         if key not in self._before:
-            try:
-                self._before[key] = len(self.store.load(key).sessions)
-            except Refusal:  # absent or torn: there is nothing to keep up with
-                self._before[key] = 0
+            self._before[key] = self.store.sessions(key)
         return self._before[key]
 
 

@@ -52,16 +52,16 @@ class SpeedRecorder:
             return present
         self._stored.store.check_writable(*keys)
         runs = self._session(spec, workloads)
-        missing = {key: self._stored.missing(key) for key in runs}
         for key, run in runs.items():
-            if not missing[key]:
+            if not self._stored.missing(key):
                 self._refuse_other(key, spec, run.machine)
-        for number in range(max(missing.values())):
-            runs = self._session(spec, workloads) if number else runs
-            for key, run in runs.items():
-                if number < missing[key]:
-                    self._stored.keep(key, run)
-        return [self._recorded(key) for key in missing]
+        # Counted before each session: another process may record the same.
+        while wanted := [key for key in runs if self._stored.missing(key)]:
+            for key in wanted:
+                self._stored.keep(key, runs[key])
+            if any(self._stored.missing(key) for key in runs):
+                runs = self._session(spec, workloads)
+        return [self._recorded(key) for key in runs]
 
     def _stored_keys(self, spec: ModelSpec, workloads: Sequence[Workload]) -> list[SpeedKey]:
         """What is stored of all workloads, as far as the device can be told without loading."""

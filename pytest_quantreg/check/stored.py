@@ -71,6 +71,10 @@ class StoredBaselines:
     def note(self, key: BaselineKey, run: Run) -> None:
         """``run`` was recorded for ``key``, and is what is stored now."""
         self._recorded[key] = run
+        self.forget(key)
+
+    def forget(self, key: BaselineKey) -> None:
+        """Read ``key`` from the store again when it is next asked for."""
         self._read.pop(key, None)
 
     def _load(self, key: BaselineKey, recording: Recording) -> Run:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..baselines import BaselineKey, RunSettings, Store, rows
+from ..baselines import BaselineKey, Changed, RunSettings, Store, rows
 from ..baselines.key import canonical_settings
 from ..core.comparable_known import UNKNOWN, UNKNOWN_DIGEST
 from ..core.errors import Category, Refusal, WrongUse
@@ -63,7 +63,8 @@ def _keep_items(
     run = run_of(evaluation, result, scheme)
     key = key_of(run)
     digest = rows.encode(run.accuracy.items, run.accuracy.protocol.metrics)[1].sha256
-    if store.exists(key):
+    seen = store.state(key)
+    if seen:
         there = store.load(key)
         if there.accuracy.items == run.accuracy.items:
             return key, digest, True
@@ -71,7 +72,10 @@ def _keep_items(
             f"{store.path(key)} holds another run of {result.task}",
             help="import into another folder: --out FOLDER",
         )
-    store.save(key, run)
+    try:
+        store.save(key, run, seen=seen)
+    except Changed:
+        return _keep_items(store, evaluation, result, scheme)
     return key, digest, False
 
 

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, files
+from pytest_quantreg.check.speed_baselines import SpeedBaselines
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.speed_record import SpeedRun
+from pytest_quantreg.core.settings import Settings, Update
+from pytest_quantreg.core.speed_record import SpeedRun, SpeedSession
 
 from . import test_store_writing as writing
 from .speed_samples import KEY, make_rounds, make_session, make_speed, saved_speed, speed_path
@@ -242,3 +245,29 @@ def test_another_baseline_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="holds the baseline of batch 1"):
         store.add(SpeedKey.of(upper), upper)
     assert store.load(KEY) == OLD
+
+
+def test_fewer_sessions_that_ended_last_replaced_more(tmp_path: Path) -> None:
+    """=all goes on until it has as many sessions as another process stored meanwhile."""
+
+    def on(month: int) -> list[SpeedSession]:
+        return [
+            make_session(
+                make_rounds(5, pace=0.01 * month + 0.001 * day),
+                recorded_at=f"2026-0{month}-0{day}T00:00:00Z",
+            )
+            for day in (1, 2, 3)
+        ]
+
+    three, new = on(1), on(2)
+    store = saved_speed(tmp_path)
+    asked = SimpleNamespace(baselines=store.root, update=Update.ALL, repeats=1)
+    stored = SpeedBaselines(cast(Settings, asked))
+    assert stored.missing(KEY) == 1
+    store.save(KEY, make_speed(*three))
+    for one in new:
+        assert stored.missing(KEY) > 0
+        assert store.load(KEY) == make_speed(*three)
+        stored.keep(KEY, make_speed(one))
+    assert stored.missing(KEY) == 0
+    assert store.load(KEY) == make_speed(*new)

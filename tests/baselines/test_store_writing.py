@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.baselines import BaselineKey, Store, files
+from pytest_quantreg.baselines import BaselineKey, Changed, Store, files
 from pytest_quantreg.baselines.document import encode_run
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.record import Run
@@ -363,3 +363,15 @@ def test_check_writable_leaves_nothing(tmp_path: Path) -> None:
     (store.root / ".quantreg-probe-old").write_text("")
     store.check_writable(KEY)
     assert list(store.root.iterdir()) == []
+
+
+def test_what_another_process_stored_was_replaced_unseen(tmp_path: Path) -> None:
+    """A caller that decided on an older state is told, and what is stored stays."""
+    store = Store(tmp_path)
+    seen = store.state(KEY)
+    store.save(KEY, NEW, seen=seen)
+    with pytest.raises(Changed):
+        store.save(KEY, OLD, seen=seen)
+    assert store.load(KEY) == NEW
+    store.save(KEY, OLD, seen=store.state(KEY))
+    assert store.load(KEY) == OLD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pytest_quantreg.baselines import Store
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.core.pairing import first_items
 from pytest_quantreg.imports.keeping import keep, key_of, run_of
 from pytest_quantreg.imports.opening import open_path
 
@@ -130,3 +132,23 @@ def test_a_path_as_version_is_not_kept(tmp_path: Path, results_file: Callable[..
     files = stored(tmp_path / "store", path.parent, "bf16")
     assert len(files) == 3
     assert all("somebody" not in one.read_text("utf-8") for one in files)
+
+
+def test_an_import_replaced_one_that_began_with_it(
+    tmp_path: Path, twice: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two imports under one name the later is refused, also where both began with nothing."""
+    found = evaluation(twice[0])
+    result = found.results["asdiv"]
+    assert result.accuracy is not None
+    fewer = replace(result, accuracy=first_items(result.accuracy, 5))
+    save = Store.save
+
+    def after_another(self: Store, *args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(Store, "save", save)
+        keep(self.root, found, result, "bf16")
+        self.save(*args, **kwargs)
+
+    monkeypatch.setattr(Store, "save", after_another)
+    with pytest.raises(WrongUse, match="holds another run of asdiv"):
+        keep(tmp_path, found, fewer, "bf16")

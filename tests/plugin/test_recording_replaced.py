@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from typing import Any
+
 import pytest
+
+from pytest_quantreg.baselines import Store
+from pytest_quantreg.check.bench import Bench
 
 from .conftest import WRONG, Suite
 
@@ -75,3 +81,28 @@ def test_the_new_one_is_what_counts(recorded: Suite) -> None:
         def test_x(compare_accuracy): compare_accuracy("sum")
         """)
     recorded.gate().stdout.fnmatch_lines(["sum * 0.782 *"])
+
+
+@pytest.mark.parametrize("flag", ["--quant-update", "--quant-update=all"])
+def test_a_smaller_recording_that_ended_last_replaced_the_larger(
+    flag: str, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process stores while a baseline is measured never becomes smaller."""
+    suite.test("def test_x(compare_accuracy): compare_accuracy('sum')")
+    assert suite.record("--quant-limit=300").ret == 0
+    store, larger = suite.path / "baselines", suite.path / "larger"
+    store.rename(larger)
+    measure = Bench.measure
+
+    def while_another_records(*args: Any, **kwargs: Any) -> Any:
+        if not store.exists():
+            shutil.copytree(larger, store)
+        return measure(*args, **kwargs)
+
+    monkeypatch.setattr(Bench, "measure", while_another_records)
+    result = suite.run(flag, "--quant-limit=100")
+    assert result.ret == 0
+    [key] = Store(store).keys()
+    assert len(Store(store).load(key).accuracy.items) == 300
+    word = "recorded" if "all" in flag else "present"
+    result.stdout.fnmatch_lines([f"sum *exact_match * 300  {word}"])
