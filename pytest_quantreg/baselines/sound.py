@@ -37,8 +37,10 @@ SHARE: Rule = ("from 0 to 1", _is_share)
 LOGARITHM: Rule = ("finite", np.isfinite)
 FACTS: Mapping[str, Rule] = MappingProxyType(
     {
+        "answer": COUNT,
         "cluster": COUNT,
         "empty": SHARE,
+        "length": COUNT,
         "likelihood": LOGARITHM,
         "tokens": COUNT,
         "truncated": SHARE,

@@ -97,6 +97,11 @@ def add_compare(commands: Commands) -> None:
     parser.add_argument(
         "--allow-better", action="store_true", help="let a candidate be far above its baseline"
     )
+    parser.add_argument(
+        "--allow-rerun",
+        action="store_true",
+        help="let a candidate be the baseline's own weights: a rerun, which is told",
+    )
     parser.add_argument("--format", choices=FORMATS, default="text")
 
 
@@ -154,11 +159,13 @@ def _wish(chosen: argparse.Namespace) -> Wish:
         metric=chosen.metric,
         max_undetected=chosen.max_undetected,
         allow_better=chosen.allow_better,
+        allow_rerun=chosen.allow_rerun,
     )
 
 
 def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
     from ..report import compared
+    from .doubts import twins
     from .judging import judge_candidate, status_of
 
     wish = _wish(chosen)
@@ -169,6 +176,7 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
     outcomes += [one for each in judged for one in each.pooled]
     labels = [one.candidate.label for one in judged]
     notes = [*dict.fromkeys(note for one in judged for note in one.notes), *_narrower(judged)]
+    notes += twins([one.candidate for one in judged])
     if len(judged) > 1 and wish.minimum is not None and wish.mode is GateMode.CERTIFY:
         notes.append(
             f"{len(judged)} candidates under certify: {wish.confidence * 100:g} % is promised for "

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.evaluation import Evaluation, Result
+from ..core.generated import same_answers
+from ..core.record import UNVERIFIED
 from ..core.schemes import resolve
 from ..core.sealing import same_settings
-from ..core.settings import GateMode
 from ..core.suspicion import same_likelihoods
 
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""
+
+SAME_WEIGHTS = "the same weights answered"
+NO_CHANGE = "nothing was quantized"
+AS_A_RERUN = (SAME_WEIGHTS, NO_CHANGE)
+"""How a doubt ends that --allow-rerun takes away."""
+
+RERUN = "if this is a rerun of the baseline on purpose: --allow-rerun"
 
 
 def refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
@@ -26,23 +35,13 @@ def refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
         )
 
 
-def refuse_unquantized(baseline: Evaluation, candidate: Evaluation, mode: GateMode) -> None:
-    """Refuses a candidate of the baseline's own weights where it claims others.
-
-    Without a claim it is a rerun, of which `certify` alone has nothing to say.
-    """
+def nothing_quantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
+    """Why no gate may judge: both loaded the same weights. None where that is not known."""
     if (why := unquantized(baseline, candidate)) is not None:
-        raise Refusal(
-            Category.SUSPICIOUS,
-            why,
-            help="evaluate the quantized checkpoint, or give the folder a name that is no scheme",
-        )
-    if mode is GateMode.CERTIFY and is_rerun(baseline, candidate):
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"{_both_name(baseline, candidate)}: nothing was quantized that could be certified",
-            help="evaluate the quantized checkpoint; reruns are compared without --gate certify",
-        )
+        return why
+    if is_rerun(baseline, candidate):
+        return f"{_both_name(baseline, candidate)}, loaded with the same arguments: {NO_CHANGE}"
+    return None
 
 
 def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
@@ -52,7 +51,7 @@ def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
         return None
     return (
         f"{candidate.label} claims {candidate.scheme}, and its files name the baseline's own "
-        f"weights: {candidate.model}, with no argument that quantizes it"
+        f"weights, {candidate.model}, with no argument that quantizes: {NO_CHANGE}"
     )
 
 
@@ -62,15 +61,39 @@ def is_rerun(baseline: Evaluation, candidate: Evaluation) -> bool:
 
 
 def _same_weights(baseline: Evaluation, candidate: Evaluation) -> bool:
-    """A hub id names the weights; the last part of a path, or a word of a server, does not."""
-    named = baseline.model == candidate.model and "/" in candidate.model
+    """A hub id or a folder names the weights; a word of a server does not.
+
+    Of stored runs the digests of the files decide, and what was read back.
+    """
+    if (stored := _same_files(baseline, candidate)) is not None:
+        return stored
+    if baseline.places and candidate.places:
+        named = not baseline.places.isdisjoint(candidate.places)
+    else:  # imported before places were kept: the last part of a path may be anybody's
+        named = baseline.model == candidate.model and "/" in candidate.model
     loaded = {baseline.engine, candidate.engine} <= LOADS_WEIGHTS
     unknown = None in (baseline.weights, candidate.weights)
     return named and loaded and (unknown or same_settings(baseline.weights, candidate.weights))
 
 
-def same_model(baseline: Evaluation, candidate: Evaluation) -> Iterator[str]:
-    """Tells that both name one model."""
+def _same_files(baseline: Evaluation, candidate: Evaluation) -> bool | None:
+    """Whether stored runs loaded the same files in the same way; None for other evaluations."""
+    for task, ours in baseline.results.items():
+        theirs = candidate.results.get(task)
+        if theirs is not None and ours.run is not None and theirs.run is not None:
+            before, after = ours.run.provenance, theirs.run.provenance
+            same = before.model.weights_digest == after.model.weights_digest
+            return same and before.effective == after.effective
+    return None
+
+
+def same_model(
+    baseline: Evaluation, candidate: Evaluation, *, declared: bool = False
+) -> Iterator[str]:
+    """Tells that both name one model; ``declared``: with --allow-rerun."""
+    if declared and _same_weights(baseline, candidate):
+        yield f"{_both_name(baseline, candidate)}: judged as a rerun, declared by --allow-rerun"
+        return
     known = all(one.engine != "unknown" for one in (baseline, candidate))
     if not known or baseline.model != candidate.model:
         return
@@ -80,6 +103,23 @@ def same_model(baseline: Evaluation, candidate: Evaluation) -> Iterator[str]:
         yield why
     elif candidate.scheme in (None, baseline.scheme):
         yield _both_name(baseline, candidate)
+
+
+def twins(sides: Sequence[Evaluation]) -> Iterator[str]:
+    """Tells of candidates that gave identical answers: they may be one model under two names."""
+    for one, other in combinations(sides, 2):
+        alike = [
+            task
+            for task, ours in one.results.items()
+            if task in other.results and answered_once(ours, other.results[task]) is not None
+        ]
+        if alike:
+            yield (
+                f"{one.label} and {other.label} gave identical answers on {', '.join(alike)}: "
+                "they may be one model under two names"
+            )
+        elif _same_weights(one, other):
+            yield _both_name(one, other)
 
 
 def _both_name(baseline: Evaluation, candidate: Evaluation) -> str:
@@ -92,18 +132,15 @@ def doubt(
     """Why the two results of one task are no two measurements; None if nothing says so.
 
     ``one_model``: both name the same model. ``rerun``: openly so, and a rerun may well give
-    the same answers.
+    the same answers, or declared as one.
     """
     what = candidate.task
     if one_model and _stored_once(baseline, candidate):
         return f"{what} is one and the same run on both sides"
     if one_model and _written_once(baseline, candidate):
         return f"{what} is one and the same evaluation on both sides, written at the same moment"
-    if not rerun and _answered_once(baseline, candidate):
-        return (
-            f"all log-likelihoods of {what} are the baseline's to the last bit, as if the "
-            "same weights had answered"
-        )
+    if not rerun and (same := answered_once(baseline, candidate)) is not None:
+        return f"{same}: {SAME_WEIGHTS}"
     shared = baseline.cache is not None and baseline.cache == candidate.cache
     if shared and _scored_alike(baseline, candidate):
         return (
@@ -113,11 +150,18 @@ def doubt(
     return None
 
 
-def _answered_once(baseline: Result, candidate: Result) -> bool:
+def answered_once(baseline: Result, candidate: Result) -> str | None:
+    """Which answers of a task are all the baseline's, where that shows the same weights."""
     before, after = baseline.accuracy, candidate.accuracy
     if before is None or after is None or before.items.digests != after.items.digests:
-        return False
-    return same_likelihoods(before, after)
+        return None
+    if same_likelihoods(before, after):
+        return f"all log-likelihoods of {candidate.task} are the baseline's to the last bit"
+    run = candidate.run
+    if run is not None and run.provenance.effective.mode != UNVERIFIED:
+        return None  # its weights were read
+    texts = same_answers(before, after)
+    return f"{texts} to {candidate.task} are the baseline's to the letter" if texts else None
 
 
 def _scored_alike(baseline: Result, candidate: Result) -> bool:

@@ -16,7 +16,7 @@ from ..core.unpaired import paired_width
 from ..core.verdict import judge
 from ..report import messages
 from ..report.messages import bare
-from .doubts import refuse_swapped, refuse_unquantized
+from .doubts import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
 from .pairing import Task, claimed, task_of
 from .pooled import Wish, pooled, refused
 from .remarks import kept_apart, left_out, lost_parts, remarked, told
@@ -61,7 +61,8 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
     """
     if wish.minimum is not None:
         refuse_swapped(baseline, candidate)
-        refuse_unquantized(baseline, candidate, wish.mode)
+    gated = wish.minimum is not None and not wish.allow_rerun
+    same = nothing_quantized(baseline, candidate) if gated else None
     names = _chosen(baseline, candidate, wish)
     context = Context(candidate.model, None, baseline.label, candidate.label, candidate.engine, "")
     outcomes: list[Outcome] = []
@@ -69,7 +70,9 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
     widths = []
     for name in names:
         try:
-            task = task_of(name, baseline, candidate, wish.metric)
+            task = task_of(
+                name, baseline, candidate, wish.metric, declared=wish.allow_rerun, same=same
+            )
             made = task.compare(
                 label=candidate.label, scheme=claimed(candidate), confidence=wish.confidence
             )
@@ -180,10 +183,9 @@ def _would_refuse(task: Task, made: Comparison, wish: Wish) -> str | None:
 
 
 def _suspicious(why: str) -> Refusal:
+    again = "evaluate it again as it is meant, or leave it out: --task names the others"
     return Refusal(
-        Category.SUSPICIOUS,
-        why,
-        help="evaluate it again as it is meant, or leave it out: --task names the others",
+        Category.SUSPICIOUS, why, help=(again, RERUN) if why.endswith(AS_A_RERUN) else again
     )
 
 

@@ -18,7 +18,7 @@ from ..core.record import Accuracy, Items, Metric
 from ..core.schemes import resolve
 from ..core.suspicion import answers
 from ..core.unpaired import compare_totals
-from .doubts import doubt, is_rerun
+from .doubts import answered_once, doubt, is_rerun
 
 _CLOSE = 1e-6
 
@@ -104,8 +104,18 @@ class Task:
         ]
 
 
-def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str | None) -> Task:
+def task_of(
+    name: str,
+    baseline: Evaluation,
+    candidate: Evaluation,
+    metric: str | None,
+    *,
+    declared: bool = False,
+    same: str | None = None,
+) -> Task:
     """One task of both evaluations.
+
+    ``declared``: the candidate is a rerun on purpose. ``same``: why both are the same weights.
 
     Raises Refusal where the two cannot be compared, or lack the metric.
     """
@@ -129,7 +139,7 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
     _refuse_turned(chosen, found, name)
     one_model, rerun = baseline.model == candidate.model, is_rerun(baseline, candidate)
     pairs = [(ours, theirs), *(results if names else [])]
-    doubts = [doubt(*pair, one_model=one_model, rerun=rerun) for pair in pairs]
+    doubts = [doubt(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs]
     parts = _paired(results, chosen.metric)
     weights = _weights(parts, chosen)
     if len(parts) > 1 and not weights:
@@ -150,7 +160,10 @@ def task_of(name: str, baseline: Evaluation, candidate: Evaluation, metric: str 
         )
     for before, after in parts:
         notes += answers(before, after)
-    suspect = next((why for why in doubts if why is not None), None)
+    if declared and not rerun:
+        known = filter(None, (answered_once(*pair) for pair in pairs))
+        notes += [f"{one}: judged as a rerun, declared by --allow-rerun" for one in known]
+    suspect = next((why for why in doubts if why is not None), same)
     below = tuple(results) if names else ()
     return Task(name, ours, theirs, shown, parts, weights, tuple(notes), suspect, below)
 

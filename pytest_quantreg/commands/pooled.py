@@ -37,6 +37,7 @@ class Wish:
     metric: str | None = None
     max_undetected: float = 0.10
     allow_better: bool = False
+    allow_rerun: bool = False
 
     def judges(self, metric: Metric) -> bool:
         """Whether a gate on retention is for this metric: for perplexities only if named."""

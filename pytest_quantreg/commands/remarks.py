@@ -101,7 +101,7 @@ def told(
         for name in wish.tasks or one.tasks:
             if name in one.results:
                 yield from one.results[name].notes
-    yield from same_model(baseline, candidate)
+    yield from same_model(baseline, candidate, declared=wish.allow_rerun)
     if wish.tasks:
         return
     more = [name for name in candidate.tasks if name not in baseline.results]

@@ -109,7 +109,8 @@ class Evaluation:
     ``model`` is its name, ``engine`` what ran it, ``scheme`` what it claims to be, where known.
     ``unmeasured`` are the tasks that stand in its files without a single figure. ``weights``
     are the arguments that decide which weights of the model were loaded, and in which type;
-    None where nobody wrote them down.
+    None where nobody wrote them down. ``places`` are digests of what its place may be called:
+    two that share one name the same hub id or folder.
     """
 
     label: str
@@ -120,6 +121,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     weights: Mapping[str, Json] | None = None
+    places: frozenset[str] = frozenset()
 
     @property
     def tasks(self) -> tuple[str, ...]:

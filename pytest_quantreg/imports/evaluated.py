@@ -84,6 +84,7 @@ def evaluation_of(
         notes=tuple(notes),
         unmeasured=unmeasured,
         weights=files[0].weights,
+        places=files[0].places,
     )
 
 
@@ -148,7 +149,7 @@ def _refuse_several(label: str, files: Sequence[ResultsFile]) -> None:
 
 
 def _refuse_two_places(label: str, task: str, one: ResultsFile, other: ResultsFile) -> None:
-    if one.place != other.place:
+    if one.places != other.places and not one.places & other.places:
         raise Refusal(
             Category.WRONG_USE,
             f"{label} holds results on {task} of two models called {one.model}, which lay in "

@@ -23,15 +23,20 @@ from .reading import object_of
 
 
 def _to_1_1(document: Document) -> Document:
-    """1.1 says null where a metric's direction is unknown; 1.0 took that for higher is better."""
+    """1.1 says null where a metric's direction is unknown, which 1.0 took for higher is better.
+
+    It also says of a task by which names its model's place is known.
+    """
+    added: Document = {"places": []} if document.get("figures_of") == "task" else {}
+    document = {**document, **added, "schema_version": "1.1"}
     aggregates = document.get("aggregates")
     if not isinstance(aggregates, list):
-        return {**document, "schema_version": "1.1"}
+        return document
     config = object_of(document.get("config"))
     sure = [
         _with_sure_direction(one, config) if isinstance(one, dict) else one for one in aggregates
     ]
-    return {**document, "schema_version": "1.1", "aggregates": sure}
+    return {**document, "aggregates": sure}
 
 
 def _with_sure_direction(aggregate: Document, config: Mapping[str, Any]) -> Document:
@@ -83,6 +88,7 @@ def task_document(
             "scheme": scheme,
             "engine": evaluation.engine,
             "weights": _settings(evaluation.weights),
+            "places": sorted(evaluation.places),
             "task": result.task,
             "items": items,
             "known": _settings(result.known),
@@ -150,6 +156,7 @@ def to_totals(label: str, document: Any) -> Evaluation:
         {},
         scheme=document["scheme"],
         weights=document.get("weights"),
+        places=frozenset(document.get("places", ())),
     )
     if document["figures_of"] == "nothing":
         return replace(whole, unmeasured=(document["task"],))

@@ -49,12 +49,18 @@ class FiguresStore(Place):
                 f"{self._shown(path)} {damage}",
                 help="delete it and import again, or import into another folder: --out FOLDER",
             ) from None
-        if there == document:
+        if _figures(there) == _figures(document):
             return True
         raise WrongUse(
             f"{self._shown(path)} holds other figures",
             help="import into another folder: --out FOLDER; several files of one model at once",
         )
+
+
+def _figures(document: Document) -> Document:
+    """Without what depends on the version, and on the machine where a folder is looked for."""
+    apart = ("schema_version", "digest", "places")
+    return {name: value for name, value in document.items() if name not in apart}
 
 
 def _place(document: Document, stem: str | None) -> tuple[str, str, str, str, str]:

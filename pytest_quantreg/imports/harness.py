@@ -17,7 +17,7 @@ from .harness_protocol import (
     config_of,
     engine_of,
     model_of,
-    place_of,
+    places_of,
     weights_of,
 )
 from .harness_suspicions import chance_of, thoughts_scored
@@ -42,7 +42,7 @@ class ResultsFile:
 
     ``filters`` are the names of each task's filters in the order in which its rows are logged,
     ``unmeasured`` the tasks without a single figure, ``weights`` the arguments that decide
-    which weights were loaded, ``place`` stands for where the model lay.
+    which weights were loaded, ``places`` stands for where the model lay (`places_of`).
     """
 
     path: Path
@@ -53,7 +53,7 @@ class ResultsFile:
     filters: Mapping[str, tuple[str, ...]]
     unmeasured: tuple[str, ...] = ()
     weights: Mapping[str, Json] = field(default_factory=dict)
-    place: str = ""
+    places: frozenset[str] = frozenset()
 
 
 def is_results(document: Json) -> bool:
@@ -89,7 +89,7 @@ def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
         # A group without a figure of its own is known by those of its tasks.
         tuple(task for task in rows if task not in results and not below.get(task)),
         weights_of(document),
-        place_of(document),
+        places_of(document),
     )
 
 

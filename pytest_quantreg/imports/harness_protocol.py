@@ -10,7 +10,9 @@ from typing import Any
 
 from ..core.comparable_known import NO_INSTRUCTION, NOT_GIVEN
 from ..core.record import Json
+from ..core.sealing import seal
 from .reading import number_of, object_of, text_of, whole_of
+from .spelling import MAIN, spelt
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where a function lay in memory: another number in each process."""
@@ -124,17 +126,29 @@ def model_of(document: Mapping[str, Any]) -> str:
 
 def weights_of(document: Mapping[str, Any]) -> dict[str, Json]:
     """The arguments that decide which weights were loaded; without those that say nothing."""
-    return {
+    found: dict[str, Json] = {
         name: value
         for name, value in arguments_of(document).items()
         if (name in WEIGHTS or name.startswith("bnb_")) and value not in (None, False, "", "auto")
     }
+    revision = spelt(_given(document))[1]
+    if revision is not None:
+        found.setdefault("revision", revision)
+    if found.get("revision") == MAIN:
+        del found["revision"]
+    return found
 
 
-def place_of(document: Mapping[str, Any]) -> str:
-    """Stands for where the model lay, without saying it; empty where nobody says."""
+def places_of(document: Mapping[str, Any]) -> frozenset[str]:
+    """Digests of what the model's place may be called; two models of one place share one."""
+    return frozenset(map(seal, spelt(_given(document))[0]))
+
+
+def _given(document: Mapping[str, Any]) -> str:
+    """The model as the command line of lm-eval named it; empty where nobody says."""
     arguments = arguments_of(document)
-    return _digest(arguments.get("pretrained", arguments.get("model"))) or ""
+    names = (arguments.get("pretrained"), arguments.get("model"), document.get("model_name"))
+    return next((one for one in names if isinstance(one, str) and one.strip()), "")
 
 
 def cache_of(document: Mapping[str, Any]) -> str | None:

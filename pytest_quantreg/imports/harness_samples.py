@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.generated import kept, mark, tokens_about
 from ..core.record import Items
 from .harness import NO_FILTER, PERPLEXITIES, is_name
 from .reading import list_of, number_of, object_of, read_rows, unreadable, whole_of
@@ -45,6 +46,7 @@ class _Item:
     empty: float | None
     equal: bool
     likelihood: float | None
+    texts: tuple[str, ...]
     scores: dict[tuple[str, str], Value | None] = field(default_factory=dict)
 
 
@@ -107,6 +109,7 @@ def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
 
 
 def _item(row: Mapping[str, Any]) -> _Item:
+    generates = _generates(row)
     arguments = row.get("arguments")
     told = [_requests(arguments), row.get("doc"), str(row.get("target"))]
     asked = json.dumps(told, sort_keys=True)
@@ -119,9 +122,10 @@ def _item(row: Mapping[str, Any]) -> _Item:
         target=str(target).strip(),
         choices=len(arguments) if isinstance(arguments, dict | list) else 0,
         # A server that did not answer leaves null where the text would be.
-        empty=_share_empty(list(_flat(row.get("resps")))) if _generates(row) else None,
+        empty=_share_empty(list(_flat(row.get("resps")))) if generates else None,
         equal=_all_equal(row.get("filtered_resps")),
-        likelihood=None if _generates(row) else _likelihood(row.get("resps")),
+        likelihood=None if generates else _likelihood(row.get("resps")),
+        texts=tuple(map(str, _flat(row.get("resps")))) if generates else (),
     )
 
 
@@ -194,11 +198,20 @@ def _samples(path: Path, found: Mapping[int, _Item]) -> Samples:
         if key[0] in PERPLEXITIES:
             weights[name] = tuple(weight or 0.0 for _, weight in values)
     digests = tuple(one.digest for one in items)
-    facts = {"empty": [one.empty for one in items], "likelihood": [one.likelihood for one in items]}
+    lengths = [min(map(tokens_about, one.texts)) if one.texts else None for one in items]
+    facts: dict[str, list[float | None]] = {
+        "answer": [
+            None if length is None else mark(one.texts, length)
+            for one, length in zip(items, lengths, strict=True)
+        ],
+        "empty": [one.empty for one in items],
+        "length": [None if length is None else float(length) for length in lengths],
+        "likelihood": [one.likelihood for one in items],
+    }
     noted = {
         name: tuple(one for one in column if one is not None) for name, column in facts.items()
     }
-    known = {name: column for name, column in noted.items() if len(column) == len(items)}
+    known = kept({name: one for name, one in noted.items() if len(one) == len(items)})
     return Samples(
         Items(tuple(docs), digests, scores, weights, {**known, **_copies(digests)}),
         tuple(unscored),

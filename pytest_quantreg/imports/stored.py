@@ -65,7 +65,8 @@ def read_stored(label: str, runs: Sequence[Path], sheets: Sequence[Path] = ()) -
         unmeasured += one.unmeasured
     first = next(iter(found.values()))
     weights = next((one.weights for one in found.values() if one.weights is not None), None)
-    return replace(first, results=results, unmeasured=unmeasured, weights=weights)
+    places = frozenset[str]().union(*(one.places for one in found.values()))
+    return replace(first, results=results, unmeasured=unmeasured, weights=weights, places=places)
 
 
 def _refuse_several(label: str, found: Collection[Evaluation]) -> None:

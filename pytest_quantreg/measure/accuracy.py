@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..core.engine import Engine
 from ..core.errors import Category, Refusal
+from ..core.generated import kept
 from ..core.record import Accuracy, Columns, Items
 from . import digests
 from .chunks import Runner
@@ -249,7 +250,7 @@ def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
     }
     if prepared.clusters:
         found["cluster"] = tuple(map(float, prepared.clusters[:n]))
-    return found
+    return kept(found)
 
 
 def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from ..core.generated import mark, tokens_about
 from ..core.record import Protocol
 
 PASSAGES = (
@@ -47,6 +49,8 @@ class Notes:
         self._empty = [0] * items
         self._cut: list[int] | None = [0] * items
         self._answers = [0] * items
+        self._texts: list[list[str]] = [[] for _ in range(items)]
+        self._lengths: list[list[int]] = [[] for _ in range(items)]
         self._tokens: list[float] | None = None
 
     def add(
@@ -56,21 +60,24 @@ class Notes:
         if self._wants_likelihoods and self._likelihoods is None:
             self._likelihoods = [_likelihood(item) for item in items]
         if self._generates:
-            self._add_answers(items, cut)
+            self._add_answers(lm, items, cut)
         elif self._scores_text and self._tokens is None:
             counts = [tokens_of(lm, item) for item in items]
             known = [float(count) for count in counts if count is not None]
             self._tokens = known if len(known) == len(counts) else []
 
     def _add_answers(
-        self, items: Sequence[Sequence[Any]], cut: Mapping[int, Sequence[bool]]
+        self, lm: Any, items: Sequence[Sequence[Any]], cut: Mapping[int, Sequence[bool]]
     ) -> None:
         for at, item in enumerate(items):
             for request in item:
                 if request.request_type != "generate_until":
                     continue
                 self._answers[at] += len(request.resps)
-                self._empty[at] += sum(not str(answer).strip() for answer in request.resps)
+                texts = [str(answer) for answer in request.resps]
+                self._empty[at] += sum(not text.strip() for text in texts)
+                self._texts[at] += texts
+                self._lengths[at] += [_length(lm, text) for text in texts]
                 if id(request) not in cut:
                     self._cut = None
                 elif self._cut is not None:
@@ -83,10 +90,23 @@ class Notes:
             return {"tokens": self._tokens, **known}
         if not self._generates or 0 in self._answers:
             return known
-        found = {"empty": _shares(self._empty, self._answers)}
+        shortest = [min(lengths) for lengths in self._lengths]
+        found = {
+            "answer": list(map(mark, self._texts, shortest)),
+            "empty": _shares(self._empty, self._answers),
+            "length": [float(length) for length in shortest],
+        }
         if self._cut is not None:
             found["truncated"] = _shares(self._cut, self._answers)
         return found
+
+
+def _length(lm: Any, text: str) -> int:
+    """How many tokens a generated text has, by the engine's own tokenizer where there is one."""
+    if callable(getattr(lm, "tok_encode", None)):
+        with suppress(Exception):  # a tokenizer may refuse what its model generated
+            return len(lm.tok_encode(text))
+    return tokens_about(text)
 
 
 def _likelihood(item: Sequence[Any]) -> float:

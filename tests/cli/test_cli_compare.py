@@ -96,9 +96,9 @@ def test_other_protocols_are_refused_with_both_values(quantreg: Run) -> None:
 
 
 def test_the_same_model_twice_is_no_change(quantreg: Run) -> None:
-    """Two runs of one model: paired, nothing lost, nothing won, kept."""
+    """Two runs of one model, declared as a rerun: paired, nothing lost, nothing won, kept."""
     files = sorted((DATA / "lm-eval/same-model-twice").glob("results_*.json"))
-    status, page = quantreg("compare", *files, "--min-retention", ".9")
+    status, page = quantreg("compare", *files, "--min-retention", ".9", "--allow-rerun")
     assert status == 0
     assert re.search(r"asdiv +acc +0\.920 +0\.920 +1\.000 .* 50 +0 +0 +kept", page)
     assert "cannot be told from the baseline" in flat(page)
@@ -208,7 +208,7 @@ def test_too_few_items_are_too_weak(quantreg: Run, tmp_path: Path) -> None:
     results = next(folder.rglob("*.json"))
     document = json.loads(results.read_text("utf-8"))
     results.write_text(json.dumps({**document, "date": 1.0}), "utf-8")
-    words = ["--min-retention", ".98"]
+    words = ["--min-retention", ".98", "--allow-rerun"]
     status, page = quantreg("compare", source, folder, *words)
     assert status == 2
     assert "REFUSED (too weak)" in page

@@ -65,22 +65,6 @@ def test_the_baselines_log_in_place_of_the_candidates(said: Run) -> None:
     assert "all log-likelihoods of t are the baseline's to the last bit" in page
 
 
-def test_a_rerun_is_no_quantized_model(said: Run) -> None:
-    """One hub id on both sides: no change under detect, nothing to certify, and no nvfp4."""
-    for folder in ("bf16", "again", "nvfp4"):
-        evaluated(folder, {"t": list(rows("same", BASE))}, arguments="org/model")
-    status, page = said("compare", "bf16", "again", "--min-retention", ".9")
-    assert status == 0
-    assert "both name org/model as their model" in page
-    status, page = said("compare", "bf16", "again", *CERTIFY)
-    assert status == 2
-    assert "nothing was quantized that could be certified" in page
-    status, page = said("compare", "bf16", "nvfp4", "--min-retention", ".9")
-    assert status == 2
-    assert "nvfp4 claims w4a4-nvfp4, and its files name the baseline's own weights" in page
-    assert "nvfp4 claims w4a4-nvfp4" in said("compare", "bf16", "nvfp4")[1]
-
-
 def test_one_name_and_arguments_that_quantize_it(said: Run) -> None:
     """The same hub id is another model with load_in_4bit; in one folder the two are refused."""
     evaluated("bf16", {"t": list(rows("bf16", BASE))}, arguments="org/m")
