@@ -133,6 +133,7 @@ def dress(
         "idle": list(trial.idle),
         "generated": generated(trial),
         "kept": [asdict(one) for one in trial.kept],
+        "answers": trial.evidence.answers(),
         "stored": list(trial.evidence.stored),
         # What a teardown is refused comes on top of what was judged before.
         "unjudged": [] if ended.when == "teardown" else without_gate(item, trial, outcomes),

@@ -203,6 +203,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         None,
+        "Let a model under test be the baseline's own weights, as in a rerun on purpose; the "
+        "verdict says so (default: refuse).",
+        "quant_allow_rerun",
+        "bool",
+    ),
+    Option(
+        None,
         "'warn' allows certify and --quant-require when the engine runs another scheme "
         "than the one claimed (default: refuse).",
         "quant_effective",

@@ -87,6 +87,7 @@ def read(config: pytest.Config) -> Settings:
         repeats=_repeats(source, update),
         family=check_count(family.value, family.named, most=MOST_GATES),
         allow_better=bool(source.first("quant_allow_better", False).value),
+        allow_rerun=bool(source.first("quant_allow_rerun", False).value),
         gpu=_gpu(source),
         workers=int(getattr(config, "workerinput", {}).get("workercount", 1)),
         share_device=check_choice(source.first("quant_speed_xdist", _SHARING[0]), _SHARING)

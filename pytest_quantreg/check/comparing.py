@@ -14,13 +14,14 @@ from ..core.comparable import Candidate, Difference
 from ..core.directions import refuse_undirected
 from ..core.errors import Category, Refusal
 from ..core.gates import POOLED, Gate, matching
+from ..core.generated import stands_for
 from ..core.outcome import Context
 from ..core.pairing import first_items, refuse_partial, same_kinds
 from ..core.pairs import refuse_overlap, refuse_unpoolable
 from ..core.plan import Plan
-from ..core.record import Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
+from ..core.record import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
 from ..core.settings import GateMode, Update
-from ..core.suspicion import answers, refuse_same_likelihoods
+from ..core.suspicion import answers, refuse_same_answers
 from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
@@ -48,7 +49,8 @@ class _Ready:
     """One task of a call, with all that is known before a model loads.
 
     ``part`` holds those of the baseline's items that will be compared, ``accepted`` what
-    gates on the run accepted last compare with, None without such gates.
+    gates on the run accepted last compare with, None without such gates, ``itself`` that
+    the model is its own baseline, where that is allowed.
     """
 
     ask: Ask
@@ -60,6 +62,7 @@ class _Ready:
     recording: Recording
     key: BaselineKey
     accepted: Reference | None = None
+    itself: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -106,6 +109,7 @@ class Comparer:
         self._grounds.before_loading(spec)
         loaded = self._bench.load(spec)
         notes = models.how_made(spec, self._settings.catalogue)
+        notes += tuple(dict.fromkeys(one.itself for one in ready if one.itself))
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:
@@ -127,13 +131,18 @@ class Comparer:
         n = self._grounds.items(ask, prepared)
         baseline = self._grounds.baseline(ask, spec, prepared, n, recording)
         names = self._settings.catalogue
-        models.refuse_baseline_itself(spec, self._bench.identify(spec), baseline.provenance, names)
+        identity = self._bench.identify(spec)
+        itself = models.baseline_itself(spec, identity, baseline.provenance, names)
+        if itself is not None and not self._settings.allow_rerun:
+            raise models.refused_itself(itself)
         metric = ask.metric_of(baseline.accuracy.protocol)
         candidate = self._grounds.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
         key = self._grounds.key(ask, prepared, spec.scheme)
         ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording, key)
         _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
+        if itself is not None:
+            ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
         self._differ(ready, spec, candidate)
         self._references.check_writable(key)
         if not accepted:
@@ -231,7 +240,9 @@ class Comparer:
         n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
         accuracy = self._bench.measure(spec, ready.prepared, n, batch_size=batch_size)
         refuse_partial(ready.part, accuracy)
-        refuse_same_likelihoods(ready.part, accuracy, loaded.effective)
+        told_same = refuse_same_answers(
+            ready.part, accuracy, loaded.effective, rerun=self._settings.allow_rerun
+        )
         part, accuracy = same_kinds(ready.part, accuracy)
         whole, _ = same_kinds(ready.baseline.accuracy, accuracy)
         made = replace(
@@ -256,14 +267,23 @@ class Comparer:
             context=context,
             notes=(
                 *self._bench.told(spec, accuracy, batch_size=batch_size),
+                *told_same,
                 *answers(part, accuracy),
                 *passed_over(ready.ask, part.protocol),
                 *(f"{task}: {one}" for one in told),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
             accepted=accepted,
+            answered=self._answered(spec, accuracy, loaded),
             kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
         )
+
+    def _answered(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
+        """What two schemes share that gave the same answers, or are the same files."""
+        noted = stands_for(accuracy)
+        if noted or spec.quantize or loaded.effective.mode == UNVERIFIED:
+            return noted
+        return self._bench.identify(spec).weights_digest
 
 
 def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:

@@ -27,7 +27,8 @@ class Measured:
 
     ``claims`` is what the name of the scheme stands for, where it is a project's own.
     ``accepted`` is what ``no_regression`` judges it against, None where no gate asks.
-    ``kept`` is what the measurement is filed under, where it is kept for being accepted.
+    ``kept`` is what the measurement is filed under, where it is kept for being accepted,
+    ``answered`` a digest that two models share if they gave the same answers (empty: unknown).
     """
 
     scheme: str
@@ -40,6 +41,7 @@ class Measured:
     claims: str = ""
     accepted: Reference | None = None
     kept: Filed | None = None
+    answered: str = ""
 
     @property
     def parts(self) -> tuple[Measured, ...]:
@@ -245,6 +247,11 @@ class Evidence:
         ]
         refused = [one.task for one in self.refused if one.task is not None]
         return list(dict.fromkeys([*measured, *refused]))
+
+    def answers(self) -> list[list[str]]:
+        """Scheme, task and digest of all answers, where there is one."""
+        parts = [part for one in self.measured for part in one.parts]
+        return [[one.scheme, one.task, one.answered] for one in parts if one.answered]
 
     def refuse(
         self,

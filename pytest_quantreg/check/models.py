@@ -21,6 +21,7 @@ from ..core.record import (
 from ..core.scheme_words import described, understood
 from ..core.schemes import SchemeChoice, resolve, same_identity
 from ..core.settings import GateMode, Settings
+from ..core.suspicion import RERUN
 from .unquantized import refuse_quantized_baseline
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
@@ -268,10 +269,13 @@ def how_made(spec: ModelSpec, catalogue: Catalogue) -> tuple[str, ...]:
     return (f"made by round-to-nearest from {spec.name}{tuned}",)
 
 
-def refuse_baseline_itself(
+def baseline_itself(
     spec: ModelSpec, identity: ModelIdentity, baseline: Provenance, catalogue: Catalogue
-) -> None:
-    """Refuses a comparison of a model with itself, which nothing could lose. Raises Refusal."""
+) -> str | None:
+    """Why a comparison is one of a model with itself, which nothing could lose; None if it is not.
+
+    Raises Refusal for a baseline that was quantized by an argument.
+    """
     # Where the KV cache alone is quantized, the weights are meant to be the same.
     refuse_quantized_baseline(baseline.claimed, baseline.effective)
     weights = catalogue.choose(spec.scheme).scheme.weights is not None
@@ -282,12 +286,20 @@ def refuse_baseline_itself(
     elif runs is not None and resolve(runs).is_quantized and same_identity(claims, runs):
         what = f"the baseline itself was recorded from a {runs} model"
     else:
-        return
-    raise Refusal(
+        return None
+    return f"the model tested as {spec.scheme} is compared with itself: {what}"
+
+
+def refused_itself(why: str) -> Refusal:
+    """The refusal of a comparison of a model with itself."""
+    return Refusal(
         Category.SUSPICIOUS,
-        f"the model tested as {spec.scheme} is compared with itself: {what}",
-        help="record the baseline from the full-precision model: --quant-model=REF "
-        "--quant-update=all",
+        why,
+        help=(
+            "record the baseline from the full-precision model: --quant-model=REF "
+            "--quant-update=all",
+            RERUN,
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from ..core.speed_verdict import (
     refuse_too_few,
     sensible,
 )
+from ..core.suspicion import RERUN
 from ..measure.accelerator import detect
 from ..measure.speed import BLOCKS, measure_alone, measure_pair
 from . import models
@@ -313,15 +314,18 @@ class Timer:
         differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
         if (error := refusal(differences, "the speed")) is not None:
             raise error
+        told: list[str] = []
         if ours.weights_digest == theirs.weights_digest and not spec.quantize:
-            raise Refusal(
-                Category.SUSPICIOUS,
+            what = (
                 f"the model tested as {spec.scheme} is compared with itself: its weights are "
-                "those of the baseline, to the bit",
-                help="name the full-precision model with --quant-model",
+                "those of the baseline, to the bit"
             )
+            if not self._settings.allow_rerun:
+                help = ("name the full-precision model with --quant-model", RERUN)
+                raise Refusal(Category.SUSPICIOUS, what, help=help)
+            told.append(f"{what}: judged as a rerun (quant_allow_rerun)")
         refuse_wider(base, ours.dtype, theirs.dtype)
-        return list(map(str, differences))
+        return [*map(str, differences), *told]
 
 
 def _blocks(gates: Sequence[SpeedGate], plan: Plan) -> int:

@@ -42,6 +42,22 @@ def kept(facts: Columns) -> Columns:
     return {name: column for name, column in facts.items() if name not in ("answer", "length")}
 
 
+def stands_for(accuracy: Accuracy) -> str:
+    """A digest that two models share if all of their answers are equal; empty where few are known.
+
+    Made of what is noted of generated answers, or of log-likelihoods.
+    """
+    facts = accuracy.items.facts
+    scored = [one.name for one in accuracy.protocol.metrics if one.kind == "perplexity"]
+    noted = facts.get("answer") if same_answers(accuracy, accuracy) else None
+    columns = [noted, facts.get("likelihood"), *map(accuracy.items.scores.get, scored)]
+    known = next((one for one in columns if one is not None), None)
+    if known is None:
+        return ""
+    text = repr([accuracy.protocol.task, list(accuracy.items.digests), list(map(float, known))])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def same_answers(baseline: Accuracy, candidate: Accuracy) -> str | None:
     """Name the generated answers that are all the other's; None where some differ or few are long.
 

@@ -47,7 +47,7 @@ class Settings:
 
     ``repeats`` is how many runs of a baseline are recorded, ``family`` how many gates
     share the session's confidence under ``detect``, and ``allow_better`` lets a candidate
-    be far above its baseline.
+    be far above its baseline, ``allow_rerun`` be the baseline's own weights.
     ``gpu`` names the accelerator whose thresholds hold instead of the detected one's.
     ``workers`` is how many processes run the tests, ``share_device`` lets several of them
     measure speed at once, and ``speed_timeout`` is in seconds.
@@ -83,6 +83,7 @@ class Settings:
     repeats: int = 1
     family: int = 1
     allow_better: bool = False
+    allow_rerun: bool = False
     gpu: str | None = None
     workers: int = 1
     share_device: bool = False

@@ -10,6 +10,7 @@ import numpy as np
 from . import stats
 from .comparison import SURE, Comparison, Slice
 from .errors import Category, Refusal
+from .generated import same_answers
 from .record import BASELINE_SCHEMES, UNVERIFIED, Accuracy, EffectiveScheme
 from .sight import n_items
 
@@ -24,6 +25,9 @@ TOLD_RISE = 0.02
 
 FAR_MORE = 0.10
 """And refused above this one."""
+
+RERUN = "if this is a rerun of the baseline on purpose: ini key quant_allow_rerun = true"
+"""What declares that the same weights are meant."""
 
 _LIKELIHOOD = "likelihood"
 MOST_SAME = 0.5
@@ -91,27 +95,44 @@ def refuse_too_good(comparison: Comparison) -> None:
         )
 
 
-def refuse_same_likelihoods(
-    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme
-) -> None:
-    """Refuses a candidate whose weights nobody read and whose log-likelihoods are the baseline's.
+def refuse_same_answers(
+    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme, *, rerun: bool = False
+) -> tuple[str, ...]:
+    """Refuses a candidate whose weights nobody read and whose answers are the baseline's.
 
     Both must hold the same items in the same order. Quantizing moves every log-likelihood
     of a document, or of a question's choices, be it by little, and one that is equal to the
-    last bit was computed from the same weights. Equal 0/1 scores say nothing: a good copy
-    may well flip none of hundreds. Raises Refusal (suspicious).
+    last bit was computed from the same weights; so were many long texts that are all equal.
+    Equal 0/1 scores say nothing: a good copy may well flip none of hundreds. With ``rerun``
+    the same weights are meant, which is told. Raises Refusal (suspicious).
     """
+    why = _same_answers(baseline, candidate, effective)
+    if why is None:
+        return ()
+    if rerun:
+        return (f"{why}: judged as a rerun (quant_allow_rerun)",)
+    raise Refusal(
+        Category.SUSPICIOUS,
+        f"{why}, and nobody could read the weights",
+        help=("is the full-precision model served in place of the quantized one?", RERUN),
+    )
+
+
+def _same_answers(
+    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme
+) -> str | None:
     if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
-        return
+        return None
+    task = candidate.protocol.task
     for ours, theirs in _likelihoods(baseline, candidate):
         same = sum(one == other for one, other in zip(ours, theirs, strict=True))
         if same > MOST_SAME * len(ours):
-            raise Refusal(
-                Category.SUSPICIOUS,
-                f"{same:,} of {len(ours):,} items of {candidate.protocol.task} have the "
-                "baseline's log-likelihood to the last bit, and nobody could read the weights",
-                help="is the full-precision model served in place of the quantized one?",
+            return (
+                f"{same:,} of {len(ours):,} items of {task} have the baseline's log-likelihood "
+                "to the last bit"
             )
+    texts = same_answers(baseline, candidate)
+    return f"{texts} to {task} are the baseline's to the letter" if texts else None
 
 
 def same_likelihoods(baseline: Accuracy, candidate: Accuracy) -> bool:

@@ -37,6 +37,7 @@ class SessionReport:
         self._idle: dict[str, None] = {}
         self._generated: set[str] = set()
         self._unjudged: dict[str, None] = {}
+        self._answers: dict[tuple[str, str], dict[str, None]] = {}
         self.kept: list[Kept] = []
         self.stored: dict[str, None] = {}
 
@@ -54,6 +55,8 @@ class SessionReport:
         self._idle.update(dict.fromkeys(plain.get("idle", ())))
         self._generated.update(plain.get("generated", ()))
         self._unjudged.update(dict.fromkeys(plain.get("unjudged", ())))
+        for scheme, task, digest in plain.get("answers", ()):
+            self._answers.setdefault((task, digest), {})[scheme] = None
         self.stored.update(dict.fromkeys(plain.get("stored", ())))
         self.kept += [Kept(**one) for one in plain.get("kept", ())]
 
@@ -63,6 +66,12 @@ class SessionReport:
             f"{gate} judged nothing: no test below this marker measured what it judges"
             for gate in self._idle
             if gate not in self._fed
+        ]
+        lines += [
+            f"{' and '.join(schemes)} gave identical answers on {task}: they may be one model "
+            "under two names"
+            for (task, _), schemes in self._answers.items()
+            if len(schemes) > 1
         ]
         certified = self._judged(GateMode.CERTIFY.value) - self._generated
         if untested := [scheme for scheme in self.settings.schemes if scheme in certified]:

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import Accuracy, EffectiveScheme, Metric
-from pytest_quantreg.core.suspicion import refuse_same_likelihoods
+from pytest_quantreg.core.suspicion import refuse_same_answers
 
 from .comparisons import accuracy
 
@@ -42,7 +42,7 @@ def moved(documents: int) -> tuple[float, ...]:
 def test_the_same_likelihoods(documents: int) -> None:
     """More than half of the documents equal to the last bit: the same weights were served."""
     with pytest.raises(Refusal) as caught:
-        refuse_same_likelihoods(measured(BASELINE), measured(moved(documents)), SERVED)
+        refuse_same_answers(measured(BASELINE), measured(moved(documents)), SERVED)
     assert caught.value.category is Category.SUSPICIOUS
     assert caught.value.what.startswith(f"{100 - documents} of 100 items of stories have")
 
@@ -51,20 +51,20 @@ def test_the_same_choices() -> None:
     """Questions are compared by the sum of their choices' log-likelihoods, where it was kept."""
     right = (1.0,) * 100
     base, copy = measured(right, "binary"), measured(right, "binary")
-    refuse_same_likelihoods(base, copy, SERVED)
+    refuse_same_answers(base, copy, SERVED)
     noted = [
         replace(one, items=replace(one.items, facts={"likelihood": column}))
         for one, column in ((base, BASELINE), (copy, moved(10)), (copy, moved(90)))
     ]
     with pytest.raises(Refusal, match="90 of 100 items of stories"):
-        refuse_same_likelihoods(noted[0], noted[1], SERVED)
-    refuse_same_likelihoods(noted[0], noted[2], SERVED)
+        refuse_same_answers(noted[0], noted[1], SERVED)
+    refuse_same_answers(noted[0], noted[2], SERVED)
 
 
 @pytest.mark.parametrize("documents", [50, 100])
 def test_others(documents: int) -> None:
     """A copy whose likelihoods moved, be it by little, is judged."""
-    refuse_same_likelihoods(measured(BASELINE), measured(moved(documents)), SERVED)
+    refuse_same_answers(measured(BASELINE), measured(moved(documents)), SERVED)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_others(documents: int) -> None:
 )
 def test_what_is_known_is_not_suspected(effective: EffectiveScheme) -> None:
     """Where weights were read that decides, and a full-precision model may equal itself."""
-    refuse_same_likelihoods(measured(BASELINE), measured(BASELINE), effective)
+    refuse_same_answers(measured(BASELINE), measured(BASELINE), effective)
 
 
 def test_scores_of_0_and_1_say_nothing() -> None:
     """A good copy may well flip none of hundreds of answers."""
     right = measured((1.0, 0.0) * 50, kind="binary")
-    refuse_same_likelihoods(right, right, SERVED)
+    refuse_same_answers(right, right, SERVED)

@@ -94,6 +94,7 @@ TABLE = {
     "quant_repeats": Row("repeats", ("--quant-repeats=3", "--quant-update"), "2", 3, 2, 1),
     "quant_family_size": Row("family", (), "20", None, 20, 1),
     "quant_allow_better": Row("allow_better", (), "true", None, True, False),
+    "quant_allow_rerun": Row("allow_rerun", (), "true", None, True, False),
     "quant_effective": Row("effective", (), '"warn"', None, "warn", "refuse"),
     "quant_seed": Row("seed", (), "7", None, 7, 1234),
     "quant_model_name": Row("model_name", (), '"org/name"', None, "org/name", None),
