@@ -76,7 +76,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "--quant-checkpoint",
         "An already quantized checkpoint, for one scheme or for the only one "
-        "(repeatable). Without it the backend quantizes on the fly where it can.",
+        "(repeatable). Without it the backend quantizes on the fly where it can. Without "
+        "--quant-scheme its files say which scheme is tested.",
         "quant_checkpoint",
         "linelist",
         {"action": "append", "metavar": "[SCHEME=]REF"},

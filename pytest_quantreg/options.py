@@ -28,6 +28,7 @@ from .values import (
     check_report,
     check_seconds,
     check_undetected,
+    checkpoints_alone,
     parse_backend_args,
     parse_checkpoints,
     parse_ref,
@@ -55,7 +56,9 @@ def read(config: pytest.Config) -> Settings:
     catalogue = project.catalogue
     gates = update is Update.NO
     names = parse_schemes(source.listed("quant_scheme"), catalogue) if gates else ()
-    idle = update is Update.NO and not names
+    alone, unnamed = _checkpoints_alone(source, catalogue) if gates and not names else ({}, ())
+    names = names or tuple(name for name in alone if name is not None)
+    idle = update is Update.NO and not names and not unnamed
     baseline_args, quantized_args = _backend_args(source)
     confidence = source.first("quant_confidence", 0.95)
     limit = source.first("quant_limit", None)
@@ -67,7 +70,7 @@ def read(config: pytest.Config) -> Settings:
     settings = Settings(
         schemes=names,
         model=model,
-        checkpoints=_checkpoints(source, names, project, known_as) if gates else {},
+        checkpoints=alone or (_checkpoints(source, names, project, known_as) if gates else {}),
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
@@ -99,6 +102,7 @@ def read(config: pytest.Config) -> Settings:
         step_summary=step_summary(os.environ),
         accept=accepts(config),
         why=config.getoption("quant_why", None) or "",
+        unnamed=unnamed,
     )
     _refuse_contradictions(settings)
     refuse_not_accepting(settings)
@@ -271,6 +275,16 @@ def _checkpoints(
         return given
     of_file = {name: project.checkpoint(name, model) for name in names if name not in given}
     return {**{name: ref for name, ref in of_file.items() if ref is not None}, **given}
+
+
+def _checkpoints_alone(
+    source: Sources, catalogue: Catalogue
+) -> tuple[dict[str | None, ModelRef], tuple[ModelRef, ...]]:
+    """Checkpoints typed without --quant-scheme: they say what is under test.
+
+    Those of the ini file do not: they may be there for other runs of the project.
+    """
+    return checkpoints_alone(source.both("quant_checkpoint")[1], catalogue)
 
 
 def _given_checkpoints(

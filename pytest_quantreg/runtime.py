@@ -13,6 +13,7 @@ import pytest
 from . import collecting, markers
 from .accepting import KeptRuns
 from .check import Checker, Evidence, fed_by, judge, kept_of, speed_fed
+from .check.found_schemes import named_by_files
 from .check.models import quantized_spec
 from .core.errors import QuantregError, Refusal, WrongUse
 from .core.gates import idle
@@ -59,7 +60,7 @@ class Runtime:
         self._session = session
         self._required = required
         try:
-            self.settings = read(config)
+            self.settings = named_by_files(read(config))
             self.checker = Checker(self.settings, TerminalProgress(config), session)
             self._check_request()
             self.reporter = Reporter(config, self.settings)

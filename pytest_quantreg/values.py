@@ -214,6 +214,19 @@ def parse_checkpoints(
     return found
 
 
+def checkpoints_alone(
+    sources: Sequence[Given], catalogue: Catalogue = BUILT_IN_SCHEMES
+) -> tuple[dict[str | None, ModelRef], tuple[ModelRef, ...]]:
+    """Where no scheme is named elsewhere: checkpoints by their scheme, and those without one."""
+    split = [_split_checkpoint(given, catalogue) for given in sources]
+    with_scheme = [given for given, (scheme, _) in zip(sources, split, strict=True) if scheme]
+    for scheme, ref in split:
+        if scheme is not None:
+            parse_schemes([ref._replace(value=scheme)], catalogue)
+    plain = tuple(dict.fromkeys(parse_ref(ref) for scheme, ref in split if scheme is None))
+    return parse_checkpoints(with_scheme, None, catalogue), plain
+
+
 def _split_checkpoint(given: Given, catalogue: Catalogue) -> tuple[str | None, Given]:
     left, equals, right = given.text.partition("=")
     # A path may hold an equals sign; the name of a scheme holds no slash.

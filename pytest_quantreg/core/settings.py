@@ -57,6 +57,8 @@ class Settings:
     schemes that the project defines for itself: everything here, in verdicts and in ids
     calls them by their own names, and backends are told what those claim. ``reports`` are
     the files that --quant-report names, ``step_summary`` the one that a CI job shows.
+    ``unnamed`` are checkpoints typed without a scheme in a session that names none, and
+    ``of_files`` the schemes that the files of such checkpoints said.
     ``accept`` makes the runs of a green session the reference of no_regression, and ``why``
     is what their history then says.
     """
@@ -94,6 +96,8 @@ class Settings:
     step_summary: Path | None = None
     accept: bool = False
     why: str = ""
+    unnamed: tuple[ModelRef, ...] = ()
+    of_files: tuple[str, ...] = ()
 
     def checkpoint_of(self, scheme: str) -> ModelRef | None:
         """The checkpoint given for ``scheme``, by its own name or for all."""

@@ -92,7 +92,11 @@ class SessionReport:
             return f"quantreg: records {which} of {settings.model.given}; no gate is judged"
         if not settings.schemes:
             return None
-        return f"quantreg: {', '.join(settings.schemes)}, {self.gate_words()}"
+        schemes = [
+            f"{one} (from the checkpoint's files)" if one in settings.of_files else one
+            for one in settings.schemes
+        ]
+        return f"quantreg: {', '.join(schemes)}, {self.gate_words()}"
 
     def gate_words(self) -> str:
         """``detect, 95 %``: the session's gate."""

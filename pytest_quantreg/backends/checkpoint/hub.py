@@ -48,6 +48,17 @@ def small_files(spec: ModelSpec, *, trusted: bool) -> Files:
     return Files(folder, folder.name, True)
 
 
+def local_copy(ref: str, revision: str | None) -> str | None:
+    """The folder of a hub id's files in the local cache; None without one. Asks no server."""
+    try:
+        from huggingface_hub import snapshot_download
+
+        with quiet():
+            return str(snapshot_download(ref, revision=revision, local_files_only=True))
+    except (ImportError, OSError, ValueError):
+        return None
+
+
 def all_files(spec: ModelSpec, *, trusted: bool) -> Files:
     """The weights as well."""
     if is_folder(spec):
