@@ -146,9 +146,10 @@ def task_of(
         parts = ()
     shown = chosen.metric
     if len(parts) == 1:
-        same = next(one for one in parts[0][0].protocol.metrics if one.name == chosen.metric.name)
+        metrics = parts[0][0].protocol.metrics
+        scored = next(one for one in metrics if one.name == chosen.metric.name)
         # Items of an import may have been stored by a version that guessed the direction.
-        shown = replace(same, higher_is_better=chosen.metric.higher_is_better)
+        shown = replace(scored, higher_is_better=chosen.metric.higher_is_better)
     elif parts:
         shown = replace(shown, kind="mean")
     notes = [f"{name}: {one}" for one in dict.fromkeys(map(str, told))]
