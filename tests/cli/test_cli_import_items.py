@@ -64,4 +64,4 @@ def test_a_scheme_of_the_projects_own(
     assert (status, " at mine on " in page) == (0, True)
     status, page = quantreg("import", files[1], "--out", "other", "--scheme", "mien")
     assert (status, "unknown scheme 'mien'" in page) == (2, True)
-    assert quantreg("compare", "base", "quant", "--min-retention", ".8")[0] == 0
+    assert quantreg("compare", "base", "quant", "--min-retention", ".8", "--allow-rerun")[0] == 0
