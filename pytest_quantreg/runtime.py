@@ -221,6 +221,7 @@ class Runtime:
             outcomes = [
                 one for one in outcomes if one.result != MEASURED or _what(one) not in judged
             ]
+        self.checker.remember(evidence, outcomes, plan.confidence)
         trial.generated = judged_generation(evidence, outcomes)
         return list(dict.fromkeys(outcomes))
 

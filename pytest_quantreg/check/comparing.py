@@ -29,6 +29,7 @@ from .asking import Ask, Subject, alike, asked, passed_over
 from .assigning import assign, refuse_unjudged
 from .bench import Loaded
 from .evidence import Finished, Grouped, Measured
+from .flips import Seen, expected
 from .foresight import refuse_hopeless
 from .grounds import Grounds
 from .keeping import Keeper
@@ -50,7 +51,8 @@ class _Ready:
 
     ``part`` holds those of the baseline's items that will be compared, ``accepted`` what
     gates on the run accepted last compare with, None without such gates, ``itself`` that
-    the model is its own baseline, where that is allowed.
+    the model is its own baseline, where that is allowed, ``seen`` and ``seen_elsewhere``
+    how much was flipped before, on the task and on all.
     """
 
     ask: Ask
@@ -63,6 +65,8 @@ class _Ready:
     key: BaselineKey
     accepted: Reference | None = None
     itself: str = ""
+    seen: tuple[Seen, ...] = ()
+    seen_elsewhere: tuple[Seen, ...] = ()
 
     @property
     def subject(self) -> Subject:
@@ -117,14 +121,15 @@ class Comparer:
             if one.accepted is not None:
                 here = replace(one.candidate, machine=loaded.machine)
                 self._references.check(one.accepted, here)
-        parts = tuple(self._measured(one, spec, loaded, context) for one in ready)
+        parts = tuple(self._measured(one, spec, loaded, context, plan) for one in ready)
         if plan.mode is GateMode.CERTIFY and plan.gates:
             notes = (*notes, self._grounds.attempt(spec, plan.confidence))
         parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
         if group is None:
             return parts[0]
         metric, claims = parts[0].metric, parts[0].claims
-        return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims)
+        expected = _expected(ready, plan)
+        return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
 
     def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording, accepted: bool) -> _Ready:
         prepared = self._bench.prepare(ask.request, spec)
@@ -145,6 +150,11 @@ class Comparer:
             ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
         self._differ(ready, spec, candidate)
         self._references.check_writable(key)
+        flips, origin = self._grounds.flips, self._grounds.origin(spec, baseline)
+        seen = flips.of(origin, ready.subject.task) or self._references.flips(
+            key, baseline.accuracy, metric
+        )
+        ready = replace(ready, seen=seen, seen_elsewhere=flips.of(origin))
         if not accepted:
             return ready
         return replace(ready, accepted=self._references.find(key, candidate, prepared, n))
@@ -221,7 +231,13 @@ class Comparer:
         undetected = None if pooled else self._settings.max_undetected
         claims = self._settings.catalogue.claims(scheme)
         refuse_hopeless(
-            known, gate, plan, task=subject.task, scheme=claims, max_undetected=undetected
+            known,
+            gate,
+            plan,
+            task=subject.task,
+            scheme=claims,
+            max_undetected=undetected,
+            expected=_expected(ready, plan),
         )
 
     def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
@@ -234,6 +250,7 @@ class Comparer:
         spec: ModelSpec,
         loaded: Loaded,
         context: Context,
+        plan: Plan,
     ) -> Measured:
         """Measures one task on the loaded model. Raises Refusal."""
         task = ready.ask.request.task
@@ -276,6 +293,8 @@ class Comparer:
             accepted=accepted,
             answered=self._answered(spec, accuracy, loaded),
             kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
+            origin=self._grounds.origin(spec, ready.baseline),
+            expected=_expected([ready], plan),
         )
 
     def _answered(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
@@ -291,6 +310,12 @@ def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
     for known, metric in zip(stored.metrics, now.metrics if now else (), strict=False):
         if known != metric:
             refuse_undirected(metric, stored.task)
+
+
+def _expected(ready: Sequence[_Ready], plan: Plan) -> float | None:
+    """The share of flips seen before on these tasks, or on others where on none of them."""
+    own = [seen for one in ready for seen in one.seen]
+    return expected(own or ready[0].seen_elsewhere, plan.confidence)
 
 
 def _asks_accepted(plan: Plan, ask: Ask, part: Ask) -> bool:

@@ -15,6 +15,7 @@ from ..core.pairs import compare, pool
 from ..core.perplexity import compare_tokens
 from ..core.record import Accuracy, Metric
 from .asking import Subject, alike
+from .flips import Origin
 from .timing import Timing
 
 _GENERATES = "generate_until"
@@ -29,6 +30,8 @@ class Measured:
     ``accepted`` is what ``no_regression`` judges it against, None where no gate asks.
     ``kept`` is what the measurement is filed under, where it is kept for being accepted,
     ``answered`` a digest that two models share if they gave the same answers (empty: unknown).
+    ``origin`` tells which checkpoint was measured, and ``expected`` what share of the answers
+    others of its model and scheme flipped.
     """
 
     scheme: str
@@ -42,6 +45,8 @@ class Measured:
     accepted: Reference | None = None
     kept: Filed | None = None
     answered: str = ""
+    origin: Origin | None = None
+    expected: float | None = None
 
     @property
     def parts(self) -> tuple[Measured, ...]:
@@ -68,7 +73,7 @@ class Measured:
             confidence=confidence,
             notes=self.notes,
         )
-        return replace(made, claims=self.claims)
+        return replace(made, claims=self.claims, expected=self.expected)
 
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -130,6 +135,7 @@ class Grouped:
     context: Context
     notes: tuple[str, ...] = ()
     claims: str = ""
+    expected: float | None = None
 
     @property
     def subject(self) -> Subject:
@@ -146,7 +152,7 @@ class Grouped:
             confidence=confidence,
             notes=self.notes,
         )
-        return replace(made, claims=self.claims)
+        return replace(made, claims=self.claims, expected=self.expected)
 
     @property
     def accepted(self) -> Reference | None:

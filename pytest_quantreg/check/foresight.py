@@ -25,11 +25,14 @@ def refuse_hopeless(
     task: str,
     scheme: str,
     max_undetected: float | None,
+    expected: float | None = None,
 ) -> None:
     """Looks at one gate on a call whose baselines are known, each with metric and weight.
 
     ``baselines`` hold the items that will be compared; ``task`` is what the call named.
-    Without ``max_undetected`` their number is not looked at.
+    Without ``max_undetected`` their number is not looked at. ``expected`` is the share of
+    flips seen of the model at this scheme before: with it the number of items is planned
+    that a refusal asks for.
 
     Raises:
         Refusal: a metric without a score per item, a baseline at chance, a minimum that
@@ -57,13 +60,14 @@ def refuse_hopeless(
             stats.Stratum(column, column, weight, accuracy.items.facts.get("cluster"))
             for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
         ]
-        # Without a flip is the best case: what is too weak now stays too weak.
+        # Without a flip is the best case. What other checkpoints flipped must not decide
+        # whether this one is measured: it may flip less, and be kept.
         seen = foresight(
             slices,
             gate.minimum,
             confidence=plan.confidence,
             discordance=0.0,
-            planned=default_discordance(scheme),
+            planned=expected or default_discordance(scheme),
             exact=exact,
         )
         refuse_toothless(seen, gate, task, max_undetected=max_undetected)

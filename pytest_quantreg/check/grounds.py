@@ -19,6 +19,7 @@ from .asking import Ask
 from .attempts import Attempts
 from .bench import Bench
 from .entering import Entrance
+from .flips import Flips, Origin
 from .once import Once
 from .provenance import now
 from .stored import Recording, StoredBaselines
@@ -32,6 +33,7 @@ class Grounds:
 
     def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
         self._attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
+        self.flips = Flips(settings.cache_dir / "flips.jsonl", session)
         self.settings = settings
         self.bench = bench
         self.store = Store(settings.baselines)
@@ -51,15 +53,26 @@ class Grounds:
 
     def attempt(self, spec: ModelSpec, confidence: float) -> str:
         """Counts this session as an attempt to certify the checkpoint, and says the count."""
-        digest = self.bench.identify(spec).weights_digest
-        claims = self.settings.catalogue.claims(spec.scheme)
-        checkpoint = f"{digest} {claims}" if spec.quantize else digest
-        count = self._attempts.count(checkpoint, now())
+        count = self._attempts.count(self._checkpoint(spec), now())
         told = f"certify, attempt {count} on this checkpoint (as counted here)"
         if count == 1:
             return told
         chance = min(count * (1.0 - confidence), 1.0)
         return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
+
+    def origin(self, spec: ModelSpec, baseline: Run) -> Origin:
+        """Which checkpoint of which baseline ``spec`` is."""
+        return Origin(
+            model=baseline.provenance.model.weights_digest,
+            scheme=self.settings.catalogue.claims(spec.scheme),
+            engine=self.settings.backend,
+            checkpoint=self._checkpoint(spec),
+        )
+
+    def _checkpoint(self, spec: ModelSpec) -> str:
+        digest = self.bench.identify(spec).weights_digest
+        claims = self.settings.catalogue.claims(spec.scheme)
+        return f"{digest} {claims}" if spec.quantize else digest
 
     def tested(self, scheme: str) -> ModelSpec:
         """The model under test, looked at as far as that needs no loading.

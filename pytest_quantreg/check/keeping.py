@@ -7,14 +7,15 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..baselines import BaselineKey, Store
 from ..core.acceptance import Filed, Kept, Reference
-from ..core.errors import QuantregError
+from ..core.errors import Category, QuantregError
 from ..core.gates import MIN_RETENTION, matching
+from ..core.outcome import JUDGED, LOST, REFUSED, Outcome
 from ..core.pairing import value_of
 from ..core.plan import Plan
 from ..core.record import Accuracy, ModelSpec, Provenance, Run
@@ -22,6 +23,7 @@ from ..core.settings import GateMode, Settings
 from .assigning import assign
 from .bench import Bench, Loaded
 from .evidence import Evidence, Measured
+from .flips import Flips
 from .pooling import takes
 from .provenance import git_commit, now
 
@@ -182,3 +184,29 @@ def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
         against=filed.against,
         against_run=filed.against_run,
     )
+
+
+def remember(
+    flips: Flips,
+    evidence: Evidence,
+    outcomes: Sequence[Outcome],
+    confidence: float,
+) -> None:
+    """Keeps what a judged test shows of how much its checkpoint flips."""
+    parts = [
+        (part, part.origin)
+        for one in evidence.measured
+        for part in one.parts
+        if part.origin is not None
+    ]
+    judged = [one for one in outcomes if one.speed is None and one.gate is not None]
+    if any(one.result == LOST for one in judged):
+        for origin in dict.fromkeys(origin for _, origin in parts):
+            flips.note_loss(origin, now())
+        return
+    sound = [one.result in JUDGED or one.category == Category.TOO_WEAK.value for one in judged]
+    others = [one for one in outcomes if one.result == REFUSED and one not in judged]
+    if not judged or not all(sound) or others:
+        return
+    for part, origin in parts:
+        flips.note(origin, part.compare(part.metric, confidence), now())

@@ -55,7 +55,8 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: b
         confidence=confidence,
         notes=tuple(dict.fromkeys(note for one in taken for note in one.notes)),
     )
-    return replace(made, claims=taken[0].claims)
+    known = [one.expected for one in taken if one.expected is not None]
+    return replace(made, claims=taken[0].claims, expected=max(known, default=None))
 
 
 def _refuse_incomplete(evidence: Evidence) -> None:

@@ -7,11 +7,14 @@ from dataclasses import replace
 from ..baselines import AcceptedRuns, BaselineKey
 from ..core.acceptance import Acceptance, Reference, first_with
 from ..core.comparable import Candidate, Difference, Level, compare_runs
-from ..core.errors import Category, Refusal
+from ..core.comparison import Pair
+from ..core.errors import Category, QuantregError, Refusal
 from ..core.pairing import first_items, refuse_partial
-from ..core.record import Accuracy, Run
+from ..core.pairs import flipped
+from ..core.record import Accuracy, Metric, Run
 from ..core.settings import Settings
 from ..measure import PreparedTask
+from .flips import Seen
 from .once import Once
 
 _ACCEPT = (
@@ -57,6 +60,21 @@ class References:
         run, last, first = found
         part = replace(first_items(run.accuracy, n), chance=prepared.chance_of(n))
         return self.check(Reference(key.stem, run, part, last, first), candidate)
+
+    def flips(self, key: BaselineKey, baseline: Accuracy, metric: Metric) -> tuple[Seen, ...]:
+        """What the run accepted last changed of the baseline; nothing where none can be read."""
+        try:
+            found = self._read.of((key,), lambda: self._load(key))
+        except QuantregError:
+            return ()  # a gate that compares with it is refused for that
+        if found is None or metric.kind not in ("binary", "mean"):
+            return ()
+        n = min(len(baseline.items), len(found[0].accuracy.items))
+        before, after = first_items(baseline, n), first_items(found[0].accuracy, n)
+        scored = all(metric.name in one.items.scores for one in (before, after))
+        if not scored or before.items.digests != after.items.digests:
+            return ()
+        return (Seen(n, flipped(Pair(before, after, metric))),)
 
     def check(
         self, reference: Reference, candidate: Candidate, measured: Accuracy | None = None

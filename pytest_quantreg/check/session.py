@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.engine import Engine
-from ..core.outcome import Context
+from ..core.outcome import Context, Outcome
 from ..core.plan import Plan
 from ..core.record import ModelSpec, Provenance, Run
 from ..core.settings import Settings
@@ -15,8 +15,9 @@ from . import models
 from .asking import Ask
 from .bench import Bench, Loaded
 from .comparing import Comparer
-from .evidence import Finished
+from .evidence import Evidence, Finished
 from .grounds import Grounds
+from .keeping import remember
 from .recording import Recorded, Recorder
 from .speed_recording import RecordedSpeed, SpeedRecorder
 from .stored import Recording
@@ -83,6 +84,10 @@ class Checker:
     def record_speed(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
         """Times the baseline and stores it, unless that is there already."""
         return self._speed_recorder.record(workloads)
+
+    def remember(self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float) -> None:
+        """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
+        remember(self._grounds.flips, evidence, outcomes, confidence)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""

@@ -107,6 +107,8 @@ class Comparison:
     """Shares of the answers of baseline and quantized model, where they generate."""
     claims: str = ""
     """What ``scheme`` stands for, where that is a name of the project's own."""
+    expected: float | None = None
+    """The share of flips seen of the model at this scheme before; None where none was."""
     reference: str = "the baseline"
     """What was compared with, where that is not the full-precision model: an accepted run."""
     of_first_accepted: float | None = None

@@ -250,6 +250,11 @@ def _slice(pair: Pair, stratum: stats.Stratum) -> Slice:
     return slice_of(pair.baseline, pair.metric, pair.weight, before, after)
 
 
+def flipped(pair: Pair) -> float:
+    """How many answers changed; of scores between 0 and 1 the sum of the squared changes."""
+    return _slice(pair, _stratum(pair)).changed
+
+
 def slice_of(
     baseline: Accuracy,
     metric: Metric,

@@ -54,14 +54,15 @@ def sight(
 ) -> Sight:
     """The sight of a comparison that was made.
 
-    Planned with the upper Wilson bound of the flips it saw, or with the scheme's default
-    when nothing flipped or the candidate is ``broken``: its flips say nothing about how
-    much a sound one flips. Where items are not the units (passages, runs that shift as a
-    whole), with the width of its own interval.
+    Planned with the upper Wilson bound of the flips it saw. Where nothing flipped, or the
+    candidate is ``broken`` (its flips say nothing about how much a sound one flips), with
+    what was seen of the model at this scheme before, else with the scheme's default. Where
+    items are not the units (passages, runs that shift as a whole), with the width of its
+    own interval.
     """
     if comparison.own_width or not comparison.slices:
         return _of_bounds(comparison, minimum, confidence)
-    default = default_discordance(comparison.claims or comparison.scheme)
+    default = comparison.expected or default_discordance(comparison.claims or comparison.scheme)
     discordance = default
     if not broken:
         changed = math.ceil(math.fsum(one.changed for one in comparison.slices) - 1e-9)
