@@ -33,7 +33,8 @@ def _to_1_2(document: Document) -> Document:
     """1.2 says null where a metric's direction is unknown; older versions wrote false for it.
 
     So a false that lm-eval does not bear out proves nothing, and neither does a true that it
-    contradicts. 1.2 may also hold the columns ``fact:answer`` and ``fact:length``.
+    contradicts. 1.2 may also hold the columns ``fact:answer`` and ``fact:length``,
+    and names the files and packages of a task's own code.
     """
     protocol: Any = document.get("protocol")
     metrics = protocol.get("metrics") if isinstance(protocol, dict) else None

@@ -90,7 +90,9 @@ RULES: tuple[Rule, ...] = (
     _refuse("protocol.gen_kwargs", "other generation arguments", SAME_CALL),
     _refuse("protocol.repeats", "repeats are averaged", SAME_CALL),
     _refuse("protocol.seed", "other few-shot examples, other samples", SAME_CALL),
-    _refuse("protocol.config_digest", "prompts, filters or arguments of the task changed", RECORD),
+    _refuse("protocol.config_digest", "prompts, filters, arguments or code changed", RECORD),
+    Rule("protocol.code_files", Level.IGNORE, "protocol.config_digest covers them"),
+    Rule("protocol.code_packages", Level.TELL, "another version may score answers otherwise"),
     _refuse("protocol.metrics", "other metrics or filters", RECORD),
     _refuse("protocol.total_items", "the task's data changed", RECORD),
     _refuse("items.count", "nothing was measured", RECORD),
@@ -289,8 +291,23 @@ def _protocols(found: Found, ours: Protocol, theirs: Protocol) -> None:
     for field in _PROTOCOL_FIELDS:
         if field == "metrics":
             found.differ("protocol.metrics", _named(ours.metrics), _named(theirs.metrics))
+        elif field == "code_packages":
+            for package, old, new in _unlike(ours.code_packages, theirs.code_packages):
+                found.differ("protocol.code_packages", old, new, name=f"{package} version")
         else:
-            found.differ(f"protocol.{field}", getattr(ours, field), getattr(theirs, field))
+            files = _unlike(ours.code_files, theirs.code_files) if field == "config_digest" else ()
+            changed = f" (changed: {', '.join(one[0] for one in files)})" if files else ""
+            name = f"protocol.{field}"
+            found.differ(name, getattr(ours, field), getattr(theirs, field), name=name + changed)
+
+
+def _unlike(
+    ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> list[tuple[str, str | None, str | None]]:
+    """What differs between two listings; nothing where one was recorded without any."""
+    names = sorted({*ours, *theirs}) if ours and theirs else []
+    both = [(name, ours.get(name), theirs.get(name)) for name in names]
+    return [one for one in both if one[1] != one[2]]
 
 
 def _named(metrics: tuple[Metric, ...]) -> str:

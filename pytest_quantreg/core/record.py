@@ -158,7 +158,10 @@ class Protocol:
 
     ``config_digest`` covers the task's own file after overrides (prompts, filters,
     metrics, generation arguments), ``total_items`` is what the whole task has.
-    ``chat_template`` is ``off``, ``on`` or the template's name.
+    ``chat_template`` is ``off``, ``on`` or the template's name. ``code_files`` are the
+    project's own files that ``config_digest`` covers, each with a digest, and
+    ``code_packages`` the versions of what they and the task's metrics import from outside;
+    both are empty where an older version recorded.
     """
 
     task: str
@@ -175,6 +178,8 @@ class Protocol:
     config_digest: str
     metrics: tuple[Metric, ...]
     total_items: int
+    code_files: Mapping[str, str] = field(default_factory=dict)
+    code_packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ import hashlib
 import inspect
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .imported import Imports, imports_of, is_project, packages_of, source_of
 
 DIGITS = 20  # 80 bits: two of a million items collide once in 10^12 tasks
 
@@ -44,18 +46,88 @@ def item_digest(requests: Sequence[Any], doc: Any, target: Any) -> str:
     return sha(json.dumps(plain([asked, doc, target]), sort_keys=True))[:DIGITS]
 
 
-def config_digest(config: Any, owner: type) -> str:
+def config_digest(task: Any) -> str:
     """Covers a task's file after overrides, with the modules of its functions.
 
     Not where its data lies: the same task file on another machine has the same digest.
-    ``owner`` is the task's class; one of the task's own counts with its module.
+    Metrics, aggregations and filters that the project has registered by name count with
+    their modules, as does a class of the task's own.
     """
+    return sha(json.dumps(plain(_held(task)), sort_keys=True))
+
+
+def code_of(task: Any) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the project's files that the digest covers, and the packages that they import.
+
+    Each file with the beginning of its sha256, each package with its version; with those
+    that lm-eval's own metrics of the task use.
+    """
+    files: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    for named in _named_in(_held(task)):
+        source = _module_source(named)
+        if isinstance(source, Mapping):
+            helpers = source.get("imports", {})
+            files.update({name: text for name, text in source.items() if name != "imports"})
+            files.update(helpers)
+        packages.update(_imports(named).packages)
+    for function in (*_metrics(task).values(), *_aggregations(task).values()):
+        packages.update(packages_of(function))
+        packages.update(_imports(type(getattr(function, "__self__", None))).packages)
+    return {name: files[name][:DIGITS] for name in sorted(files)}, dict(sorted(packages.items()))
+
+
+def _held(task: Any) -> dict[str, Any]:
+    """All of a task that decides what is asked and how answers are scored."""
+    config, owner = task.config, type(task)
     held = {
         one.name: getattr(config, one.name) for one in fields(config) if one.name not in NOT_PROMPTS
     }
     if not owner.__module__.startswith("lm_eval.api."):
         held["class"] = owner
-    return sha(json.dumps(plain(held), sort_keys=True))
+    if registered := {name: one for name, one in _registered(task) if _is_of_project(one)}:
+        held["registered"] = registered
+    return held
+
+
+def _registered(task: Any) -> Iterator[tuple[str, Any]]:
+    """What the task's file names by a text that lm-eval looks up in its registries."""
+    metrics, aggregations = _metrics(task), _aggregations(task)
+    for entry in getattr(task.config, "metric_list", None) or ():
+        name = entry.get("metric")
+        if isinstance(name, str):
+            yield f"metric {name}", metrics.get(name)
+            if Path(name).exists():  # a script that the package evaluate has loaded
+                yield f"script {name}", type(getattr(metrics.get(name), "__self__", None))
+        if isinstance(entry.get("aggregation"), str):
+            yield f"aggregation {name}", aggregations.get(getattr(name, "__name__", name))
+    for ensemble in getattr(task, "_filters", ()):
+        for step in ensemble.filters:
+            kind = getattr(step, "func", step)
+            yield f"filter {getattr(kind, '__qualname__', '')}", kind
+
+
+def _metrics(task: Any) -> Mapping[str, Any]:
+    return getattr(task, "_metric_fn_list", {})
+
+
+def _aggregations(task: Any) -> Mapping[str, Any]:
+    return getattr(task, "_aggregation_list", {})
+
+
+def _named_in(value: Any) -> Iterator[Any]:
+    """The functions and classes in a configuration, as `plain` meets them."""
+    if isinstance(value, Mapping) and not is_dataclass(value):
+        value = tuple(value.values())
+    if is_dataclass(value) and not isinstance(value, type):
+        value = tuple(getattr(value, one.name) for one in fields(value))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for one in value:
+            yield from _named_in(one)
+    elif isinstance(value, functools.partial):
+        yield from _named_in((value.func, value.args, value.keywords))
+    elif callable(value):
+        yield _named(value)
 
 
 def permutation(digests: Sequence[str], task: str, seed: int) -> list[int]:
@@ -97,21 +169,44 @@ def _code(value: Any) -> Any:
     # Never repr(): it holds addresses that differ from process to process.
     if isinstance(value, functools.partial):
         return [_code(value.func), plain(value.args), plain(value.keywords)]
-    value = inspect.unwrap(value) if callable(value) else value
-    named = value if hasattr(value, "__qualname__") else type(value)
+    named = _named(value)
     return {"code": named.__qualname__, "module": _module_source(named)}
+
+
+def _named(value: Any) -> Any:
+    value = inspect.unwrap(value) if callable(value) else value
+    return value if hasattr(value, "__qualname__") else type(value)
 
 
 def _module_source(named: Any) -> Any:
     # The whole module, since a task's function calls others beside it; and where it is a
-    # task's own, the modules that lie beside that one, since it may import them.
-    try:
-        path = inspect.getsourcefile(named)
-        if path is None:
-            return None
-        if "lm_eval" in Path(path).parts or "site-packages" in Path(path).parts:
-            return sha(Path(path).read_text("utf-8"))
-        beside = sorted(Path(path).parent.glob("*.py"))
-        return {one.name: sha(one.read_text("utf-8")) for one in beside}
-    except (OSError, TypeError, UnicodeDecodeError):
+    # task's own, the modules that lie beside that one and all of the project's that it
+    # imports: a helper decides what counts as right as much as the function itself.
+    path = source_of(named)
+    if path is None:
         return None
+    try:
+        if not is_project(path):
+            return sha(path.read_text("utf-8"))
+        beside = sorted(path.parent.glob("*.py"))
+        found: dict[str, Any] = {one.name: sha(one.read_text("utf-8")) for one in beside}
+        known = {one.resolve() for one in beside}
+        further = {
+            # Undecodable bytes stay what they are: a helper may be a compiled module.
+            place: sha(one.read_text("utf-8", "surrogateescape"))
+            for place, one in _imports(named).helpers.items()
+            if one.resolve() not in known
+        }
+    except (OSError, UnicodeDecodeError):
+        return None
+    return {**found, "imports": further} if further else found
+
+
+def _is_of_project(named: Any) -> bool:
+    path = None if named is None else source_of(_named(named))
+    return path is not None and is_project(path)
+
+
+def _imports(named: Any) -> Imports:
+    path = source_of(named)
+    return Imports() if path is None else imports_of(str(named.__module__), path)

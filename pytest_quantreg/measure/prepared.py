@@ -183,6 +183,7 @@ def _protocol(
     total: int,
 ) -> Protocol:
     instruction = request.system_instruction
+    files, packages = digests.code_of(task)
     return Protocol(
         task=request.task,
         task_version=str(task.VERSION),
@@ -195,7 +196,9 @@ def _protocol(
         gen_kwargs=gen_kwargs,
         repeats=request.repeats,
         seed=request.seed,
-        config_digest=digests.config_digest(task.config, type(task)),
+        config_digest=digests.config_digest(task),
         metrics=declared(task, averaged=request.repeats > 1),
         total_items=total,
+        code_files=files,
+        code_packages=packages,
     )

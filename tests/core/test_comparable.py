@@ -279,6 +279,47 @@ def test_another_minor_version_is_refused_unless_drift_is_allowed(
         assert (difference.baseline, difference.candidate) == (old or "none", new or "none")
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "named"),
+    [
+        ({"a.py": "1", "b/c.py": "2"}, {"a.py": "1", "b/c.py": "3"}, " (changed: b/c.py)"),
+        ({"a.py": "1"}, {"a.py": "2", "b.py": "3"}, " (changed: a.py, b.py)"),
+        ({"a.py": "1"}, {"a.py": "1"}, ""),
+        ({}, {"a.py": "1"}, ""),
+    ],
+)
+def test_the_file_of_a_changed_task_is_named(
+    ours: dict[str, str], theirs: dict[str, str], named: str
+) -> None:
+    """As far as both sides list their files; older baselines list none."""
+    accuracy = replace(BASELINE.accuracy, protocol=replace(PROTOCOL, code_files=ours))
+    candidate = _protocol(config_digest="4" * 64, code_files=theirs)
+    (difference,) = compare_runs(replace(BASELINE, accuracy=accuracy), candidate)
+    assert difference.field == f"protocol.config_digest{named}"
+    assert difference.level is Level.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [
+        ({"sympy": "1.13"}, {"sympy": "1.14"}, ["sympy version: baseline 1.13, now 1.14"]),
+        ({"sympy": "1.13"}, {"nltk": "3.9"}, ["nltk version: baseline none", "sympy version"]),
+        ({"sympy": "1.13"}, {"sympy": "1.13"}, []),
+        ({}, {"sympy": "1.14"}, []),
+    ],
+)
+def test_other_versions_of_scoring_packages_were_not_told(
+    ours: dict[str, str], theirs: dict[str, str], told: list[str]
+) -> None:
+    """They refuse nothing; a baseline that was recorded without them is not told of."""
+    accuracy = replace(BASELINE.accuracy, protocol=replace(PROTOCOL, code_packages=ours))
+    found = compare_runs(replace(BASELINE, accuracy=accuracy), _protocol(code_packages=theirs))
+    assert all(one.level is Level.TELL for one in found)
+    assert [str(one).startswith(words) for one, words in zip(found, told, strict=True)] == [
+        True
+    ] * len(told)
+
+
 def test_drift_has_two_values() -> None:
     """A third one is a bug of the caller."""
     with pytest.raises(ValueError, match="drift is"):

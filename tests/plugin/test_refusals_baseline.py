@@ -140,6 +140,27 @@ def test_a_changed_task(gated: Suite, old: str, new: str, told: str) -> None:
     assert events(gated.path / "int8") == []
 
 
+def test_scoring_made_lenient_in_a_helper_passed(gated: Suite) -> None:
+    """A module that the task's scoring imports from the project is named when it changes."""
+    rules = gated.path / "quantreg_rules.py"
+    rules.write_text("def right(wanted, said): return wanted == said\n")
+    (gated.path / "conftest.py").write_text("")
+    (gated.path / "tasks" / "grade.py").write_text(
+        "def grade(doc, results):\n"
+        "    from quantreg_rules import right\n"
+        "    return {'exact_match': float(right(doc['answer'], results[0].strip()))}\n"
+    )
+    task = gated.path / "tasks" / "sum.yaml"
+    task.write_text(f"{task.read_text()}process_results: !function grade.grade\n")
+    gated.record()
+    assert gated.gate().ret == 0
+    rules.write_text("def right(wanted, said): return True\n")
+    result = gated.gate()
+    assert result.ret == 1
+    refused = next(line for line in result.outlines if line.startswith("REFUSED (not comparable)"))
+    assert "protocol.config_digest (changed: quantreg_rules.py)" in refused
+
+
 def test_changed_data(gated: Suite) -> None:
     """One item that asks something else is enough."""
     gated.record()

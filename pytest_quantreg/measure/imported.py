@@ -1,0 +1,178 @@
+"""What a task's own code imports: helpers of the project, and packages from outside it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_OURS = ("pytest_quantreg",)
+_SITES = {"site-packages", "dist-packages"}
+_STDLIB = Path(os.__file__).resolve().parent
+_TASKS = "lm_eval.tasks."
+"""Tasks that come with lm-eval share modules; what those import scores their answers too."""
+
+
+@dataclass(frozen=True)
+class Imports:
+    """Modules of the project by the place they are imported from, and packages by version."""
+
+    helpers: Mapping[str, Path] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_project(path: Path) -> bool:
+    """Return whether a source file is neither installed, nor Python's own, nor lm-eval's."""
+    if _SITES & set(path.parts):
+        return False
+    lm_eval = find_spec("lm_eval")
+    others = [] if lm_eval is None else lm_eval.submodule_search_locations or []
+    return {_STDLIB, *(Path(one).resolve() for one in others)}.isdisjoint(path.resolve().parents)
+
+
+def imports_of(module: str, path: Path) -> Imports:
+    """Return all that the module at ``path`` imports, directly or through helpers.
+
+    Imports are read from the source, so that those inside functions count. Nothing is
+    imported for this. Modules that cannot be found here are passed over.
+    """
+    helpers: dict[str, Path] = {}
+    outside: dict[str, Path] = {}
+    seen = {path.resolve()}
+    # A module that was loaded by its path has that for a name, and is in no package.
+    waiting = [("" if os.sep in module else module, path)]
+    while waiting:
+        for name in _names(*waiting.pop()):
+            found = _origin(name)
+            if found is None or found.resolve() in seen:
+                continue
+            if is_project(found) and name.partition(".")[0] not in _OURS:
+                place = name.replace(".", "/")
+                packaged = found.name == "__init__.py"
+                helpers[f"{place}/__init__.py" if packaged else f"{place}.py"] = found
+            elif not name.startswith(_TASKS) or found.parent.name == "tasks":
+                outside[name] = found
+                continue
+            seen.add(found.resolve())
+            waiting.append((name, found))
+    return Imports(dict(sorted(helpers.items())), _versions(outside))
+
+
+def packages_of(function: Any) -> Mapping[str, str]:
+    """Return the packages that one function of lm-eval uses, with their versions.
+
+    Its metrics share a module that imports more than each of them needs.
+    """
+    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    names = set(getattr(code, "co_names", ()))
+    modules = {known[name].__name__ for name in names if isinstance(known.get(name), ModuleType)}
+    # A function that imports has the whole dotted name among its names.
+    used = {name: _origin(name) for name in modules | {one for one in names if one not in known}}
+    return _versions({name: origin for name, origin in used.items() if origin is not None})
+
+
+def source_of(named: Any) -> Path | None:
+    """Return the file that a function or class is written in, None without one."""
+    try:
+        path = inspect.getsourcefile(named)
+    except (OSError, TypeError):
+        return None
+    return None if path is None else Path(path)
+
+
+def _names(module: str, path: Path) -> Iterator[str]:
+    """Every module that a source may import, parents before children."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _with_parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            if base is not None:
+                yield from _with_parents(base)
+                yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield from _with_parents(first.value)
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str | None:
+    """What ``from`` names, dots resolved; None where they lead out of every package."""
+    if not node.level:
+        return node.module
+    parts = package.split(".") if package else []
+    if node.level > len(parts):
+        return None
+    return ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
+
+
+def _called(node: ast.Call) -> str:
+    return str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[: count + 1]) for count in range(len(parts)) if all(parts))
+
+
+def _origin(name: str) -> Path | None:
+    """The source of a module, found as an import would, without importing it."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded is not None:
+        return Path(loaded)
+    path: list[str] | None = None
+    origin: str | None = None
+    for part in _with_parents(name):
+        spec = _spec(part, path)
+        origin = getattr(spec, "origin", None)
+        if origin is not None:
+            path = spec.submodule_search_locations or []
+        else:  # a package without __init__.py; its spec needs its parent to be imported
+            folders = [Path(one or ".") for one in (sys.path if path is None else path)]
+            path = [str(one / part.rpartition(".")[2]) for one in folders]
+    return Path(origin) if origin is not None and Path(origin).is_file() else None
+
+
+def _spec(name: str, path: Any) -> Any:
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(name, path)
+        except Exception:  # finders of third parties raise what they like
+            continue
+        if spec is not None:
+            return spec
+    return None
+
+
+def _versions(outside: Mapping[str, Path]) -> Mapping[str, str]:
+    """The distributions of installed modules, with their versions."""
+    tops = {
+        name.partition(".")[0] for name, origin in outside.items() if _SITES & set(origin.parts)
+    }
+    known = {top: _installed(top) for top in tops - {"lm_eval", *_OURS}}
+    found = {top: version for top, version in known.items() if version is not None}
+    # Half a second where many packages are installed, so only for those of other names.
+    names = metadata.packages_distributions() if len(found) < len(known) else {}
+    others = {one for top in known if top not in found for one in names.get(top, ())}
+    return dict(sorted({**found, **{one: metadata.version(one) for one in others}}.items()))
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
