@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
@@ -22,8 +22,10 @@ from .core.gates import (
 from .core.hardware import words
 from .core.plan import Plan
 from .core.settings import GateMode, Settings
+from .core.slips import check_retention
 from .core.speed_gates import SpeedGate
-from .option_table import MARKER_FIXTURES, OUR_MARKERS
+from .misspelt_marks import misspelt
+from .option_table import MARKER_FIXTURES, OUR_FIXTURES, OUR_MARKERS
 from .scheme_markers import QUANT_SCHEMES, admitted, choices, read_names
 from .speed_markers import SPEED_READERS
 from .values import BUILT_IN_SCHEMES, check_confidence
@@ -52,6 +54,7 @@ def problems(
         for one in declared
         if (problem := _problem(one, catalogue)) is not None
     ]
+    wrong += _misspelt(item, getattr(item, "fixturenames", ()))
     if _parametrizes_scheme(item, requested):
         wrong.append(
             f"{_name_of(item)}: quant_scheme is parametrized by --quant-scheme; choose among "
@@ -80,6 +83,8 @@ def plan(
     gates: list[Gate | SpeedGate] = []
     modes: list[GateMode] = []
     confidences: list[float] = []
+    if declared is None and (slips := _misspelt(item, fixtures)):
+        raise WrongUse(slips[0])
     for one in _declared(item) if declared is None else declared:
         value = _read(one)
         if isinstance(value, (Gate, SpeedGate)) and (
@@ -138,11 +143,11 @@ def _parametrizes_scheme(item: pytest.Item, requested: Sequence[str]) -> bool:
 # -- where markers stand -------------------------------------------------------------
 
 
-def _declared(item: pytest.Item) -> Iterator[Declared]:
+def _declared(item: pytest.Item, names: Container[str] = OUR_MARKERS) -> Iterator[Declared]:
     """Our marks, nearest first: param 0, test 1, then classes, module, folders."""
     callspec = getattr(item, "callspec", None)
     of_param = list(callspec.marks) if callspec is not None else []
-    own = [mark for mark in item.own_markers if mark.name in OUR_MARKERS]
+    own = [mark for mark in item.own_markers if mark.name in names]
     for mark in own:
         if any(mark is one for one in of_param):
             yield Declared(0, mark, _name_of(item))
@@ -154,8 +159,16 @@ def _declared(item: pytest.Item) -> Iterator[Declared]:
         for where, marks in _marks_outwards(node):
             level += 1
             for mark in marks:
-                if mark.name in OUR_MARKERS:
+                if mark.name in names:
                     yield Declared(level, mark, where)
+
+
+def _misspelt(item: pytest.Item, fixtures: Iterable[str]) -> list[str]:
+    """Marks that were probably meant to be ours, on a test that uses a fixture of ours."""
+    if OUR_FIXTURES.isdisjoint(fixtures):
+        return []
+    texts = misspelt(item.config, {mark.name for mark in item.iter_markers()})
+    return [f"{one.where}: {texts[one.mark.name]}" for one in _declared(item, texts)]
 
 
 def _name_of(item: pytest.Item) -> str:
@@ -233,9 +246,7 @@ def _show(mark: pytest.Mark) -> str:
 def _min_retention(
     r: Any, *, task: str | None = None, metric: str | None = None
 ) -> Callable[[int], Gate]:
-    minimum = _check_retention(
-        r, "a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
-    )
+    minimum = check_retention(r)
     _check_selectors(task, metric)
     return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
 
@@ -243,8 +254,7 @@ def _min_retention(
 def _no_regression(
     margin: Any = 0.99, *, task: str | None = None, metric: str | None = None
 ) -> Callable[[int], Gate]:
-    share = "a share of the accepted run's score, above 0 and at most 1, e.g. 0.99"
-    minimum = _check_retention(margin, share)
+    minimum = check_retention(margin, example=0.99)
     _check_selectors(task, metric)
     return lambda level: Gate(NO_REGRESSION, minimum, task, metric, level)
 
@@ -266,15 +276,6 @@ def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
         hint = f"did you mean {1 + x / 100:g}? A" if x <= 50 else "a"
         raise WrongUse(f"{hint}llowed is {ratio}, and no more than {MOST_RATIO:g}")
     return lambda level: Gate(MAX_PERPLEXITY_RATIO, float(x), None, None, level)
-
-
-def _check_retention(r: Any, share: str) -> float:
-    if isinstance(r, bool) or not isinstance(r, (int, float)) or math.isnan(r):
-        raise WrongUse(f"not a number; allowed is {share}")
-    if 0 < r <= 1:
-        return float(r)
-    hint = f"did you mean {r / 100:g}? A" if 50 <= r <= 100 else "a"
-    raise WrongUse(f"{hint}llowed is {share}")
 
 
 def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .core.errors import WrongUse
 from .core.hardware import words
+from .core.slips import check_speedup
 from .core.speed import LATENCIES
 from .core.speed_gates import (
     MAX_LATENCY,
@@ -19,8 +20,6 @@ from .core.speed_gates import (
     SpeedGate,
 )
 
-LEAST_SPEEDUP, MOST_SPEEDUP = 0.1, 100.0
-"""Thresholds beyond them are slips, such as 180 %."""
 MOST_GIB = 100_000.0
 """More is a number of bytes."""
 
@@ -29,13 +28,7 @@ _MEMORY = ("weights", "peak")
 
 
 def _min_speedup(x: Any, *, gpu: str | None = None) -> Callable[[int], SpeedGate]:
-    what = "multiples of the baseline's throughput, above 0, e.g. 1.8"
-    bound = _positive(x, what)
-    if bound > MOST_SPEEDUP:
-        hint = f"did you mean {bound / 100:g}? A" if bound < 1000 else "a"
-        raise WrongUse(f"{hint}llowed are {what}, and no more than {MOST_SPEEDUP:g}")
-    if bound < LEAST_SPEEDUP:
-        raise WrongUse(f"allowed are {what}, and no less than {LEAST_SPEEDUP:g}")
+    bound = check_speedup(_positive(x, "multiples of the baseline's throughput, above 0, e.g. 1.8"))
     return _gate(MIN_SPEEDUP, bound, gpu)
 
 

@@ -39,7 +39,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "scheme_markers": frozenset({"core"}),
     "speed_markers": frozenset({"core"}),
-    "markers": frozenset({"core", "option_table", "scheme_markers", "speed_markers", "values"}),
+    "misspelt_marks": frozenset({"option_table"}),
+    "markers": frozenset(
+        {
+            *("core", "misspelt_marks", "option_table"),
+            *("scheme_markers", "speed_markers", "values"),
+        }
+    ),
     "scheduling": frozenset({"core"}),
     "compare": frozenset({"core", "check", "values"}),
     "compare_speed": frozenset({"core"}),
@@ -69,7 +75,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "reporting",
         "requirement",
         "scheduling",
-        "unused",
+        *("misspelt_marks", "unused"),
     },
     "plugin": frozenset(
         {
@@ -132,7 +138,7 @@ WITH_PYTEST = frozenset(
     {
         *("accept_options", "benchmark", "collecting", "ending", "fixtures"),
         *("markers", "options", "plugin", "publishing", "reporting", "requirement", "runtime"),
-        "unused",
+        *("misspelt_marks", "unused"),
         *("testing.cycle", "testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
         *("testing.timing", "testing.world"),
     }

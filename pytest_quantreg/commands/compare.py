@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..core.errors import WrongUse
 from ..core.evaluation import Evaluation
 from ..core.settings import GateMode
+from ..core.slips import check_retention
 
 if TYPE_CHECKING:
     from ..core.timings import Timings
@@ -107,9 +108,11 @@ def add_compare(commands: Commands) -> None:
 
 def _check(chosen: argparse.Namespace) -> None:
     minimum = chosen.min_retention
-    if minimum is not None and not 0.0 < minimum <= 1.0:
-        percent = f": did you mean {minimum / 100:g}?" if 1.0 < minimum <= 100.0 else ""
-        raise WrongUse(f"--min-retention {minimum:g} must be above 0 and at most 1{percent}")
+    if minimum is not None:
+        try:
+            check_retention(minimum)
+        except WrongUse as error:
+            raise WrongUse(f"--min-retention {minimum:g}: {error.what}") from None
     if not 0.5 <= chosen.confidence < 1.0:
         raise WrongUse(f"--confidence {chosen.confidence:g} must be from .5 to below 1")
     if not 0.0 < chosen.max_undetected < 1.0:

@@ -9,6 +9,7 @@ from ..core import stats
 from ..core.errors import WrongUse
 from ..core.settings import GateMode
 from ..core.sight import POWER
+from ..core.slips import check_retention
 
 ITEMS = (250, 500, 1_000, 1_319, 2_500, 5_000, 10_000)
 """The numbers of items shown; 1,319 are those of the GSM8K test set."""
@@ -40,7 +41,10 @@ class Question:
     def __post_init__(self) -> None:
         accuracy = self.baseline_accuracy
         _share("--baseline-accuracy", accuracy, 0 < accuracy < 1, "above 0 and below 1")
-        _share("--retention", self.retention, 0 < self.retention <= 1, "above 0 and at most 1")
+        try:
+            check_retention(self.retention)
+        except WrongUse as error:
+            raise WrongUse(f"--retention {self.retention:g}: {error.what}") from None
         sound = 0.5 < self.confidence < 1
         _share("--confidence", self.confidence, sound, "above 0.5 and below 1 (one-sided)")
         _share("--flips", self.flips, 0 <= self.flips < 1, "at least 0 and below 1")

@@ -165,6 +165,7 @@ def test_timings_in_other_formats(quantreg: Run, form: str) -> None:
         ([QWEN / "bf16"], "two files or folders"),
         ([QWEN / "bf16", "nowhere"], "does not exist"),
         ([QWEN / "bf16", QWEN / "fp8", "--min-retention", "98"], "did you mean 0.98"),
+        ([QWEN / "bf16", QWEN / "fp8", "--min-retention", ".02"], "did you mean 0.98"),
         ([QWEN / "bf16", QWEN / "fp8", "--confidence", "95"], "from .5 to below 1"),
         ([QWEN / "bf16", QWEN / "fp8", "--pooled"], "--pooled judges, and needs --min-retention"),
         ([QWEN / "bf16", QWEN / "fp8", "--gate", "certify"], "--gate certify judges, and needs"),

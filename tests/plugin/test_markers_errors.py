@@ -10,7 +10,8 @@ from .conftest import Suite
 
 Wrong = Callable[[str], list[str]]
 
-SHARE = "a share of the baseline's score, above 0 and at most 1, e.g. 0.98"
+FRACTION = "expected a fraction in (0, 1]"
+SLIP = "a minimum below 0.5 passes a model that lost half of its score"
 
 
 def is_clean(result: pytest.RunResult) -> bool:
@@ -42,16 +43,20 @@ def wrong(suite: Suite) -> Wrong:
 
 
 VALUES = [
-    ("min_retention(98)", f"did you mean 0.98? Allowed is {SHARE}"),
-    ("min_retention(99.5)", f"did you mean 0.995? Allowed is {SHARE}"),
-    ("min_retention(1.02)", f"allowed is {SHARE}"),
-    ("min_retention(-0.5)", f"allowed is {SHARE}"),
-    ("min_retention(0)", f"allowed is {SHARE}"),
-    ("min_retention(float('nan'))", f"not a number; allowed is {SHARE}"),
-    ("min_retention(float('inf'))", f"allowed is {SHARE}"),
-    ("min_retention(True)", f"not a number; allowed is {SHARE}"),
-    ("min_retention('98%')", f"not a number; allowed is {SHARE}"),
-    ("min_retention(None)", f"not a number; allowed is {SHARE}"),
+    ("min_retention(98)", f"{FRACTION}; did you mean 0.98?"),
+    ("min_retention(99.5)", f"{FRACTION}; did you mean 0.995?"),
+    ("min_retention(1.02)", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention(-0.5)", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention(0.02)", f"{SLIP}; did you mean 0.98?"),
+    ("min_retention(0.49)", f"{SLIP}; did you mean 0.51?"),
+    ("min_retention(2)", f"{FRACTION}; did you mean 0.98?"),
+    ("no_regression(0.01)", f"{SLIP}; did you mean 0.99?"),
+    ("min_retention(0)", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention(float('nan'))", f"not a number; {FRACTION}, e.g. 0.98"),
+    ("min_retention(float('inf'))", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention(True)", f"not a number; {FRACTION}, e.g. 0.98"),
+    ("min_retention('98%')", f"not a number; {FRACTION}, e.g. 0.98"),
+    ("min_retention(None)", f"not a number; {FRACTION}, e.g. 0.98"),
     (
         "min_retention()",
         "missing a required argument: 'r'; write min_retention(r, *, task=None, metric=None)",
@@ -152,9 +157,7 @@ PLACES = {
 def test_every_place(place: str, wrong: Wrong) -> None:
     """Wherever a wrong marker stands, it is told once and its place is named."""
     where = "test_gate.py::test_x" if place == "param" else place
-    assert wrong(PLACES[place]) == [
-        f"{where}: min_retention(98): did you mean 0.98? Allowed is {SHARE}"
-    ]
+    assert wrong(PLACES[place]) == [f"{where}: min_retention(98): {FRACTION}; did you mean 0.98?"]
 
 
 def test_all_mistakes_of_a_file_at_once(wrong: Wrong) -> None:
@@ -225,7 +228,7 @@ def test_told_without_any_option(suite: Suite) -> None:
     assert len(collection_error(suite.run())) == 1
     result = suite.run("-n", "2", "-p", "no:benchmark")
     assert result.ret not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
-    result.stdout.fnmatch_lines(["*min_retention(98): did you mean 0.98?*"])
+    result.stdout.fnmatch_lines(["*min_retention(98): expected *; did you mean 0.98?*"])
     assert is_clean(result)
 
 
@@ -341,9 +344,9 @@ def test_wrong_mark_added_by_a_hook(order: str, suite: Suite) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert is_clean(result)
     assert [line for line in result.errlines if line] == [
-        f"ERROR: test_gate.py::{name}: min_retention(98): did you mean 0.98? Allowed is {SHARE}"
+        f"ERROR: test_gate.py::{name}: min_retention(98): {FRACTION}; did you mean 0.98?"
         if name == "test_x"
-        else f"test_gate.py::{name}: min_retention(98): did you mean 0.98? Allowed is {SHARE}"
+        else f"test_gate.py::{name}: min_retention(98): {FRACTION}; did you mean 0.98?"
         for name in ("test_x", "test_y")
     ]
 
@@ -359,4 +362,4 @@ def test_wrong_mark_added_by_a_hook_on_a_worker(suite: Suite) -> None:
     result = suite.gate("-n", "1", "-p", "no:benchmark")
     assert result.ret not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
     output = result.stdout.str() + result.stderr.str()
-    assert "min_retention(98): did you mean 0.98?" in output
+    assert f"min_retention(98): {FRACTION}; did you mean 0.98?" in output

@@ -70,7 +70,7 @@ def test_a_gate_that_another_replaces_refuses_nothing(suite: Suite) -> None:
     """Only the gate that will judge is looked at before loading, not the one it replaces."""
     suite.test(
         """
-        pytestmark = pytest.mark.min_retention(0.3)
+        pytestmark = pytest.mark.min_retention(0.5)
 
         @pytest.mark.min_retention(0.9)
         def test_pick(compare_accuracy):
@@ -226,7 +226,7 @@ def test_a_marker_added_in_the_body_cannot_loosen_the_gate(suite: Suite) -> None
         @pytest.mark.min_retention(0.9)
         def test_sum(compare_accuracy, request):
             compare_accuracy("sum")
-            request.node.add_marker(pytest.mark.min_retention(0.1), append=False)
+            request.node.add_marker(pytest.mark.min_retention(0.5), append=False)
         """
     )
     suite.record()

@@ -268,7 +268,7 @@ def test_subtests_hide_nothing(suite: Suite) -> None:
 @pytest.mark.parametrize(
     "trick",
     [
-        "request.node.add_marker(pytest.mark.min_retention(0.01, task='sum'))",
+        "request.node.add_marker(pytest.mark.min_retention(0.5, task='sum'))",
         "request.node.own_markers.clear()",
         "request.node.add_marker(pytest.mark.quant_gate('point', confidence=0.6), append=False)",
     ],

@@ -20,8 +20,9 @@ LATENCY = 'max_latency(ms, *, kind="ttft", percentile=50, gpu=None)'
 WRONG = [
     ("min_speedup(-1.8)", f"allowed are {FACTOR}"),
     ("min_speedup(0)", f"allowed are {FACTOR}"),
-    ("min_speedup(180)", f"did you mean 1.8? Allowed are {FACTOR}, and no more than 100"),
-    ("min_speedup(0.09)", f"allowed are {FACTOR}, and no less than 0.1"),
+    ("min_speedup(180)", "expected a multiple *, and at most 100; did you mean 1.8?"),
+    ("min_speedup(0.2)", "a minimum of 0.3 or less *; did you mean 1.2?"),
+    ("min_speedup(0.3)", "a minimum of 0.3 or less *; did you mean 1.3?"),
     ("min_speedup('fast')", f"not a number; allowed are {FACTOR}"),
     ("min_speedup(True)", f"not a number; allowed are {FACTOR}"),
     ("min_speedup()", "missing a required argument: 'x'; write min_speedup(x, *, gpu=None)"),

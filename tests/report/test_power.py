@@ -134,7 +134,8 @@ def test_gates_without_teeth_are_marked(of_four: str) -> None:
     ("change", "words"),
     [
         ({"retention": 98.0}, "--retention 98: .* did you mean 0.98?"),
-        ({"retention": 0.0}, "--retention 0: .* above 0"),
+        ({"retention": 0.0}, "--retention 0: expected a fraction"),
+        ({"retention": 0.02}, "--retention 0.02: .* did you mean 0.98?"),
         ({"baseline_accuracy": 0.0}, "--baseline-accuracy 0: .* above 0"),
         ({"baseline_accuracy": 1.0}, "--baseline-accuracy 1: .* below 1"),
         ({"baseline_accuracy": float("nan")}, "--baseline-accuracy nan"),
