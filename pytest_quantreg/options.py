@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from .accept_options import accepts, is_typed, refuse_not_accepting
+from .cache_folder import cache_dir
 from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.hardware import words
@@ -107,14 +108,6 @@ def read(config: pytest.Config) -> Settings:
     _refuse_contradictions(settings)
     refuse_not_accepting(settings)
     return settings
-
-
-def cache_dir(environ: Mapping[str, str]) -> Path:
-    """Where on-the-fly checkpoints and journals live: QUANTREG_CACHE_DIR or the user's."""
-    if own := environ.get("QUANTREG_CACHE_DIR"):
-        return Path(own).expanduser().absolute()
-    base = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "pytest-quantreg"
 
 
 def step_summary(environ: Mapping[str, str]) -> Path | None:

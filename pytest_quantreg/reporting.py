@@ -209,9 +209,11 @@ class Reporter:
     def _places(self, report: Report) -> Places:
         """The folders of this machine that messages may name, and the names that they may not."""
         near = (self._config.invocation_params.dir, self._config.rootpath)
+        home = os.path.expanduser("~")
         known = {
             str(self._settings.cache_dir): "CACHE",
-            os.path.expanduser("~"): "~",
+            # One that is relative is none: its name may be a word of any message.
+            **({home: "~"} if os.path.isabs(home) else {}),
             **{str(folder): "" for folder in near},
         }
         folders = {**{os.path.realpath(one): word for one, word in known.items()}, **known}

@@ -34,8 +34,12 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "own_scheme_fields": frozenset({"core"}),
     "own_schemes": frozenset({"core", "own_scheme_fields", "values"}),
     "accept_options": frozenset({"core", "option_table"}),
+    "cache_folder": frozenset({"core"}),
     "options": frozenset(
-        {"accept_options", "core", "option_table", "own_scheme_fields", "own_schemes", "values"}
+        {
+            *("accept_options", "cache_folder", "core", "option_table"),
+            *("own_scheme_fields", "own_schemes", "values"),
+        }
     ),
     "scheme_markers": frozenset({"core"}),
     "speed_markers": frozenset({"core"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,13 +59,13 @@ def accept_page(
 
     if len(chosen.why) > MOST_WHY:
         raise WrongUse(f"--why: {MOST_WHY:,} characters are the most")
-    folder = Path(chosen.baselines).expanduser().absolute()
+    folder = Path(os.path.expanduser(chosen.baselines)).absolute()
     if not folder.is_dir():
         raise WrongUse(
             f"{chosen.baselines}: no such folder",
             help="name the store that holds the baselines: --baselines DIR",
         )
-    document = read(Path(chosen.run).expanduser(), chosen.run)
+    document = read(Path(os.path.expanduser(chosen.run)), chosen.run)
     report = to_report(document)
     kept, runs = _runs(chosen.run, report.runs)
     open_gates = _check(chosen.run, report, kept, force=chosen.force)

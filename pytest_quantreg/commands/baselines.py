@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """The list, or what was deleted. Raises WrongUse and Refusal."""
     from ..baselines.listing import Listing
 
-    folder = Path(chosen.baselines).expanduser().absolute()
+    folder = Path(os.path.expanduser(chosen.baselines)).absolute()
     if not folder.is_dir():
         raise WrongUse(
             f"{chosen.baselines}: no such folder",

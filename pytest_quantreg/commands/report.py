@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def report_page(named: str, form: str) -> str:
     from ..report.markdown import markdown
     from ..report.plain import plain
 
-    document = read(Path(named).expanduser(), named)
+    document = read(Path(os.path.expanduser(named)), named)
     if form == "json":
         return dump_readable(document).decode().rstrip("\n")
     report = to_report(document)

@@ -31,7 +31,8 @@ def own_names() -> tuple[str, ...]:
     host = socket.gethostname()
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that nobody has
+    # A container may run as a number that nobody has; Windows has no module for it.
+    except (ImportError, KeyError, OSError):
         user = ""
     return telling((host, host.partition(".")[0], user))
 

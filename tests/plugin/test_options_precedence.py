@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.cache_folder import cache_dir
 from pytest_quantreg.core.record import Json
 from pytest_quantreg.core.settings import GateMode, Settings, Update
 from pytest_quantreg.option_table import OPTIONS
-from pytest_quantreg.options import cache_dir, read, recording_command
+from pytest_quantreg.options import read, recording_command
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""Where a user's checkpoints, journals and attempts are kept between runs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .core.errors import WrongUse
+
+
+def cache_dir(environ: Mapping[str, str]) -> Path:
+    """Where on-the-fly checkpoints and journals live: QUANTREG_CACHE_DIR or the user's.
+
+    A user without a home folder has one below the folder for temporary files. Raises
+    WrongUse where somebody else owns that.
+    """
+    if own := environ.get("QUANTREG_CACHE_DIR"):
+        return Path(os.path.expanduser(own)).absolute()
+    for base in (environ.get("XDG_CACHE_HOME") or "", "~/.cache"):
+        folder = os.path.expanduser(base)
+        # A relative one would lie in whatever folder pytest was started from.
+        if os.path.isabs(folder):
+            return Path(folder) / "pytest-quantreg"
+    return _homeless()
+
+
+def _homeless() -> Path:
+    """The same folder in all processes of a session, and nobody else's."""
+    user = os.getuid() if sys.platform != "win32" else 0
+    folder = Path(tempfile.gettempdir()) / f"pytest-quantreg-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    else:
+        ours = sys.platform == "win32" or (found.st_uid == user and not found.st_mode & 0o022)
+        if stat.S_ISDIR(found.st_mode) and ours:
+            return folder
+        why = "it belongs to somebody else"
+    raise WrongUse(
+        f"no home folder, and {folder} cannot be used: {why}",
+        help="name a folder for what is kept between runs: QUANTREG_CACHE_DIR=FOLDER",
+    )
