@@ -15,10 +15,11 @@ from ..core.verdict import judge as judge_gate
 from ..report import messages
 from ..report.regression_messages import of_nothing_accepted
 from .assigning import assign, refuse_unjudged
-from .evidence import Evidence, Finished, Refused
+from .evidence import Evidence, Finished, Grouped, Refused
 from .pooling import pooled, takes
 from .regressing import accepted_pool, accepted_task
 from .speed_judging import judge_speed
+from .unjudged import Unjudged
 
 _POOL = "pool"
 """What stands for a task where there is no pool, for want of a part of it."""
@@ -44,11 +45,13 @@ def judge(
     While the body has not run (``body_ended``) no gate can be unfed.
     """
     outcomes = [_refusal(one) for one in evidence.refused if not one.speed]
+    unjudged = Unjudged(plan, evidence)
     for one in evidence.measured:
-        outcomes.extend(_judge_call(plan, one, settings))
+        outcomes.extend(_judge_call(plan, one, settings, unjudged))
     pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
     if pools:
-        outcomes.extend(_judge_pools(pools, plan, evidence, settings))
+        judged = _judge_pools(pools, plan, evidence, settings)
+        outcomes.extend(unjudged.beside_pools(list(judged)))
     if body_ended and not evidence.refused_outright:
         fed = fed_by(plan, evidence)
         lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
@@ -66,12 +69,16 @@ def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
             yield part, named
 
 
-def _judge_call(plan: Plan, one: Finished, settings: Settings) -> Iterator[Outcome]:
+def _judge_call(
+    plan: Plan, one: Finished, settings: Settings, unjudged: Unjudged
+) -> Iterator[Outcome]:
     in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
     pooled_in = "the pool" if in_pool else None
     for level, (part, gates) in enumerate(_levels(plan, one)):
         within = one.task if level else pooled_in
-        yield from _judge_task(plan, part, gates, settings, within, part=level > 0)
+        judged = _judge_task(plan, part, gates, settings, within, part=level > 0)
+        group = one if level and isinstance(one, Grouped) else None
+        yield from unjudged.beside_task(list(judged), part, group)
 
 
 def _judge_task(

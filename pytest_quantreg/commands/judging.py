@@ -20,6 +20,7 @@ from .doubts import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
 from .pairing import Task, claimed, task_of
 from .pooled import Wish, pooled, refused
 from .remarks import kept_apart, left_out, lost_parts, remarked, told
+from .unjudged import beside
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
 """Exit statuses."""
@@ -86,12 +87,21 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
         if not outcome.fails:
             hidden = lost_parts(task, baseline, candidate, wish)
             outcome = replace(outcome, notes=(*outcome.notes, *hidden))
-        outcomes.append(outcome)
+        plan, _ = wish.plan(name)
+        outcomes += beside(outcome, [task], baseline, candidate, wish, plan, context)
     missing = [name for name in baseline.tasks if name not in candidate.results]
     if not wish.tasks and wish.minimum is not None:
         outcomes += [_absent(name, candidate.label, context) for name in missing]
         outcomes += [_empty(name, baseline.label, context) for name in baseline.unmeasured]
     together = tuple(pooled(tasks, outcomes, candidate, context, wish))
+    if wish.pooled:
+        plan, _ = wish.plan(None)
+        left = [one for one in tasks if wish.judges(one.metric)]
+        together = tuple(
+            made
+            for one in together
+            for made in beside(one, left, baseline, candidate, wish, plan, context)
+        )
     notes = [*told(baseline, candidate, missing, wish), *kept_apart(tasks, wish)]
     return Judged(
         candidate,

@@ -66,6 +66,25 @@ class SpeedFigures:
 
 
 @dataclass(frozen=True)
+class OtherLoss:
+    """A metric that no gate judges and that is surely below ``minimum`` all the same.
+
+    ``high`` is its upper bound at ``confidence``.
+    """
+
+    task: str
+    metric: str
+    minimum: float
+    confidence: float
+    baseline: float
+    quantized: float
+    retention: float
+    low: float | None
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One line of the summary.
 
@@ -78,7 +97,9 @@ class Outcome:
     ``family`` the number of gates that share the confidence, where more than one do. The
     shares of empty and truncated answers are those of tasks that generate.
     ``of_first_accepted`` is the share of the first accepted run's retention that is left.
-    ``speed`` holds the figures of what was timed, in place of those of a task.
+    ``speed`` holds the figures of what was timed, in place of those of a task. ``also_lost``
+    are metrics that no gate judges, beside the one that was judged; ``unjudged`` marks the
+    loss of such a metric, under ``certify``, and counts those that were looked at.
     """
 
     result: str
@@ -117,6 +138,8 @@ class Outcome:
     quantized_truncated: float | None = None
     of_first_accepted: float | None = None
     speed: SpeedFigures | None = None
+    also_lost: tuple[OtherLoss, ...] = ()
+    unjudged: int | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Plain JSON types only, so that it can travel on a test report."""
@@ -132,7 +155,8 @@ class Outcome:
         for name, kind in (("context", Context), ("speed", SpeedFigures)):
             inner = values.get(name)
             values[name] = kind(**_known(kind, inner)) if isinstance(inner, Mapping) else None
-        return cls(**values)
+        others = (OtherLoss(**_known(OtherLoss, one)) for one in plain.get("also_lost") or ())
+        return cls(**{**values, "also_lost": tuple(others)})
 
     def excuse(self) -> Outcome:
         """The same outcome under an xfail that excuses it."""

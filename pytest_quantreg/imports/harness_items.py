@@ -119,7 +119,7 @@ def _kind(path: Path, result: Result, one: Aggregate, samples: Samples) -> str:
         return "perplexity"
     mean = math.fsum(column) / len(column)
     if abs(mean - one.value) > _CLOSE * max(1.0, abs(one.value)):
-        if not _is_mean(result, name.partition(",")[0]):
+        if not is_mean(result, name.partition(",")[0]):
             return "aggregate"
         raise unreadable(
             path,
@@ -129,7 +129,7 @@ def _kind(path: Path, result: Result, one: Aggregate, samples: Samples) -> str:
     return "binary" if set(column) <= {0.0, 1.0} else "mean"
 
 
-def _is_mean(result: Result, metric: str) -> bool:
+def is_mean(result: Result, metric: str) -> bool:
     """Whether the task's file averages a metric; where it does not say, lm-eval does."""
     listed = result.config.get("metric_list")
     for one in listed if isinstance(listed, list) else []:

@@ -85,7 +85,7 @@ def document(
     """The same as plain JSON values."""
     return {
         "format": "quantreg-compare",
-        "version": "1.1",
+        "version": "1.2",
         "status": status,
         "baseline": baseline,
         "candidates": list(labels),
@@ -118,7 +118,11 @@ def rows(
 def _cells(
     one: Outcome, several: bool, paired: bool, judged: bool, *, again: bool
 ) -> tuple[str, ...]:
-    cells = ["", ""] if again else [one.task or "", bare(one.metric) if one.metric else "-"]
+    metric = bare(one.metric) if one.metric else "-"
+    cells = [one.task or "", metric]
+    if again:
+        # Of a metric that no gate judges the row is not the one above for another model.
+        cells = ["", metric if one.unjudged else ""]
     cells += [one.scheme] if several else []
     cells += [_figure(one.baseline), _figure(one.quantized), _share(one.retention)]
     cells += [_interval(one), f"{one.n:,}" if one.n else "?"]

@@ -17,7 +17,7 @@ from .value import Report, Session
 
 
 def _to_1_1(document: Document) -> Document:
-    """1.1 may name failed gates that an xfail excused (``excused``); 1.0 did not."""
+    """1.1 may name failed gates that an xfail excused, and lost metrics that no gate judges."""
     made: Document = {**document, "schema_version": "1.1"}
     made["digest"] = digest_of(made)
     return made

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from ..core.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
+from .messages import bare
 from .table import of_accepted
 
 PREFIX = "quantreg."
@@ -19,7 +20,7 @@ EXCUSED = f"{PREFIX}excused"
 _TEXTS = ("gate", "mode", "category", "part_of")
 _FIGURES = (
     *("confidence", "minimum", "maximum", "retention", "low", "high", "baseline", "quantized"),
-    *("n", "total_items", "lost", "won", "detectable", "floor", "of_first_accepted"),
+    *("n", "total_items", "lost", "won", "detectable", "floor", "of_first_accepted", "unjudged"),
     *("baseline_empty", "quantized_empty", "baseline_truncated", "quantized_truncated"),
 )
 """The fields of an outcome that JUnit gets, where they are known."""
@@ -47,6 +48,9 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
             yield from _speed(prefix, one, one.speed)
         else:
             yield from _known(prefix, one, (*_TEXTS, *_FIGURES))
+        if one.also_lost:
+            others = (f"{other.task} {bare(other.metric)}" for other in one.also_lost)
+            yield f"{prefix}.also_lost", ", ".join(others)
         if one.excused:
             yield f"{prefix}.excused", True
 

@@ -44,7 +44,7 @@ def of_verdict(verdict: Verdict, context: Context) -> Outcome:
         fails=verdict.fails,
         headline=_headline(verdict, result),
         details=(
-            *_figures(comparison),
+            *figures(comparison),
             *_floor(comparison),
             *_outlook(verdict, result),
             *comparison.notes,
@@ -228,12 +228,12 @@ def _headline(verdict: Verdict, result: str) -> str:
     if verdict.mode is GateMode.POINT:
         return f"{who}: {kept}; {required} (point gate: no confidence)"
     if verdict.evidence is stats.Evidence.LOST:
-        most = _upper(comparison.high, below=verdict.gate.minimum)
+        most = upper(comparison.high, below=verdict.gate.minimum)
         return f"{who}: {kept}, {sure} no more than {most}; {required}"
     at_least = f"{sure} at least {_lower(comparison.low)}"
     if verdict.evidence is stats.Evidence.KEPT:
         return f"{who}: {kept}, {at_least}; {required}"
-    return f"{who}: {kept}, {at_least} and no more than {_upper(comparison.high)}; {required}"
+    return f"{who}: {kept}, {at_least} and no more than {upper(comparison.high)}; {required}"
 
 
 def _rise(verdict: Verdict, sure: str) -> str:
@@ -259,7 +259,8 @@ def factor(retention: float | None, rounded: Callable[[float], int]) -> str:
     return f"{rounded(1e4 / retention) / 1e4:.4f}"
 
 
-def _figures(comparison: Comparison) -> tuple[str, ...]:
+def figures(comparison: Comparison) -> tuple[str, ...]:
+    """What both models scored, and which items were lost."""
     lost, won = comparison.lost, comparison.won
     before = comparison.reference.removeprefix("the ").removesuffix(" run")
     figures = (
@@ -365,7 +366,7 @@ def bare(metric: str | None) -> str:
     return (metric or "-").removesuffix(",none")
 
 
-def _upper(bound: float | None, below: float = math.inf) -> str:
+def upper(bound: float | None, below: float = math.inf) -> str:
     """An upper bound in per cent, rounded up: what is printed is still true.
 
     With as many digits as it takes to show that it is ``below`` what was required.

@@ -56,7 +56,7 @@ def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
     gates = dict.fromkeys(
         f"{one.mode}, {confidence(one.confidence, one.family)}" if one.mode != "point" else "point"
         for one in outcomes
-        if one.mode is not None and one.confidence is not None
+        if one.mode is not None and one.confidence is not None and one.unjudged is None
     )
     who = " ".join(["quantreg:", *([scheme] if scheme else [])])
     parts = [f"{who} against {against[0]}" if against and against[0] else who]

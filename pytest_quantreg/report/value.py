@@ -101,6 +101,12 @@ class Report:
         found = {
             *(session.model, session.backend, *session.schemes),
             *(name for one in outcomes for name in (one.scheme, one.task, one.metric, one.part_of)),
+            *(
+                name
+                for one in outcomes
+                for each in one.also_lost
+                for name in (each.task, each.metric)
+            ),
             *(name for one in contexts for name in (one.model, one.engine, one.machine)),
             # What a reader of the file looks at as it stands.
             *(session.purpose, session.gate, session.started_at),

@@ -67,10 +67,8 @@ def test_the_file_stays_small_and_may_hold_anything(tmp_path: Path) -> None:
         flips(tmp_path, session).note(INT4, paired(*NOISY), session)
     path = tmp_path / "flips.jsonl"
     (line,) = path.read_text("utf-8").splitlines()
-    faults: tuple[dict[str, object], ...] = ({"items": "x"}, {"changed": -1}, {"changed": 1e9})
-    wrong = [
-        {**json.loads(line), "task": str(place), **fault} for place, fault in enumerate(faults)
-    ]
+    changes: tuple[dict[str, object], ...] = ({"items": "x"}, {"changed": -1}, {"changed": 1e9})
+    wrong = [{**json.loads(line), "task": str(at), **one} for at, one in enumerate(changes)]
     path.write_text("\n".join(["{", "[]", "\0", *map(json.dumps, wrong), line, ""]), "utf-8")
     assert flips(tmp_path, "d").of(INT4) == (Seen(400, 62.0),)
     path.unlink()

@@ -15,8 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.outcome import Context, Outcome, SpeedFigures
-from pytest_quantreg.core.strict import Damage, digest_of
+from pytest_quantreg.core.outcome import Context, OtherLoss, Outcome, SpeedFigures
+from pytest_quantreg.core.strict import Damage, digest_of, dump_readable
 from pytest_quantreg.report.document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.value import CONCLUSIONS, PURPOSES, Session
 
@@ -37,7 +37,8 @@ def edited(change: Callable[[Any], object]) -> bytes:
 
 def test_a_report_is_read_as_it_was_written() -> None:
     """Every field of session and outcomes survives, and the conclusion follows from them."""
-    for outcomes in (EVERY, (IS_RECORDED,), ()):
+    other = OtherLoss("t", "f1,none", 0.9, 0.975, 0.8, 0.6, 0.75, 0.7, 0.8, 400)
+    for outcomes in (EVERY, (IS_RECORDED,), (), (replace(KEEPS, also_lost=(other,)),)):
         made = report(*outcomes, lines=("loaded: tiny once",))
         found = to_report(decode(encode(made)))
         assert found == made
@@ -47,7 +48,12 @@ def test_a_report_is_read_as_it_was_written() -> None:
 def test_the_schema_is_one_and_names_every_field() -> None:
     """The schema is valid itself, and knows exactly the fields that the values have."""
     Draft202012Validator.check_schema(SCHEMA)
-    kinds = {"outcome": Outcome, "context": Context, "speed": SpeedFigures}
+    kinds = {
+        "outcome": Outcome,
+        "context": Context,
+        "speed": SpeedFigures,
+        "other_loss": OtherLoss,
+    }
     for name, kind in kinds.items():
         assert set(SCHEMA["$defs"][name]["properties"]) == {one.name for one in fields(kind)}
     named = set(SCHEMA["$defs"]["session"]["properties"])
@@ -103,6 +109,20 @@ def test_what_is_wrong_is_refused(change: Callable[[Any], object], why: str) -> 
     """Wrong values, missing and unknown fields and a conclusion that does not follow."""
     with pytest.raises(Damage, match=why):
         decode(edited(change))
+
+
+def test_an_older_minor_version_is_read() -> None:
+    """A report of 1.0, which knew no metrics beside the judged one, is of 1.1 when shown again."""
+
+    def older(document: Any) -> None:
+        document["schema_version"] = "1.0"
+        for one in document["outcomes"]:
+            del one["also_lost"], one["unjudged"]
+
+    document = decode(edited(older))
+    assert document["schema_version"] == "1.1"
+    assert to_report(document) == report(*EVERY)
+    assert decode(dump_readable(document)) == document
 
 
 def test_a_newer_minor_version_is_read_and_kept() -> None:

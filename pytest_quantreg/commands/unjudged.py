@@ -1,0 +1,85 @@
+"""The metrics of two evaluations that no gate judges, for the verdicts beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..core.comparison import Comparison
+from ..core.errors import Category, Refusal
+from ..core.evaluation import Evaluation, Result
+from ..core.outcome import JUDGED, Context, Outcome
+from ..core.plan import Plan
+from ..core.unjudged import Compared, is_score
+from ..imports.harness_items import is_mean
+from ..report.messages import bare
+from ..report.unjudged_messages import with_other_losses
+from .pairing import Task, claimed, task_of
+from .pooled import Wish
+
+
+def beside(
+    outcome: Outcome,
+    tasks: list[Task],
+    baseline: Evaluation,
+    candidate: Evaluation,
+    wish: Wish,
+    plan: Plan,
+    context: Context,
+) -> list[Outcome]:
+    """The verdict on some tasks, with what is lost of their other metrics."""
+    if outcome.result not in JUDGED or wish.minimum is None:
+        return [outcome]
+    others = [one for task in tasks for one in _others(task, baseline, candidate)]
+    return with_other_losses(
+        outcome, others, wish.minimum, plan=plan, context=context, way_out=_way_out
+    )
+
+
+def _way_out(metric: str) -> str:
+    return (
+        f"look at it with --metric {bare(metric)}, and choose a --min-retention that every metric "
+        "keeps, or gate each by a minimum of its own in a test"
+    )
+
+
+def _others(task: Task, baseline: Evaluation, candidate: Evaluation) -> Iterator[Compared]:
+    """The other scores of a task, and of each task of a group."""
+    for name in (task.name, *task.baseline.parts):
+        ours, theirs = baseline.results.get(name), candidate.results.get(name)
+        if ours is None or theirs is None:
+            continue
+        for one in ours.aggregates:
+            metric = one.metric.name
+            if metric != task.metric.name and _is_scored(metric, ours) and theirs.find(metric):
+                yield _compared(name, metric, task, baseline, candidate)
+
+
+def _is_scored(metric: str, result: Result) -> bool:
+    found = result.find(metric)
+    averaged = is_mean(result, metric.partition(",")[0])
+    return found is not None and is_score(found.metric) and averaged
+
+
+def _compared(
+    name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
+) -> Compared:
+    def compared(confidence: float) -> Comparison:
+        one = _sibling(name, metric, task, baseline, candidate)
+        if not is_score(one.metric) or one.suspicion is not None:
+            raise Refusal(Category.NOT_JUDGED, f"{metric} of {name} cannot be judged")
+        return one.compare(label=candidate.label, scheme=claimed(candidate), confidence=confidence)
+
+    return compared
+
+
+def _sibling(
+    name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
+) -> Task:
+    """The task by another metric; pairing the items of a large one twice takes long."""
+    if name == task.name and len(task.parts) == 1:
+        sides = task.parts[0]
+        found = [one for one in sides[0].protocol.metrics if one.name == metric]
+        if found and all(metric in side.items.scores for side in sides):
+            return replace(task, metric=found[0])
+    return task_of(name, baseline, candidate, metric)
