@@ -114,6 +114,7 @@ class Comparer:
         loaded = self._bench.load(spec)
         notes = models.how_made(spec, self._settings.catalogue)
         notes += tuple(dict.fromkeys(one.itself for one in ready if one.itself))
+        notes += self._grounds.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:

@@ -141,7 +141,7 @@ class Grounds:
             software=self.bench.software(spec),
             protocol=replace(prepared.protocol, metrics=metrics),
             items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
-            base=identity if spec.quantize else self._base_at_hand(spec.name),
+            base=identity if spec.quantize else self.base_at_hand(spec.name),
         )
 
     def differ(self, baseline: Run, ask: Ask, spec: ModelSpec, recording: Recording) -> Differ:
@@ -156,12 +156,32 @@ class Grounds:
 
         return differ
 
-    def _base_at_hand(self, name: str) -> ModelIdentity | None:
+    def base_at_hand(self, name: str) -> ModelIdentity | None:
         """The full-precision model's identity, where it needs no download."""
-        model = self.settings.model
-        if model is None or not Path(model.ref).is_dir():
+        if self.settings.model is None:
             return None
-        return self.bench.identify(models.baseline_spec(self.settings, name))
+        spec = models.baseline_spec(self.settings, name)
+        if Path(spec.ref).exists():
+            return self.bench.identify(spec)
+        at_hand = getattr(self.bench.backend, "at_hand", None)
+        here: ModelSpec | None = None if at_hand is None else at_hand(spec)
+        if here is None:
+            return None
+        # The snapshot's folder is named by its commit.
+        return replace(self.bench.identify(here), revision=Path(here.ref).name)
+
+    def not_compared(self, spec: ModelSpec, baseline: ModelIdentity) -> tuple[str, ...]:
+        """A note where the named full-precision model could not be compared with the baseline."""
+        model = self.settings.model
+        if model is None or spec.quantize or self.base_at_hand(spec.name) is not None:
+            return ()
+        if model.revision is not None and model.revision == baseline.revision:
+            return ()  # one commit
+        recorded = f"revision {baseline.revision[:7]}" if baseline.revision else "no revision"
+        return (
+            f"{model.given} is not in the local hub cache: whether its weights and tokenizer are "
+            f"those of the baseline (recorded from {recorded}) was not compared",
+        )
 
 
 def _is_dtype(differences: list[Difference]) -> bool:

@@ -13,7 +13,7 @@ from .errors import Category, Refusal
 from .packed import has_twice, picked, places
 from .pairing import items_at
 from .record import UNSTATED, Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
-from .releases import gpu_family, normal_package, same_minor
+from .releases import gpu_family, normal_package, same_minor, unlike
 
 
 class Level(str, Enum):
@@ -63,7 +63,8 @@ RULES: tuple[Rule, ...] = (
     Rule("model.weights_digest", Level.IGNORE, "quantized weights are meant to differ"),
     Rule("model.template_digest", Level.IGNORE, "protocol.template_digest says what was used"),
     _refuse("base.weights_digest", "the full-precision weights are others now", RECORD),
-    Rule("base.revision", Level.TELL, "a new revision may hold the same weights"),
+    _refuse("base.tokenizer_digest", "the full-precision tokenizer is another now", SAME_TOKENS),
+    Rule("base.revision", Level.TELL, "its weights and tokenizer are the same"),
     _refuse("software.backend", "engines differ as much as quantization does", RECORD),
     _refuse("version.transformers", "another minor version", SAME_SOFTWARE, drift=True),
     _refuse("version.vllm", "another minor version", SAME_SOFTWARE, drift=True),
@@ -242,9 +243,17 @@ class Found:
             self.differ("model.dtype", ours.dtype, theirs.dtype)
         self._shapes(ours.shapes, theirs.shapes)
         if candidate.base is not None:
-            self.differ("base.weights_digest", ours.weights_digest, candidate.base.weights_digest)
-            if None not in (ours.revision, candidate.base.revision):
-                self.differ("base.revision", ours.revision, candidate.base.revision)
+            self._bases(ours, candidate.base, theirs)
+
+    def _bases(self, ours: ModelIdentity, base: ModelIdentity, tested: ModelIdentity) -> None:
+        fields = ["weights_digest"]
+        if base.tokenizer_digest != tested.tokenizer_digest:  # else it is compared already
+            fields.append("tokenizer_digest")
+        for field in fields:
+            self.differ(f"base.{field}", getattr(ours, field), getattr(base, field))
+        same = all(getattr(ours, field) == getattr(base, field) for field in fields)
+        if same and None not in (ours.revision, base.revision):
+            self.differ("base.revision", ours.revision, base.revision)
 
     def _shapes(self, ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
         shared = {*ours} & {*theirs}
@@ -292,22 +301,13 @@ def _protocols(found: Found, ours: Protocol, theirs: Protocol) -> None:
         if field == "metrics":
             found.differ("protocol.metrics", _named(ours.metrics), _named(theirs.metrics))
         elif field == "code_packages":
-            for package, old, new in _unlike(ours.code_packages, theirs.code_packages):
+            for package, old, new in unlike(ours.code_packages, theirs.code_packages):
                 found.differ("protocol.code_packages", old, new, name=f"{package} version")
         else:
-            files = _unlike(ours.code_files, theirs.code_files) if field == "config_digest" else ()
+            files = unlike(ours.code_files, theirs.code_files) if field == "config_digest" else ()
             changed = f" (changed: {', '.join(one[0] for one in files)})" if files else ""
             name = f"protocol.{field}"
             found.differ(name, getattr(ours, field), getattr(theirs, field), name=name + changed)
-
-
-def _unlike(
-    ours: Mapping[str, str], theirs: Mapping[str, str]
-) -> list[tuple[str, str | None, str | None]]:
-    """What differs between two listings; nothing where one was recorded without any."""
-    names = sorted({*ours, *theirs}) if ours and theirs else []
-    both = [(name, ours.get(name), theirs.get(name)) for name in names]
-    return [one for one in both if one[1] != one[2]]
 
 
 def _named(metrics: tuple[Metric, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _VERSION = re.compile(
     r"""v?
@@ -69,3 +70,15 @@ def gpu_family(accelerator: str) -> str:
         if any(word in members for word in words):
             return family
     return " ".join(word for word in words if word and not re.fullmatch(r"[0-9]+gi?b", word))
+
+
+def unlike(
+    ours: Mapping[str, str], theirs: Mapping[str, str]
+) -> list[tuple[str, str | None, str | None]]:
+    """Return what differs between two listings, such as of packages and their versions.
+
+    Nothing where one is empty: an older version recorded none.
+    """
+    names = sorted({*ours, *theirs}) if ours and theirs else []
+    both = [(name, ours.get(name), theirs.get(name)) for name in names]
+    return [one for one in both if one[1] != one[2]]

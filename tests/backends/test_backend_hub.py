@@ -160,3 +160,22 @@ def test_a_path_that_is_none_is_told_offline(backend: TransformersBackend, hub: 
     assert caught.value.what == (
         "org/other is no folder here, and not in the local hub cache, and the hub cannot be reached"
     )
+
+
+def test_a_snapshot_is_found_without_asking_the_hub(
+    backend: TransformersBackend, hub: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By branch or commit, with its weights; nothing is downloaded, nobody is asked."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for revision in (None, "main", COMMIT):
+        here = backend.at_hand(replace(SPEC, revision=revision))
+        assert here == replace(SPEC, ref=str(hub))
+    assert backend.at_hand(replace(SPEC, revision="v2")) is None
+    assert backend.at_hand(replace(SPEC, ref="org/other")) is None
+    folder = replace(SPEC, ref=str(tiny))
+    assert backend.at_hand(folder) == folder
+    (hub / "model.safetensors").unlink()
+    assert backend.at_hand(SPEC) is None

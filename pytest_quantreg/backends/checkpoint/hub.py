@@ -78,6 +78,20 @@ def weights_are_here(files: Files, name: str) -> bool:
         return False
 
 
+def cached(spec: ModelSpec) -> Files | None:
+    """The snapshot of a hub id with its weights in the local cache; asks no server."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        with quiet():
+            found = snapshot_download(spec.ref, revision=spec.revision, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    files = Files(Path(found), Path(found).name, True)
+    return files if weights_are_here(files, shown(spec)) else None
+
+
 def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:
     """File name -> sha256 of the weights on the hub, without downloading them."""
 

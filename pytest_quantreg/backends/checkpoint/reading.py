@@ -11,7 +11,7 @@ from ...core.engine import ChatFormatter, Say
 from ...core.inspection import Checkpoint
 from ...core.record import ModelSpec, Software
 from .claim import stored_in
-from .hub import Files, all_files, is_folder, shown, small_files, weights_are_here
+from .hub import Files, all_files, cached, is_folder, shown, small_files, weights_are_here
 from .identity import FileDigests
 from .tokenizer import chat_formatter, check_bos, load_tokenizer
 
@@ -40,6 +40,13 @@ class CheckpointBackend(ABC):
         from .headers import inspect_spec
 
         return inspect_spec(spec)
+
+    def at_hand(self, spec: ModelSpec) -> ModelSpec | None:
+        """The spec of the local copy that ``spec`` names, None where a download would be due."""
+        if is_folder(spec):
+            return spec if Path(spec.ref).is_dir() else None
+        files = cached(spec)
+        return None if files is None else replace(spec, ref=str(files.folder), revision=None)
 
     def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
         """Renders chats with the model's template; None without one."""
