@@ -72,6 +72,8 @@ class Bench:
         """The engine of this session. Raises WrongUse for an unknown name."""
         if self._backend is None:
             found = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
+            if (listen := getattr(found, "listen", None)) is not None:
+                listen(self._progress.say)
             self._backend = named(found, self.settings.catalogue)
         return self._backend
 

@@ -93,6 +93,7 @@ class Backend(Protocol):
     - ``device_kind(spec) -> str | None``: what `load` puts it on (``cpu``, ``cuda``, ``rocm``).
     - ``batch_size``: how many sequences a baseline is recorded with at a time; 32 without.
     - ``private_args``: names of arguments that are neither stored nor shown, as addresses are.
+    - ``listen(say)``: takes what prints a line, for work on files that takes long.
     - ``at_hand(spec) -> ModelSpec | None``: the local copy of a model that is not a path, so
       that a gate can compare the full-precision weights without downloading them.
     - ``inspect(spec) -> Checkpoint | None``: what files say of their tensors, so that a

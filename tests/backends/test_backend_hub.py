@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_quantreg.backends.checkpoint import identity
 from pytest_quantreg.backends.checkpoint.hub import remote_digests
+from pytest_quantreg.backends.checkpoint.identity import FileDigests
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import ModelSpec
@@ -179,3 +183,50 @@ def test_a_snapshot_is_found_without_asking_the_hub(
     assert backend.at_hand(folder) == folder
     (hub / "model.safetensors").unlink()
     assert backend.at_hand(SPEC) is None
+
+
+def overwritten(path: Path) -> None:
+    """Changes the last byte of a file where it lies, and sets its times back."""
+    before = path.stat()
+    time.sleep(0.05)  # the clock of file systems ticks every few milliseconds
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_blob_overwritten_in_place_kept_its_digest(
+    backend: TransformersBackend, hub: Path, tmp_path: Path
+) -> None:
+    """Neither the blob's name nor its size and times are believed, only its bytes."""
+    weights = hub / "model.safetensors"
+    name = weights.resolve().name
+    assert FileDigests().of(weights) == name
+    before = backend.identify(SPEC).weights_digest
+    overwritten(weights.resolve())
+    again = TransformersBackend(cache_dir=tmp_path / "cache")
+    assert backend.identify(SPEC).weights_digest != before
+    assert again.identify(SPEC).weights_digest == backend.identify(SPEC).weights_digest
+    assert FileDigests().of(weights) != name
+
+
+def test_files_are_hashed_once_and_large_ones_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is really read is counted; the digest of all is in the order of the files."""
+    monkeypatch.setattr(identity, "LARGE", 5)
+    said: list[str] = []
+    digests = FileDigests(said.append)
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path in paths:
+        path.write_text(path.name * 2)
+    found = digests.of_all(paths, "org/tiny")
+    assert found == [hashlib.sha256(one.read_bytes()).hexdigest() for one in paths]
+    assert said == ["hashing 0.0 GB of weights of org/tiny"]
+    monkeypatch.setattr(identity, "_sha256", lambda path: "read again")
+    assert digests.of_all(paths, "org/tiny") == found
+    overwritten(paths[1])
+    assert digests.of_all(paths, "org/tiny") == [found[0], "read again", found[2]]
+    assert len(said) == 1

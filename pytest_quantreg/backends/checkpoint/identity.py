@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...core.engine import Say
 from ...core.errors import WrongUse
 from ...core.record import ModelIdentity, ModelSpec
 from ..quiet import quiet, quietly_imported
@@ -51,27 +53,54 @@ _OF_NO_EFFECT = frozenset({"transformers_version", "_name_or_path", "_commit_has
 """Keys of config.json that change when a model is merely saved again."""
 
 
-class FileDigests:
-    """sha256 of files, each read once as long as it does not change."""
+LARGE = 4_000_000_000
+"""Bytes; hashing takes about a second for 1.5 GB of a file, and longer from a slow disk."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], str] = {}
+AT_ONCE = 4
+"""Shards that are hashed side by side."""
+
+
+class FileDigests:
+    """sha256 of files, each read once as long as it does not change.
+
+    The contents are read, never a name: the hub cache names blobs by their sha256, and one
+    that was overwritten in place keeps its name. ``say`` prints what will take a while.
+    """
+
+    def __init__(self, say: Say | None = None) -> None:
+        self.say = say
+        self._known: dict[tuple[object, ...], str] = {}
 
     def of(self, path: Path) -> str:
         """The digest of one file, in hex."""
-        target = path.resolve()
-        if path.is_symlink() and _is_sha256(target.name):
-            # The hub cache names the blobs of large files by their sha256.
-            return target.name
-        stat = target.stat()
-        key = (str(target), stat.st_size, stat.st_mtime_ns)
+        key = state_of(path)
         if key not in self._known:
-            self._known[key] = _sha256(target)
+            self._known[key] = _sha256(path)
         return self._known[key]
+
+    def of_all(self, paths: Sequence[Path], name: str) -> list[str]:
+        """The digests of the files of one model, in order."""
+        size = sum(path.stat().st_size for path in paths if state_of(path) not in self._known)
+        if size >= LARGE and self.say is not None:
+            self.say(f"hashing {size / 1e9:,.1f} GB of weights of {name}")
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self.of, paths))
 
     def of_weights(self, folder: Path, name: str) -> str:
         """One digest over names and contents of all files that hold weights."""
-        return combined({path.name: self.of(path) for path in weight_files(folder, name)})
+        paths = weight_files(folder, name)
+        names = (path.name for path in paths)
+        return combined(dict(zip(names, self.of_all(paths, name), strict=True)))
+
+
+def state_of(path: Path) -> tuple[object, ...]:
+    """What changes whenever the contents of a file do.
+
+    The time of the last change of its state (ctime) cannot be set back, as its mtime can.
+    """
+    found = path.stat()
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return (str(path.resolve()), found.st_dev, found.st_ino, found.st_size, *times)
 
 
 def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
@@ -192,10 +221,6 @@ def _dtype(config: Any, stored: Counter[str]) -> str:
         return str(stated).removeprefix("torch.")
     floats = [name for name, _ in stored.most_common() if name in _FLOATS]
     return _FLOATS[floats[0]] if floats else "float32"
-
-
-def _is_sha256(name: str) -> bool:
-    return len(name) == 64 and all(letter in "0123456789abcdef" for letter in name)
 
 
 def _sha256(path: Path) -> str:

@@ -34,6 +34,10 @@ class CheckpointBackend(ABC):
         """What the folder says of its quantization."""
         return stored_in(small_files(spec, trusted=trusted(spec)).folder, shown(spec))
 
+    def listen(self, say: Say) -> None:
+        """Takes who is told of work on files that takes long."""
+        self._digests.say = say
+
     def inspect(self, spec: ModelSpec) -> Checkpoint | None:
         """What the files hold, without loading them; None while weights are on the hub."""
         # Scales are read with numpy, which naming a backend need not import.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import WrongUse
+from ..checkpoint.identity import state_of
 from .header import Header, Tensor, read_header, unusable
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")
@@ -50,7 +51,7 @@ class GgufFiles:
         try:
             path = find_file(ref)
             paths = tuple(_parts(path))
-            key = (path, *((one.stat().st_size, one.stat().st_mtime_ns) for one in paths))
+            key = (path, *(state_of(one) for one in paths))
         except OSError as error:  # of a folder that may not be entered
             name = Path(ref).name
             raise unusable(name, f"it cannot be read: {error.strerror}", "check the path") from None

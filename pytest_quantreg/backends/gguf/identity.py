@@ -119,7 +119,8 @@ def template_digest(model: GgufModel) -> str | None:
 
 def _weights_digest(model: GgufModel, digests: FileDigests) -> str:
     # Parts by their place, for a file that was renamed is the same model.
-    return combined({str(at): digests.of(path) for at, path in enumerate(model.paths)})
+    found = digests.of_all(model.paths, model.name)
+    return combined({str(at): digest for at, digest in enumerate(found)})
 
 
 def _digest(value: object) -> str:

@@ -53,6 +53,10 @@ class LlamacppBackend:
         """What its tensors are."""
         return stored_scheme(self._files.open(spec.ref))
 
+    def listen(self, say: Say) -> None:
+        """Takes who is told of work on files that takes long."""
+        self._digests.say = say
+
     def inspect(self, spec: ModelSpec) -> Checkpoint:
         """All that is known of it without loading it."""
         # Late, here and below: numpy is not needed to name a backend.
