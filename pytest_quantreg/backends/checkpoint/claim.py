@@ -13,6 +13,7 @@ from ...core.inspection import Claim, Group
 from ...core.kernel_rules import COMPRESSED_TENSORS
 from ...core.schemes import Quantization, resolve
 from .folder import unusable
+from .patterns import refuse_slow
 from .stored import config_of, method_of, quantization, stated, stored_scheme
 
 _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", "ignored_layers")
@@ -30,8 +31,12 @@ def claim_of(config: Mapping[str, Any], name: str) -> Claim:
     if not said:
         return Claim(None)
     try:
+        refuse_slow(said)
         return _claim(config, said)
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, re.error) as error:
+    except (
+        *(ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError),
+        re.error,
+    ) as error:
         raise unusable(
             name,
             f"the quantization_config of config.json cannot be read: {error}",
@@ -74,8 +79,4 @@ def _weights(method: str, scheme: str | None, said: Mapping[str, Any]) -> Quanti
 
 
 def _texts(entries: Any) -> tuple[str, ...]:
-    texts = tuple(str(entry) for entry in entries or ())
-    for text in texts:
-        if text.startswith("re:"):
-            re.compile(text[3:])
-    return texts
+    return tuple(str(entry) for entry in entries or ())

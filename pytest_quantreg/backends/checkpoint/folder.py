@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.j
 OTHER_TOKENIZERS = ("tekken.json", "tokenizer_config.json")
 RUN_GGUF = "give the file itself, with --quant-backend=llamacpp"
 _MOST_HEADER_BYTES = 100_000_000
+
+MOST_LAYERS = 20_000
+"""Of a model, or experts of one of its layers."""
+
+_COUNT = re.compile(r"^(?:num|n)_\w*(?:layer|expert)s?$|layers$|^n_layer$")
+
+_MOST_DIMENSIONS, _LARGEST = 16, 2**63
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,25 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
         raise unusable(
             name, f"no {CONFIG} in {folder}", "give the folder that save_pretrained wrote"
         )
-    return read_json(path, name)
+    config = read_json(path, name)
+    for key, count in _counts(config):
+        if count > MOST_LAYERS:
+            # transformers would make a list as long, or as many modules.
+            raise unusable(
+                name,
+                f"config.json says {key} = {count:,}, which no model has",
+                "compare it with that of the model as it was published",
+            )
+    return config
+
+
+def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The numbers of layers and experts that a config and its parts give."""
+    for key, value in config.items():
+        if isinstance(value, int) and not isinstance(value, bool) and _COUNT.search(key):
+            yield key, value
+        elif isinstance(value, Mapping) and key.endswith("config"):
+            yield from _counts(value)
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
@@ -153,6 +179,8 @@ def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
 
 def _entry(value: Mapping[str, Any]) -> tuple[Tensor, int]:
     shape = whole(value["shape"])
+    if len(shape) > _MOST_DIMENSIONS or any(one >= _LARGEST for one in shape):
+        raise ValueError("no shape of a tensor")
     _, end = whole(value["data_offsets"])
     return Tensor(str(value["dtype"]), shape), end
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import Refusal
-from ...core.inspection import Checkpoint, Scales
+from ...core.inspection import Checkpoint, Claim, Scales
 from ...core.record import ModelSpec
 from . import plain_json
 from .adapter import CONFIG as ADAPTER
@@ -21,6 +22,7 @@ from .claim import claim_of
 from .folder import Tensor, check_weights, unusable, weight_files, whole
 from .hub import shown, small_files, weights_are_here
 from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
+from .patterns import refuse_long
 from .stored import config_of
 
 _AT_ONCE = 1 << 22
@@ -85,6 +87,7 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
     config = config_of(folder, name)
     claim = claim_of(config, name)
     found = check_weights(folder, name)
+    _refuse_slow(claim, found, name)
     files = weight_files(folder, name)
     scales: dict[str, Scales] = {}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -108,6 +111,20 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
         files=len(files),
         beside=(ADAPTER,) if lies_in(folder) else (),
     )
+
+
+def _refuse_slow(claim: Claim, found: Iterable[str], name: str) -> None:
+    """Refuses a config whose patterns take too long on the model's own names."""
+    entries = chain(claim.ignore or (), *(group.targets for group in claim.groups))
+    patterns = [one[3:] for one in dict.fromkeys(entries) if one.startswith("re:")]
+    try:
+        refuse_long(patterns, list(dict.fromkeys(split(tensor)[0] for tensor in found)))
+    except ValueError as error:
+        raise unusable(
+            name,
+            f"the quantization_config of config.json cannot be used: {error}",
+            "compare it with that of the checkpoint as it was published",
+        ) from None
 
 
 def _places(path: Path, name: str) -> Iterator[tuple[str, Place]]:
