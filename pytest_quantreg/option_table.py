@@ -267,6 +267,12 @@ MARKERS: tuple[str, ...] = (
     "certify, point) or one-sided confidence than the session's.",
 )
 
+WITHOUT_TESTS = (
+    *("help", "version", "markers", "collectonly"),
+    *("showfixtures", "show_fixtures_per_test", "cacheshow"),
+)
+"""The options of pytest with which no test is meant to run, by their destinations."""
+
 COMPARE_FIXTURES = frozenset({"compare_accuracy", "compare_speed"})
 """The fixtures that measure; while recording, only tests with one of them run."""
 

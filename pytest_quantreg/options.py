@@ -16,7 +16,7 @@ from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.hardware import words
 from .core.settings import GateMode, ModelRef, Settings, Update
-from .option_table import RECORD, RECORD_ALL
+from .option_table import RECORD, RECORD_ALL, WITHOUT_TESTS
 from .own_scheme_fields import FILE
 from .own_schemes import ProjectSchemes, read_file
 from .values import (
@@ -110,6 +110,39 @@ def read(config: pytest.Config) -> Settings:
     return settings
 
 
+def reports_at_start(config: pytest.Config) -> tuple[Path, ...]:
+    """The files that --quant-report or its ini key names, before options can be read.
+
+    None where no test is to run and on a worker of xdist; those of the ini file only in a
+    session that gates or records.
+    """
+    options = config.known_args_namespace
+    resting = any(getattr(options, name, False) for name in WITHOUT_TESTS)
+    if resting or "PYTEST_XDIST_WORKER" in os.environ:
+        return ()
+    typed, base = options.quant_report, Path(config.invocation_params.dir)
+    if typed:
+        return tuple(Given(value, "--quant-report", base).path for value in typed)
+    gating = options.quant_scheme or options.quant_checkpoint or _ini(config, "quant_scheme")
+    if not (gating or options.quant_update):
+        return ()
+    configured, base = _ini(config, "quant_report") or (), _ini_folder(config)
+    return tuple(Given(value, "quant_report", base).path for value in configured)
+
+
+def _ini(config: pytest.Config, key: str) -> Any:
+    """What the ini file says, None also where it cannot be read: that is told later."""
+    try:
+        return config.getini(key)
+    except (TypeError, ValueError, pytest.UsageError):
+        return None
+
+
+def _ini_folder(config: pytest.Config) -> Path:
+    """What paths in the ini file are relative to."""
+    return config.inipath.parent if config.inipath is not None else config.invocation_params.dir
+
+
 def step_summary(environ: Mapping[str, str]) -> Path | None:
     """The file whose Markdown GitHub shows on the page of a job; None elsewhere."""
     named = environ.get("GITHUB_STEP_SUMMARY")
@@ -139,8 +172,7 @@ class Sources:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.invoked_from = Path(config.invocation_params.dir)
-        ini = config.inipath
-        self.ini_folder = ini.parent if ini is not None else self.invoked_from
+        self.ini_folder = _ini_folder(config)
 
     def typed(self, key: str) -> Any:
         """What the command line says, None when it says nothing."""

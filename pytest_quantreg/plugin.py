@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS
+from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS, WITHOUT_TESTS
 
 if TYPE_CHECKING:
     from .check.handles import ModelHandle
@@ -22,9 +23,6 @@ SESSION = pytest.StashKey[str]()
 REQUIRED = pytest.StashKey[bool]()
 """Whether --quant-require was set when the session began."""
 
-_WITHOUT_TESTS = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
-"""Options of pytest with which no test is meant to run."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("quantreg", "quantreg, gates for quantized language models")
@@ -34,6 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if option.ini is not None:
             kind: Any = option.ini_type
             parser.addini(option.ini, option.ini_help, type=kind, default=None)
+
+
+# Before anything can fail: conftests that are imported, options that are checked.
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    typed = getattr(early_config.known_args_namespace, "quant_report", None)
+    configured: object = None
+    with contextlib.suppress(TypeError, ValueError, pytest.UsageError):  # told later
+        configured = early_config.getini("quant_report")
+    if typed or configured:
+        from .options import reports_at_start
+        from .stale import replace_stale
+
+        replace_stale(reports_at_start(early_config))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -317,8 +329,8 @@ def _configured(config: pytest.Config, key: str) -> object:
 
 def _requires(config: pytest.Config) -> bool:
     """Whether this session must end with 1 unless its gates were judged."""
-    idle = any(getattr(config.option, name, False) for name in _WITHOUT_TESTS)
-    if idle or _only_helps(config) or hasattr(config, "workerinput"):
+    idle = any(getattr(config.option, name, False) for name in WITHOUT_TESTS)
+    if idle or hasattr(config, "workerinput"):
         return False
     typed = config.getoption("quant_require", None)
     return bool(_configured(config, "quant_require") if typed is None else typed)

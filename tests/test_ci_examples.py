@@ -126,6 +126,16 @@ def test_what_is_used_was_written(name: str) -> None:
             assert "reports/junit.xml" in written, job
 
 
+def test_a_job_that_failed_to_install_showed_an_older_report() -> None:
+    """Each job that writes reports removes those of an earlier run before it installs anything."""
+    github, gitlab = map(document, FILES)
+    for job in ("record", "compare", "release"):
+        lines = [step["run"] for step in github["jobs"][job]["steps"] if "run" in step]
+        assert lines[0] == "rm -rf reports"
+        assert gitlab[job]["extends"] == ".quantreg"
+    assert gitlab[".quantreg"]["before_script"][0] == "rm -rf reports"
+
+
 def steps_of(job: str) -> list[dict[str, Any]]:
     """The steps of a job on GitHub."""
     found: list[dict[str, Any]] = document(FILES[0])["jobs"][job]["steps"]

@@ -57,6 +57,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "publishing": frozenset({"core", "check", "benchmark"}),
     "collecting": frozenset({"core", "markers", "option_table"}),
     "requirement": frozenset({"core", "check"}),
+    "stale": frozenset({"check", "report"}),
     "ending": frozenset({"core", "check", "markers", "report", "requirement"}),
     "accepting": ROOMS,
     "unused": frozenset({"core", "baselines", "check"}),
@@ -79,12 +80,12 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "reporting",
         "requirement",
         "scheduling",
-        *("misspelt_marks", "unused"),
+        *("misspelt_marks", "stale", "unused"),
     },
     "plugin": frozenset(
         {
             *("benchmark", "check", "compare", "compare_speed", "core", "option_table"),
-            *("requirement", "runtime"),
+            *("options", "requirement", "runtime", "stale"),
         }
     ),
     "cli": ROOMS | {"commands", "own_schemes"},
@@ -142,7 +143,7 @@ WITH_PYTEST = frozenset(
     {
         *("accept_options", "benchmark", "collecting", "ending", "fixtures"),
         *("markers", "options", "plugin", "publishing", "reporting", "requirement", "runtime"),
-        *("misspelt_marks", "unused"),
+        *("misspelt_marks", "stale", "unused"),
         *("testing.cycle", "testing.demand", "testing.files", "testing.lifetime", "testing.scores"),
         *("testing.timing", "testing.world"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +56,16 @@ def to_document(report: Report) -> Document:
     }
     document["digest"] = digest_of(document)
     return document
+
+
+def is_document(data: bytes) -> bool:
+    """Whether these are the bytes of a report, sound or not, by the names of its fields."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    fields = {"schema_version", "conclusion", "session", "outcomes"}
+    return isinstance(found, dict) and fields <= found.keys()
 
 
 def decode(data: bytes) -> Document:

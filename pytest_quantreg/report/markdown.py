@@ -37,6 +37,7 @@ _TEXT_COLUMNS = {"task", "metric", "workload", "measured", ""}
 _IN_FULL = (LOST, REFUSED)
 """The results whose whole messages stand on the page."""
 _OURS = "quantreg: "
+_FOLDED = "<details><summary>Software and hardware</summary>"
 _FAILED = ("failed", "refused", "error")
 
 
@@ -55,6 +56,12 @@ _ROWS = (
 """From all to the fewest; the first with which the page fits is taken."""
 _LEFT = "*Left out to fit: {left:,} rows, none of them {loud}.*"
 _CUT = "*Cut here to fit: {left:,} more lines. The JSON report and pytest's own output hold all.*"
+
+
+def is_page(data: bytes) -> bool:
+    """Whether these are the bytes of a page: its heading, and what is folded at its end."""
+    starts = tuple(f"## {sign}: ".encode() for sign in _SIGNS.values())
+    return data.startswith(starts) and _FOLDED.encode() in data
 
 
 def markdown(report: Report, most: int = COMMENT_LIMIT) -> str:
@@ -223,7 +230,7 @@ def _machines(report: Report) -> list[str]:
         "tests": ", ".join(f"{count:,} {how}" for how, count in session.tests.items()),
     }
     told = [f"- {name}: {escaped(fact)}" for name, fact in facts.items() if fact]
-    return ["<details><summary>Software and hardware</summary>", "", *told, "", "</details>"]
+    return [_FOLDED, "", *told, "", "</details>"]
 
 
 def _cut_to(head: Sequence[str], body: Sequence[str], tail: Sequence[str], most: int) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..core.strict import Damage
-from .document import encode
+from .document import MAX_REPORT, encode, is_document
 from .junit import typed
-from .markdown import COMMENT_LIMIT, markdown
+from .markdown import COMMENT_LIMIT, is_page, markdown
 from .markdown_text import escaped
 from .value import Report
 
@@ -32,6 +32,19 @@ def write(report: Report, path: Path) -> str:
     except (OSError, Damage) as error:
         return _reason(error)
     return ""
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a report that a session wrote, of whatever version."""
+    known = {".json": is_document, ".md": is_page}.get(path.suffix)
+    # A pipe or a device would keep a reader waiting.
+    if known is None or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return known(file.read(MAX_REPORT))
+    except OSError:
+        return False
 
 
 def add_to_summary(report: Report, path: Path) -> str:
