@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -66,7 +66,8 @@ class Trial:
     ``ours`` says that its arguments or markers name something of ours, ``heard`` how
     many of its refusals have been told, ``passed_over`` that it is not for this scheme,
     ``declared`` the marks it carried when its body began, ``generated`` that a gate judged
-    answers which the model generated, ``kept`` what was measured and may be accepted.
+    answers which the model generated, ``kept`` what was measured and may be accepted, ``lost``
+    the gates that earlier tries of the same test lost and ``losing`` those that this one did.
     """
 
     evidence: Evidence = field(default_factory=Evidence)
@@ -79,9 +80,58 @@ class Trial:
     idle: tuple[str, ...] = ()
     generated: bool = False
     kept: tuple[Kept, ...] = ()
+    lost: tuple[Outcome, ...] = ()
+    losing: tuple[Outcome, ...] = ()
 
 
 TRIAL = pytest.StashKey[Trial]()
+
+
+_ENDS = ("passed", "failed", "skipped")
+_AGAIN = "measured before the test was run again: trying again does not turn a failed gate green"
+
+
+def is_end(report: pytest.TestReport) -> bool:
+    """Whether a report ends a phase of its test: plugins that run it again have other outcomes."""
+    return report.outcome in _ENDS
+
+
+def reason(report: pytest.TestReport) -> str:
+    """The first line of what failed."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(getattr(crash, "message", "")).partition("\n")[0]
+
+
+def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
+    """The gates that earlier tries of a test failed on evidence; a refusal may be tried again."""
+    trial = item.stash.get(TRIAL, None)
+    return tuple(with_lost(trial, trial.losing)) if trial is not None else ()
+
+
+def with_lost(trial: Trial, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes of a try, and the gates lost before it that it did not lose again."""
+    again = {_gate_of(one) for one in outcomes if one.fails}
+    lost = [one for one in trial.lost if _gate_of(one) not in again]
+    told = [
+        one if _AGAIN in one.details else replace(one, details=(*one.details, _AGAIN))
+        for one in lost
+    ]
+    return [*outcomes, *told]
+
+
+def _gate_of(one: Outcome) -> tuple[object, ...]:
+    timed = (one.speed.subject, one.speed.quantity) if one.speed is not None else ()
+    return (one.scheme, one.task, one.metric, one.gate, *timed)
+
+
+def is_due(trial: Trial, when: str, *, failed: bool) -> bool:
+    """Whether the end of a phase is the moment to judge."""
+    evidence = trial.evidence
+    if when == "call":
+        return trial.ours or evidence.touched
+    if when == "setup":
+        return failed and (evidence.touched or bool(trial.lost))
+    return len(evidence.refused) > trial.heard
 
 
 def own_error(error: BaseException | None) -> BaseException | None:

@@ -258,7 +258,7 @@ class _Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "quantreg"):
-            _runtime(self._config).collect(report.quantreg)
+            _runtime(self._config).collect(report, report.quantreg)
         if RUNTIME in self._config.stash:
             self._config.stash[RUNTIME].reporter.hear(report)
 

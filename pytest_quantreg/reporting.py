@@ -15,6 +15,7 @@ from . import __version__
 from .check.provenance import git_commit, now
 from .core.errors import WrongUse
 from .core.settings import Settings, Update
+from .ending import is_end
 from .report.junit import FAILURE
 from .report.own_names import own_names, telling
 from .report.places import Places
@@ -26,7 +27,7 @@ from .report.writing import add_to_summary, type_failures, write
 _NOT_ENDED = "the session did not end: it was killed, or it is still under way"
 _ABOVE_BASELINES = 3
 """Folders of a store above its files: MODEL/SCHEME/ENGINE."""
-_WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed")
+_WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed", "rerun")
 
 
 @dataclass
@@ -224,6 +225,8 @@ def _ending(report: pytest.TestReport) -> str | None:
     """How a test ended, once per test; errors around it are counted by themselves."""
     if hasattr(report, "context"):
         return None  # a subtest, which ends with its test
+    if not is_end(report):
+        return "rerun"
     if report.when == "call" or (report.when == "setup" and report.skipped):
         if report.failed and getattr(report, "quantreg", {}).get("refused"):
             return "refused"

@@ -17,7 +17,7 @@ from .check.found_schemes import named_by_files
 from .check.models import quantized_spec
 from .core.errors import QuantregError, Refusal, WrongUse
 from .core.gates import idle
-from .core.outcome import MEASURED, Outcome
+from .core.outcome import JUDGED, MEASURED, Outcome
 from .core.plan import Plan
 from .core.settings import Update
 from .ending import (
@@ -27,11 +27,16 @@ from .ending import (
     Trial,
     dress,
     generated,
+    is_due,
+    is_end,
     judged_generation,
+    lost_before,
     message,
     own_error,
     place_skip,
+    reason,
     show,
+    with_lost,
     without_gate,
 )
 from .fixtures import Fixtures
@@ -114,13 +119,13 @@ class Runtime:
     # -- running -----------------------------------------------------------------------
 
     def begin(self, item: pytest.Item, *, ours: bool) -> None:
-        """A test is about to run; whatever an earlier try left is gone.
+        """A test is about to run; of an earlier try only the gates that it lost are left.
 
         One that is not ours by its arguments and markers may become so in its body.
         """
         callspec = getattr(item, "callspec", None)
         scheme = callspec.params.get("quant_scheme", "") if callspec is not None else ""
-        trial = Trial(Evidence(scheme=str(scheme)), ours=ours)
+        trial = Trial(Evidence(scheme=str(scheme)), ours=ours, lost=lost_before(item))
         item.stash[TRIAL] = trial
         self.fixtures.current = trial.evidence
         # Another try of the same test shall not add to what JUnit has of the first.
@@ -160,13 +165,14 @@ class Runtime:
         evidence = trial.evidence
         if isinstance(error, QuantregError) and not evidence.refused:
             evidence.refuse(error, None, None)
-        if not _is_due(trial, when, failed=error is not None):
+        if not is_due(trial, when, failed=error is not None):
             return
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         outcomes = self._outcomes(item, trial, when)
         trial.heard = len(evidence.refused)
         trial.ended = Ended(when, tuple(outcomes), own_error(error))
+        trial.losing += tuple(one for one in outcomes if one.fails and one.result in JUDGED)
         item.user_properties.extend(properties(outcomes))
         if trial.ended.error is not None:
             return
@@ -223,7 +229,7 @@ class Runtime:
             ]
         self.checker.remember(evidence, outcomes, plan.confidence)
         trial.generated = judged_generation(evidence, outcomes)
-        return list(dict.fromkeys(outcomes))
+        return with_lost(trial, list(dict.fromkeys(outcomes)))
 
     def _plans(self, item: pytest.Item, trial: Trial) -> tuple[Plan, Plan | None]:
         """The gates as the body began, and those that it added to them.
@@ -272,9 +278,12 @@ class Runtime:
 
     # -- the end of the session ----------------------------------------------------------
 
-    def collect(self, plain: dict[str, Any]) -> None:
+    def collect(self, report: pytest.TestReport, plain: dict[str, Any]) -> None:
         """Takes what came with a report, from this process or a worker."""
-        self.report.add(plain)
+        if is_end(report):
+            self.report.add(plain, report.nodeid)
+        else:
+            self.report.add_try(plain, report.nodeid, reason(report))
 
     def summarize(self, terminal: pytest.TerminalReporter) -> None:
         """Writes the summary."""
@@ -282,6 +291,7 @@ class Runtime:
 
     def finish(self, session: pytest.Session) -> None:
         """Frees what is held; decides the exit status as far as it is known."""
+        self.report.end_tries()
         ended_well = session.exitstatus in (*PASSING, pytest.ExitCode.TESTS_FAILED)
         self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
         self.settle(session)
@@ -375,16 +385,6 @@ def _what(one: Outcome) -> tuple[object, ...]:
     """What was measured, whether or not a gate judged it."""
     timed = (one.speed.subject, one.speed.quantity) if one.speed is not None else ()
     return (one.task, one.metric, *timed)
-
-
-def _is_due(trial: Trial, when: str, *, failed: bool) -> bool:
-    """Whether the end of a phase is the moment to judge."""
-    evidence = trial.evidence
-    if when == "call":
-        return trial.ours or evidence.touched
-    if when == "setup":
-        return failed and evidence.touched
-    return len(evidence.refused) > trial.heard
 
 
 def _recorded(evidence: Evidence) -> str:

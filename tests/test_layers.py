@@ -61,7 +61,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "ending": frozenset({"core", "check", "markers", "report", "requirement"}),
     "accepting": ROOMS,
     "unused": frozenset({"core", "baselines", "check"}),
-    "reporting": ROOMS,
+    "reporting": ROOMS | {"ending"},
     "fixtures": ROOMS
     | {
         *("collecting", "compare", "compare_speed", "ending", "markers"),

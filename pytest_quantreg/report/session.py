@@ -38,11 +38,28 @@ class SessionReport:
         self._generated: set[str] = set()
         self._unjudged: dict[str, None] = {}
         self._answers: dict[tuple[str, str], dict[str, None]] = {}
+        self._tries: dict[str, list[tuple[Mapping[str, Any], str]]] = {}
+        self._reruns: dict[str, list[str]] = {}
         self.kept: list[Kept] = []
         self.stored: dict[str, None] = {}
 
-    def add(self, plain: Mapping[str, Any]) -> None:
-        """Takes the plain values of one test report."""
+    def add_try(self, plain: Mapping[str, Any], test: str, why: str) -> None:
+        """Takes those of a try after which ``test`` is run again, and why it is.
+
+        What it found counts only where no other try comes to its end.
+        """
+        self._tries.setdefault(test, []).append((plain, why))
+
+    def end_tries(self) -> None:
+        """No test is run any more: what was found by tries that none followed counts."""
+        while self._tries:
+            test, [*_, (plain, _)] = self._tries.popitem()
+            self.add(plain, test)
+
+    def add(self, plain: Mapping[str, Any], test: str = "") -> None:
+        """Takes the plain values of one report of ``test``."""
+        if "outcomes" in plain and (tries := self._tries.pop(test, ())):
+            self._reruns[test] = [why for _, why in tries]
         for one in map(Outcome.from_plain, plain.get("outcomes", ())):
             # Many tests may measure one task, which is done once, and told once; a refusal
             # is each test's own.
@@ -79,6 +96,9 @@ class SessionReport:
                 f"certify: no generate-until task was judged for {', '.join(untested)}: how "
                 "answers are generated was not tested"
             )
+        for test, reasons in self._reruns.items():
+            why = f", first after: {reasons[0]}" if reasons[0] else ""
+            lines.append(f"{test} ran {len(reasons) + 1} times{why}")
         if self.loads:
             loads = [f"{name} {_times(count)}" for name, count in sorted(self.loads.items())]
             lines.append(f"loaded: {', '.join(loads)}")
