@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import __version__
 from .commands.accept import accept_page, add_accept
@@ -18,6 +18,8 @@ from .commands.importing import add_import, import_page
 from .commands.report import add_report
 from .core.catalogue import Catalogue
 from .core.errors import Refusal, WrongUse
+from .core.printable import printable, printable_lines
+from .core.secret_values import without_shapes
 from .core.settings import GateMode
 
 if TYPE_CHECKING:
@@ -45,13 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # What no reader foresaw: a traceback's status would be that of a lost gate.
         where = f"{error.filename}: " if error.filename else ""
-        return _refused(chosen.command, f"{where}{error.strerror or error}")
+        return _refused(chosen.command, printable(f"{where}{error.strerror or error}"))
     text, status = page if isinstance(page, tuple) else (page, 0)
     return _printed(chosen.command, text, status)
 
 
+def _safe(text: str) -> str:
+    """Return a page without secrets of others' files and with nothing that a CI acts on."""
+    return printable_lines(without_shapes(text))
+
+
 def _refused(command: str, why: str) -> int:
-    print(f"quantreg {command}: {why}", file=sys.stderr)
+    print(_safe(f"quantreg {command}: {why}"), file=sys.stderr)
     return WRONG_USE
 
 
@@ -61,7 +68,7 @@ def _printed(command: str, text: str, status: int) -> int:
         # Terminals of other encodings, and pipes on Windows, have no sign for each character.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        print(text, flush=True)
+        print(_safe(text), flush=True)
     except OSError as error:
         # Python would complain at its exit about what it could not print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -149,8 +156,15 @@ def _accept(chosen: argparse.Namespace) -> str:
     return accept_page(chosen, now(), git_commit)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints what was typed so that nothing acts on it: CI passes on names of others."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(_safe(message), file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="quantreg", description="Release gates for quantized language models."
     )
     parser.add_argument("--version", action="version", version=f"pytest-quantreg {__version__}")

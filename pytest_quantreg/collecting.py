@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from . import markers
+from .core.printable import printable_lines
 from .core.settings import Settings, Update
 from .option_table import COMPARE_FIXTURES
 
@@ -61,7 +62,9 @@ def _requested(settings: Settings) -> tuple[str, ...]:
 def _mistakes(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
     """Each once, though a class's mistake is seen in all of its tests."""
     requested, names = _requested(settings), settings.catalogue
-    found = (line for item in items for line in markers.problems(item, requested, names))
+    found = (
+        printable_lines(line) for item in items for line in markers.problems(item, requested, names)
+    )
     return list(dict.fromkeys(found))
 
 

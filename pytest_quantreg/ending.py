@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any
@@ -15,6 +15,8 @@ from .check import Evidence
 from .core.acceptance import Kept
 from .core.errors import QuantregError
 from .core.outcome import JUDGED, REFUSED, Outcome
+from .core.printable import printable, printable_lines
+from .core.secret_values import Secrets
 from .markers import Declared
 from .report.junit import FAILURE, failure_type
 from .requirement import unjudged
@@ -29,7 +31,7 @@ class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # a
     """
 
     def __init__(self, message: str, tell: Callable[[], None] | None = None) -> None:
-        super().__init__(message, pytrace=False)
+        super().__init__(printable_lines(message), pytrace=False)
         self._tell = tell
 
     def with_traceback(self, traceback: TracebackType | None) -> GateFailed:
@@ -83,6 +85,11 @@ class Trial:
     lost: tuple[Outcome, ...] = ()
     losing: tuple[Outcome, ...] = ()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it names something of ours, or its body has asked for it."""
+        return self.ours or self.evidence.touched
+
 
 TRIAL = pytest.StashKey[Trial]()
 
@@ -128,7 +135,7 @@ def is_due(trial: Trial, when: str, *, failed: bool) -> bool:
     """Whether the end of a phase is the moment to judge."""
     evidence = trial.evidence
     if when == "call":
-        return trial.ours or evidence.touched
+        return trial.is_ours
     if when == "setup":
         return failed and (evidence.touched or bool(trial.lost))
     return len(evidence.refused) > trial.heard
@@ -197,7 +204,8 @@ def without_gate(item: pytest.Item, trial: Trial, outcomes: Sequence[Outcome]) -
 
 def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
     """Whether a gate judged answers that the model generated, alone or in a pool."""
-    names, tasks = evidence.generating, evidence.tasks
+    # Outcomes hold names as people read them.
+    names, tasks = (set(map(printable, one)) for one in (evidence.generating, evidence.tasks))
     return bool(names) and any(
         # What is no task's own is the pool of all of them.
         one.result in JUDGED and one.speed is None and (one.task in names or one.task not in tasks)
@@ -217,6 +225,47 @@ def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:
     report.longrepr = (os.fspath(path), (line or 0) + 1, text)
 
 
+def struck(outcomes: Iterable[Outcome], secrets: Secrets) -> list[Outcome]:
+    """The outcomes without secrets in their words; what programs read in them stays."""
+    strike = secrets.struck
+    return [
+        replace(
+            one,
+            headline=strike(one.headline),
+            details=tuple(map(strike, one.details)),
+            advice=strike(one.advice) if one.advice else one.advice,
+            notes=tuple(map(strike, one.notes)),
+        )
+        for one in outcomes
+    ]
+
+
+def cleaned(report: pytest.TestReport, secrets: Secrets, *, ours: bool) -> None:
+    """Takes secrets out of what a report shows; of a test of ours also what a CI acts on.
+
+    What an engine raises in its body is shown with the test's own traceback.
+    """
+    if ours:
+        report.longrepr = _rewritten(report.longrepr, printable_lines)
+    if secrets.values:
+        report.longrepr = _rewritten(report.longrepr, secrets.struck_exactly)
+        report.sections = _rewritten(report.sections, secrets.struck_exactly)
+
+
+def _rewritten(shown: Any, change: Callable[[str], str]) -> Any:
+    """Every text changed in what a report shows: texts, lists of them, and pytest's own values."""
+    if isinstance(shown, str):
+        return change(shown)
+    if isinstance(shown, tuple):
+        return tuple(_rewritten(one, change) for one in shown)
+    if isinstance(shown, list):
+        return [_rewritten(one, change) for one in shown]
+    if type(shown).__module__.startswith("_pytest."):
+        for name, value in list(getattr(shown, "__dict__", {}).items()):
+            object.__setattr__(shown, name, _rewritten(value, change))
+    return shown
+
+
 def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [one for one in outcomes if not one.fails]
 
@@ -226,7 +275,7 @@ def _unhide(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:
     text = message(ended.failing)
     if ended.error is not None:
         kind = type(ended.error).__name__
-        text += f"\n  besides, the test raised {kind}: {ended.error}"
+        text += f"\n  besides, the test raised {kind}: {printable(str(ended.error))}"
     report.__dict__.pop("wasxfail", None)
     report.outcome = "failed"
     show(item, report, text)

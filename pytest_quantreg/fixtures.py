@@ -25,12 +25,13 @@ from .core.hardware import Accelerator
 from .core.pairs import compare, pool
 from .core.plan import Plan
 from .core.record import ModelSpec
+from .core.secret_values import YOUR_OWN
 from .core.settings import Settings, Update
 from .core.speed import Workload
 from .core.speed_comparison import SpeedResult
 from .ending import TRIAL, GateFailed, Trial
 from .measure.accelerator import detect
-from .options import recording_command
+from .options import recording_command, secrets_of
 from .publishing import published
 from .report import messages, speed_messages
 
@@ -234,7 +235,21 @@ class Fixtures:
         names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         target = "::".join([path, *names, getattr(item, "originalname", None) or item.name])
         program, rest = recording_command(self._settings, target, update).split(" ", 1)
-        return " ".join([program, *map(shlex.quote, _found_by(self._config)), rest])
+        return " ".join([program, *map(shlex.quote, self._found_by()), rest])
+
+    def _found_by(self) -> list[str]:
+        """The typed options by which pytest found its ini file and rootdir."""
+        option = self._config.option
+        words: list[str] = []
+        if option.inifilename:
+            words += ["-c", str(option.inifilename)]
+        if option.rootdir:
+            words.append(f"--rootdir={option.rootdir}")
+        secrets = secrets_of(self._config)
+        for override in map(str, option.override_ini or ()):
+            safe = secrets.struck(override) == override
+            words += ["-o", override if safe else f"{override.partition('=')[0]}={YOUR_OWN}"]
+        return words
 
     def _loader(self, spec: ModelSpec) -> Callable[[], Engine]:
         return lambda: self._guard(lambda: self._checker.engine_of(spec))
@@ -258,15 +273,3 @@ class Fixtures:
     def _note(self, error: QuantregError) -> None:
         if isinstance(error, Refusal) and error.category in _RESUMED:
             self.stopped_short = True
-
-
-def _found_by(config: pytest.Config) -> list[str]:
-    """The typed options by which pytest found its ini file and rootdir."""
-    words: list[str] = []
-    if config.option.inifilename:
-        words += ["-c", str(config.option.inifilename)]
-    if config.option.rootdir:
-        words.append(f"--rootdir={config.option.rootdir}")
-    for override in config.option.override_ini or ():
-        words += ["-o", str(override)]
-    return words

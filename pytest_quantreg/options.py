@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from .cache_folder import cache_dir
 from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.hardware import words
+from .core.record import Json
+from .core.secret_values import Secrets
 from .core.settings import GateMode, ModelRef, Settings, Update
 from .option_table import RECORD, RECORD_ALL, WITHOUT_TESTS
 from .own_scheme_fields import FILE
@@ -34,6 +38,7 @@ from .values import (
     parse_checkpoints,
     parse_ref,
     parse_schemes,
+    repeatable,
 )
 
 _MODES = tuple(mode.value for mode in GateMode)
@@ -164,6 +169,15 @@ def recording_command(
         words.append("--quant-model=MODEL")
     flag = RECORD_ALL if update is Update.ALL else RECORD
     return " ".join([*(shlex.quote(word) for word in words), flag])
+
+
+def secrets_of(config: pytest.Config) -> Secrets:
+    """Return the secrets among the engine arguments of ``config``, also where others are wrong."""
+    found: list[Mapping[str, Json]] = []
+    for given in chain(*Sources(config).both("quant_backend_arg")):
+        with suppress(WrongUse):
+            found += parse_backend_args([given])
+    return Secrets.of(*found)
 
 
 class Sources:
@@ -386,5 +400,7 @@ def _invocation(source: Sources) -> tuple[str, ...]:
     for key in ("quant_include_path", "quant_backend_arg"):
         values = [str(one.value) for one in source.both(key)[1]]
         flag = f"--{key.replace('_', '-')}"
+        if key == "quant_backend_arg":
+            values = list(map(repeatable, values))
         words += [f"{flag}={value}" for value in values if not value.startswith("quantized:")]
     return tuple(words)

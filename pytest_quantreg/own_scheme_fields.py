@@ -10,6 +10,7 @@ from typing import Any
 
 from .core.catalogue import OwnScheme
 from .core.errors import WrongUse
+from .core.printable import printable
 from .core.scheme_words import described
 from .core.schemes import SCHEMES, Quantization, name_of, resolve
 
@@ -176,7 +177,7 @@ def _text(table: Mapping[str, Any], key: str, where: str) -> str:
     value = table.get(key, "")
     if not isinstance(value, str) or (key in table and not value.strip()):
         raise WrongUse(f"{where} {key} = {value!r}: allowed is a text")
-    return value.strip()
+    return printable(value.strip())
 
 
 def built_in(name: str) -> str | None:

@@ -14,6 +14,7 @@ import pytest
 from . import __version__
 from .check.provenance import git_commit, now
 from .core.errors import WrongUse
+from .core.secret_values import Secrets
 from .core.settings import Settings, Update
 from .ending import is_end
 from .report.junit import FAILURE
@@ -47,7 +48,8 @@ class Reporter:
     Ctrl-C or ``pytest.exit`` ended the session.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._config = config
         self._settings = settings
         self._started_at = now()
@@ -103,7 +105,7 @@ class Reporter:
     def hear_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or ``pytest.exit``."""
         said = str(excinfo.value).strip()
-        self.cut_short = f"interrupted: {said}" if said else "interrupted"
+        self.cut_short = f"interrupted: {self._secrets.struck(said)}" if said else "interrupted"
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -172,7 +174,8 @@ class Reporter:
             incomplete=tuple(self._missing(session)),
             tests={word: self._ended[word] for word in _WORDS if self._ended[word]},
         )
-        closing = (*collected.closing(), *([last_line] if last_line else []))
+        lines = (*collected.closing(), *([last_line] if last_line else []))
+        closing = tuple(map(self._secrets.struck, lines))
         report = Report(facts, tuple(collected.outcomes), closing)
         return self._places(report).hidden_in(report)
 

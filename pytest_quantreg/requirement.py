@@ -11,6 +11,8 @@ import pytest
 from .check import Evidence, Timing
 from .check.evidence import Finished
 from .core.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
+from .core.printable import printable
+from .core.secret_values import Secrets
 
 PASSING = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 """The exit statuses that CI takes for green, or for nothing to do."""
@@ -23,6 +25,7 @@ class Judged(Protocol):
     """What a session found out, and the line that it ends with."""
 
     last_line: str
+    secrets: Secrets
 
     def lacking(self) -> str:
         """Why it must not end with 0; empty where it may."""
@@ -34,16 +37,18 @@ def enforce(config: pytest.Config, session: Judged | None, status: int) -> int:
     Prints why as the last line of all. ``session`` is None where none began.
     """
     why = session.last_line if session is not None else ""
+    secrets = session.secrets if session is not None else Secrets()
     if status in PASSING:
         why = session.lacking() if session is not None else _NOT_STARTED
         status = pytest.ExitCode.TESTS_FAILED if why else status
     if why:
-        write_line(config, why, red=True)
+        write_line(config, secrets.struck(why), red=True)
     return status
 
 
 def write_line(config: pytest.Config, line: str, *, red: bool = False) -> None:
     """Prints a line, to standard error where pytest has no terminal reporter."""
+    line = printable(line)
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None:
         terminal.write_line(line, red=red)

@@ -19,12 +19,14 @@ from .core.errors import QuantregError, Refusal, WrongUse
 from .core.gates import idle
 from .core.outcome import JUDGED, MEASURED, Outcome
 from .core.plan import Plan
+from .core.printable import printable
 from .core.settings import Update
 from .ending import (
     TRIAL,
     Ended,
     GateFailed,
     Trial,
+    cleaned,
     dress,
     generated,
     is_due,
@@ -36,12 +38,13 @@ from .ending import (
     place_skip,
     reason,
     show,
+    struck,
     with_lost,
     without_gate,
 )
 from .fixtures import Fixtures
 from .option_table import COMPARE_FIXTURES
-from .options import read
+from .options import read, secrets_of
 from .report import messages, speed_messages
 from .report.junit import PREFIX, properties
 from .report.progress import TerminalProgress
@@ -64,14 +67,16 @@ class Runtime:
         self.config = config
         self._session = session
         self._required = required
+        self.secrets = secrets_of(config)
         try:
             self.settings = named_by_files(read(config))
-            self.checker = Checker(self.settings, TerminalProgress(config), session)
+            progress = TerminalProgress(config, self.secrets)
+            self.checker = Checker(self.settings, progress, session)
             self._check_request()
-            self.reporter = Reporter(config, self.settings)
+            self.reporter = Reporter(config, self.settings, self.secrets)
             self.reporter.begin()
         except WrongUse as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(self.secrets.struck(str(error))) from None
         self.report = SessionReport(self.settings)
         self.fixtures = Fixtures(config, self.settings, self.checker)
         self._loads_told: dict[str, int] = {}
@@ -86,7 +91,8 @@ class Runtime:
 
     def header(self) -> str | None:
         """The line above the collection; None when nothing is gated or recorded."""
-        return self.report.header()
+        line = self.report.header()
+        return printable(self.secrets.struck(line)) if line else line
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """One run per requested scheme; none while recording."""
@@ -147,7 +153,7 @@ class Runtime:
             return
         trial.evidence.fixtures.update(getattr(item, "fixturenames", ()))
         trial.evidence.cut_short = True
-        outcomes = self._outcomes(item, trial, "setup")
+        outcomes = struck(self._outcomes(item, trial, "setup"), self.secrets)
         plain = {"outcomes": [one.to_plain() for one in outcomes], "generated": generated(trial)}
         self.report.add({**plain, "unjudged": without_gate(item, trial, outcomes)})
 
@@ -169,7 +175,7 @@ class Runtime:
             return
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
-        outcomes = self._outcomes(item, trial, when)
+        outcomes = struck(self._outcomes(item, trial, when), self.secrets)
         trial.heard = len(evidence.refused)
         trial.ended = Ended(when, tuple(outcomes), own_error(error))
         trial.losing += tuple(one for one in outcomes if one.fails and one.result in JUDGED)
@@ -263,6 +269,7 @@ class Runtime:
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, QuantregError):
             # The report of a subtest; that of the whole test tells it again, judged.
             show(item, report, f"REFUSED: {call.excinfo.value}")
+        cleaned(report, self.secrets, ours=trial is not None and trial.is_ours)
         if plain:
             report.quantreg = plain  # type: ignore[attr-defined]  # reports take any
 
@@ -362,7 +369,7 @@ class Runtime:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_line(self, line: str, *, red: bool = False) -> None:
-        write_line(self.config, line, red=red)
+        write_line(self.config, self.secrets.struck(line), red=red)
 
     def _interrupted(self) -> str:
         """What an interruption has cost; empty when nothing of ours was measured."""

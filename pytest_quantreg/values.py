@@ -15,6 +15,7 @@ from .core.catalogue import Catalogue
 from .core.errors import WrongUse
 from .core.record import Json
 from .core.schemes import SchemeChoice
+from .core.secret_values import HIDDEN, YOUR_OWN, without_secrets
 from .core.settings import ModelRef
 
 BUILT_IN_SCHEMES = Catalogue()
@@ -262,13 +263,24 @@ def parse_backend_args(sources: Sequence[Given]) -> tuple[dict[str, Json], dict[
         side, colon, name = key.rpartition(":")
         known = side in sides and bool(colon) == bool(side)
         if not (equals and known and name.strip().isidentifier()):
+            # A word that is not understood may hold a secret all the same.
+            word = re.fullmatch(r"[\w:.-]*", key)
+            shown = f"{without_secrets(key) if word else HIDDEN}{equals}{HIDDEN if text else ''}"
             raise WrongUse(
-                f"{given.named}={given.text}: write [baseline:|quantized:]KEY=VALUE",
+                f"{given.named}={shown}: write [baseline:|quantized:]KEY=VALUE",
                 help="e.g. dtype=float16 or quantized:device_map=auto",
             )
         sides[side][name.strip()] = _json_or_text(text.strip())
     both = sides[""]
     return {**both, **sides["baseline"]}, {**both, **sides["quantized"]}
+
+
+def repeatable(word: str) -> str:
+    """Return ``[SIDE:]KEY=VALUE`` with `YOUR_OWN` for a value that holds a secret."""
+    key, equals, text = word.partition("=")
+    value = _json_or_text(text.strip())
+    safe = without_secrets(value, key.rpartition(":")[2].strip()) == value
+    return word if safe or not equals else f"{key}={YOUR_OWN}"
 
 
 def _json_or_text(text: str) -> Json:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.engine import Backend
 from ..core.errors import WrongUse
+from ..core.printable import first_line, quoted_lines
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
@@ -57,8 +58,8 @@ def _loaded(point: EntryPoint) -> Any:
         return point.load()
     except ImportError as error:
         raise WrongUse(
-            f"backend {point.name!r} ({point.value}) cannot be imported: {error}",
-            help="reinstall the package that brings it, or remove it",
+            f"backend {point.name!r} ({point.value}) cannot be imported: {first_line(error)}",
+            help=(*quoted_lines(error), "reinstall the package that brings it, or remove it"),
         ) from error
 
 

@@ -29,7 +29,8 @@ The file is ``scripted.json`` in the model's folder; every key may be left out::
     }
 
 ``fail`` has ``kind`` (``out_of_memory``, ``error``, ``interrupt``, ``exit`` with status 137)
-and one of ``"at": "load"``, ``"after": N`` requests, ``"above_batch": N``. What
+and one of ``"at": "load"``, ``"after": N`` requests, ``"above_batch": N``; ``text`` is what
+an ``error`` says. What
 ``on_the_fly`` holds for a scheme is laid over the file, tasks key by key.
 """
 
@@ -292,7 +293,7 @@ def fail(how: Mapping[str, Any]) -> None:
         raise KeyboardInterrupt
     if kind == "exit":
         os._exit(137)
-    raise RuntimeError("scripted: the engine failed")
+    raise RuntimeError(how.get("text", "scripted: the engine failed"))
 
 
 def _raw(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.acceptance import Acceptance, AcceptedTask, last_with, needed
 from ..core.errors import Category, Refusal
+from ..core.printable import printable
 from ..core.record import Json, Run
 from ..core.strict import Damage, digest_of, dump, parse
 from .commit import Files
@@ -250,7 +251,6 @@ def show_line(said: Acceptance) -> str:
     marks = f"  [forced: {len(said.undecided)} undecided]" if said.forced else ""
     when = said.accepted_at.partition("T")[0]
     tasks = ", ".join(one.task for one in said.tasks)
-    # People write reasons, and CI passes on commit messages: one line, nothing for the terminal.
-    seen = "".join(one if one.isprintable() else " " for one in said.why)
-    why = " ".join(seen.split()) or "no reason given"
-    return f"{said.number}  {when}  {tasks}: {why}{marks}"
+    # People write reasons of several lines, and CI passes on commit messages.
+    why = " ".join(said.why.split()) or "no reason given"
+    return printable(f"{said.number}  {when}  {tasks}: {why}{marks}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.errors import Category, Refusal
 from ..core.record import EffectiveScheme, Machine, ModelSpec
+from ..core.secret_values import without_secrets
 from ..core.speed import DeviceState, ModelSpeed
 from ..measure.accelerator import detect
 from .opened import Check
@@ -116,7 +117,8 @@ def unequal_arguments(
     for name in sorted({*base.args, *spec.args} - {"quantization_config", "batch_size"} - private):
         ours, theirs = base.args.get(name), spec.args.get(name)
         if ours != theirs:
-            yield f"engine argument {name}: baseline {ours}, quantized {theirs}"
+            shown = (without_secrets(value, name) for value in (ours, theirs))
+            yield "engine argument {}: baseline {}, quantized {}".format(name, *shown)
 
 
 def emulated(scheme: str, why: str) -> Refusal:

@@ -10,6 +10,7 @@ from ..core.comparable import Candidate
 from ..core.errors import Category, Refusal
 from ..core.outcome import Context
 from ..core.record import Machine, ModelSpec
+from ..core.secret_values import without_secrets
 from ..core.speed import ModelSpeed, Workload
 from ..core.speed_comparison import SpeedComparison, SpeedResult
 from ..core.speed_record import SpeedRun, sessions_of
@@ -122,7 +123,11 @@ class SpeedRecorder:
         commit = git_commit(self._settings.baselines.parent)
         runs = {}
         private = self._bench.private_args
-        args = {name: value for name, value in spec.args.items() if name not in private}
+        args = {
+            name: without_secrets(value, name)
+            for name, value in spec.args.items()
+            if name not in private
+        }
         when = sessions_of(speed, recorded_at=now(), git_commit=commit, args=args)
         for workload, session in when:
             key = self._stored.key(spec.name, spec.scheme, workload, started.machine)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import Refusal, WrongUse
+from ..core.printable import printable
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -73,7 +74,7 @@ def accept_page(
     lines = accept_runs(
         AcceptedRuns(folder), kept, lambda one: runs[one.owner, one.stem, one.items], said
     )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[str, tuple[str, ...]]:

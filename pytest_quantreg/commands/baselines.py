@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import Refusal, WrongUse
+from ..core.printable import printable
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -52,7 +54,7 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
         )
     listing = Listing(folder)
     if chosen.delete:
-        return "\n".join(f"deleted {path}" for path in listing.delete(chosen.delete)), 0
+        return "\n".join(printable(f"deleted {path}") for path in listing.delete(chosen.delete)), 0
     entries = listing.entries()
     histories = list(listing.histories())
     lines = [*_table(entries), *_accepted(histories)]
@@ -63,10 +65,11 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
 
 
 def _table(entries: list[Entry]) -> Iterator[str]:
+    entries = [replace(one, name=printable(one.name)) for one in entries]
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         if entry.damage:
-            yield f"{entry.name.ljust(width)}  DAMAGED: it {entry.damage}"
+            yield f"{entry.name.ljust(width)}  DAMAGED: it {printable(entry.damage)}"
             continue
         size = f"{-(-entry.bytes // 1024):,} KiB"
         yield f"{entry.name.ljust(width)}  {entry.recorded_at[:10]}  {_holds(entry):>13}  {size:>9}"
@@ -86,7 +89,7 @@ def _accepted(histories: Histories) -> Iterator[str]:
     from ..baselines.accepted import show_line
 
     for folder, history in histories:
-        yield f"accepted runs of {folder}"
+        yield f"accepted runs of {printable(folder)}"
         if isinstance(history, Refusal):
             yield from (f"  {line}" for line in f"DAMAGED: {history}".splitlines())
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.errors import WrongUse
 from ..core.evaluation import Evaluation
+from ..core.printable import printable
 from ..core.settings import GateMode
 from ..core.slips import check_retention
+from ..core.strict import dump_readable
 
 if TYPE_CHECKING:
     from ..core.timings import Timings
@@ -137,11 +138,12 @@ def _labelled(
     sides: Sequence[Evaluation | Timings], paths: Sequence[str]
 ) -> list[Evaluation | Timings]:
     """Labels that differ: those of equal name get the folder above, at last a number."""
-    named: list[Evaluation | Timings] = list(sides)
+    named = [replace(one, label=printable(one.label)) for one in sides]
+    sides = tuple(named)
     twice = Counter(one.label for one in named)
     for place, (one, path) in enumerate(zip(sides, paths, strict=True)):
         if twice[one.label] > 1:
-            above = Path(path).absolute().parent.name
+            above = printable(Path(path).absolute().parent.name)
             named[place] = replace(one, label=f"{above}/{one.label}")
     twice = Counter(one.label for one in named)
     return [
@@ -188,7 +190,7 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
     if chosen.format == "json":
         plain = compared.document(baseline.label, labels, outcomes, notes, status)
         plain["gate"] = _plain(wish)
-        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False), status
+        return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
     if wish.minimum is not None:
         sure = "" if wish.mode is GateMode.POINT else f", {wish.confidence * 100:g} %"
@@ -238,7 +240,7 @@ def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str,
             raise WrongUse(f"{sides[0].label} and {one.label} ran no workload in common")
     if chosen.format == "json":
         plain = pages.document(sides[0], compared, chosen.confidence)
-        return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False), 0
+        return dump_readable(plain).decode().rstrip("\n"), 0
     if chosen.format == "md":
         return pages.markdown_page(sides[0], compared, chosen.confidence), 0
     return pages.text_page(sides[0], compared, chosen.confidence), 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.errors import Refusal, WrongUse
 from ..core.evaluation import Evaluation, Result
+from ..core.printable import printable
 
 if TYPE_CHECKING:
     from ..core.timings import Timings
@@ -47,7 +48,7 @@ def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tupl
         for note in notes
         for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
     ]
-    page = "\n".join([head, *kept, *lost, *told])
+    page = "\n".join([printable(head), *map(printable, kept), *lost, *told])
     return page, NOT_ALL if lost or not kept else 0
 
 
@@ -79,7 +80,7 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
     for name in opened.unmeasured:
         where, there = FiguresStore(out).keep(unmeasured_document(opened, name, scheme))
         kept.append(f"{_verb(there)}: {name}, not measured: its file has no figure of it, {where}")
-    lost = [f"not imported: {', '.join(names)}: {why}" for why, names in left.items()]
+    lost = [f"not imported: {printable(', '.join(names))}: {why}" for why, names in left.items()]
     notes = list(opened.notes)
     if any(opened.results[name].accuracy is None for name in opened.tasks):
         notes.append(

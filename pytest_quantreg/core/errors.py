@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from .printable import printable
+
 
 class Category(str, Enum):
     """Why a gate was refused; the value is what reports and JUnit show."""
@@ -32,12 +34,15 @@ class Category(str, Enum):
 
 
 class QuantregError(Exception):
-    """Base of the tree: one line of what happened, then lines that help."""
+    """Base of the tree: one line of what happened, then lines that help.
+
+    Names and texts of others stand in these lines, so each is made `printable`.
+    """
 
     def __init__(self, what: str, *, help: str | tuple[str, ...] = ()) -> None:
-        super().__init__(what, help)
-        self.what = what
-        self.help: tuple[str, ...] = (help,) if isinstance(help, str) else tuple(help)
+        self.what = printable(what)
+        self.help = tuple(map(printable, (help,) if isinstance(help, str) else help))
+        super().__init__(self.what, self.help)
 
     def __str__(self) -> str:
         return "\n".join([self.what, *(f"  {line}" for line in self.help)])

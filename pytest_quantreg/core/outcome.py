@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from .printable import Printable
+
 KEPT = "kept"
 LOST = "lost"
 UNDECIDED = "undecided"
@@ -21,7 +23,7 @@ JUDGED = frozenset({KEPT, LOST, UNDECIDED})
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Printable):
     """Which models met, where and how; equal for all outcomes of one model x scheme.
 
     ``runs_as`` is the effective scheme in words, ``layers`` "28 of 28 linear layers".
@@ -38,7 +40,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class SpeedFigures:
+class SpeedFigures(Printable):
     """What was measured of speed, memory or load time, in ``unit``.
 
     ``subject`` is the workload (``batch 1``), empty for what is the model's own. ``bound``
@@ -66,7 +68,7 @@ class SpeedFigures:
 
 
 @dataclass(frozen=True)
-class OtherLoss:
+class OtherLoss(Printable):
     """A metric that no gate judges and that is surely below ``minimum`` all the same.
 
     ``high`` is its upper bound at ``confidence``.
@@ -85,7 +87,7 @@ class OtherLoss:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Printable):
     """One line of the summary.
 
     ``result`` is one of the words above; ``fails`` whether it turns its test red.

@@ -28,7 +28,7 @@ class ModelSpec:
     backend: str
     revision: str | None = None
     quantize: bool = False
-    args: Mapping[str, Json] = field(default_factory=dict)
+    args: Mapping[str, Json] = field(default_factory=dict, repr=False)
 
     @property
     def role(self) -> str:

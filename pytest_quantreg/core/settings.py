@@ -67,8 +67,8 @@ class Settings:
     model: ModelRef | None
     checkpoints: Mapping[str | None, ModelRef]
     backend: str
-    baseline_args: Mapping[str, Json]
-    quantized_args: Mapping[str, Json]
+    baseline_args: Mapping[str, Json] = field(repr=False)
+    quantized_args: Mapping[str, Json] = field(repr=False)
     include_paths: tuple[str, ...]
     baselines: Path
     update: Update

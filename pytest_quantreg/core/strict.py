@@ -7,6 +7,7 @@ import json
 import math
 from typing import NoReturn
 
+from .printable import printable_json
 from .record import Json
 
 
@@ -54,7 +55,8 @@ def dump(value: Json) -> str:
 
 def dump_readable(value: Json) -> bytes:
     """JSON with two spaces of indent in the given order, as reviewers read it."""
-    return (json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2) + "\n").encode()
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
+    return f"{printable_json(text)}\n".encode()
 
 
 def digest_of(document: dict[str, Json]) -> str:

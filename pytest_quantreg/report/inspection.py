@@ -18,6 +18,7 @@ from ..core.inspection import (
     claimed,
 )
 from ..core.kernels import ENGINES, KernelChoice, form_of, runs_as
+from ..core.printable import printable
 from ..core.schemes import Quantization, resolve
 from .hardware import WIDTH, Column
 
@@ -88,7 +89,8 @@ def _title(checkpoint: Checkpoint) -> str:
     count = f"{checkpoint.files} file{'s' if checkpoint.files > 1 else ''}"
     parameters = sum(layer.parameters for layer in checkpoint.layers)
     return (
-        f"{checkpoint.name}: {checkpoint.architecture}, {parameters:,} parameters,\n"
+        f"{printable(checkpoint.name)}: {printable(checkpoint.architecture)}, "
+        f"{parameters:,} parameters,\n"
         f"{size_words(checkpoint.size)} of weights in {count}"
     )
 
@@ -103,7 +105,7 @@ def _table(checkpoint: Checkpoint) -> Iterator[str]:
     for (named, words), layers in rows.items():
         parameters = sum(one.parameters for one in layers)
         size = size_words(sum(one.size for one in layers))
-        yield _FORMATS.format(named, f"{parameters:,}", size, words)
+        yield _FORMATS.format(named, f"{parameters:,}", size, printable(words))
 
 
 def _facts(checkpoint: Checkpoint) -> Iterator[str]:

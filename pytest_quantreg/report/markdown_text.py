@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from ..core.printable import printable
 
 LONGEST = 1_500
 """Characters of one message; an engine's own error may be pages long."""
@@ -30,24 +31,11 @@ def inline(text: str, longest: int = LONGEST) -> str:
     """The same for a text that does not begin a line, in at most ``longest`` characters of it."""
     text = text if len(text) <= longest else f"{text[: longest - 4]} ..."
     # Breakers go between pieces that are escaped by themselves, or they would be escaped too.
-    pieces = _LINKED.split(_plain(text))
+    pieces = _LINKED.split(printable(" ".join(text.split())))
     return "".join(
         f"{_html(piece)}{_BREAKER}" if place % 2 else _html(piece)
         for place, piece in enumerate(pieces)
     )
-
-
-def _plain(text: str) -> str:
-    """One line; characters that turn text around or cannot be seen are made visible."""
-    seen = (
-        " " if one.isspace() else "\N{REPLACEMENT CHARACTER}" if _is_hidden(one) else one
-        for one in text
-    )
-    return " ".join("".join(seen).split())
-
-
-def _is_hidden(one: str) -> bool:
-    return unicodedata.category(one) in {"Cc", "Cf", "Cs", "Co"}
 
 
 def _html(text: str) -> str:

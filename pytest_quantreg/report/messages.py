@@ -22,6 +22,7 @@ from ..core.outcome import (
     Context,
     Outcome,
 )
+from ..core.printable import first_line, quoted_lines
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
 from ..core.sight import TRUTH_STEP, about, n_items
@@ -107,8 +108,11 @@ def of_fault(error: Exception, *, scheme: str) -> Outcome:
     at = "".join(f" ({Path(one.filename).name}, line {one.lineno})" for one in where)
     fault = Refusal(
         Category.FAULT,
-        f"judging failed: {type(error).__name__}: {error}{at}",
-        help="this is a fault of pytest-quantreg; please report it with the test and this line",
+        f"judging failed: {type(error).__name__}: {first_line(error)}{at}",
+        help=(
+            *quoted_lines(error),
+            "this is a fault of pytest-quantreg; please report it with the test and this line",
+        ),
     )
     return of_refusal(fault, scheme=scheme, context=None, task=None)
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from ..core.secret_values import HIDDEN, YOUR_OWN, without_shapes
 from .own_names import pattern
 
 T = TypeVar("T")
 
-HIDDEN = "..."
-"""What stands for the folders of a path, the address of a server, and a secret."""
 
 _PUBLIC = ("huggingface.co", "github.com")
 """The hosts that messages send people to."""
@@ -22,11 +21,9 @@ _URL = re.compile(
     r"(?P<rest>(?:/[^\s'\"<>]*)?)"
 )
 _SECRET = re.compile(
-    r"(?i)(?P<name>[\w-]*(?:api_?key|token|password|secret|authorization))=(?P<value>[^\s'\",]+)"
+    r"(?i)(?P<name>[\w-]*(?:api_?key|token|password|secret|authorization))="
+    rf"(?!{YOUR_OWN})(?P<value>[^\s'\",]+)"
 )
-_BEARER = re.compile(r"(?i)\b(bearer) [\w.~+/-]{6,}=*")
-_KEY = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|glpat-[\w-]{16,})")
-"""What keys of model hubs, model servers and code hosts look like."""
 _SHARE = re.compile(r"(?<![\w\\])\\\\[^\s\\/'\"]+(?:\\[^\s\\/'\"`<>|:;,()]+)+")
 _QUOTED = re.compile(r"(?P<quote>['\"])(?:/|[A-Za-z]:[\\/])[^'\"\n]*(?P=quote)")
 _POSIX = re.compile(r"(?<![\w.~/+])/(?:[^\s/'\"`<>|:;,()\[\]{}]+/)*[^\s/'\"`<>|:;,()\[\]{}]+/?")
@@ -52,7 +49,7 @@ class Places:
         """
         text = text.encode("utf-8", "replace").decode("utf-8")
         text = _SECRET.sub(rf"\g<name>={HIDDEN}", text)
-        text = _KEY.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text))
+        text = without_shapes(text)
         # Addresses are kept apart, for they hold what looks like a path.
         addresses: list[str] = []
 

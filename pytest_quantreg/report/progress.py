@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core.printable import printable
+from ..core.secret_values import Secrets
+
 if TYPE_CHECKING:
     import pytest
 
@@ -13,8 +16,9 @@ if TYPE_CHECKING:
 class TerminalProgress:
     """Rewrites one line of the terminal while a measurement runs."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, secrets: Secrets) -> None:
         self._config = config
+        self._secrets = secrets
         self._shown = False
 
     def update(self, done: int, total: int, seconds_left: float | None) -> None:
@@ -38,7 +42,7 @@ class TerminalProgress:
         with self._uncaptured():
             terminal.ensure_newline()
             terminal.rewrite("", erase=True)
-            terminal.write_line(f"quantreg: {text}")
+            terminal.write_line(f"quantreg: {printable(self._secrets.struck(text))}")
             self._shown = False
 
     def announce(self, text: str) -> None:
@@ -49,7 +53,7 @@ class TerminalProgress:
             return
         with self._uncaptured():
             terminal.ensure_newline()
-            terminal.write_line(f"quantreg: {text}")
+            terminal.write_line(f"quantreg: {printable(self._secrets.struck(text))}")
 
     def _terminal(self) -> pytest.TerminalReporter | None:
         terminal: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin(

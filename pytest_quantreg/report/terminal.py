@@ -17,6 +17,7 @@ from ..core.outcome import (
     UNDECIDED,
     Outcome,
 )
+from ..core.printable import printable
 from .session import Told, context_line
 from .speed_table import speed_table, without_repeats
 from .summary import closing_lines, contexts, measured_beside, title
@@ -62,7 +63,7 @@ def _write_table(head: str, rows: Sequence[Row], terminal: pytest.TerminalReport
     if rows:
         terminal.write_line(head)
     for row in rows:
-        terminal.write(row.figures)
+        terminal.write(printable(row.figures))
         bold = row.outcome.fails and not row.outcome.excused
         terminal.write(row.word, **{_COLOURS[row.outcome.result]: True, "bold": bold})
         terminal.write("\n")
@@ -72,4 +73,5 @@ def _write_wrapped(terminal: pytest.TerminalReporter, text: str) -> None:
     """Wraps at the terminal's width, later lines indented."""
     width = max(terminal._tw.fullwidth - 1, 40)
     for line in textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False):
-        terminal.write_line(line)
+        # A line may begin where the text was wrapped.
+        terminal.write_line(printable(line))

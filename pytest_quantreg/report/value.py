@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.outcome import JUDGED, PRESENT, RECORDED, Outcome
+from ..core.printable import Printable
 from .session import grouped
 
 GREEN, RED, INCOMPLETE = "green", "red", "incomplete"
@@ -31,7 +32,7 @@ _UNFINISHED = (None, 2, 4)
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Printable):
     """What a session was asked for, and how it ended.
 
     ``purpose`` is "gates", "records" or "neither". Times are UTC, ISO 8601 to the second;
@@ -65,7 +66,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Printable):
     """A session with all its outcomes.
 
     ``lines`` are the last ones of its summary. ``runs`` are what was measured of quantized

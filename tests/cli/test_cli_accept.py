@@ -308,9 +308,9 @@ def test_a_run_that_no_gate_of_the_session_judged(quantreg: Quantreg) -> None:
 
 
 def test_a_reason_stays_on_its_line(quantreg: Quantreg) -> None:
-    """Line ends and terminal codes, as of a commit message, are shown as spaces."""
+    """Line ends, as of a commit message, are shown as spaces, and terminal codes by name."""
     write(report_of(packed(INT8, run_of(INT8))))
     assert quantreg("accept", "run.json", "--why", "a\x1b[31m\n9  2026-01-01  all: fine")[0] == 0
     status, page, _ = quantreg("baselines")
     assert status == 0
-    assert page.splitlines()[-1].endswith(f"{INT8.task}: a [31m 9 2026-01-01 all: fine")
+    assert page.splitlines()[-1].endswith(f"{INT8.task}: a\\x1b[31m 9 2026-01-01 all: fine")

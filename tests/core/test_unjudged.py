@@ -55,7 +55,7 @@ def test_what_cannot_be_judged_is_passed_over() -> None:
     [
         (Metric("acc", True, "binary"), True),
         (Metric("brier", False, "mean"), True),
-        (Metric("odd", None, "mean"), False),  # type: ignore[arg-type]  # nobody knows
+        (Metric("odd", None, "mean"), False),  # nobody knows
         (Metric("word_perplexity", False, "perplexity"), False),
         (Metric("bleu", True, "aggregate"), False),
     ],

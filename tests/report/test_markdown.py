@@ -169,9 +169,9 @@ def test_any_text_is_one_line_of_text(text: str) -> None:
 
 
 def test_turned_around_and_hidden_characters_are_made_visible() -> None:
-    """Text that would be read backwards, or not at all, shows a sign instead."""
+    """Text that would be read backwards, or not at all, shows the names of its characters."""
     assert escaped("a\N{RIGHT-TO-LEFT OVERRIDE}b\x1b[31m\N{ZERO WIDTH SPACE}c") == (
-        "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}\\[31m\N{REPLACEMENT CHARACTER}c"
+        r"a\\u202eb\\x1b\[31m\\u200bc"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.outcome import MEASURED, Outcome, SpeedFigures
+from pytest_quantreg.core.secret_values import Secrets
 from pytest_quantreg.report.progress import TerminalProgress
 from pytest_quantreg.report.summary import measured_beside
 
@@ -36,7 +37,7 @@ def progress(terminal: Terminal | None) -> TerminalProgress:
     """Progress on that terminal, without capturing."""
     found = {"terminalreporter": terminal}
     config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=found.get))
-    return TerminalProgress(config)
+    return TerminalProgress(config, Secrets())
 
 
 @pytest.mark.parametrize("tty", [True, False])

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from ...core.errors import WrongUse
 from ...core.record import Json, ModelSpec
+from ...core.secret_values import is_secret_name
 from .key import VARIABLE
 
 OPTION = "--quant-backend-arg"
 EXAMPLE = "http://127.0.0.1:8000/v1"
-_SECRETS = ("api_key", "apikey", "key", "token", "auth_token", "openai_api_key")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def check_names(args: Mapping[str, Json]) -> None:
     for name in args:
         if name in KNOWN:
             continue
-        if name.lower() in _SECRETS:
+        if is_secret_name(name):
             # Without its value: this line is printed.
             raise WrongUse(
                 f"{OPTION}={name}=...: a key on a command line ends up in logs",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
+from ...core.printable import first_line, quoted_lines
 from ...core.record import ModelSpec
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.adapter import refuse_leftover, requested
@@ -162,8 +163,11 @@ def _quantization(given: Any, spec: ModelSpec) -> Any:
         return auto.AutoQuantizationConfig.from_dict(given)
     except (ValueError, TypeError) as error:
         raise WrongUse(
-            f"{spec.name}: quantization_config {given} is not understood: {error}",
-            help="check --quant-backend-arg quantization_config='{\"quant_method\": ...}'",
+            f"{spec.name}: quantization_config {given} is not understood: {first_line(error)}",
+            help=(
+                *quoted_lines(error),
+                "check --quant-backend-arg quantization_config='{\"quant_method\": ...}'",
+            ),
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ...core.errors import WrongUse
 from ...core.record import Json, ModelSpec
 from ...core.schemes import resolve
+from ...core.secret_values import is_secret_name
 from ..checkpoint.tokenizer import check_length, prompt_args
 
 EXTENSION = "pytest_quantreg.backends.vllm.probe.Probe"
@@ -34,8 +35,6 @@ _OTHER_SCORES = (
     *("watermark_config", "kv_transfer_config", "ec_transfer_config"),
 )
 """Arguments that change what is read from the model's answers, or whose cache it reads."""
-
-_SECRETS = ("hf_token", "token")
 
 _FILES_ONLY = {"config_format": "hf", "load_format": "safetensors"}
 """Left to itself, vLLM takes Mistral's own files (params.json, consolidated*.safetensors)
@@ -126,7 +125,7 @@ def _refuse_lossy_speculation(given: Json) -> None:
 
 def _check(name: str, known: Collection[str]) -> None:
     said = f"--quant-backend-arg={name}="
-    if name in _SECRETS:
+    if is_secret_name(name):
         # Without its value: this line is printed, and arguments are stored.
         raise WrongUse(
             f"{said}...: a token on a command line ends up in logs and baselines",

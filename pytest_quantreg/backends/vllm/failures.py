@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ...core.errors import Category, QuantregError, Refusal
 from ...core.record import ModelSpec
+from ...core.secret_values import without_secrets
 from ..memory import is_out_of_memory as no_memory_left
 
 _MEMORY = (
@@ -66,7 +67,8 @@ def not_started(spec: ModelSpec, error: Exception) -> QuantregError:
             ),
         )
     if type(error).__name__ == "ValidationError":  # of pydantic, which is not ours to import
-        given = ", ".join(f"{key}={value}" for key, value in sorted(spec.args.items()))
+        args = sorted(spec.args.items())
+        given = ", ".join(f"{key}={without_secrets(value, key)}" for key, value in args)
         return Refusal(
             Category.WRONG_USE,
             f"{name}: vLLM does not take what it was given: {said}",

@@ -1,0 +1,157 @@
+"""Secrets among the arguments of engines: which values are some, and texts without them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .record import Json
+
+HIDDEN = "..."
+"""What stands for a secret."""
+
+YOUR_OWN = "<your-own-value>"
+"""What stands for one in a command that is to be typed again."""
+
+_WORDS = frozenset(
+    {
+        *("apikey", "auth", "authorization", "authtoken", "bearer", "cookie", "cookies"),
+        *("credential", "credentials", "key", "passphrase", "passwd", "password", "pat"),
+        *("pwd", "secret", "secrets", "signature", "token"),
+    }
+)
+"""Words of an argument's name that say its value is a secret."""
+
+_OF_PROMPTS = frozenset(
+    {
+        *("add", "bos", "cls", "end", "eos", "image", "mask", "pad", "prefix", "sep", "special"),
+        *("start", "stop", "unk", "vision", "audio", "video", "per", "max", "min"),
+    }
+)
+"""Before ``token`` they make it one of a vocabulary: bos_token, max_token."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+_KEY = (
+    r"\b(?:hf_\w{16,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|nvapi-[\w-]{16,}"
+    r"|gsk_\w{16,}|r8_\w{16,}|npm_\w{16,}|pypi-[\w-]{16,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+)
+"""What keys of model hubs, model servers, clouds and code hosts look like; JSON web tokens."""
+_RANDOM = r"(?<![\w/.-])(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32,}\b"
+"""Too long and too mixed for a name; digests and commits have no capitals."""
+_SENT = re.compile(r"(?i)\b(?P<kind>bearer|basic)(?P<gap> +)[\w.~+/-]{6,}=*")
+_LOGIN = re.compile(r"(?<=://)[^\s/'\"<>@]+@")
+_QUERY = re.compile(
+    r"(?i)(?P<name>[?&][\w-]*(?:key|token|password|secret|signature|sig)=)[^\s&'\"<>#]+"
+)
+_PARTS = re.compile(r"(?i)(?:\b(?:bearer|basic|token) +|=)([^\s;,]{8,})")
+"""What may be repeated alone of ``Bearer ABC`` and of a cookie."""
+_SHAPED = re.compile(_KEY)
+_ALONE = re.compile(f"{_KEY}|{_RANDOM}")
+
+_LEAST = 3
+"""Letters of a value that is struck wherever it stands; shorter ones stand everywhere."""
+_WHOLE_WORD = 8
+"""Letters below which it is struck only where it is a word of its own."""
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether an argument of this name holds a secret: api_key, hf_token, Authorization."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    for place, word in enumerate(words):
+        if word not in _WORDS:
+            continue
+        rest = words[place + 1 :]
+        if word == "token" and (rest or {*words[:place]} & _OF_PROMPTS):
+            continue
+        if word == "key" and rest:
+            continue  # key_mapping, key_value_heads
+        return True
+    return False
+
+
+def without_shapes(text: str) -> str:
+    """Return ``text`` without what looks like a key, and without logins in addresses."""
+    text = _SENT.sub(rf"\g<kind>\g<gap>{HIDDEN}", _SHAPED.sub(HIDDEN, text))
+    return _QUERY.sub(rf"\g<name>{HIDDEN}", _LOGIN.sub(f"{HIDDEN}@", text))
+
+
+def without_secrets(value: Json, name: str = "") -> Json:
+    """Return an argument's value with `HIDDEN` in place of each secret in it."""
+    if is_secret_name(name) and _may_be_secret(value):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {inner: without_secrets(one, inner) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(one, name) for one in value]
+    if isinstance(value, str):
+        return _ALONE.sub(HIDDEN, without_shapes(value))
+    return value
+
+
+def _may_be_secret(value: Json) -> bool:
+    """Return whether a value is a text or a long number; a switch and a count are no secrets."""
+    if isinstance(value, bool) or value is None:
+        return False
+    return not isinstance(value, int | float) or len(str(value)) >= 6
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The secrets of a session, which are struck from every text that leaves it."""
+
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *arguments: Mapping[str, Json]) -> Secrets:
+        """Return those among the arguments of engines."""
+        found = {
+            text
+            for args in arguments
+            for name, value in args.items()
+            for text in _secrets_in(value, name)
+            if len(text) >= _LEAST
+        }
+        return cls(tuple(sorted(found, key=lambda text: (-len(text), text))))
+
+    def struck(self, text: str) -> str:
+        """Return ``text`` with `HIDDEN` for each of them, and for whatever looks like one."""
+        return without_shapes(self.struck_exactly(text))
+
+    def struck_exactly(self, text: str) -> str:
+        """Return ``text`` with `HIDDEN` for each of them."""
+        for value in self.values:
+            if value in text:
+                text = _finding(value).sub(HIDDEN, text)
+        return text
+
+
+def _finding(value: str) -> re.Pattern[str]:
+    whole = len(value) < _WHOLE_WORD
+    before, after = (r"(?<!\w)", r"(?!\w)") if whole else ("", "")
+    return re.compile(f"{before}{re.escape(value)}{after}")
+
+
+def _secrets_in(value: Json, name: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        secret = is_secret_name(name)
+        for inner, one in value.items():
+            yield from _secrets_in(one, name if secret else inner)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _secrets_in(one, name)
+    elif is_secret_name(name) and _may_be_secret(value):
+        yield from (str(value), *_PARTS.findall(str(value)))
+    elif isinstance(value, str):
+        yield from _ALONE.findall(value)
+        for login in _LOGIN.findall(value):
+            yield from _login_parts(login[:-1])
+        yield from (found[0].partition("=")[2] for found in _QUERY.finditer(value))
+
+
+def _login_parts(login: str) -> Iterable[str]:
+    user, colon, password = login.partition(":")
+    return [login, password] if colon else [user]
