@@ -16,6 +16,9 @@ from typing import Any
 
 _OURS = ("pytest_quantreg",)
 _SITES = {"site-packages", "dist-packages"}
+_CALLED = {"sklearn": "scikit-learn", "yaml": "PyYAML", "bs4": "beautifulsoup4"}
+"""Distributions of other names than their modules, that need not be searched for."""
+
 _STDLIB = Path(os.__file__).resolve().parent
 _TASKS = "lm_eval.tasks."
 """Tasks that come with lm-eval share modules; what those import scores their answers too."""
@@ -163,7 +166,8 @@ def _versions(outside: Mapping[str, Path]) -> Mapping[str, str]:
     tops = {
         name.partition(".")[0] for name, origin in outside.items() if _SITES & set(origin.parts)
     }
-    known = {top: _installed(top) for top in tops - {"lm_eval", *_OURS}}
+    tops = {_CALLED.get(top, top) for top in tops - {"lm_eval", *_OURS}}
+    known = {top: _installed(top) for top in tops}
     found = {top: version for top, version in known.items() if version is not None}
     # Half a second where many packages are installed, so only for those of other names.
     names = metadata.packages_distributions() if len(found) < len(known) else {}
