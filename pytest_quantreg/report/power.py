@@ -20,7 +20,7 @@ NOT_SEEN = 0.10
 
 WEAK = (
     f"* too weak: it may well miss a loss of {NOT_SEEN:g} below the minimum, so it is refused",
-    "  (quant_max_undetected)",
+    "  where it is undecided (quant_max_undetected)",
 )
 
 
