@@ -154,7 +154,7 @@ WITH_XDIST = frozenset({"scheduling"})
 # A key for a server is to be found nowhere else.
 WITH_ENVIRONMENT = frozenset(
     {
-        *("options", "backends.kept", "backends.openai.key", "backends.vllm.backend"),
+        *("options", "backends.process", "backends.openai.key", "backends.vllm.backend"),
     }
 )
 

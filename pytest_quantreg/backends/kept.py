@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest_quantreg
-
 from .checkpoint import plain_json
 from .checkpoint.identity import FileDigests
+from .process import command_of, environment
 
 MANIFEST = "quantreg.json"
 """What a kept folder says of itself; ``files`` holds the digest of each."""
@@ -45,13 +42,11 @@ def put_in_place(new: Path, folder: Path) -> None:
 
 
 def made_apart(module: str, request: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
-    """Runs ``module`` as a process that reads ``request`` from its standard input."""
-    package = str(Path(pytest_quantreg.__file__).parents[1])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Runs ``serve`` of ``module`` in a process that reads ``request`` from its standard input."""
     return subprocess.run(
-        [sys.executable, "-m", module],
+        command_of(module, "serve"),
         input=json.dumps(request),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"},
+        env={**environment(), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         errors="replace",

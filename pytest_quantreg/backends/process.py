@@ -16,21 +16,36 @@ import pytest_quantreg
 
 _BOOT = """
 import sys
-root, *paths = sys.argv[1:]
+module, function, root, *paths = sys.argv[1:]
 sys.argv[1:] = []
 here = [path for path in sys.path if path]
 sys.path[:] = [root, *here]
 import pytest_quantreg
 sys.path[:] = here + [path for path in paths if path not in here]
-from pytest_quantreg.backends.worker import main
-main()
+from importlib import import_module
+getattr(import_module(module), function)()
 """
 """The same package as here, whatever the folder. Other paths of this process come last, so
-that no folder of tests hides a package."""
+that no folder of tests hides a package, and no random.py of theirs the module of Python."""
 
 _POLL = 0.005
 _SLICE = 0.5
 _TAIL = 8192
+
+
+def command_of(module: str, function: str = "main") -> list[str]:
+    """The words that run a function of a module of ours in a process of its own."""
+    package = str(Path(pytest_quantreg.__file__).parents[1])
+    paths = [path for path in sys.path if path]
+    return [sys.executable, "-W", "ignore", "-c", _BOOT, module, function, package, *paths]
+
+
+def environment() -> dict[str, str]:
+    """The variables of such a process: those here, and what keeps its own processes safe.
+
+    Engines start Python again, which would look into the current folder first.
+    """
+    return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 class WorkerProcess:
@@ -40,13 +55,12 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        package = str(Path(pytest_quantreg.__file__).parents[1])
-        paths = [path for path in sys.path if path]
         # Its text goes to a file, since a pipe that nobody reads would stop the process.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", _BOOT, package, *paths],
+                command_of("pytest_quantreg.backends.worker"),
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -34,5 +34,6 @@ def main(request: dict[str, Any]) -> None:
     model.save_pretrained(request["target"], save_compressed=True)
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """The whole of the process: one request on its standard input."""
     main(json.load(sys.stdin))

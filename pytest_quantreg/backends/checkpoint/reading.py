@@ -68,6 +68,8 @@ def trusted(spec: ModelSpec) -> bool:
 def fetched(spec: ModelSpec, say: Say) -> tuple[ModelSpec, Files]:
     """The spec with a local folder in place of a hub id, and its files; downloads if need be."""
     here = small_files(spec, trusted=trusted(spec))
+    # A config that cannot be used is refused before an engine reads it.
+    stored_in(here.folder, shown(spec))
     if not weights_are_here(here, shown(spec)):
         say(f"downloading {spec.ref}")
     files = all_files(spec, trusted=trusted(spec))

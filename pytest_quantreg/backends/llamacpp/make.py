@@ -25,5 +25,6 @@ def main(request: dict[str, Any]) -> None:
         raise SystemExit(f"llama_model_quantize returned {status}")
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """The whole of the process: one request on its standard input."""
     main(json.load(sys.stdin))
