@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import uuid
 from collections.abc import Generator
@@ -35,9 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # Before anything can fail: conftests that are imported, options that are checked.
-@pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    typed = getattr(early_config.known_args_namespace, "quant_report", None)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    options = early_config.known_args_namespace
+    typed = getattr(options, "quant_report", None)
     configured: object = None
     with contextlib.suppress(TypeError, ValueError, pytest.UsageError):  # told later
         configured = early_config.getini("quant_report")
@@ -46,6 +48,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         from .stale import replace_stale
 
         replace_stale(reports_at_start(early_config))
+    try:
+        return (yield)
+    except SystemExit as error:
+        if not error.code and _requires(early_config, options):
+            raise pytest.UsageError(
+                "--quant-require: no gate was judged: a conftest ended pytest while it was imported"
+            ) from None
+        raise
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, int | None]:
     # Read before a hook of the session can change it.
-    required = config.stash[REQUIRED] = _requires(config)
+    required = config.stash[REQUIRED] = _requires(config, config.option)
     status: int | None = 0
     try:
         status = yield
@@ -327,12 +337,12 @@ def _configured(config: pytest.Config, key: str) -> object:
         raise pytest.UsageError(f"{key}: {error}") from None
 
 
-def _requires(config: pytest.Config) -> bool:
-    """Whether this session must end with 1 unless its gates were judged."""
-    idle = any(getattr(config.option, name, False) for name in WITHOUT_TESTS)
+def _requires(config: pytest.Config, options: argparse.Namespace) -> bool:
+    """Whether a session with these ``options`` must end with 1 unless its gates were judged."""
+    idle = any(getattr(options, name, False) for name in WITHOUT_TESTS)
     if idle or hasattr(config, "workerinput"):
         return False
-    typed = config.getoption("quant_require", None)
+    typed = getattr(options, "quant_require", None)
     return bool(_configured(config, "quant_require") if typed is None else typed)
 
 

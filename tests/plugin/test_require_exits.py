@@ -120,6 +120,16 @@ def test_a_hook_ended_the_session_with_0(suite: Suite, hook: str) -> None:
     assert any(line.startswith(f"{FLAG} no gate was judged") for line in last)
 
 
+def test_a_conftest_ended_pytest_with_0_while_it_was_imported(suite: Suite) -> None:
+    """sys.exit(0) at its top is wrong use where gates are required, and stays 0 elsewhere."""
+    suite.test("def test_nothing(quantized_model): pass")
+    suite.pytester.makeconftest("import sys; sys.exit(0)")
+    result = suite.run_apart("--quant-require")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --quant-require: no gate was judged: a conftest ended *"])
+    assert suite.run_apart("--collect-only", "--quant-require").ret == 0
+
+
 def test_other_endings_stay(suite: Suite) -> None:
     """Wrong use stays 4, an internal error 3, and what runs no test is not required to."""
     suite.test("def test_nothing(quantized_model): pass")
