@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.packed import Numbers, Texts, has_twice
 from ..core.record import Items, Metric
-from ..core.strict import Damage
+from ..core.strict import LARGEST, Damage
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"
@@ -39,6 +39,7 @@ FACTS: Mapping[str, Rule] = MappingProxyType(
     {
         "answer": COUNT,
         "cluster": COUNT,
+        "copy": COUNT,
         "empty": SHARE,
         "length": COUNT,
         "likelihood": LOGARITHM,
@@ -82,8 +83,11 @@ def check(items: Items, metrics: Sequence[Metric]) -> None:
     for name, column in items.scores.items():
         _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
     for name, column in items.weights.items():
-        if _check_scores(name, column, items.doc_ids, binary=False).min() < 0:
+        weights = _check_scores(name, column, items.doc_ids, binary=False)
+        if weights.min() < 0:
             raise Damage(f"has a negative weight for {name}")
+        if weights.max() == 0:
+            raise Damage(f"has no weight above 0 for {name}")
     for name, column in items.facts.items():
         _check_fact(name, column, items.doc_ids)
     for rerun in items.reruns:
@@ -137,6 +141,9 @@ def _check_scores(
     if (wrong := ~np.isfinite(values)).any():
         at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which is no finite number")
+    if (wrong := np.abs(values) > LARGEST).any():
+        at, value = _first(column, ids, wrong)
+        raise Damage(f"has {name} = {value:g} for doc {at}, and {LARGEST:g} is the most")
     if binary and (wrong := (values != 0) & (values != 1)).any():
         at, value = _first(column, ids, wrong)
         raise Damage(f"has {name} = {value} for doc {at}, which must be 0 or 1")

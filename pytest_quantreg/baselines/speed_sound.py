@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..core.speed import Request, Round, Workload
 from ..core.speed_record import SpeedRun, SpeedSession
-from ..core.strict import Damage
+from ..core.strict import LARGEST, Damage
 from .speed_key import workload_fault
 
 
@@ -46,7 +46,7 @@ def _check_session(session: SpeedSession, workload: Workload, where: str) -> Non
     for number, one in enumerate(session.rounds, 1):
         _check_round(one, workload, f"round {number} of {where}")
     for seconds in session.load_seconds:
-        if not 0 < seconds < math.inf:
+        if not 0 < seconds <= LARGEST:
             raise Damage(f"has load_seconds = {seconds} in {where}, which must be positive")
 
 
@@ -69,6 +69,8 @@ def _fault(request: Request, output_tokens: int) -> str | None:
         seconds = getattr(request, name)
         if not math.isfinite(seconds):
             return f"{name} = {seconds}, which is no finite number"
+        if seconds > LARGEST:
+            return f"{name} = {seconds:g}, and {LARGEST:g} is the most"
     if not 0 <= request.arrived < request.first_token <= request.ended:
         return (
             f"times out of order: arrived {request.arrived}, first_token {request.first_token}, "

@@ -30,11 +30,11 @@ def _to_1_1(document: Document) -> Document:
 
 
 def _to_1_2(document: Document) -> Document:
-    """1.2 says null where a metric's direction is unknown; older versions wrote false for it.
+    """1.2 may hold ``fact:copy``, and says null where a metric's direction is unknown.
 
-    So a false that lm-eval does not bear out proves nothing, and neither does a true that it
-    contradicts. 1.2 may also hold the columns ``fact:answer`` and ``fact:length``,
-    and names the files and packages of a task's own code.
+    Older versions wrote false for that, so a false that lm-eval does not bear out proves
+    nothing, and neither does a true that it contradicts. 1.2 may also hold ``fact:answer`` and
+    ``fact:length``, and names the files and packages of a task's own code.
     """
     protocol: Any = document.get("protocol")
     metrics = protocol.get("metrics") if isinstance(protocol, dict) else None

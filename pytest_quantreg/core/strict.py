@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+from types import MappingProxyType
 from typing import NoReturn
 
 from .printable import printable_json
 from .record import Json
+
+LARGEST = 1e50
+"""No score, weight or time is larger: sums of their squares and cubes stay finite."""
+
+_ENDLESS = re.compile(rb"[0-9]{309}")
+"""Digits of a whole number that may be too large for a float."""
 
 
 class Damage(ValueError):
@@ -31,8 +39,10 @@ def parse(data: bytes, *, infinity: bool = False) -> Json:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Damage(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
+    # Looking at every whole number by itself would take longer than all the rest.
+    endless = _ENDLESS.search(data) is not None
     try:
-        value: Json = (_WITH_INFINITY if infinity else _DECODER).decode(text)
+        value: Json = _DECODERS[infinity, endless].decode(text)
         return value
     except Damage:
         raise
@@ -105,6 +115,15 @@ def _finite(text: str) -> float:
     return value
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    try:
+        float(value)
+    except OverflowError:
+        raise Damage(f"holds a whole number of {len(text)} digits, too large to use") from None
+    return value
+
+
 def _refuse_constant(text: str) -> NoReturn:
     raise Damage(f"holds {text}, which is no finite number")
 
@@ -113,10 +132,16 @@ def _infinity_alone(text: str) -> float:
     return _refuse_constant(text) if text == "NaN" else float(text)
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
+_DECODERS = MappingProxyType(
+    {
+        (infinity, endless): json.JSONDecoder(
+            object_pairs_hook=_unique,
+            parse_float=_finite,
+            parse_int=_whole if endless else None,
+            parse_constant=_infinity_alone if infinity else _refuse_constant,
+        )
+        for infinity in (False, True)
+        for endless in (False, True)
+    }
 )
-
-_WITH_INFINITY = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_infinity_alone
-)
+"""By whether the words Infinity pass, and whether whole numbers must be looked at."""

@@ -134,6 +134,8 @@ def _guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
         prompts, outputs = (
             _mean(metrics, name) for name in ("prompt_token_count", "output_token_count")
         )
+        if max(prompts or 0.0, outputs or 0.0) > MOST:
+            raise unreadable(path, "has no usable number of tokens")
         size = f"{prompts:.0f}+{outputs:.0f} tokens, " if prompts and outputs else ""
         figures = {
             "output tokens/s": _mean(metrics, "output_tokens_per_second"),

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.directions import direction
 from ..core.errors import Category, Refusal
 from ..core.record import Metric, Protocol
+from ..core.strict import LARGEST
 
 ZERO_OR_ONE = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
 
@@ -162,10 +163,13 @@ def _add_scores(made: Columns, metric: Metric, raws: list[Sequence[Any]], items:
 
 def _pair(value: Any, weighted: bool) -> tuple[float, float] | None:
     """A score and its weight: lm-eval's rolling metrics give both, others a number."""
-    if isinstance(value, (bool, int, float)):
-        return float(value), 1.0
-    if weighted and isinstance(value, (list, tuple)) and len(value) == 2:
-        return float(value[0]), float(value[1])
+    try:
+        if isinstance(value, (bool, int, float)):
+            return float(value), 1.0
+        if weighted and isinstance(value, (list, tuple)) and len(value) == 2:
+            return float(value[0]), float(value[1])
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf, 1.0
     return None
 
 
@@ -176,12 +180,13 @@ def _refuse_not_finite(
         i
         for raw, pairs in zip(raws, read, strict=True)
         for i, (value, pair) in enumerate(zip(raw, pairs, strict=True))
-        if value is None or (pair is not None and not math.isfinite(pair[0]))
+        if value is None or (pair is not None and not all(abs(one) <= LARGEST for one in pair))
     }
     if bad:
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"{name} is not a finite number on {len(bad)} of {len(raws[0])} items",
+            f"{name} is not a finite number on {len(bad)} of {len(raws[0])} items "
+            f"(beyond {LARGEST:g} counts as infinite)",
             help="such scores cannot be compared; look at the model's outputs on these items",
         )
 

@@ -103,7 +103,7 @@ REQUESTS = ("sessions", 0, "rounds", 1, "requests")
         ((*REQUESTS, 0, 1), "0.021", "breaks the schema"),
         ((*REQUESTS, 0, 1), True, "breaks the schema"),
         ((*REQUESTS, 0, 1), None, "breaks the schema"),
-        ((*REQUESTS, 0, 1), 10**400, "breaks the schema"),
+        ((*REQUESTS, 0, 1), 10**400, "a whole number of 401 digits, too large to use"),
         (REQUESTS, [], "breaks the schema"),
         (REQUESTS, [[0, 1, 2]] * 2, "2 requests in round 2 of session 1 of a workload that has 1"),
         (("sessions", 0, "rounds"), [], "breaks the schema"),

@@ -135,7 +135,7 @@ def _refused(store: Store, rows: list[bytes]) -> str:
         ((b'"7"',), "no whole number from 0"),
         ((b"null",), "no whole number from 0"),
         ((b"9223372036854775808",), "doc_id that is too large"),
-        ((b"9" * 400,), "doc_id that is too large"),
+        ((b"9" * 400,), "a whole number of 400 digits, too large to use"),
     ],
 )
 def test_odd_numbers_of_items_are_refused(

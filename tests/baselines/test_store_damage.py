@@ -347,3 +347,62 @@ def test_sealed_rows_of_any_content_never_crash(tmp_path: Path) -> None:
         document["items"] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         reseal(path, document)
         assert says in _refused(store).what
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [("f1,none", HUGE), ("f1,none", f"-{HUGE}"), ("f1,none", "1e308"), ("f1,none", "true")],
+)
+def test_a_score_of_400_digits_was_a_traceback(tmp_path: Path, name: str, score: str) -> None:
+    """A score that no float holds, or whose sums overflow, or that is no number, is damage."""
+    store = saved(tmp_path)
+    document = json.loads(meta_path(store).read_text())
+    rows = [json.loads(line) for line in items_path(store).read_text().splitlines()]
+    at = document["items"]["columns"].index(f"score:{name}")
+    for row in rows[:2]:
+        row[at] = "HERE"
+    text = "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows)
+    text = text.replace('"HERE"', score)
+    items_path(store).write_text(text)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    document["items"] |= {"bytes": len(text), "sha256": sha256}
+    reseal(meta_path(store), document)
+    assert len(str(_refused(store))) < 500
+
+
+@pytest.mark.parametrize("number", [10**400, 10**300], ids=["400", "300"])
+@pytest.mark.parametrize("field", ["total_items", "batch_size", "num_fewshot", "values", "count"])
+def test_a_number_of_400_digits_in_the_meta_file(tmp_path: Path, field: str, number: int) -> None:
+    """Counts beyond 2^53 break the schema; what no float holds is no number at all."""
+    store = saved(tmp_path)
+    document = json.loads(meta_path(store).read_text())
+    if field == "values":
+        document["values"]["f1,none"] = number
+    elif field == "batch_size":
+        document["batch_size"] = number
+    elif field == "count":
+        document["items"]["count"] = number
+    else:
+        document["protocol"][field] = number
+    reseal(meta_path(store), document)
+    if field == "values" and number == 10**300:
+        assert store.load(KEY).accuracy.values["f1,none"] == 1e300
+    else:
+        assert len(str(_refused(store))) < 500
+
+
+def test_weights_that_are_all_0_are_damage(tmp_path: Path) -> None:
+    """A perplexity per word of no words divided by 0."""
+    items = make_run().accuracy.items
+    name = "word_perplexity,none"
+    run = replace(
+        make_run(),
+        accuracy=replace(
+            make_run().accuracy, items=replace(items, weights={name: (0.0,) * len(items)})
+        ),
+    )
+    with pytest.raises(Refusal, match="no weight above 0"):
+        saved(tmp_path, run)

@@ -14,6 +14,7 @@ from pytest_quantreg.baselines import BaselineKey, RunSettings, Store
 from pytest_quantreg.baselines.document import encode_run
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.record import AccuracyRequest, Items, Json, Metric, Run
+from pytest_quantreg.core.strict import LARGEST
 
 from .store_samples import (
     KEY,
@@ -26,7 +27,7 @@ from .store_samples import (
     with_protocol,
 )
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(-LARGEST, LARGEST)
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20
 )

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.record import Metric
 from pytest_quantreg.measure import (
     Journal,
     PreparedTask,
@@ -20,6 +22,7 @@ from pytest_quantreg.measure import (
     find_metric,
     measure,
 )
+from pytest_quantreg.measure.metrics import columns
 
 Prepare = Callable[..., PreparedTask]
 HEAD = "doc_to_text: q\ndoc_to_target: q\noutput_type: generate_until\ntest_split: test\n"
@@ -271,3 +274,15 @@ def _measured(task: PreparedTask, engine: Any, journal: Journal, heard: Any, n: 
         journal=journal,
         progress=heard,
     )
+
+
+@pytest.mark.parametrize("score", [10**400, -(10**400), 1e308, (1.0, 10**400), (10**400, 1.0)])
+def test_a_score_beyond_all_numbers_was_a_traceback(score: Any) -> None:
+    """A task's own scoring may return anything; what cannot be added up is refused."""
+    weighted = isinstance(score, tuple)
+    metric = Metric("score,none", not weighted, "perplexity" if weighted else "mean")
+    task = SimpleNamespace(aggregation=dict, higher_is_better=lambda: {"score": True})
+    passes = [{"score,none": [score, score, (1.0, 1.0) if weighted else 1.0]}]
+    error = _refused(lambda: columns(task, [metric], passes, [0, 1, 2]))
+    assert error.category is Category.NOT_COMPARABLE
+    assert "score,none is not a finite number on 2 of 3 items" in error.what
