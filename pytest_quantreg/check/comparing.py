@@ -22,6 +22,7 @@ from ..core.plan import Plan
 from ..core.record import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
 from ..core.settings import GateMode, Update
 from ..core.suspicion import answers, refuse_same_answers
+from ..core.units import units_of
 from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
@@ -204,7 +205,8 @@ class Comparer:
             if gate.of_perplexity:
                 _refuse_uncounted(ready[0])
                 if plan.mode is GateMode.DETECT:
-                    documents = stats.Support(len(ready[0].part.items), math.inf)
+                    items = ready[0].part.items
+                    documents = stats.Support(len({*(units_of(items) or items.doc_ids)}), math.inf)
                     refuse_sparse(documents, gate, subject.task)
             else:
                 self._hopeless(gate, metric, subject, ready, weights, plan, scheme)

@@ -8,12 +8,13 @@ import numpy as np
 
 from ..core import stats
 from ..core.gates import Gate
-from ..core.pairs import slice_of
+from ..core.pairs import distinct, slice_of
 from ..core.plan import Plan
 from ..core.record import Accuracy, Metric
 from ..core.settings import GateMode
 from ..core.sight import default_discordance, foresight, refuse_toothless
 from ..core.suspicion import refuse_chance
+from ..core.units import copies_of, units_of
 from ..core.verdict import refuse_other_scores, refuse_sparse
 
 
@@ -57,7 +58,7 @@ def refuse_hopeless(
     if plan.mode is GateMode.DETECT and max_undetected is not None:
         exact = len(slices) == 1 and baselines[0][1].kind == "binary"
         strata = [
-            stats.Stratum(column, column, weight, accuracy.items.facts.get("cluster"))
+            stats.Stratum(column, column, weight, units_of(accuracy.items))
             for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
         ]
         # Without a flip is the best case. What other checkpoints flipped must not decide
@@ -72,4 +73,8 @@ def refuse_hopeless(
         )
         refuse_toothless(seen, gate, task, max_undetected=max_undetected)
         if not exact or strata[0].clusters is not None:
-            refuse_sparse(stats.support(strata), gate, task)
+            rest = [
+                distinct(stratum, copies_of(accuracy.items))
+                for stratum, (accuracy, _, _) in zip(strata, baselines, strict=True)
+            ]
+            refuse_sparse(stats.support(rest), gate, task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,7 +35,8 @@ class Slice:
 
     ``accuracy`` is the baseline's mean score and ``changed`` the sum of the squared
     changes, both in full scores: for 0/1 the share right and the number of flips.
-    ``chance`` is the share a guesser gets, None where guessing means nothing.
+    ``chance`` is the share a guesser gets, None where guessing means nothing. ``repetition``
+    is by how much copies among the items inflate the variance of a mean.
     """
 
     task: str
@@ -45,6 +46,16 @@ class Slice:
     accuracy: float
     changed: float
     chance: float | None
+    repetition: float = 1.0
+
+    @property
+    def effective(self) -> Slice:
+        """As many distinct items as say no less than these do; itself without copies."""
+        if self.repetition == 1.0:
+            return self
+        n, total = (max(int(one / self.repetition), 1) for one in (self.n, self.total))
+        changed = self.changed / self.repetition
+        return replace(self, n=n, total=total, changed=changed, repetition=1.0)
 
 
 @dataclass(frozen=True)

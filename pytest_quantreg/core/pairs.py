@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import stats
+from . import stats, units
 from .comparison import SURE, Comparison, Floats, Floor, Pair, Slice
 from .directions import refuse_undirected
 from .errors import Category, Refusal
@@ -38,6 +39,7 @@ def compare(
         ValueError: the items differ; comparability is checked before (`comparable`).
     """
     check_same_items(baseline, candidate)
+    notes = (*notes, *units.told(baseline.protocol.task, baseline.items, candidate.items))
     if metric.kind not in ("binary", "mean") or metric.higher_is_better is None:
         return compare_perplexity(
             baseline, candidate, metric, scheme=scheme, confidence=confidence, notes=notes
@@ -74,17 +76,17 @@ def compare(
 def _bounded(made: Comparison, pair: Pair) -> Comparison:
     """With the interval of its retention, and what that rests on."""
     stratum = _stratum(pair)
-    low, high, surely = _bounds([stratum], made.confidence)
+    low, high, surely = _bounds([pair], made.confidence)
     floor = _floor([pair])
     return replace(
         made,
         low=low,
         high=high,
         surely=surely,
-        support=stats.support([stratum]),
+        support=stats.support([_distinct(pair, stratum)]),
         slices=(_slice(pair, stratum),),
         floor=floor,
-        own_width=_has_own_width([stratum]),
+        own_width=_has_own_width([pair], [stratum]),
         exact=made.counts is not None and stratum.clusters is None,
     )
 
@@ -113,7 +115,12 @@ def pool(
         refuse_unpoolable(one.metric, one.baseline, one.candidate)
     refuse_overlap([one.baseline for one in pairs])
     strata = [_stratum(one) for one in pairs]
-    low, high, surely = _bounds(strata, confidence)
+    copied = [
+        note
+        for one in pairs
+        for note in units.told(one.baseline.protocol.task, one.baseline.items, one.candidate.items)
+    ]
+    low, high, surely = _bounds(pairs, confidence)
     moved = [_scores(one) for one in pairs]
     whole = math.fsum(one.weight for one in pairs)
     shares = [one.weight / whole for one in pairs]
@@ -136,14 +143,14 @@ def pool(
         retention=stats.pooled_estimate(strata),
         low=low,
         high=high,
-        notes=notes,
+        notes=(*notes, *copied),
         lost=sum(int(np.count_nonzero(before > after)) for before, after in moved),
         won=sum(int(np.count_nonzero(before < after)) for before, after in moved),
         surely=surely,
-        support=stats.support(strata),
+        support=stats.support([_distinct(*one) for one in zip(pairs, strata, strict=True)]),
         slices=tuple(_slice(one, stratum) for one, stratum in zip(pairs, strata, strict=True)),
         floor=_floor(pairs),
-        own_width=_has_own_width(strata),
+        own_width=_has_own_width(pairs, strata),
     )
 
 
@@ -172,11 +179,14 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
 def refuse_overlap(measured: Sequence[Accuracy]) -> None:
     """Refuses tasks that hold the same items: each would count several times. Raises Refusal.
 
-    A few are let through, for data sets repeat themselves here and there.
+    A few are let through, for data sets repeat themselves here and there, as long as they
+    are not the same few in many tasks.
     """
     owner: dict[str, str] = {}
+    tasks: Counter[str] = Counter()
     for one in measured:
         task = one.protocol.task
+        tasks.update({*one.items.digests})
         shared = [owner[digest] for digest in one.items.digests if digest in owner]
         if len(shared) > MOST_SHARED * len(one.items):
             raise Refusal(
@@ -186,6 +196,13 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
                 help="pool tasks with items of their own",
             )
         owner.update(dict.fromkeys(one.items.digests, task))
+    if sum(held * held for held in tasks.values()) > (1.0 + MOST_SHARED) * tasks.total():
+        raise Refusal(
+            Category.WRONG_USE,
+            f"the same items are in up to {max(tasks.values())} of the {len(measured)} tasks, and "
+            "would count as often in a pool",
+            help="pool tasks with items of their own",
+        )
 
 
 def _runs(accuracy: Accuracy, metric: Metric) -> list[Floats]:
@@ -208,9 +225,7 @@ def _scores(pair: Pair) -> tuple[Floats, Floats]:
 def _stratum(pair: Pair) -> stats.Stratum:
     before, after = _scores(pair)
     runs = _runs(pair.baseline, pair.metric)
-    # A baseline of an older version does not know; the candidate was measured just now.
-    facts = {**pair.baseline.items.facts, **pair.candidate.items.facts}
-    clusters = facts.get("cluster")
+    clusters = units.units_of(pair.baseline.items, pair.candidate.items)
     excess = stats.rerun_noise(runs).excess if len(runs) > 1 else 0.0
     if not pair.metric.higher_is_better:
         # Retention is then what the errors were, over what they have become, and the mean
@@ -219,13 +234,48 @@ def _stratum(pair: Pair) -> stats.Stratum:
     return stats.Stratum(before, after, pair.weight, clusters, len(runs), excess)
 
 
-def _bounds(strata: Sequence[stats.Stratum], confidence: float) -> tuple[float, float, float]:
-    low, high = stats.pooled_retention(strata, confidence=confidence, sides=1)
-    return low, high, stats.pooled_retention(strata, confidence=SURE, sides=1).low
+def _distinct(pair: Pair, stratum: stats.Stratum) -> stats.Stratum:
+    return distinct(stratum, units.copies_of(pair.baseline.items, pair.candidate.items))
 
 
-def _has_own_width(strata: Sequence[stats.Stratum]) -> bool:
-    return any(one.clusters is not None or one.excess > 0.0 for one in strata)
+def distinct(stratum: stats.Stratum, copies: Sequence[int] | None) -> stats.Stratum:
+    """The stratum with one item of each that ``copies`` numbers alike: what it rests on."""
+    if copies is None or stratum.codes is None:
+        return stratum
+    rows = np.unique(copies, return_index=True)[1]
+    before, after = stratum.scores
+    return replace(
+        stratum, baseline=before[rows], quantized=after[rows], clusters=stratum.codes[rows]
+    )
+
+
+def _bounds(pairs: Sequence[Pair], confidence: float) -> tuple[float, float, float]:
+    """The two bounds and the sure one; where items are copies, the more cautious of two ways.
+
+    Units that are counted as clusters show what really varies together, but few large ones
+    hide what has not been lost yet. The same items, thinned out to as many distinct ones,
+    do not, but know nothing of how copies and losses fall together.
+    """
+    ways = [[_stratum(one) for one in pairs]]
+    thinned = [_thinned(*one) for one in zip(pairs, ways[0], strict=True)]
+    if any(one.repetition > 1.0 for one in thinned):
+        ways.append(thinned)
+    found = [stats.pooled_retention(one, confidence=confidence, sides=1) for one in ways]
+    surely = [stats.pooled_retention(one, confidence=SURE, sides=1).low for one in ways]
+    return min(one.low for one in found), max(one.high for one in found), min(surely)
+
+
+def _thinned(pair: Pair, stratum: stats.Stratum) -> stats.Stratum:
+    """As many distinct items; with passages the stratum as it is."""
+    if units.share_passages(pair.baseline.items, pair.candidate.items):
+        return stratum
+    copies = units.copies_of(pair.baseline.items, pair.candidate.items)
+    return replace(stratum, clusters=None, repetition=units.repetition(copies))
+
+
+def _has_own_width(pairs: Sequence[Pair], strata: Sequence[stats.Stratum]) -> bool:
+    passages = any(units.share_passages(one.baseline.items, one.candidate.items) for one in pairs)
+    return passages or any(one.excess > 0.0 for one in strata)
 
 
 def _counts(pair: Pair) -> stats.PairedCounts | None:
@@ -247,7 +297,9 @@ def _moved(accuracy: Accuracy, which: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def _slice(pair: Pair, stratum: stats.Stratum) -> Slice:
     before, after = np.asarray(stratum.baseline), np.asarray(stratum.quantized)
-    return slice_of(pair.baseline, pair.metric, pair.weight, before, after)
+    copies = units.copies_of(pair.baseline.items, pair.candidate.items)
+    made = slice_of(pair.baseline, pair.metric, pair.weight, before, after)
+    return replace(made, repetition=units.repetition(copies))
 
 
 def flipped(pair: Pair) -> float:
@@ -276,6 +328,7 @@ def slice_of(
         accuracy=float(np.mean(before)) / full,
         changed=float(np.sum(((now - before) / full) ** 2)),
         chance=chance if metric.higher_is_better else None,
+        repetition=units.repetition(units.copies_of(baseline.items)),
     )
 
 

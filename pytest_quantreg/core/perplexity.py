@@ -11,6 +11,7 @@ from . import stats
 from .comparison import SURE, TOKEN_PERPLEXITY, Comparison, Floats
 from .pairing import bits, check_same_items, perplexity_form, ratio_of, value_of
 from .record import Accuracy, Metric
+from .units import told, units_of
 
 
 def compare_tokens(
@@ -42,7 +43,7 @@ def compare_tokens(
         np.asarray(tokens[0], dtype=np.float64),
         scheme=scheme,
         confidence=confidence,
-        notes=notes,
+        notes=(*notes, *told(baseline.protocol.task, baseline.items, candidate.items)),
     )
 
 
@@ -99,7 +100,7 @@ def _with_bits(
     )
     if min(now.min(), before.min()) < 0.0:
         return made
-    stratum = stats.Stratum(now, before)
+    stratum = stats.Stratum(now, before, clusters=units_of(baseline.items, candidate.items))
     low, high = stats.pooled_retention([stratum], confidence=made.confidence, sides=1)
     surely = stats.pooled_retention([stratum], confidence=SURE, sides=1).low
     support = stats.support([stratum])
@@ -121,7 +122,7 @@ def _per_unit(
     before, after = (
         np.asarray(one.items.scores[metric.name], dtype=np.float64) for one in (baseline, candidate)
     )
-    clusters = {**baseline.items.facts, **candidate.items.facts}.get("cluster")
+    clusters = units_of(baseline.items, candidate.items)
 
     def ratio(level: float) -> stats.Interval:
         return stats.perplexity_ratio_interval(

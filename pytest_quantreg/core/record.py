@@ -197,9 +197,9 @@ class Items:
     many were scored, by the engine's own tokenizer; tasks with a perplexity metric), ``empty``
     and ``truncated`` (share of the item's answers, 0..1, that were blank or reached the limit
     of new tokens; tasks that generate), ``answer`` and ``length`` (what stands for the generated
-    text, 0 for a short one, and its tokens: `core.generated`) and ``cluster`` (a number per
-    shared passage; tasks where several items share one). A fact that is unknown for the task
-    is absent.
+    text, 0 for a short one, and its tokens: `core.generated`), ``copy`` (a number per distinct
+    item, where some are copies of others) and ``cluster`` (a number per shared passage; tasks
+    where several items share one). A fact that is unknown for the task is absent.
 
     ``reruns`` holds, per further run of the same model on the same items, the scores of
     the binary and mean metrics; ``scores`` are those of the first run.

@@ -65,8 +65,9 @@ def sight(
     default = comparison.expected or default_discordance(comparison.claims or comparison.scheme)
     discordance = default
     if not broken:
-        changed = math.ceil(math.fsum(one.changed for one in comparison.slices) - 1e-9)
-        n = comparison.n
+        distinct = [one.effective for one in comparison.slices]
+        changed = math.ceil(math.fsum(one.changed for one in distinct) - 1e-9)
+        n = sum(one.n for one in distinct)
         seen = stats.PairedCounts(0, 0, min(changed, n), max(n - changed, 0))
         discordance = stats.planning_discordance(seen, default=default, confidence=confidence)
     return foresight(
@@ -75,7 +76,7 @@ def sight(
         confidence=confidence,
         discordance=discordance,
         planned=default,
-        exact=comparison.exact,
+        exact=comparison.counts is not None,
     )
 
 
@@ -92,8 +93,20 @@ def foresight(
 
     ``discordance`` is the share of flips it is taken with, ``planned`` the one that a
     sound model of the scheme is expected to make. ``exact`` counts 0/1 tables instead
-    of approximating by the normal distribution; for one task alone.
+    of approximating by the normal distribution; for one task alone. Where items are copies
+    of each other, it is the sight of as many distinct ones as say the same.
     """
+    if any(one.repetition > 1.0 for one in slices):
+        distinct = foresight(
+            [one.effective for one in slices],
+            minimum,
+            confidence=confidence,
+            discordance=discordance,
+            planned=planned,
+            exact=exact,
+        )
+        n, total = (sum(values) for values in zip(*((s.n, s.total) for s in slices), strict=True))
+        return _Copied(distinct, n, total)
     if exact and len(slices) == 1:
         return _Counts(slices[0], minimum, confidence, discordance, planned)
     return _Layers(tuple(slices), minimum, confidence, discordance, planned)
@@ -316,6 +329,33 @@ class _Bounds:
 
     def _reach(self) -> float:
         return 1.0 + stats.normal_quantile(POWER, 1) / stats.normal_quantile(self.confidence, 1)
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """Items some of which are copies: the sight of fewer distinct ones, counted in items."""
+
+    distinct: Sight
+    n: int
+    total: int
+
+    @property
+    def detectable(self) -> float | None:
+        return self.distinct.detectable
+
+    def needed(self, truth: float) -> stats.ItemsNeeded:
+        found = self.distinct.needed(truth)
+        needed = self._items(found.needed)
+        return replace(found, needed=needed, n=self.total if found.capped else needed)
+
+    def enough(self, floor: float) -> int | None:
+        return self._items(self.distinct.enough(floor))
+
+    def _items(self, distinct: int | None) -> int | None:
+        if distinct is None:
+            return None
+        items = math.ceil(distinct * self.n / self.distinct.n)
+        return min(items, self.total) if distinct <= self.distinct.total else items
 
 
 def _of_bounds(comparison: Comparison, minimum: float, confidence: float) -> _Bounds:

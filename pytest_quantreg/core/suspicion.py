@@ -39,7 +39,8 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
 
     ``slices`` are judged as one, called ``name``. Raises Refusal (suspicious).
     """
-    known = [one for one in slices if one.chance is not None]
+    # Copies of an item say no more than one of them does.
+    known = [one.effective for one in slices if one.chance is not None]
     if not known:
         return
     whole = math.fsum(one.weight for one in known)

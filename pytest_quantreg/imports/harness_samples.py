@@ -14,6 +14,8 @@ from typing import Any
 
 from ..core.generated import kept, mark, tokens_about
 from ..core.record import Items
+from ..core.strict import LARGEST
+from ..core.units import copy_column, copy_keys
 from .harness import NO_FILTER, PERPLEXITIES, is_name
 from .reading import list_of, number_of, object_of, read_rows, unreadable, whole_of
 
@@ -23,9 +25,6 @@ DIGITS = 20
 LONGEST_ANSWER = 64
 MOST_EQUAL = 0.01
 """Of a task's items, those whose choices may all have the same log-probability."""
-
-MOST_COPIES = 0.05
-"""Of a task's items, those that may be another's copy: data sets repeat themselves a little."""
 
 NOT_SCORES = frozenset(
     {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics"}
@@ -41,6 +40,7 @@ Value = tuple[float, float | None]
 @dataclass
 class _Item:
     digest: str
+    copy_keys: tuple[str, str]
     target: str
     choices: int
     empty: float | None
@@ -111,14 +111,17 @@ def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
 def _item(row: Mapping[str, Any]) -> _Item:
     generates = _generates(row)
     arguments = row.get("arguments")
-    told = [_requests(arguments), row.get("doc"), str(row.get("target"))]
-    asked = json.dumps(told, sort_keys=True)
+    requests, doc, target = _requests(arguments), row.get("doc"), row.get("target")
+    told = [requests, doc, str(target)]
+    keys = copy_keys(doc, str(target), [list_of(one) for one in list_of(requests)])
     if not arguments and isinstance(row.get("prompt_hash"), str):
         # Logs whose texts were taken out still hold lm-eval's own digests.
-        asked = json.dumps([row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")])
-    target = row.get("target")
+        told = [row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")]
+        keys = copy_keys(told[0], told[2], [[told[1]]])
+    asked = json.dumps(told, sort_keys=True)
     return _Item(
         digest=hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS],
+        copy_keys=keys,
         target=str(target).strip(),
         choices=len(arguments) if isinstance(arguments, dict | list) else 0,
         # A server that did not answer leaves null where the text would be.
@@ -152,7 +155,10 @@ def _add(
                 f"holds doc {doc} twice under {named}",
                 "lm-eval appends to a log that is already there: evaluate into a fresh folder",
             )
-        item.scores[name, named] = _value(name, row.get(name))
+        value = _value(name, row.get(name))
+        if value is not None and max(abs(value[0]), abs(value[1] or 0.0)) > LARGEST:
+            raise unreadable(path, f"has {name} = {value[0]:g} for doc {doc}: no score is so large")
+        item.scores[name, named] = value
 
 
 def _numeric(row: Mapping[str, Any]) -> list[str]:
@@ -208,24 +214,17 @@ def _samples(path: Path, found: Mapping[int, _Item]) -> Samples:
         "length": [None if length is None else float(length) for length in lengths],
         "likelihood": [one.likelihood for one in items],
     }
+    copies = copy_column([one.copy_keys for one in items])
     noted = {
         name: tuple(one for one in column if one is not None) for name, column in facts.items()
     }
     known = kept({name: one for name, one in noted.items() if len(one) == len(items)})
     return Samples(
-        Items(tuple(docs), digests, scores, weights, {**known, **_copies(digests)}),
+        Items(tuple(docs), digests, scores, weights, {**known, **copies}),
         tuple(unscored),
         _chance(items, doubled=any("mutual_info" in name for name, _ in columns)),
         math.fsum(one.equal for one in items) / len(items),
     )
-
-
-def _copies(digests: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Which items are one and the same, where many are: together they say no more than one."""
-    first = {digest: float(at) for at, digest in reversed(list(enumerate(digests)))}
-    if len(first) >= (1.0 - MOST_COPIES) * len(digests):
-        return {}
-    return {"cluster": tuple(first[digest] for digest in digests)}
 
 
 def _chance(items: Sequence[_Item], *, doubled: bool) -> float:
@@ -258,14 +257,14 @@ def _share_empty(answers: Sequence[object]) -> float:
 def _likelihood(responses: Any) -> float | None:
     """The sum of the log-likelihoods of all choices; None where the answers are others.
 
-    Those that are no finite number, such as -inf, are left out of it: one odd choice must not
+    Those that are no usable number, such as -inf, are left out of it: one odd choice must not
     hide that all others are somebody else's.
     """
     pairs = [one for one in _pairs(responses) if len(one) == 2]
     if not pairs:
         return None
     found = [_number(one[0]) for one in pairs]
-    return math.fsum(one for one in found if one is not None and math.isfinite(one))
+    return math.fsum(one for one in found if one is not None and abs(one) <= LARGEST)
 
 
 def _pairs(value: Any) -> Iterator[list[Any]]:

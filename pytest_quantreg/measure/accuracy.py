@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ..core import units
 from ..core.engine import Engine
 from ..core.errors import Category, Refusal
 from ..core.generated import kept
@@ -249,8 +250,8 @@ def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
         name: tuple(float(fact) for chunk in chunks for fact in chunk.facts[name]) for name in known
     }
     if prepared.clusters:
-        found["cluster"] = tuple(map(float, prepared.clusters[:n]))
-    return kept(found)
+        found[units.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
+    return {**kept(found), **units.copy_column(prepared.copy_keys[:n])}
 
 
 def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import units
 from .imported import Imports, imports_of, is_project, packages_of, source_of
 
 DIGITS = 20  # 80 bits: two of a million items collide once in 10^12 tasks
@@ -44,6 +45,11 @@ def item_digest(requests: Sequence[Any], doc: Any, target: Any) -> str:
     """
     asked = [[request.request_type, *request.args] for request in requests]
     return sha(json.dumps(plain([asked, doc, target]), sort_keys=True))[:DIGITS]
+
+
+def copy_keys(requests: Sequence[Any], doc: Any, target: Any) -> tuple[str, str]:
+    """What copies of an item have in common, also those that differ in their examples."""
+    return units.copy_keys(plain(doc), plain(target), [plain(one.args) for one in requests])
 
 
 def config_digest(task: Any) -> str:

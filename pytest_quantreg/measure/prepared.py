@@ -33,6 +33,7 @@ class PreparedTask:
     each, which nobody writes to. ``task`` is lm-eval's object, for its scoring.
     ``notes`` tell what was decided about the prompts without having been asked for.
     ``clusters`` numbers the passages that items share, one entry per item, or is empty.
+    ``copy_keys`` are what copies of an item have in common (`core.units`), one per item.
     """
 
     protocol: Protocol
@@ -43,6 +44,7 @@ class PreparedTask:
     task: Any
     notes: tuple[str, ...] = ()
     clusters: tuple[int, ...] = ()
+    copy_keys: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -60,6 +62,7 @@ class PreparedTask:
             requests=tuple(self.requests[at] for at in positions),
             answers=tuple(self.answers[at] for at in positions),
             clusters=tuple(self.clusters[at] for at in positions) if self.clusters else (),
+            copy_keys=tuple(self.copy_keys[at] for at in positions) if self.copy_keys else (),
         )
 
     @cached_property
@@ -142,6 +145,7 @@ def _ordered(
         task=task,
         notes=setting.notes,
         clusters=facts.clusters([items[i][0].doc for i in order]),
+        copy_keys=tuple(digests.copy_keys(items[i], items[i][0].doc, targets[i]) for i in order),
     )
 
 

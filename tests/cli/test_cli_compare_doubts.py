@@ -159,3 +159,19 @@ def test_the_worst_of_several_candidates_decides(said: Run) -> None:
             "confidence": 0.95,
             "pooled": False,
         }
+
+
+@pytest.mark.parametrize("words", [("base", "same"), ("kept-base", "kept-same")])
+def test_questions_asked_many_times_were_many_items(said: Run, words: tuple[str, str]) -> None:
+    """60 questions 20 times, each under another number, certified what 60 cannot."""
+    for folder in ("base", "same"):
+        log = [
+            {**row, "doc_id": at, "doc": {**row["doc"], "id": at}}
+            for at, row in enumerate([*rows(folder, BASE[:60])] * 20)
+        ]
+        counts: dict[str, Any] = {"n-samples": {"t": {"original": 1200, "effective": 1200}}}
+        evaluated(folder, {"t": log}, **counts)
+        said("import", folder, "--scheme", "bf16", "--out", f"kept-{folder}")
+    status, page = said("compare", *words, *CERTIFY)
+    assert status == 3
+    assert "t: 1,200 items, 60 distinct: copies count as one" in page

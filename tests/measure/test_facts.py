@@ -188,3 +188,26 @@ def test_clusters_are_those_of_the_whole_task(
     assert all(
         passages[at // 3] == number for at, number in zip(whole.items.doc_ids, numbers, strict=True)
     )
+
+
+def test_copies_with_other_examples_before_them_are_copies(
+    task_folder: Path, tmp_path: Path, prepared: Any, scripted: Any, run: Any
+) -> None:
+    """Each question three times under a number of its own, with few-shot examples drawn anew."""
+    for path in task_folder.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows = [json.loads(line) for line in (tmp_path / "write.jsonl").read_text().splitlines()]
+    rows = [{**row, "id": at} for at, row in enumerate(rows[:50] * 3)]
+    (tmp_path / "write.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = prepared("write", include_paths=(str(tmp_path),))
+    assert len({*task.digests}) == 150
+    assert len({request.args[0] for item in task.requests for request in item}) > 100
+    items = run(task, Telling(scripted()), 150).items
+    asked = {doc: rows[doc]["q"] for doc in items.doc_ids}
+    found: dict[float, set[str]] = {}
+    for doc, number in zip(items.doc_ids, items.facts["copy"], strict=True):
+        found.setdefault(number, set()).add(asked[doc])
+    assert len(found) == 50
+    assert all(len(one) == 1 for one in found.values())
+    assert "copy" not in run(prepared("write"), Telling(scripted()), 150).items.facts

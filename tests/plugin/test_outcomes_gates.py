@@ -379,6 +379,30 @@ def test_a_task_without_a_direction_was_judged_upside_down(suite: Suite) -> None
     result.stdout.fnmatch_lines(["*so exact_match,none is compared instead*"])
 
 
+def test_sixty_questions_twenty_times_were_1200_items(suite: Suite) -> None:
+    """They certified 0.97 without a change; 60 distinct items cannot, and the verdict says so."""
+    path = suite.path / "tasks" / "items.jsonl"
+    rows = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(rows[:60] * 20), "utf-8")
+    suite.test(
+        """
+        @pytest.mark.min_retention(0.97)
+        def test_sum(compare_accuracy):
+            compare_accuracy("sum")
+        """
+    )
+    suite.record()
+    suite.checkpoint("same", also_wrong=[])
+    result = suite.gate("--quant-gate=certify", checkpoint="same")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "UNDECIDED w8a8-int8 sum: keeps 100.0 % of the baseline's exact_match, *",
+            "*sum: 1,200 items, 60 distinct: copies count as one*",
+        ]
+    )
+
+
 def test_a_metric_that_the_scoring_leaves_out_for_some_answers(suite: Suite) -> None:
     """A task's scoring that skips wrong answers is refused in one line, without a traceback."""
     (suite.path / "tasks" / "scoring.py").write_text(

@@ -157,12 +157,13 @@ def statistic_of(cells: Cells, ratio: float, quantile: float) -> float:
 def cells_of(strata: Sequence[Stratum]) -> Cells:
     """The strata's units, those alike counted together."""
     parts = [_units(one) for one in strata]
-    shares = [one.weight / one.n for one in strata]
+    sizes = [one.n / one.repetition for one in strata]
+    shares = [one.weight / size for one, size in zip(strata, sizes, strict=True)]
     lengths = [part[0].size for part in parts]
     before, after, size, counts = (np.concatenate([part[i] for part in parts]) for i in range(4))
     stratum = np.repeat(np.arange(len(strata)), lengths)
     share = np.asarray(shares)
-    units = np.array([one.units for one in strata], dtype=np.float64)
+    units = np.array([one.units / one.repetition for one in strata], dtype=np.float64)
     typical = [
         share * _typical(np.maximum(part[0], part[1]), part[3])
         for share, part in zip(shares, parts, strict=True)
@@ -173,7 +174,7 @@ def cells_of(strata: Sequence[Stratum]) -> Cells:
         factors[:] = np.inf
     excess = [
         (one.excess * share**2 / one.runs, one.excess * share**2)
-        for one, share in zip(strata, shares, strict=True)
+        for one, share in ((one, one.weight / one.n) for one in strata)
     ]
     return Cells(
         before * share[stratum],
@@ -181,7 +182,7 @@ def cells_of(strata: Sequence[Stratum]) -> Cells:
         size,
         counts,
         stratum,
-        np.array([one.n for one in strata], dtype=np.float64),
+        np.array(sizes, dtype=np.float64),
         np.asarray(typical),
         factors,
         (math.fsum(x for x, _ in excess), math.fsum(y for _, y in excess)),
@@ -248,7 +249,7 @@ def _units(stratum: Stratum) -> tuple[FloatArray, FloatArray, FloatArray, FloatA
         return sums[0], sums[1], sizes, np.ones_like(sizes)
     # A complex number holds the pair; scores of a task are few and recur.
     pairs, counts = np.unique(before + 1j * after, return_counts=True)
-    return pairs.real, pairs.imag, np.ones(pairs.size), counts.astype(np.float64)
+    return pairs.real, pairs.imag, np.ones(pairs.size), counts / stratum.repetition
 
 
 def _held(strata: Sequence[Stratum]) -> list[Stratum]:
@@ -262,7 +263,8 @@ def _plain_counts(strata: Sequence[Stratum]) -> PairedCounts | None:
 
     Several runs of a baseline that always answered alike are one.
     """
-    if len(strata) > 1 or strata[0].codes is not None or strata[0].excess > 0.0:
+    first = strata[0]
+    if len(strata) > 1 or first.codes is not None or first.excess > 0.0 or first.repetition > 1.0:
         return None
     before, after = strata[0].scores
     if not np.all((before == 0.0) | (before == 1.0)) or not np.all((after == 0.0) | (after == 1.0)):

@@ -27,10 +27,12 @@ class Stratum:
     sum(weight * mean baseline score). ``clusters`` names for each item what it shares
     with others, such as a passage; without them every item stands for itself.
     ``excess`` is the variance of one run's total beyond independent flips of its items,
-    in squared score units (`rerun_noise`).
+    in squared score units (`rerun_noise`). ``repetition`` is by how much copies among items
+    that stand for themselves inflate the variance of a mean: n items say what n/repetition
+    distinct ones do.
 
     Raises ValueError for unequal lengths, scores that are no number or below 0, a weight
-    that is not above 0, fewer than one run, or a negative excess.
+    that is not above 0, fewer than one run, a negative excess, or a repetition below 1.
     """
 
     baseline: ArrayLike
@@ -39,6 +41,7 @@ class Stratum:
     clusters: ArrayLike | None = None
     runs: int = 1
     excess: float = 0.0
+    repetition: float = 1.0
 
     def __post_init__(self) -> None:
         before, after = paired_scores(self.baseline, self.quantized)
@@ -56,6 +59,8 @@ class Stratum:
             raise ValueError(f"runs={self.runs!r}: a baseline has one run or more")
         if not 0.0 <= self.excess < math.inf:
             raise ValueError(f"excess={self.excess!r} is not a variance")
+        if not 1.0 <= self.repetition < math.inf:
+            raise ValueError(f"repetition={self.repetition!r} must be 1 or more")
 
     @property
     def scores(self) -> tuple[FloatArray, FloatArray]:
