@@ -100,8 +100,10 @@ def test_baseline_at_chance(suite: Suite) -> None:
 
 
 def test_a_minimum_that_a_coin_would_meet(suite: Suite) -> None:
-    """0.3 of 80 % is what guessing one of four scores."""
-    gate(suite, "pick", 0.3)
+    """Half of some 45 % is less than what guessing one of four scores."""
+    pick = {**ANSWERS["pick"], "wrong": {"seed": 1, "share": 0.6}}
+    suite.model(tasks={**ANSWERS, "pick": pick})
+    gate(suite, "pick", 0.5)
     suite.record()
     assert refused(suite, "(suspicious) *guessing would meet this gate on pick*") == []
 
