@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core import units
-from .imported import Imports, imports_of, is_project, packages_of, source_of
+from .imported import Imports, globals_of, imports_of, is_project, packages_of, source_of
 
 DIGITS = 20  # 80 bits: two of a million items collide once in 10^12 tasks
 
@@ -93,7 +94,27 @@ def _held(task: Any) -> dict[str, Any]:
         held["class"] = owner
     if registered := {name: one for name, one in _registered(task) if _is_of_project(one)}:
         held["registered"] = registered
+    if replaced := dict(_replaced(task)):
+        held["replaced"] = replaced
     return held
+
+
+def _replaced(task: Any) -> Iterator[tuple[str, Any]]:
+    """What a conftest of the project has put in the place of lm-eval's own scoring."""
+    steps = [
+        getattr(one, "func", one) for each in getattr(task, "_filters", ()) for one in each.filters
+    ]
+    kinds = [type(task), *(one if isinstance(one, type) else type(one) for one in steps)]
+    for kind in dict.fromkeys(chain.from_iterable(one.__mro__ for one in kinds)):
+        if kind.__module__.startswith("lm_eval."):
+            for name, one in vars(kind).items():
+                if inspect.isfunction(one) and _is_of_project(one):
+                    yield f"{kind.__name__}.{name}", one
+    for metric, function in {**_aggregations(task), **_metrics(task)}.items():
+        if not _is_of_project(function):
+            for name, one in globals_of(function).items():
+                if callable(one) and _is_of_project(one):
+                    yield f"{getattr(metric, '__name__', metric)}: {name}", one
 
 
 def _registered(task: Any) -> Iterator[tuple[str, Any]]:
@@ -134,6 +155,7 @@ def _named_in(value: Any) -> Iterator[Any]:
         yield from _named_in((value.func, value.args, value.keywords))
     elif callable(value):
         yield _named(value)
+        yield from _wrappers(value)
 
 
 def permutation(digests: Sequence[str], task: str, seed: int) -> list[int]:
@@ -176,7 +198,21 @@ def _code(value: Any) -> Any:
     if isinstance(value, functools.partial):
         return [_code(value.func), plain(value.args), plain(value.keywords)]
     named = _named(value)
-    return {"code": named.__qualname__, "module": _module_source(named)}
+    code = {"code": named.__qualname__, "module": _module_source(named)}
+    if around := [_module_source(one) for one in _wrappers(value)]:
+        code["around"] = around
+    return code
+
+
+def _wrappers(value: Any) -> list[Any]:
+    """The project's functions around one of another file: they too decide what it returns."""
+    around = []
+    while hasattr(value, "__wrapped__"):
+        around.append(value)
+        value = value.__wrapped__
+    inner = source_of(value)
+    files = [(one, source_of(one)) for one in around]
+    return [one for one, path in files if path not in (None, inner) and is_project(path)]
 
 
 def _named(value: Any) -> Any:
@@ -210,9 +246,11 @@ def _module_source(named: Any) -> Any:
 
 def _is_of_project(named: Any) -> bool:
     path = None if named is None else source_of(_named(named))
-    return path is not None and is_project(path)
+    return (path is not None and is_project(path)) or bool(_wrappers(named))
 
 
 def _imports(named: Any) -> Imports:
     path = source_of(named)
-    return Imports() if path is None else imports_of(str(named.__module__), path)
+    # A decorated function names the module of what it wraps.
+    module = getattr(named, "__globals__", {}).get("__name__", named.__module__)
+    return Imports() if path is None else imports_of(str(module), path)

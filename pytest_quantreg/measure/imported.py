@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +21,11 @@ _SITES = {"site-packages", "dist-packages"}
 _CALLED = {"sklearn": "scikit-learn", "yaml": "PyYAML", "bs4": "beautifulsoup4"}
 """Distributions of other names than their modules, that need not be searched for."""
 
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*").fullmatch
+
+_LONGEST_NAME = 100
+"""Of a file that a source is looked through for."""
+
 _STDLIB = Path(os.__file__).resolve().parent
 _TASKS = "lm_eval.tasks."
 """Tasks that come with lm-eval share modules; what those import scores their answers too."""
@@ -26,7 +33,10 @@ _TASKS = "lm_eval.tasks."
 
 @dataclass(frozen=True)
 class Imports:
-    """Modules of the project by the place they are imported from, and packages by version."""
+    """Modules of the project by the place they are imported from, and packages by version.
+
+    With the files beside them that they name.
+    """
 
     helpers: Mapping[str, Path] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +63,10 @@ def imports_of(module: str, path: Path) -> Imports:
     # A module that was loaded by its path has that for a name, and is in no package.
     waiting = [("" if os.sep in module else module, path)]
     while waiting:
-        for name in _names(*waiting.pop()):
+        importer, here = waiting.pop()
+        for data in _read_beside(here):
+            helpers[f"{here.stem}: {data.name}"] = data
+        for name in _names(importer, here):
             found = _origin(name)
             if found is None or found.resolve() in seen:
                 continue
@@ -74,12 +87,20 @@ def packages_of(function: Any) -> Mapping[str, str]:
 
     Its metrics share a module that imports more than each of them needs.
     """
-    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    names = set(getattr(code, "co_names", ()))
-    modules = {known[name].__name__ for name in names if isinstance(known.get(name), ModuleType)}
+    known = getattr(function, "__globals__", {})
+    names = set(getattr(getattr(function, "__code__", None), "co_names", ()))
+    used_here = globals_of(function).values()
+    modules = {one.__name__ for one in used_here if isinstance(one, ModuleType)}
     # A function that imports has the whole dotted name among its names.
     used = {name: _origin(name) for name in modules | {one for one in names if one not in known}}
     return _versions({name: origin for name, origin in used.items() if origin is not None})
+
+
+def globals_of(function: Any) -> Mapping[str, Any]:
+    """Return what one function uses of its module, by name; what it is now, not as written."""
+    known = getattr(function, "__globals__", {})
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return {name: known[name] for name in sorted(names) if name in known}
 
 
 def source_of(named: Any) -> Path | None:
@@ -93,10 +114,7 @@ def source_of(named: Any) -> Path | None:
 
 def _names(module: str, path: Path) -> Iterator[str]:
     """Every module that a source may import, parents before children."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return
+    tree = _parsed(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -111,6 +129,34 @@ def _names(module: str, path: Path) -> Iterator[str]:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield from _with_parents(first.value)
+            else:  # computed here: every text of the source may be the module's name
+                yield from chain.from_iterable(map(_with_parents, filter(_DOTTED, _texts(tree))))
+
+
+def _read_beside(path: Path) -> Iterator[Path]:
+    """The files beside a source that it names: lists of right answers, code that it runs."""
+    if path.name == "conftest.py":
+        return  # those that it names may be logs and reports
+    for text in dict.fromkeys(_texts(_parsed(path))):
+        if len(text) < _LONGEST_NAME and text.isprintable() and Path(text).name == text:
+            found = path.parent / text
+            if found.suffix not in ("", ".py") and found.is_file():
+                yield found
+
+
+def _parsed(path: Path) -> ast.AST:
+    """The syntax tree of a source, an empty one where it is none."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Every text that stands in a source."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lm_eval.api import metrics, registry
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.filters.selection import TakeFirstFilter
 
 from pytest_quantreg.core.record import AccuracyRequest, Protocol
 from pytest_quantreg.measure import PreparedTask, TaskLibrary, prepare
@@ -146,6 +150,88 @@ def test_metrics_and_filters_registered_by_the_project_were_no_part_of_it(
     before = protocol(project)
     assert "registered.py" in before.code_files
     module.write_text(module.read_text().replace("1.0", "2.0"))
+    assert protocol(project).config_digest != before.config_digest
+
+
+@functools.wraps(metrics.exact_match_fn)
+def always(*_args: Any, **_more: Any) -> dict[str, float]:
+    """Stand for what a conftest puts around the scoring of lm-eval."""
+    return {"exact_match": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (ConfigurableTask, "process_results"),
+        (TakeFirstFilter, "apply"),
+        (metrics, "exact_match_hf_evaluate"),
+        (registry.metric_registry._objs, "exact_match"),
+    ],
+)
+def test_scoring_of_lm_eval_was_replaced_by_a_conftest_unseen(
+    project: Path, monkeypatch: pytest.MonkeyPatch, place: Any, name: str
+) -> None:
+    """A method, a function that a metric calls, or a metric, though it be named as before."""
+    task = project / "tasks" / "graded.yaml"
+    task.write_text(task.read_text().replace("process_results: !function grade.grade\n", ""))
+    before = protocol(project)
+    assert before.code_files == {}
+    if isinstance(place, dict):
+        monkeypatch.setitem(place, name, always)
+    else:
+        monkeypatch.setattr(place, name, always)
+    after = protocol(project)
+    assert before.config_digest != after.config_digest
+    assert Path(__file__).name in after.code_files
+
+
+def test_a_decorator_of_another_folder_scored_unseen(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """functools.wraps makes it look like what it wraps; its own file counts too."""
+    lenient = project / "other" / "quantreg_lenient.py"
+    lenient.parent.mkdir()
+    lenient.write_text(
+        "import functools\n"
+        "def lenient(f):\n"
+        "    @functools.wraps(f)\n"
+        "    def around(doc, results): return f(doc, results)\n"
+        "    return around\n"
+    )
+    monkeypatch.syspath_prepend(lenient.parent)
+    (project / "tasks" / "grade.py").write_text(
+        "from quantreg_lenient import lenient\n"
+        "from quantreg_helpers.rules import right\n"
+        "grade = lenient(right)\n"
+    )
+    before = protocol(project)
+    del sys.modules["quantreg_lenient"]
+    lenient.write_text(lenient.read_text() + "# another\n")
+    assert protocol(project).config_digest != before.config_digest
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("OK = Path(__file__).with_name('right.json').read_text()", "right.json"),
+        ("exec(Path(__file__).with_name('rules.inc').read_text())", "rules.inc"),
+        ("N = 'quantreg_helpers.rules'\nimportlib.import_module(N)", "words.py"),
+    ],
+)
+def test_what_scoring_reads_or_imports_by_a_text_changed_unseen(
+    project: Path, line: str, file: str
+) -> None:
+    """Files beside the source that it names count, and modules whose names are computed."""
+    path = project / "tasks" / file
+    path = path if path.suffix != ".py" else project / "src" / "quantreg_helpers" / file
+    if path.suffix != ".py":
+        path.write_text("1")
+    (project / "tasks" / "grade.py").write_text(
+        "import importlib\nfrom pathlib import Path\n"
+        f"{line}\ndef grade(doc, results): return {{'exact_match': 1.0}}\n"
+    )
+    before = protocol(project)
+    path.write_text(f"{path.read_text()}\n")
     assert protocol(project).config_digest != before.config_digest
 
 
