@@ -76,7 +76,9 @@ def read(config: pytest.Config) -> Settings:
     settings = Settings(
         schemes=names,
         model=model,
-        checkpoints=alone or (_checkpoints(source, names, project, known_as) if gates else {}),
+        checkpoints=alone
+        if alone or unnamed or not gates
+        else _checkpoints(source, names, project, known_as),
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,

@@ -48,6 +48,16 @@ def test_several_checkpoints_are_several_schemes(recorded: Suite) -> None:
     result.stderr.fnmatch_lines(["*other: a second checkpoint of w8a8-int8, beside int8"])
 
 
+def test_two_checkpoints_without_a_scheme_were_refused(recorded: Suite) -> None:
+    """Each is tested as what its files hold; a second one of a scheme is told as such."""
+    recorded.checkpoint("int4", "w4a16-int4")
+    recorded.run("--quant-checkpoint=int8", "--quant-checkpoint=int4").assert_outcomes(passed=2)
+    recorded.checkpoint("other")
+    result = recorded.run("--quant-checkpoint=int8", "--quant-checkpoint=other")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*other: a second checkpoint of w8a8-int8, beside int8"])
+
+
 def test_a_checkpoint_with_its_scheme_needs_no_other_option(recorded: Suite) -> None:
     """SCHEME=REF names the scheme."""
     recorded.run("--quant-checkpoint=w8a8-int8=int8").assert_outcomes(passed=1)
