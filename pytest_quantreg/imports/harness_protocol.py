@@ -34,6 +34,12 @@ WEIGHTS = frozenset(
 )
 """Arguments that make other weights of the same name; so do those that begin with ``bnb_``."""
 
+QUANTIZES = frozenset({"load_in_4bit", "load_in_8bit", "quantization", "quantization_config"})
+_HOW = ("bnb_", "llm_int8_")
+_NOTHING = frozenset({"", ".", "{}", "auto", "false", "none", "null"})
+_AS_THEY_ARE = frozenset({"hf", "pt", "safetensors", "fastsafetensors"})
+"""Values of ``load_format`` that say only how files are read."""
+
 ENGINE = "lm-eval-"
 """What the engine's name begins with where lm-eval asked; which of its models follows."""
 
@@ -129,14 +135,24 @@ def weights_of(document: Mapping[str, Any]) -> dict[str, Json]:
     found: dict[str, Json] = {
         name: value
         for name, value in arguments_of(document).items()
-        if (name in WEIGHTS or name.startswith("bnb_")) and value not in (None, False, "", "auto")
+        if (name in WEIGHTS or name.startswith("bnb_")) and not _says_nothing(name, value)
     }
+    if QUANTIZES.isdisjoint(found):  # how, where nothing says that
+        found = {name: value for name, value in found.items() if not name.startswith(_HOW)}
     revision = spelt(_given(document))[1]
     if revision is not None:
         found.setdefault("revision", revision)
     if found.get("revision") == MAIN:
         del found["revision"]
     return found
+
+
+def _says_nothing(name: str, value: Json) -> bool:
+    """Whether an argument leaves the weights as they are."""
+    if isinstance(value, str):
+        text = value.strip().casefold()
+        return text in _NOTHING or (name == "load_format" and text in _AS_THEY_ARE)
+    return value is None or value is False or value in ({}, [])
 
 
 def places_of(document: Mapping[str, Any]) -> frozenset[str]:

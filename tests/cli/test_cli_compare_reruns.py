@@ -66,10 +66,13 @@ def test_a_rerun_in_a_folder_called_nvfp4(said: Run) -> None:
         ("model", "./model"),
         ("/models/one", "/models/other/../one//"),
         ("link", "real"),
+        ("org/model", "org/model,quantization=none"),
+        ("org/model", "org/model,subfolder=.,load_format=safetensors"),
+        ("org/model", "org/model,bnb_4bit_quant_type=nf4,llm_int8_threshold=6.0"),
     ],
 )
 def test_another_spelling_hid_the_same_weights(said: Run, one: str, other: str) -> None:
-    """Revision main, addresses, slashes, letters, dots and links name what they name."""
+    """Revision main, addresses, slashes, letters, dots, links; arguments that quantize nothing."""
     Path("real").mkdir()
     Path("link").symlink_to("real")
     evaluated("base", {"t": list(rows("base", BASE[:200]))}, arguments=one)
