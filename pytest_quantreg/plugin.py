@@ -276,9 +276,20 @@ class _Collector:
         if RUNTIME in self._config.stash:
             self._config.stash[RUNTIME].reporter.hear_collection(report)
 
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    # Before hooks that raise instead, as with sys.exit(0).
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_keyboard_interrupt(
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> Generator[None]:
         if RUNTIME in self._config.stash:
             self._config.stash[RUNTIME].reporter.hear_interruption(excinfo)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_internalerror(self) -> Generator[None]:
+        if RUNTIME in self._config.stash:
+            self._config.stash[RUNTIME].reporter.hear_internal_error()
+        return (yield)
 
 
 def _runtime(config: pytest.Config) -> Runtime:

@@ -44,8 +44,8 @@ class Reporter:
 
     What is written at the start says that the session did not end, so that neither a
     report of an earlier session nor half of one is taken for this one's. Under xdist the
-    controller alone writes. ``report`` is what was written in the end, ``cut_short`` how
-    Ctrl-C or ``pytest.exit`` ended the session.
+    controller alone writes. ``report`` is what was written in the end, ``missing`` why not
+    every test ran.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, secrets: Secrets) -> None:
@@ -56,8 +56,10 @@ class Reporter:
         self._commit: str | None = None
         self._ended: Counter[str] = Counter()
         self._uncollected = 0
+        self._broken = False
         self._failures_of_ours = False
-        self.cut_short: str | None = None
+        self._cut_short: str | None = None
+        self.missing: tuple[str, ...] = ()
         self.report: Report | None = None
         self._active = not hasattr(config, "workerinput") and not config.option.collectonly
 
@@ -105,9 +107,17 @@ class Reporter:
     def hear_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or ``pytest.exit``."""
         said = str(excinfo.value).strip()
-        self.cut_short = f"interrupted: {self._secrets.struck(said)}" if said else "interrupted"
+        self._cut_short = f"interrupted: {self._secrets.struck(said)}" if said else "interrupted"
+
+    def hear_internal_error(self) -> None:
+        """pytest or a plugin failed; hooks may make another exit status of it."""
+        self._broken = True
 
     # -- the end ---------------------------------------------------------------------------
+
+    def look_at(self, session: pytest.Session) -> None:
+        """Notes what a session that ends leaves out, before hooks change how it ended."""
+        self.missing = tuple(dict.fromkeys((*self.missing, *self._missing(session))))
 
     def end(
         self,
@@ -171,7 +181,7 @@ class Reporter:
             self._facts(versions),
             ended_at=now(),
             exit_status=int(session.exitstatus),
-            incomplete=tuple(self._missing(session)),
+            incomplete=self.missing,
             tests={word: self._ended[word] for word in _WORDS if self._ended[word]},
         )
         lines = (*collected.closing(), *([last_line] if last_line else []))
@@ -203,11 +213,12 @@ class Reporter:
         if self._uncollected:
             what = "file or class" if self._uncollected == 1 else "files or classes"
             yield f"{self._uncollected} {what} could not be collected"
-        if self.cut_short is not None and not self.cut_short.endswith("during collection"):
-            yield self.cut_short
+        told = self._uncollected and (self._cut_short or "").endswith("during collection")
+        if self._cut_short is not None and not told:
+            yield self._cut_short
         elif not self._uncollected and (stopped := session.shouldfail or session.shouldstop):
             yield f"stopped early: {stopped}"
-        if session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+        if self._broken or session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             yield "internal error of pytest or a plugin"
 
     def _places(self, report: Report) -> Places:

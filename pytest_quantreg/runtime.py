@@ -312,16 +312,16 @@ class Runtime:
         """
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
+        self.reporter.look_at(session)
         if session.exitstatus in PASSING and (lacking := self.lacking()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self.last_line = lacking
 
     def lacking(self) -> str:
         """Why a session that pytest would end with 0 must not; empty where it may."""
-        early = self.reporter.cut_short
-        required = self.report.unmet_requirement() if self._required else ""
-        found = required or self.report.ungenerated()
-        found = found or self.report.unheard_failure(early=bool(early))
+        early = "; ".join(self.reporter.missing)
+        unmet = self.report.unmet_requirement() if self._required else ""
+        found = unmet or self.report.ungenerated() or self.report.unheard_failure(early=early != "")
         if not found and early and self._required:
             found = f"quantreg: --quant-require: not every test ran: {early}"
         return found

@@ -173,6 +173,65 @@ def test_pytest_exit_left_tests_out(recorded: Suite) -> None:
     assert result.outlines[-1] == f"{FLAG} not every test ran: interrupted: enough"
 
 
+LEAVES_OUT = {
+    "a failure": ("", "item.session.shouldfail = 'enough'", "stopped early: enough"),
+    "an internal error": ("", "raise ValueError", "internal error of pytest or a plugin"),
+    "sys.exit": (
+        "@pytest.hookimpl(tryfirst=True)\ndef pytest_keyboard_interrupt(): raise SystemExit(0)",
+        "pytest.exit('enough', 0)",
+        "interrupted: enough",
+    ),
+    "its words": (
+        "",
+        "pytest.exit('during collection', 0)",
+        "interrupted: during collection",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hook", "act", "why"), LEAVES_OUT.values(), ids=LEAVES_OUT)
+def test_an_exit_status_set_to_0_hid_that_tests_were_left_out(
+    recorded: Suite, hook: str, act: str, why: str
+) -> None:
+    """The first of two gates is judged and kept, and the second, which is lost, never runs."""
+    (recorded.path / "conftest.py").write_text(
+        f"""
+import pytest
+
+{hook}
+
+def pytest_runtest_logreport(report):
+    if report.when == "teardown" and "sum" in report.nodeid:
+        item = ITEMS[0]
+        {act}
+
+def pytest_collection_finish(session):
+    global ITEMS
+    ITEMS = session.items
+
+def pytest_sessionfinish(session):
+    session.exitstatus = 0
+""",
+        "utf-8",
+    )
+    result = recorded.gate("--quant-require", "--quant-report=run.json")
+    assert result.ret == 1
+    assert result.outlines[-1] == f"{FLAG} not every test ran: {why}"
+    made = json.loads((recorded.path / "run.json").read_text("utf-8"))
+    assert made["session"]["incomplete"] == [why]
+
+
+def test_an_exit_status_set_to_0_hid_a_file_that_could_not_be_collected(recorded: Suite) -> None:
+    """Its gates were never judged, whatever became of those in other files."""
+    recorded.test("raise ValueError", "test_other.py")
+    conftest = recorded.path / "conftest.py"
+    conftest.write_text("def pytest_sessionfinish(session): session.exitstatus = 0", "utf-8")
+    result = recorded.gate("--quant-require", "--continue-on-collection-errors", "-k", "sum")
+    assert result.ret == 1
+    why = "1 file or class could not be collected"
+    assert result.outlines[-1] == f"{FLAG} not every test ran: {why}"
+
+
 def timed(result: str, subject: str, **more: Any) -> Outcome:
     """An outcome of what was timed."""
     speed = SpeedFigures(subject, "speed-up", "x")
