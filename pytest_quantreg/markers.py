@@ -233,6 +233,8 @@ def _read(one: Declared) -> _Said:
         value = reader(*one.mark.args, **one.mark.kwargs)
     except WrongUse as error:
         raise WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help) from None
+    except OverflowError:
+        raise WrongUse(f"{_show(one.mark)}: a number too large for any threshold") from None
     declared: _Said = value(one.level) if callable(value) else value
     return declared
 

@@ -52,7 +52,8 @@ def check_confidence(value: Any, named: str) -> float:
         raise WrongUse(f"{named}={value!r}: {allowed}")
     if 0.5 < value < 1:
         return float(value)
-    hint = f"; did you mean {value / 100:g}?" if 50 < value < 100 else ""
+    meant = value / 100 if 50 < value < 100 else 1 - value if 0 < value < 0.5 else None
+    hint = f"; did you mean {meant:g}?" if meant is not None else ""
     raise WrongUse(f"{named}={value:g}: {allowed}{hint}")
 
 

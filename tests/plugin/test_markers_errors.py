@@ -81,6 +81,7 @@ VALUES = [
     ("quant_gate(mode='dtect')", "mode='dtect': allowed are detect, certify, point"),
     ("quant_gate(mode=['point'])", "mode=['point']: allowed are detect, certify, point"),
     ("quant_gate(confidence=95)", "confidence=95: allowed *; did you mean 0.95?"),
+    ("quant_gate(confidence=0.05)", "confidence=0.05: allowed *; did you mean 0.95?"),
     ("quant_gate(confidence='high')", "confidence='high': allowed is a number above 0.5 *"),
     ("quant_gate(level=1)", "got an unexpected keyword argument 'level'; write quant_gate(*"),
 ]
@@ -103,6 +104,13 @@ def test_wrong_value(mark: str, said: str, wrong: Wrong) -> None:
     pytest.LineMatcher(lines).fnmatch_lines([_text(f"test_gate.py::test_x: {shown}: {said}")])
     if "fp9" not in mark:
         assert len(lines) == 1
+
+
+@pytest.mark.parametrize("mark", ["min_retention", "max_perplexity_ratio", "min_speedup"])
+def test_a_number_too_large_was_an_internal_error(mark: str, wrong: Wrong) -> None:
+    """A whole number beyond every float is a wrong value like any other."""
+    [line] = wrong(f"pytestmark = pytest.mark.{mark}(10**400)\ndef test_x(quant_scheme): pass")
+    assert line.endswith("0): a number too large for any threshold")
 
 
 PLACES = {
