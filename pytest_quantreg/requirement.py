@@ -9,7 +9,6 @@ from typing import Protocol
 import pytest
 
 from .check import Evidence, Timing
-from .check.evidence import Finished
 from .core.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
 from .core.printable import printable
 from .core.secret_values import Secrets
@@ -69,19 +68,30 @@ def unjudged(test: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list
 
 
 def _calls(evidence: Evidence, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
-    """What each call measured, and the outcomes that bear on it."""
+    """What each call measured, and the outcomes that bear on it.
+
+    Of a group that no gate judges as a whole each task counts, where any is judged.
+    """
     for one in evidence.measured:
-        yield one.task, _of_task(one, evidence, outcomes)
+        whole = _of_task(one.task, evidence, outcomes)
+        parts = [(part.task, _of_task(part.task, evidence, outcomes)) for part in one.parts]
+        of_parts = not _judges(whole) and any(_judges(bearing) for _, bearing in parts)
+        yield from parts if of_parts else [(one.task, whole)]
     for timing in evidence.timed:
         yield "speed", _of_timing(timing, outcomes)
 
 
-def _of_task(one: Finished, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[Outcome]:
-    names = {one.task, *(part.task for part in one.parts)}
+def _judges(bearing: Sequence[Outcome]) -> bool:
+    return any(one.result in JUDGED for one in bearing)
+
+
+def _of_task(task: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[Outcome]:
     scores = [outcome for outcome in outcomes if outcome.speed is None]
-    own = [outcome for outcome in scores if outcome.task in names]
-    if any(outcome.result == MEASURED and outcome.part_of for outcome in own):
-        # What is no task's own is the pool of all of them.
+    own = [outcome for outcome in scores if outcome.task == task]
+    # What is judged in no task or group that was measured is judged in the pool of all of them,
+    # as is what is no task's own.
+    names = {None, *evidence.tasks}
+    if any(outcome.result == MEASURED and outcome.part_of not in names for outcome in own):
         own += [outcome for outcome in scores if outcome.task not in evidence.tasks]
     return own
 

@@ -135,3 +135,26 @@ def test_which_metrics_are_looked_at(
         result.stdout.fnmatch_lines(["*two: no gate judges strict*"])
     else:
         result.stdout.no_fnmatch_line("*no gate judges*")
+
+
+@pytest.mark.parametrize(
+    ("marks", "calls", "unjudged"),
+    [
+        (["0.9, task='three'"], ["both"], "two"),
+        (["0.9, task='three'", "0.9, task='two'"], ["both"], None),
+        (["0.9"], ["both"], None),
+        (["0.9, task='*'"], ["both"], None),
+    ],
+)
+def test_a_gate_on_one_task_of_a_group_passed_for_all_of_it(
+    loses: Suite, marks: list[str], calls: list[str], unjudged: str | None
+) -> None:
+    """Under --quant-require the other tasks of the group need a gate as well."""
+    decorators = "\n".join(f"@pytest.mark.min_retention({one})" for one in marks)
+    body = "\n".join(f"    compare_accuracy({one!r})" for one in calls)
+    loses.test(f"{decorators}\ndef test_two(compare_accuracy):\n{body}")
+    loses.record()
+    result = loses.gate("--quant-require")
+    assert result.ret == (0 if unjudged is None else 1)
+    if unjudged is not None:
+        assert result.outlines[-1].endswith(f"] measured {unjudged}, and no gate judged it")
