@@ -1,4 +1,4 @@
-"""The options of accepting: whether it was typed, and what it cannot go with."""
+"""The options of recording and accepting: whether they were typed, and what they cannot go with."""
 
 from __future__ import annotations
 
@@ -56,3 +56,22 @@ def refuse_not_accepting(settings: Settings) -> None:
         )
     if len(settings.why) > MOST_WHY:
         raise WrongUse(f"--quant-why: {MOST_WHY:,} characters are the most")
+
+
+def refuse_not_recording(settings: Settings) -> None:
+    """Raises WrongUse for what recording cannot go with."""
+    if settings.update is Update.NO:
+        return
+    if settings.require:
+        raise WrongUse(
+            f"{RECORD} records and judges nothing, so --quant-require can never hold",
+            help=(
+                "use them in two runs: record first, gate afterwards",
+                "where an ini file sets quant_require, record with -o quant_require=false",
+            ),
+        )
+    if settings.model is None:
+        raise WrongUse(
+            f"{RECORD} needs to know the full-precision model it records",
+            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
+        )

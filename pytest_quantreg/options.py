@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .accept_options import accepts, is_typed, refuse_not_accepting
+from .accept_options import accepts, is_typed, refuse_not_accepting, refuse_not_recording
 from .cache_folder import cache_dir
 from .core.catalogue import Catalogue
 from .core.errors import WrongUse
@@ -112,7 +112,7 @@ def read(config: pytest.Config) -> Settings:
         why=config.getoption("quant_why", None) or "",
         unnamed=unnamed,
     )
-    _refuse_contradictions(settings)
+    refuse_not_recording(settings)
     refuse_not_accepting(settings)
     return settings
 
@@ -241,24 +241,6 @@ def _update(config: pytest.Config) -> Update:
             help="type it on the command line when you mean to record",
         )
     return Update(chosen)
-
-
-def _refuse_contradictions(settings: Settings) -> None:
-    if settings.update is Update.NO:
-        return
-    if settings.require:
-        raise WrongUse(
-            f"{RECORD} records and judges nothing, so --quant-require can never hold",
-            help=(
-                "use them in two runs: record first, gate afterwards",
-                "where an ini file sets quant_require, record with -o quant_require=false",
-            ),
-        )
-    if settings.model is None:
-        raise WrongUse(
-            f"{RECORD} needs to know the full-precision model it records",
-            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
-        )
 
 
 def _gpu(source: Sources) -> str | None:
