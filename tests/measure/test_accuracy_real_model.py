@@ -23,10 +23,10 @@ BATCH = 32
 class HFEngine:
     """The example model through HFLM, and nothing else; counts what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: str = "bfloat16") -> None:
         folder = EXAMPLES / "tiny-llama"
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.weights = AutoModelForCausalLM.from_pretrained(folder, dtype="bfloat16")
+        self.weights = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         self.requests = 0
 
     def lm(self, batch_size: int) -> Any:
@@ -85,14 +85,28 @@ def _alone(engine: HFEngine, task: str, **options: Any) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["recall", "sum", "stories"])
 def test_values_are_lm_evals_own(
-    task: str, prepared: Callable[..., PreparedTask], run: Any, engine: HFEngine
+    task: str, prepared: Callable[..., PreparedTask], heard: Any
 ) -> None:
-    """On the same items every metric has the value of simple_evaluate."""
-    ours = run(prepared(task, include_paths=(TASKS,)), 96)
+    """On the same items every metric has the value of simple_evaluate.
+
+    In float32: on some CPUs the last bits depend on an item's place in its batch, and in
+    bfloat16 they move a perplexity by 1e-5.
+    """
+    engine: Any = HFEngine("float32")
+    ready = prepared(task, include_paths=(TASKS,))
+    ours = measure(
+        ready,
+        engine,
+        n=96,
+        batch_size=BATCH,
+        fingerprint="exact",
+        journal=Journal(None),
+        progress=heard,
+    )
     theirs = _alone(engine, task, samples={task: sorted(ours.items.doc_ids)})
     assert ours.values
     for name, value in ours.values.items():
-        assert value == pytest.approx(theirs["results"][task][name], rel=1e-9)
+        assert value == pytest.approx(theirs["results"][task][name], rel=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore")
