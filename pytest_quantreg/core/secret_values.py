@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
+from .printable import printable
 from .record import Json
 
 HIDDEN = "..."
@@ -17,11 +19,17 @@ YOUR_OWN = "<your-own-value>"
 _WORDS = frozenset(
     {
         *("apikey", "auth", "authorization", "authtoken", "bearer", "cookie", "cookies"),
-        *("credential", "credentials", "key", "passphrase", "passwd", "password", "pat"),
-        *("pwd", "secret", "secrets", "signature", "token"),
+        *("credential", "credentials", "key", "login", "pass", "passphrase", "passwd"),
+        *("password", "passwords", "pat", "pw", "pwd", "secret", "secrets", "signature", "token"),
     }
 )
 """Words of an argument's name that say its value is a secret."""
+
+_FUSED = re.compile(r"(?i)(?:api|access|secret|private)keys?$|(?:token|password|secret)$")
+"""How such words end that are written as one: hftoken."""
+
+_OF_KEYS = frozenset({"api", "access", "secret", "private", "auth", "subscription"})
+"""Before ``key`` or ``keys`` they make it a secret whatever follows: api_keys, api_key_prod."""
 
 _OF_PROMPTS = frozenset(
     {
@@ -34,19 +42,31 @@ _OF_PROMPTS = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _KEY = (
-    r"\b(?:hf_\w{16,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
-    r"|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|nvapi-[\w-]{16,}"
-    r"|gsk_\w{16,}|r8_\w{16,}|npm_\w{16,}|pypi-[\w-]{16,}"
+    r"\b(?:(?:hf|gh[pousr]|gsk|r8|npm)_[A-Za-z0-9]{16,}"
+    r"|sk-(?:[A-Za-z0-9]+[-_])*(?=[A-Za-z]*[0-9])[A-Za-z0-9]{16,}[\w-]*"
+    r"|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}"
+    r"|AIza[\w-]{30,}|nvapi-[\w-]{16,}|pypi-(?=[\w-]*[A-Z])[\w-]{32,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
 """What keys of model hubs, model servers, clouds and code hosts look like; JSON web tokens."""
 _RANDOM = r"(?<![\w/.-])(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z]*[0-9])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{32,}\b"
 """Too long and too mixed for a name; digests and commits have no capitals."""
-_SENT = re.compile(r"(?i)\b(?P<kind>bearer|basic)(?P<gap> +)[\w.~+/-]{6,}=*")
-_LOGIN = re.compile(r"(?<=://)[^\s/'\"<>@]+@")
-_QUERY = re.compile(
-    r"(?i)(?P<name>[?&][\w-]*(?:key|token|password|secret|signature|sig)=)[^\s&'\"<>#]+"
+_SENT = re.compile(
+    r"\b(?:(?P<bearer>(?i:bearer) +)(?=[\w.~+/-]*(?:[0-9]|[a-z][A-Z]))[\w.~+/-]{6,}=*"
+    r"|(?P<basic>(?i:basic) +)(?=[\w+/]*(?:[a-z][A-Z]|=))[A-Za-z0-9+/]{6,}=*)"
 )
+"""Words of a sentence (a basic test, bearer authentication) are none."""
+_LOGIN = re.compile(r"(?<=://)[^\s/'\"<>]+@")
+"""Up to the last such sign: a password may hold one, too."""
+_QUERY = re.compile(
+    r"(?i)(?P<name>[?&][\w-]*(?:auth|key|token|pass|passwd|password|pwd|secret|signature|sig)=)"
+    r"[^\s&'\"<>#]+"
+)
+_PAIR = re.compile(
+    r"(?i)(?<![\w-])(?P<name>[\w-]+)(?P<gap>\\*[\"']?\s*[:=]\s*\\*[\"']?|(?<=\w)\s+)"
+    r"(?P<value>(?:(?:bearer|basic|token)\s+)?[^\s\"',;&}\\]+)"
+)
+"""A header, an assignment, an option or JSON in a text, as far as the name says so."""
 _PARTS = re.compile(r"(?i)(?:\b(?:bearer|basic|token) +|=)([^\s;,]{8,})")
 """What may be repeated alone of ``Bearer ABC`` and of a cookie."""
 _SHAPED = re.compile(_KEY)
@@ -57,25 +77,35 @@ _LEAST = 3
 _WHOLE_WORD = 8
 """Letters below which it is struck only where it is a word of its own."""
 
+_PLACEHOLDERS = frozenset(
+    {"default", "dummy", "key", "local", "model", "none", "null", "test", "token"}
+)
+"""What is given where a key is asked for and none is needed; sentences of ours hold them."""
+
 
 def is_secret_name(name: str) -> bool:
     """Return whether an argument of this name holds a secret: api_key, hf_token, Authorization."""
     words = [word.lower() for word in _WORD.findall(name)]
     for place, word in enumerate(words):
-        if word not in _WORDS:
+        rest, before = words[place + 1 :], words[:place]
+        if word in ("key", "keys") and {*before[-1:]} & _OF_KEYS:
+            return rest != ["id"]
+        if word not in _WORDS and not _FUSED.search(word):
             continue
-        rest = words[place + 1 :]
-        if word == "token" and (rest or {*words[:place]} & _OF_PROMPTS):
+        of_prompts = {*before, word.removesuffix("token")} & _OF_PROMPTS
+        if word.endswith("token") and (rest or of_prompts):
             continue
-        if word == "key" and rest:
-            continue  # key_mapping, key_value_heads
+        if word in ("key", "pass") and rest:
+            continue  # key_mapping, key_value_heads, pass_config
         return True
     return False
 
 
 def without_shapes(text: str) -> str:
     """Return ``text`` without what looks like a key, and without logins in addresses."""
-    text = _SENT.sub(rf"\g<kind>\g<gap>{HIDDEN}", _SHAPED.sub(HIDDEN, text))
+    text = _SENT.sub(
+        lambda found: f"{found['bearer'] or found['basic']}{HIDDEN}", _SHAPED.sub(HIDDEN, text)
+    )
     return _QUERY.sub(rf"\g<name>{HIDDEN}", _LOGIN.sub(f"{HIDDEN}@", text))
 
 
@@ -88,8 +118,18 @@ def without_secrets(value: Json, name: str = "") -> Json:
     if isinstance(value, list):
         return [without_secrets(one, name) for one in value]
     if isinstance(value, str):
-        return _ALONE.sub(HIDDEN, without_shapes(value))
+        return _ALONE.sub(HIDDEN, without_shapes(_PAIR.sub(_without_value, value)))
     return value
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return f"{found['name']}{found['gap']}{HIDDEN}" if _is_secret_pair(found) else found[0]
+
+
+def _is_secret_pair(found: re.Match[str]) -> bool:
+    """Return whether a name in a text says that what follows is a secret."""
+    spaced = not found["gap"].strip()
+    return (found["name"].startswith("--") or not spaced) and is_secret_name(found["name"])
 
 
 def _may_be_secret(value: Json) -> bool:
@@ -112,8 +152,9 @@ class Secrets:
             text
             for args in arguments
             for name, value in args.items()
-            for text in _secrets_in(value, name)
-            if len(text) >= _LEAST
+            for secret in _secrets_in(value, name)
+            for text in _forms(secret)
+            if len(text) >= _LEAST and text.lower() not in _PLACEHOLDERS
         }
         return cls(tuple(sorted(found, key=lambda text: (-len(text), text))))
 
@@ -127,6 +168,12 @@ class Secrets:
             if value in text:
                 text = _finding(value).sub(HIDDEN, text)
         return text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield how a secret is written: as it is, on one line, in an address, by its lines."""
+    yield from (secret, printable(secret), quote(secret, safe=""))
+    yield from (line for line in secret.splitlines() if len(line) >= _WHOLE_WORD)
 
 
 def _finding(value: str) -> re.Pattern[str]:
@@ -150,6 +197,8 @@ def _secrets_in(value: Json, name: str) -> Iterator[str]:
         for login in _LOGIN.findall(value):
             yield from _login_parts(login[:-1])
         yield from (found[0].partition("=")[2] for found in _QUERY.finditer(value))
+        for found in filter(_is_secret_pair, _PAIR.finditer(value)):
+            yield from (found["value"], *_PARTS.findall(found["value"]))
 
 
 def _login_parts(login: str) -> Iterable[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from ..core.secret_values import HIDDEN, YOUR_OWN, without_shapes
+from ..core.secret_values import HIDDEN, YOUR_OWN, is_secret_name, without_shapes
 from .own_names import pattern
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Places:
         Paths below a known folder become relative to it; of others the last part is kept.
         """
         text = text.encode("utf-8", "replace").decode("utf-8")
-        text = _SECRET.sub(rf"\g<name>={HIDDEN}", text)
+        text = _SECRET.sub(_without_value, text)
         text = without_shapes(text)
         # Addresses are kept apart, for they hold what looks like a path.
         addresses: list[str] = []
@@ -87,6 +87,11 @@ def _everywhere(value: Any, places: Places) -> Any:
     if isinstance(value, Sequence):
         return tuple(_everywhere(inner, places) for inner in value)
     return value
+
+
+def _without_value(found: re.Match[str]) -> str:
+    # add_bos_token=true stands in commands that are to be typed again.
+    return f"{found['name']}={HIDDEN}" if is_secret_name(found["name"]) else found[0]
 
 
 def _address(found: re.Match[str]) -> str:

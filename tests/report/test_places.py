@@ -61,6 +61,7 @@ def test_what_is_hidden(text: str, shown: str) -> None:
         "retention 0.98: 12 lost, a:b, c:d/e",
         "exact_match,strict-match",
         "~ 5 %, ~3,100 items",
+        "pytest --quant-update --quant-backend-arg=add_bos_token=true",
     ],
 )
 def test_what_is_no_place_is_left(text: str) -> None:
