@@ -13,6 +13,9 @@ from ..core.comparison import Comparison
 from ..core.record import Json
 from .lines import Lines
 
+_MOST_ITEMS = 10**9
+"""Of a measurement: what holds more was not written by us."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -55,7 +58,11 @@ class Flips:
 
     def of(self, origin: Origin, task: str | None = None) -> tuple[Seen, ...]:
         """What checkpoints of the same model, scheme and engine flipped on a task, or on all."""
-        entries = [one for one in self._lines.read() if one.get("session") != self._session]
+        entries = [
+            one
+            for one in self._lines.read()
+            if one.get("session") != self._session and _is_hashable(one)
+        ]
         lost = {one.get("checkpoint") for one in entries if one.get("lost") is True}
         latest: dict[tuple[object, object], Seen] = {}
         for one in entries:
@@ -83,6 +90,11 @@ class Flips:
         self._lines.add({**entry, "session": self._session, "when": when})
 
 
+def _is_hashable(entry: Mapping[str, object]) -> bool:
+    """Whether no field is a list or an object: we write none, and whoever did meant none."""
+    return not any(isinstance(one, (list, dict)) for one in entry.values())
+
+
 def _of_model(entry: Mapping[str, object]) -> tuple[object, ...]:
     return entry.get("model"), entry.get("scheme"), entry.get("engine")
 
@@ -91,4 +103,4 @@ def _seen(entry: Mapping[str, object]) -> Seen | None:
     items, changed = entry.get("items"), entry.get("changed")
     if not isinstance(items, int) or not isinstance(changed, (int, float)):
         return None
-    return Seen(items, float(changed)) if 0 <= changed <= items else None
+    return Seen(items, float(changed)) if 0 <= changed <= items <= _MOST_ITEMS else None

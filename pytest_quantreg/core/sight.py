@@ -54,16 +54,16 @@ def sight(
 ) -> Sight:
     """The sight of a comparison that was made.
 
-    Planned with the upper Wilson bound of the flips it saw. Where nothing flipped, or the
-    candidate is ``broken`` (its flips say nothing about how much a sound one flips), with
-    what was seen of the model at this scheme before, else with the scheme's default. Where
-    items are not the units (passages, runs that shift as a whole), with the width of its
-    own interval.
+    Planned with the upper Wilson bound of the flips it saw, and with the scheme's default
+    where nothing flipped: what other checkpoints flipped must not decide about this one.
+    Where the candidate is ``broken`` (its flips say nothing about how much a sound one
+    flips), with what was seen of the model at this scheme before. Where items are not the
+    units (passages, runs that shift as a whole), with the width of its own interval.
     """
     if comparison.own_width or not comparison.slices:
         return _of_bounds(comparison, minimum, confidence)
-    default = comparison.expected or default_discordance(comparison.claims or comparison.scheme)
-    discordance = default
+    default = default_discordance(comparison.claims or comparison.scheme)
+    discordance = planned = comparison.expected or default
     if not broken:
         distinct = [one.effective for one in comparison.slices]
         changed = math.ceil(math.fsum(one.changed for one in distinct) - 1e-9)
@@ -75,7 +75,7 @@ def sight(
         minimum,
         confidence=confidence,
         discordance=discordance,
-        planned=default,
+        planned=planned,
         exact=comparison.counts is not None,
     )
 

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.check.flips import Flips, Origin, Seen, expected
+from pytest_quantreg.core.errors import Refusal
+from pytest_quantreg.core.gates import MIN_RETENTION, Gate
+from pytest_quantreg.core.plan import Plan
+from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.core.verdict import judge
 
 from ..core.comparisons import paired
 from .conftest import ANSWERS, Suite
@@ -67,7 +72,15 @@ def test_the_file_stays_small_and_may_hold_anything(tmp_path: Path) -> None:
         flips(tmp_path, session).note(INT4, paired(*NOISY), session)
     path = tmp_path / "flips.jsonl"
     (line,) = path.read_text("utf-8").splitlines()
-    changes: tuple[dict[str, object], ...] = ({"items": "x"}, {"changed": -1}, {"changed": 1e9})
+    changes: tuple[dict[str, object], ...] = (
+        {"items": "x"},
+        {"changed": -1},
+        {"changed": 1e9},
+        {"items": 10**400},
+        {"metric": {}},
+        {"items": 10**400, "changed": 10**400},
+        {"checkpoint": [], "lost": True},
+    )
     wrong = [{**json.loads(line), "task": str(at), **one} for at, one in enumerate(changes)]
     path.write_text("\n".join(["{", "[]", "\0", *map(json.dumps, wrong), line, ""]), "utf-8")
     assert flips(tmp_path, "d").of(INT4) == (Seen(400, 62.0),)
@@ -75,6 +88,24 @@ def test_the_file_stays_small_and_may_hold_anything(tmp_path: Path) -> None:
     path.mkdir()
     flips(tmp_path, "e").note(INT4, paired(*NOISY), "now")
     assert flips(tmp_path, "f").of(INT4) == ()
+
+
+@pytest.mark.parametrize(("expected", "n"), [(0.17, 150), (0.002, 60)])
+def test_the_flips_of_other_checkpoints_decided_about_one_that_flipped_nothing(
+    expected: float, n: int
+) -> None:
+    """They made a sound build too weak, and a gate with too few items strong enough."""
+
+    def told(seen: float | None) -> str:
+        made = replace(paired(n * 4 // 5, 0, 0, n // 5), expected=seen)
+        gate = Gate(MIN_RETENTION, 0.98, None, None, 1)
+        plan = Plan((gate,), GateMode.DETECT, 0.95)
+        try:
+            return judge(gate, made, plan, max_undetected=0.1).evidence.value
+        except Refusal as error:
+            return error.category.value
+
+    assert told(expected) == told(None)
 
 
 GATE = """
