@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.comparable_known import NO_INSTRUCTION, UNKNOWN, UNKNOWN_DIGEST, UNKNOWN_SEED
 from ..core.directions import direction
+from ..core.errors import Category, Refusal
 from ..core.evaluation import Aggregate, Result
 from ..core.record import Accuracy, Json, Metric, Protocol
 from .harness_samples import MOST_EQUAL, Samples
@@ -60,7 +61,10 @@ def with_items(path: Path, result: Result, samples: Samples) -> Result:
 
 
 def alone(task: str, samples: Samples) -> Result:
-    """A result of a sample log without its results file: little is known of how it was asked."""
+    """A result of a sample log without its results file: little is known of how it was asked.
+
+    Raises Refusal for a log without scores.
+    """
     n = len(samples.items)
     aggregates = []
     for name, column in samples.items.scores.items():
@@ -68,6 +72,12 @@ def alone(task: str, samples: Samples) -> Result:
         metric = Metric(name, direction(bare, None), "mean")
         aggregates.append(Aggregate(metric, math.fsum(column) / n, None, n))
     plain = [one for one in aggregates if one.metric.name not in samples.items.weights]
+    if not plain:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"the sample log of {task} has no metric with a number for each of its items",
+            help="name the folder that holds the results file of the same evaluation too",
+        )
     result = Result(
         task,
         {"protocol.task": task},

@@ -75,3 +75,16 @@ def test_totals_alone_show_it_too(said: Run) -> None:
     status, page = said("compare", "base", "int4", "--min-retention", ".9")
     assert status == 0
     assert "t: no gate judges acc_norm" in page
+
+
+def test_a_log_alone_without_a_number_ended_in_a_traceback(said: Run) -> None:
+    """Without its results file and without a usable number there is nothing to compare."""
+    for name, value in (("base", 1.0), ("int4", "high")):
+        path = evaluated(name, {"t": list(rows(name, GOOD))})
+        next(path.glob("results_*")).unlink()
+        log = next(path.glob("samples_*"))
+        lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+        log.write_text("".join(f"{json.dumps({**row, 'acc': value})}\n" for row in lines), "utf-8")
+    status, page = said("compare", "base", "int4")
+    assert status == 2
+    assert "t has no metric with a number" in page
