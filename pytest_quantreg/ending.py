@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any
+from warnings import WarningMessage
 
 import pytest
 
@@ -247,9 +248,18 @@ def cleaned(report: pytest.TestReport, secrets: Secrets, *, ours: bool) -> None:
     """
     if ours:
         report.longrepr = _rewritten(report.longrepr, printable_lines)
+        # Engines log and warn with names from the files of a model.
+        report.sections = _rewritten(report.sections, printable_lines)
     if secrets.values:
         report.longrepr = _rewritten(report.longrepr, secrets.struck_exactly)
         report.sections = _rewritten(report.sections, secrets.struck_exactly)
+
+
+def clean_warning(warning: WarningMessage, secrets: Secrets) -> None:
+    """Takes the same out of a warning before pytest lists it."""
+    said = str(warning.message)
+    if (shown := printable_lines(secrets.struck_exactly(said))) != said:
+        warning.message = shown
 
 
 def _rewritten(shown: Any, change: Callable[[str], str]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import uuid
+import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -275,6 +276,14 @@ class _Collector:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if RUNTIME in self._config.stash:
             self._config.stash[RUNTIME].reporter.hear_collection(report)
+
+    # Before pytest keeps its text, and xdist sends it.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        if RUNTIME in self._config.stash:
+            from .ending import clean_warning
+
+            clean_warning(warning_message, self._config.stash[RUNTIME].secrets)
 
     # Before hooks that raise instead, as with sys.exit(0).
     @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -142,6 +142,38 @@ def test_engine_arguments_that_differ_were_told_with_their_secrets() -> None:
     assert "opensesame" not in repr(base)
 
 
+def test_what_an_engine_logged_and_warned_acted(
+    poisoned: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the captured output of a failed test nor pytest's list of warnings acts or tells."""
+    assert poisoned.record().ret == 0
+    (poisoned.path / "engine.py").write_text(
+        "import logging, os, sys, warnings\n"
+        "def load():\n"
+        "    said = os.environ['SAID']\n"
+        "    warnings.warn(said)\n"
+        "    logging.getLogger('engine').warning(said)\n"
+        "    print(said)\n"
+        "    print(said, file=sys.stderr)\n",
+        "utf-8",
+    )
+    poisoned.test("""
+        import engine
+
+        @pytest.mark.min_retention(0.9)
+        def test_x(compare_accuracy):
+            engine.load()
+            compare_accuracy("sum")
+            raise ValueError
+        """)
+    poisoned.pytester.syspathinsert()
+    monkeypatch.setenv("SAID", f"{ACTS}{CONTROLS} {' '.join(WORDS)}")
+    result = poisoned.gate(*words(), "-Wdefault", "-rA", "--junitxml=out.xml")
+    assert result.ret == 1
+    assert result.stdout.str().count(r"\::error::y") >= 4
+    check(result, poisoned.path)
+
+
 @pytest.mark.parametrize("command", [("schemes", "mine"), ("inspect", "model")])
 def test_a_command_printed_what_acts(
     command: tuple[str, ...],
