@@ -223,11 +223,14 @@ def test_an_interrupt_ends_the_process_and_goes_on(start: Start) -> None:
     engine = start(speed={"hang": "serve"})
     pid = engine.pid
     assert pid is not None
+    # A shell lets its jobs in the background ignore SIGINT, and so they inherit it.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         engine.serve(LOAD)
     timer.join()
+    signal.signal(signal.SIGINT, handler)
     assert not is_alive(pid)
 
 
