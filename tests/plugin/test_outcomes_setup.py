@@ -166,11 +166,10 @@ def test_getfixturevalue_is_refused_with_several_schemes(suite: Suite, marked: b
     result.stdout.fnmatch_lines(["*2 schemes are under test*getfixturevalue*"])
 
 
-@pytest.mark.parametrize("args", [(), ("--quant-checkpoint=int8",)])
-def test_getfixturevalue_skips_without_a_scheme(suite: Suite, args: tuple[str, ...]) -> None:
+def test_getfixturevalue_skips_without_a_scheme(suite: Suite) -> None:
     """Without --quant-scheme the body is skipped with the reason and nothing is refused."""
     suite.test(GETS.format(body='request.getfixturevalue("compare_accuracy")(task)'))
-    result = suite.run("-rs", *args)
+    result = suite.run("-rs")
     assert result.ret == 0
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["SKIPPED*no --quant-scheme given*"])
