@@ -18,7 +18,7 @@ from typing import Any
 
 from ..core.engine import Say
 
-FORMAT = 3
+FORMAT = 4
 STALE_SECONDS = 14 * 24 * 3600
 _DRAFT = "quantreg-"
 _OURS = re.compile(rf"[0-9a-f]{{64}}\.json|{_DRAFT}\w+\.part", re.ASCII)

@@ -109,8 +109,8 @@ def test_a_resumed_chunk_brings_its_facts(
     assert (engine.asked, again.resumed_items, again.items) == ([], 200, first.items)
     for path in tmp_path.glob("*.json"):
         held = json.loads(path.read_text("utf-8"))
-        assert held["body"]["format"] == 3
-        assert set(held["body"]["facts"]) == {"empty", "truncated"}
+        assert held["body"]["format"] == 4
+        assert set(held["body"]["facts"]) == {"answer", "empty", "length", "truncated"}
 
 
 def test_continuations_are_counted_as_lm_eval_scores_them() -> None:
