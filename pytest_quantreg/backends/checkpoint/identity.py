@@ -94,7 +94,7 @@ class FileDigests:
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """What changes whenever the contents of a file do.
+    """Return a key that changes whenever the contents of a file do.
 
     The time of the last change of its state (ctime) cannot be set back, as its mtime can.
     """

@@ -190,7 +190,7 @@ def _branch(parts: Any, after: int | None) -> _Ways | None:
 
 
 def _single(items: Any) -> bool:
-    """Whether a part is one letter, of a kind or any."""
+    """Return whether a part is one letter, of a kind or any."""
     return len(items) == 1 and str(items[0][0]) in ("LITERAL", "NOT_LITERAL", "ANY", "IN")
 
 
@@ -203,7 +203,7 @@ def _first(item: Any) -> int | None:
 
 
 def _takes(item: Any, letter: int) -> bool:
-    """Whether a part of one letter may be this one, in either case."""
+    """Return whether a part of one letter may be this one, in either case."""
     forms = {chr(letter), chr(letter).lower(), chr(letter).upper()}
     return any(_among(item, form) for form in forms)
 
