@@ -56,13 +56,13 @@ def test_recording_anew_keeps_the_number_of_runs(noisy: Suite) -> None:
 
 def test_the_floor_is_told(noisy: Suite) -> None:
     """A candidate that differs no more than the baseline from itself is said to be so."""
-    noisy.record("--quant-repeats=3")
+    noisy.record("--quant-repeats=6")
     result = noisy.gate("-rA", "--junit-xml=junit.xml")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "*differs from the baseline on *% of the items; 3 runs of the baseline differ from *",
-            "note: sum: cannot be told from the baseline, whose 3 runs differ from each*",
+            "*differs from the baseline on *% of the items; 6 runs of the baseline differ from *",
+            "note: sum: cannot be told from the baseline, whose 6 runs differ from each*",
         ]
     )
     assert "quantreg.sum.exact_match.floor" in (noisy.path / "junit.xml").read_text()
