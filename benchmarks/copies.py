@@ -12,9 +12,9 @@ from error_rates import DEFAULT_METHOD, MARGIN, MINIMUM, Setting, score_rule
 from numpy.typing import NDArray
 from pooled_rates import scores_of
 
+from pytest_quantreg.core.comparison.item_clusters import repetition
 from pytest_quantreg.core.stats import Stratum, pooled_retention, pooled_statistic
-from pytest_quantreg.core.stats.pooled import pooled_quantile
-from pytest_quantreg.core.units import repetition
+from pytest_quantreg.core.stats.pooled_retention import pooled_quantile
 
 ALPHA = 0.05
 

@@ -25,7 +25,7 @@ from made_runs import made_accuracy, made_run
 
 from pytest_quantreg.baselines import BaselineKey, Store
 from pytest_quantreg.core.errors import QuantregError
-from pytest_quantreg.core.record import Items, Metric, Run
+from pytest_quantreg.core.records.run import Items, Metric, Run
 
 KEY = BaselineKey("org/model", "bf16", "transformers", "gsm8k", 5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pytest_quantreg.core.record import (
+from pytest_quantreg.core.records.run import (
     Accuracy,
     EffectiveScheme,
     Items,

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
-from pytest_quantreg.core.acceptance import Acceptance, AcceptedTask
 from pytest_quantreg.core.errors import QuantregError
-from pytest_quantreg.core.record import Run
+from pytest_quantreg.core.records.acceptance import Acceptance, AcceptedTask
+from pytest_quantreg.core.records.run import Run
 
 SOURCE = Path(__file__).parents[1] / "baselines"
 KEY = BaselineKey("tiny-llama", "bf16", "transformers", "sum", 0)

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pytest_quantreg.backends import GROUP
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load, Request
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load, Request
 
 NAME = "planted"
 SHARES = "slower_by_prompt"

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from planted import NAME, SHARES, installed
 
 from pytest_quantreg.backends.remote import RemoteEngine
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import ModelSpeed, Workload
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import ModelSpeed, Workload
 from pytest_quantreg.core.stats import speedup_interval, timing_spread
 from pytest_quantreg.measure.speed import measure_alone, measure_pair
 

@@ -14,14 +14,14 @@ import numpy as np
 from made_runs import made_accuracy
 from numpy.typing import NDArray
 
-from pytest_quantreg.core.comparison import Comparison
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate
-from pytest_quantreg.core.pairs import compare
-from pytest_quantreg.core.plan import Plan
-from pytest_quantreg.core.record import Accuracy, Items, Metric
+from pytest_quantreg.core.comparison.accuracy import Comparison
+from pytest_quantreg.core.comparison.pairs import compare
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
+from pytest_quantreg.core.gates.verdict import judge
+from pytest_quantreg.core.records.run import Accuracy, Items, Metric
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.stats import mean_ratio_interval, retention_interval, retention_intervals
-from pytest_quantreg.core.verdict import judge
 
 TARGET_SECONDS = 1.0
 TASKS = 1_000

@@ -27,7 +27,7 @@ from pathlib import Path
 from made_runs import made_accuracy, made_run
 
 from pytest_quantreg.baselines import BaselineKey, RunSettings, Store
-from pytest_quantreg.core.record import Accuracy, Items, Metric
+from pytest_quantreg.core.records.run import Accuracy, Items, Metric
 
 SMALL = 1319
 REPEATS = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .core.acceptance import MOST_WHY
 from .core.errors import WrongUse
+from .core.records.acceptance import MOST_WHY
 from .core.settings import GateMode, Settings, Update
 from .option_table import ACCEPT, RECORD
 

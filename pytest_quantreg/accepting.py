@@ -13,18 +13,12 @@ from typing import Any
 from .baselines import AcceptedRuns, BaselineKey
 from .baselines.accepting import Said, accept_runs
 from .baselines.carried import pack
-from .check.keeping import (
-    drop_abandoned,
-    drop_old_reports,
-    folder_of,
-    kept_store,
-    undecided_report,
-)
+from .check.keeping import drop_abandoned, drop_old_reports, folder_of, kept_store, undecided_report
 from .check.provenance import git_commit, now
-from .core.acceptance import Kept
-from .core.accepting import findings
 from .core.errors import QuantregError, WrongUse
-from .core.record import Run
+from .core.gates.acceptance import findings
+from .core.records.acceptance import Kept
+from .core.records.run import Run
 from .core.settings import Settings
 from .report.session import SessionReport
 from .report.value import GREEN, Report

@@ -16,9 +16,9 @@ from .commands.baselines import add_baselines
 from .commands.compare import add_compare
 from .commands.importing import add_import, import_page
 from .commands.report import add_report
-from .core.catalogue import Catalogue
 from .core.errors import Refusal, WrongUse
 from .core.printable import printable, printable_lines
+from .core.schemes.catalogue import Catalogue
 from .core.secret_values import without_shapes
 from .core.settings import GateMode
 
@@ -129,7 +129,7 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     # Scales are read with numpy, which the other commands start without.
     from .backends.checkpoint import headers
     from .backends.gguf import inspect as gguf
-    from .core.contradictions import contradictions
+    from .core.schemes.contradictions import contradictions
     from .measure.accelerator import all_devices, imported, installed_engines
     from .report.hardware import accelerator_of, the_one
     from .report.inspection import inspection_page

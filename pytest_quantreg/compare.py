@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .check import Ask
-from .core.comparison import Comparison
+from .core.comparison.accuracy import Comparison
 from .core.errors import Category, Refusal, WrongUse
-from .core.record import AccuracyRequest, Json
+from .core.records.run import AccuracyRequest, Json
 from .values import check_limit
 
 

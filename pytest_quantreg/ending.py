@@ -13,10 +13,10 @@ from warnings import WarningMessage
 import pytest
 
 from .check import Evidence
-from .core.acceptance import Kept
 from .core.errors import QuantregError
-from .core.outcome import JUDGED, REFUSED, Outcome
+from .core.gates.outcome import JUDGED, REFUSED, Outcome
 from .core.printable import printable, printable_lines
+from .core.records.acceptance import Kept
 from .core.secret_values import Secrets
 from .markers import Declared
 from .report.junit import FAILURE, failure_type

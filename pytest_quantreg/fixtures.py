@@ -18,17 +18,17 @@ from .check.speed_grounds import saturating
 from .check.speed_recording import with_itself
 from .compare import CompareAccuracy
 from .compare_speed import CompareSpeed
-from .core.comparison import Comparison, Pair
+from .core.comparison.accuracy import Comparison, Pair
+from .core.comparison.pairs import compare, pool
+from .core.comparison.speed import SpeedResult
 from .core.engine import Engine
 from .core.errors import Category, QuantregError, Refusal
-from .core.hardware import Accelerator
-from .core.pairs import compare, pool
-from .core.plan import Plan
-from .core.record import ModelSpec
+from .core.gates.plan import Plan
+from .core.hardware.accelerators import Accelerator
+from .core.records.run import ModelSpec
+from .core.records.speed import Workload
 from .core.secret_values import YOUR_OWN
 from .core.settings import Settings, Update
-from .core.speed import Workload
-from .core.speed_comparison import SpeedResult
 from .ending import TRIAL, GateFailed, Trial
 from .measure.accelerator import detect
 from .options import recording_command, secrets_of

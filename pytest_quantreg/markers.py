@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from .core.catalogue import Catalogue
+from .core.checks import check_retention
 from .core.errors import WrongUse
-from .core.gates import (
+from .core.gates.plan import Plan
+from .core.gates.selection import (
     MAX_PERPLEXITY_RATIO,
     MIN_RETENTION,
     NO_REGRESSION,
@@ -19,11 +20,10 @@ from .core.gates import (
     Gate,
     may_cover,
 )
-from .core.hardware import words
-from .core.plan import Plan
+from .core.gates.speed import SpeedGate
+from .core.hardware.accelerators import words
+from .core.schemes.catalogue import Catalogue
 from .core.settings import GateMode, Settings
-from .core.slips import check_retention
-from .core.speed_gates import SpeedGate
 from .misspelt_marks import misspelt
 from .option_table import MARKER_FIXTURES, OUR_FIXTURES, OUR_MARKERS
 from .scheme_markers import QUANT_SCHEMES, admitted, choices, read_names

@@ -14,10 +14,10 @@ import pytest
 
 from .accept_options import accepts, is_typed, refuse_not_accepting, refuse_not_recording
 from .cache_folder import cache_dir
-from .core.catalogue import Catalogue
 from .core.errors import WrongUse
-from .core.hardware import words
-from .core.record import Json
+from .core.hardware.accelerators import words
+from .core.records.run import Json
+from .core.schemes.catalogue import Catalogue
 from .core.secret_values import Secrets
 from .core.settings import GateMode, ModelRef, Settings, Update
 from .option_table import RECORD, RECORD_ALL, WITHOUT_TESTS

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .core.catalogue import Catalogue, OwnScheme
 from .core.errors import WrongUse
-from .core.schemes import resolve
+from .core.schemes.catalogue import Catalogue, OwnScheme
+from .core.schemes.names import resolve
 from .core.settings import ModelRef
 from .own_scheme_fields import (
     FILE,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .check.handles import ModelHandle
     from .compare import CompareAccuracy
     from .compare_speed import CompareSpeed
-    from .core.hardware import Accelerator
+    from .core.hardware.accelerators import Accelerator
     from .runtime import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()

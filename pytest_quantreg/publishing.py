@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .check import Timing
-from .core.speed import Series, Workload
+from .core.records.speed import Series, Workload
 
 PLAIN = Workload()
 

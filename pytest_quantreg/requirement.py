@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from .check import Evidence, Timing
-from .core.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
+from .core.gates.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
 from .core.printable import printable
 from .core.secret_values import Secrets
 

@@ -16,9 +16,9 @@ from .check import Checker, Evidence, fed_by, judge, kept_of, speed_fed
 from .check.found_schemes import named_by_files
 from .check.models import quantized_spec
 from .core.errors import QuantregError, Refusal, WrongUse
-from .core.gates import idle
-from .core.outcome import JUDGED, MEASURED, Outcome
-from .core.plan import Plan
+from .core.gates.outcome import JUDGED, MEASURED, Outcome
+from .core.gates.plan import Plan
+from .core.gates.selection import idle
 from .core.printable import printable
 from .core.settings import Update
 from .ending import (

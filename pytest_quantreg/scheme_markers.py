@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .core.catalogue import Catalogue
 from .core.errors import WrongUse
-from .core.schemes import SchemeChoice
+from .core.schemes.catalogue import Catalogue
+from .core.schemes.names import SchemeChoice
 
 QUANT_SCHEMES = "quant_schemes"
 

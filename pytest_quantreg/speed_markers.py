@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from .core.checks import check_speedup
 from .core.errors import WrongUse
-from .core.hardware import words
-from .core.slips import check_speedup
-from .core.speed import LATENCIES
-from .core.speed_gates import (
+from .core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
@@ -19,6 +17,8 @@ from .core.speed_gates import (
     MIN_THROUGHPUT,
     SpeedGate,
 )
+from .core.hardware.accelerators import words
+from .core.records.speed import LATENCIES
 
 MOST_GIB = 100_000.0
 """More is a number of bytes."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .core.catalogue import Catalogue
 from .core.errors import WrongUse
-from .core.record import Json
-from .core.schemes import SchemeChoice
+from .core.records.run import Json
+from .core.schemes.catalogue import Catalogue
+from .core.schemes.names import SchemeChoice
 from .core.secret_values import HIDDEN, YOUR_OWN, without_secrets
 from .core.settings import ModelRef
 

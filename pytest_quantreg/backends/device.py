@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..core.speed import DeviceState
+from ..core.records.speed import DeviceState
 
 _REASONS = (
     # nvmlClocksEventReason* of NVML: only those that hold the clocks down.

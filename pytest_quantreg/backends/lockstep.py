@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..core.speed import Load, Request
+from ..core.records.speed import Load, Request
 
 Generate = Callable[[Sequence[tuple[int, ...]]], tuple[float, float]]
 """Prompts -> seconds until each has its first token, and until all have their last."""

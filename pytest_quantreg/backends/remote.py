@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.record import EffectiveScheme, Machine, ModelSpec
-from ..core.speed import DeviceState, Footprint, Load, Request
+from ..core.records.run import EffectiveScheme, Machine, ModelSpec
+from ..core.records.speed import DeviceState, Footprint, Load, Request
 from .device import free_memory, in_gib, weights_on_disk
 from .process import WorkerProcess
 from .scoring import RemoteLM

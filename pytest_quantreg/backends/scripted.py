@@ -46,9 +46,9 @@ from typing import Any
 
 from ..core.engine import ChatFormatter, Say
 from ..core.errors import Category, MissingExtra, Refusal, WrongUse
-from ..core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
-from ..core.schemes import describe, resolve
-from ..core.speed import DeviceState, Footprint, Load, Request
+from ..core.records.run import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
+from ..core.records.speed import DeviceState, Footprint, Load, Request
+from ..core.schemes.names import describe, resolve
 from .installed import installed
 from .scripted_speed import ScriptedTiming
 

@@ -35,7 +35,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.speed import DeviceState, Footprint, Load, Request
+from ..core.records.speed import DeviceState, Footprint, Load, Request
 from .lockstep import serve_in_groups
 
 DEFAULTS: Mapping[str, Any] = {

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from ..core.engine import Backend, Engine, Say
-from ..core.record import ModelSpec
+from ..core.records.run import ModelSpec
 
 Start: TypeAlias = Callable[[ModelSpec], Engine]
 """Loads a prepared model in a process of its own."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Protocol
 
 from ..core.errors import WrongUse
-from ..core.speed import DeviceState, Footprint, Load, Request
+from ..core.records.speed import DeviceState, Footprint, Load, Request
 
 
 class Timed(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from ..core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
-from ..core.speed import Load, Request
+from ..core.records.speed import Load, Request
 
 Value = TypeVar("Value")
 

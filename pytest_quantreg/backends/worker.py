@@ -30,7 +30,7 @@ from typing import Any, TextIO
 
 from ..core.engine import TimedEngine
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.record import ModelSpec
+from ..core.records.run import ModelSpec
 from . import find, scoring
 from .device import die_first, in_gib, memory_told, weights_on_disk
 from .wire import OUT_OF_MEMORY, described, flat, load_from, rows, unflat

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.acceptance import Acceptance, AcceptedTask, last_with, needed
 from ..core.errors import Category, Refusal
 from ..core.printable import printable
-from ..core.record import Json, Run
-from ..core.strict import Damage, digest_of, dump, parse
+from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, needed
+from ..core.records.run import Json, Run
+from ..core.strict_json import Damage, digest_of, dump, parse
 from .commit import Files
 from .document import open_document
 from .files import locked, replace_durably

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..core.acceptance import (
+from ..core.comparison.alignment import first_items, value_of
+from ..core.errors import WrongUse
+from ..core.records.acceptance import (
     Acceptance,
     AcceptedTask,
     Drift,
@@ -15,9 +17,7 @@ from ..core.acceptance import (
     first_with,
     last_with,
 )
-from ..core.errors import WrongUse
-from ..core.pairing import first_items, value_of
-from ..core.record import BASELINE_SCHEMES, Accuracy, Metric, Run
+from ..core.records.run import BASELINE_SCHEMES, Accuracy, Metric, Run
 from .accepted import AcceptedRuns
 from .carried import digest
 from .key import BaselineKey

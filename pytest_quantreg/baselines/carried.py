@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.record import Json, Run
-from ..core.strict import Damage, dump_readable, parse
+from ..core.records.run import Json, Run
+from ..core.strict_json import Damage, dump_readable, parse
 from . import rows
 from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.packed import Numbers, Texts
-from ..core.strict import Damage, parse
+from ..core.records.columns import Numbers, Texts
+from ..core.strict_json import Damage, parse
 from .sound import NO_DIGEST, NO_ID
 
 CHUNK = 1 << 18

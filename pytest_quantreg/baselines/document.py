@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.record import (
+from ..core.records.run import (
     Accuracy,
     EffectiveScheme,
     Items,
@@ -17,7 +17,7 @@ from ..core.record import (
     Run,
     Software,
 )
-from ..core.strict import Damage, digest_of, dump_readable, parse
+from ..core.strict_json import Damage, digest_of, dump_readable, parse
 from .key import BaselineKey, RunSettings, canonical_settings
 from .plain import known, make, to_plain
 from .rows import RowsInfo, encode

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..core.strict import Damage
+from ..core.strict_json import Damage
 
 LOCK_PATIENCE = 60.0
 """Seconds to wait for another writer; a commit takes milliseconds."""

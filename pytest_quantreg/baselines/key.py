@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ..core.errors import WrongUse
-from ..core.record import AccuracyRequest, Json, Run
+from ..core.records.run import AccuracyRequest, Json, Run
 from .names import MAX_COMPONENT, to_component
 
 
@@ -17,7 +17,7 @@ class RunSettings:
     """How a task was asked for beyond its few-shot count; None leaves it to the task.
 
     These are the wishes, not what became of them: they are known before any engine is
-    imported. What became of them is the run's protocol, and `core.comparable` refuses
+    imported. What became of them is the run's protocol, and `core.comparison.comparability` refuses
     when that has changed. ``chat_template`` is ``off``, ``on`` or a template's name;
     ``gen_kwargs`` is canonical JSON, so that the value stays hashable.
     """

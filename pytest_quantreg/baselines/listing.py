@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.acceptance import Acceptance
 from ..core.errors import Refusal, WrongUse
-from ..core.strict import Damage
+from ..core.records.acceptance import Acceptance
+from ..core.strict_json import Damage
 from .accepted import ACCEPTED, AcceptedRuns
 from .commit import Files
 from .document import MAX_META, key_of, open_document, rows_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.strict import Damage
+from ..core.strict_json import Damage
 from .files import nearest_folder, probe, read_whole
 from .names import from_component
 from .speed_key import SPEED

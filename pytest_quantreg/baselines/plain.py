@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from ..core.record import Json
+from ..core.records.run import Json
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.record import Columns, Items, Metric
-from ..core.strict import Damage, dump
+from ..core.records.run import Columns, Items, Metric
+from ..core.strict_json import Damage, dump
 from .columns import columns_of
 from .sound import FACTS, check, repeated, scored
 

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.packed import Numbers, Texts, has_twice
-from ..core.record import Items, Metric
-from ..core.strict import LARGEST, Damage
+from ..core.records.columns import Numbers, Texts, has_twice
+from ..core.records.run import Items, Metric
+from ..core.strict_json import LARGEST, Damage
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.record import EffectiveScheme, Json, Machine, ModelIdentity, Software
-from ..core.speed import DeviceState, Footprint, Workload
-from ..core.speed_record import SpeedRun, SpeedSession
-from ..core.strict import Damage, digest_of
+from ..core.records.run import EffectiveScheme, Json, Machine, ModelIdentity, Software
+from ..core.records.speed import DeviceState, Footprint, Workload
+from ..core.records.speed_run import SpeedRun, SpeedSession
+from ..core.strict_json import Damage, digest_of
 from .document import open_sealed
 from .plain import known, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, fields, replace
 
 from ..core.errors import WrongUse
-from ..core.record import Json
-from ..core.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
-from ..core.speed_record import SpeedRun
+from ..core.records.run import Json
+from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..core.records.speed_run import SpeedRun
 from .names import to_component, words_from_component, words_to_component
 
 SPEED = "speed"

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..core.record import Json
-from ..core.speed import Request, Round
-from ..core.strict import Damage, dump
+from ..core.records.run import Json
+from ..core.records.speed import Request, Round
+from ..core.strict_json import Damage, dump
 
 DECIMALS = 6
 """Seconds are kept to the microsecond."""

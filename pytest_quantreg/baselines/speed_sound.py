@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from ..core.speed import Request, Round, Workload
-from ..core.speed_record import SpeedRun, SpeedSession
-from ..core.strict import LARGEST, Damage
+from ..core.records.speed import Request, Round, Workload
+from ..core.records.speed_run import SpeedRun, SpeedSession
+from ..core.strict_json import LARGEST, Damage
 from .speed_key import workload_fault
 
 

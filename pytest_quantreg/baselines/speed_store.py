@@ -8,21 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.comparable import refusal
-from ..core.comparable_speed import comparable_sessions
+from ..core.comparison.comparability import refusal
+from ..core.comparison.speed_comparability import comparable_sessions
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.speed_record import SpeedRun
-from ..core.strict import Damage
+from ..core.records.speed_run import SpeedRun
+from ..core.strict_json import Damage
 from .files import locked, replace_durably
 from .place import Place
-from .speed_document import (
-    MAX_BYTES,
-    as_stored,
-    decode_speed,
-    encode_speed,
-    key_of,
-    open_speed,
-)
+from .speed_document import MAX_BYTES, as_stored, decode_speed, encode_speed, key_of, open_speed
 from .speed_key import SpeedKey, devices_of
 from .versions import SPEED
 

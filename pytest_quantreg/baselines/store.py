@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.record import Run
-from ..core.strict import Damage
+from ..core.records.run import Run
+from ..core.strict_json import Damage
 from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run

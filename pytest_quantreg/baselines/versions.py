@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator
 
-from ..core.directions import direction
-from ..core.record import Json
-from ..core.strict import Damage, parse
+from ..core.records.metric_directions import direction
+from ..core.records.run import Json
+from ..core.strict_json import Damage, parse
 
 Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.record import AccuracyRequest, Metric, Protocol
+from ..core.records.run import AccuracyRequest, Metric, Protocol
 from ..measure import TaskGroup, default_metric, find_metric
 
 

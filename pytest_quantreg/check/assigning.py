@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.comparison import TOKEN_PERPLEXITY
-from ..core.directions import refuse_undirected
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY
 from ..core.errors import Category, Refusal
-from ..core.gates import Gate, choose
-from ..core.plan import Plan
-from ..core.record import Metric
+from ..core.gates.plan import Plan
+from ..core.gates.selection import Gate, choose
+from ..core.records.metric_directions import refuse_undirected
+from ..core.records.run import Metric
 from .asking import Subject
 from .pooling import takes
 

@@ -13,7 +13,7 @@ from ..backends.remote import RemoteEngine
 from ..backends.slot import EngineSlot
 from ..core.engine import Backend, Engine
 from ..core.errors import Category, Refusal
-from ..core.record import (
+from ..core.records.run import (
     UNVERIFIED,
     Accuracy,
     AccuracyRequest,

@@ -9,21 +9,21 @@ from typing import TypeAlias
 
 from ..baselines import BaselineKey
 from ..core import stats
-from ..core.acceptance import Reference
-from ..core.comparable import Candidate, Difference
-from ..core.directions import refuse_undirected
+from ..core.comparison.alignment import first_items, refuse_partial, same_kinds
+from ..core.comparison.comparability import Candidate, Difference
+from ..core.comparison.generated_answers import stands_for
+from ..core.comparison.item_clusters import units_of
+from ..core.comparison.pairs import refuse_overlap, refuse_unpoolable
+from ..core.comparison.suspicion import answers, refuse_same_answers
 from ..core.errors import Category, Refusal
-from ..core.gates import POOLED, Gate, matching
-from ..core.generated import stands_for
-from ..core.outcome import Context
-from ..core.pairing import first_items, refuse_partial, same_kinds
-from ..core.pairs import refuse_overlap, refuse_unpoolable
-from ..core.plan import Plan
-from ..core.record import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
+from ..core.gates.outcome import Context
+from ..core.gates.plan import Plan
+from ..core.gates.selection import POOLED, Gate, matching
+from ..core.gates.verdict import refuse_sparse
+from ..core.records.acceptance import Reference
+from ..core.records.metric_directions import refuse_undirected
+from ..core.records.run import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
 from ..core.settings import GateMode, Update
-from ..core.suspicion import answers, refuse_same_answers
-from ..core.units import units_of
-from ..core.verdict import refuse_sparse
 from ..measure import PreparedTask, TaskGroup
 from . import models
 from .asking import Ask, Subject, alike, asked, passed_over

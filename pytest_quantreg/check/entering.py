@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..core.contradictions import contradictions
 from ..core.errors import Category, Refusal
-from ..core.hardware import Accelerator
-from ..core.inspection import Checkpoint
-from ..core.kernel_rules import Form
-from ..core.kernels import ENGINES, MADE_HERE, KernelChoice, form_of, reader_of, runs_as
-from ..core.record import ModelSpec
-from ..core.schemes import SCHEMES
+from ..core.hardware.accelerators import Accelerator
+from ..core.hardware.kernel_rules import Form
+from ..core.hardware.kernels import ENGINES, MADE_HERE, KernelChoice, form_of, reader_of, runs_as
+from ..core.records.run import ModelSpec
+from ..core.schemes.contradictions import contradictions
+from ..core.schemes.inspection import Checkpoint
+from ..core.schemes.names import SCHEMES
 from ..measure.accelerator import all_devices, installed_engines, is_installed
 from .bench import Bench
 from .once import Once

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from ..core.acceptance import Drift, Filed, Reference
-from ..core.comparison import TOKEN_PERPLEXITY, Comparison, Pair
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison, Pair
+from ..core.comparison.alignment import same_kinds, value_of
+from ..core.comparison.pairs import compare, pool
+from ..core.comparison.perplexity import compare_tokens
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.outcome import Context, Outcome
-from ..core.pairing import same_kinds, value_of
-from ..core.pairs import compare, pool
-from ..core.perplexity import compare_tokens
-from ..core.record import Accuracy, Metric
+from ..core.gates.outcome import Context, Outcome
+from ..core.records.acceptance import Drift, Filed, Reference
+from ..core.records.run import Accuracy, Metric
 from .asking import Subject, alike
 from .flips import Origin
 from .timing import Timing

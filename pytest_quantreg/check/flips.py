@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core import stats
-from ..core.comparison import Comparison
-from ..core.record import Json
+from ..core.comparison.accuracy import Comparison
+from ..core.records.run import Json
 from .lines import Lines
 
 _MOST_ITEMS = 10**9

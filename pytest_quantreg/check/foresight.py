@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core import stats
-from ..core.gates import Gate
-from ..core.pairs import distinct, slice_of
-from ..core.plan import Plan
-from ..core.record import Accuracy, Metric
+from ..core.comparison.item_clusters import copies_of, units_of
+from ..core.comparison.pairs import distinct, slice_of
+from ..core.comparison.suspicion import refuse_chance
+from ..core.gates.plan import Plan
+from ..core.gates.power import default_discordance, foresight, refuse_toothless
+from ..core.gates.selection import Gate
+from ..core.gates.verdict import refuse_other_scores, refuse_sparse
+from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.sight import default_discordance, foresight, refuse_toothless
-from ..core.suspicion import refuse_chance
-from ..core.units import copies_of, units_of
-from ..core.verdict import refuse_other_scores, refuse_sparse
 
 
 def refuse_hopeless(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ..backends import find
 from ..backends.checkpoint.hub import local_copy
-from ..core.catalogue import Catalogue
 from ..core.engine import Backend
 from ..core.errors import QuantregError, WrongUse
-from ..core.record import ModelSpec
-from ..core.schemes import same_identity
+from ..core.records.run import ModelSpec
+from ..core.schemes.catalogue import Catalogue
+from ..core.schemes.names import same_identity
 from ..core.settings import ModelRef, Settings
 from .own_names import named
 

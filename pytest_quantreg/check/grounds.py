@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..baselines import BaselineKey, RunSettings, Store
-from ..core.comparable import RECORD, Candidate, Difference, Level, compare_runs, refusal
+from ..core.comparison.comparability import (
+    RECORD,
+    Candidate,
+    Difference,
+    Level,
+    compare_runs,
+    refusal,
+)
 from ..core.errors import Refusal
-from ..core.kernels import KernelChoice
-from ..core.record import Items, ModelIdentity, ModelSpec, Run
+from ..core.hardware.kernels import KernelChoice
+from ..core.records.run import Items, ModelIdentity, ModelSpec, Run
 from ..core.settings import Settings, Update
 from ..measure import PreparedTask
 from . import models

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.engine import Engine
-from ..core.record import EffectiveScheme, ModelSpec
+from ..core.records.run import EffectiveScheme, ModelSpec
 
 
 class ModelHandle:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..core.comparison import TOKEN_PERPLEXITY, Comparison
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, Refusal
-from ..core.gates import POOLED, Gate, choose, matching, unfed
-from ..core.outcome import Context, Outcome
-from ..core.plan import Plan
-from ..core.record import Metric
+from ..core.gates.outcome import Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import POOLED, Gate, choose, matching, unfed
+from ..core.gates.verdict import judge as judge_gate
+from ..core.records.run import Metric
 from ..core.settings import Settings
-from ..core.verdict import judge as judge_gate
 from ..report import messages
 from ..report.regression_messages import of_nothing_accepted
 from .assigning import assign, refuse_unjudged

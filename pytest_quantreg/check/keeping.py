@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..baselines import BaselineKey, Store
-from ..core.acceptance import Filed, Kept, Reference
+from ..core.comparison.alignment import value_of
 from ..core.errors import Category, QuantregError
-from ..core.gates import MIN_RETENTION, matching
-from ..core.outcome import JUDGED, LOST, REFUSED, Outcome
-from ..core.pairing import value_of
-from ..core.plan import Plan
-from ..core.record import Accuracy, ModelSpec, Provenance, Run
+from ..core.gates.outcome import JUDGED, LOST, REFUSED, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import MIN_RETENTION, matching
+from ..core.records.acceptance import Filed, Kept, Reference
+from ..core.records.run import Accuracy, ModelSpec, Provenance, Run
 from ..core.settings import GateMode, Settings
 from .assigning import assign
 from .bench import Bench, Loaded

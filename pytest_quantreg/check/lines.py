@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..core.record import Json
+from ..core.records.run import Json
 
 
 class Lines:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from ..baselines import Store
-from ..core.catalogue import Catalogue
+from ..core.comparison.suspicion import RERUN
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.makings import KV_FROM_FILES, NO_KV, making
-from ..core.outcome import Context
-from ..core.record import (
+from ..core.gates.outcome import Context
+from ..core.records.run import (
     UNVERIFIED,
     EffectiveScheme,
     Machine,
@@ -18,10 +17,11 @@ from ..core.record import (
     Provenance,
     Software,
 )
-from ..core.scheme_words import described, understood
-from ..core.schemes import SchemeChoice, resolve, same_identity
+from ..core.schemes.catalogue import Catalogue
+from ..core.schemes.names import SchemeChoice, resolve, same_identity
+from ..core.schemes.on_the_fly import KV_FROM_FILES, NO_KV, making
+from ..core.schemes.words import described, understood
 from ..core.settings import GateMode, Settings
-from ..core.suspicion import RERUN
 from .unquantized import refuse_quantized_baseline
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ..backends.remote import RemoteEngine
 from ..core.errors import Category, Refusal
-from ..core.record import EffectiveScheme, Machine, ModelSpec
+from ..core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..core.settings import Settings
 from .bench import Bench
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..core.catalogue import Catalogue
 from ..core.engine import Backend, ChatFormatter, Engine, Say
 from ..core.errors import QuantregError, WrongUse
-from ..core.record import ModelIdentity, ModelSpec, Software
+from ..core.records.run import ModelIdentity, ModelSpec, Software
+from ..core.schemes.catalogue import Catalogue
 
 
 class NamedBackend:

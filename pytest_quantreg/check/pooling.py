@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..core.comparison import Comparison, Pair
+from ..core.comparison.accuracy import Comparison, Pair
+from ..core.comparison.pairs import pool, refuse_unpoolable
+from ..core.comparison.suspicion import refuse_chance, refuse_too_good
 from ..core.errors import Category, Refusal
-from ..core.gates import Gate
-from ..core.pairs import pool, refuse_unpoolable
-from ..core.record import Metric
-from ..core.suspicion import refuse_chance, refuse_too_good
+from ..core.gates.selection import Gate
+from ..core.records.run import Metric
 from .asking import Subject
 from .evidence import Evidence, Finished
 

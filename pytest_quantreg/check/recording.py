@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..baselines import BaselineKey, Changed
-from ..core.pairs import refuse_unpoolable
-from ..core.record import Accuracy, Metric, ModelSpec, Provenance, Run
-from ..core.replacing import replaced
+from ..core.comparison.baseline_diff import replaced
+from ..core.comparison.pairs import refuse_unpoolable
+from ..core.records.run import Accuracy, Metric, ModelSpec, Provenance, Run
 from ..core.settings import Update
 from ..measure import PreparedTask, gains_from_reruns, with_reruns
 from .asking import Ask, asked

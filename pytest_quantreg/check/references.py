@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..baselines import AcceptedRuns, BaselineKey
-from ..core.acceptance import Acceptance, Reference, first_with
-from ..core.comparable import Candidate, Difference, Level, compare_runs
-from ..core.comparison import Pair
+from ..core.comparison.accuracy import Pair
+from ..core.comparison.alignment import first_items, refuse_partial
+from ..core.comparison.comparability import Candidate, Difference, Level, compare_runs
+from ..core.comparison.pairs import flipped
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.pairing import first_items, refuse_partial
-from ..core.pairs import flipped
-from ..core.record import Accuracy, Metric, Run
+from ..core.records.acceptance import Acceptance, Reference, first_with
+from ..core.records.run import Accuracy, Metric, Run
 from ..core.settings import Settings
 from ..measure import PreparedTask
 from .flips import Seen

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..core.acceptance import Drift
-from ..core.comparison import Comparison
+from ..core.comparison.accuracy import Comparison
 from ..core.errors import Category, Refusal
-from ..core.gates import MIN_RETENTION, Gate, matching
-from ..core.plan import Plan
-from ..core.record import Metric
+from ..core.gates.plan import Plan
+from ..core.gates.selection import MIN_RETENTION, Gate, matching
+from ..core.records.acceptance import Drift
+from ..core.records.run import Metric
 from .asking import Subject
 from .assigning import assign
 from .evidence import Evidence, Finished

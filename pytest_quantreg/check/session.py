@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.engine import Engine
-from ..core.outcome import Context, Outcome
-from ..core.plan import Plan
-from ..core.record import ModelSpec, Provenance, Run
+from ..core.gates.outcome import Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.records.run import ModelSpec, Provenance, Run
+from ..core.records.speed import Workload
 from ..core.settings import Settings
-from ..core.speed import Workload
 from ..measure import Progress
 from . import models
 from .asking import Ask

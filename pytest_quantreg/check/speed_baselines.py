@@ -10,14 +10,14 @@ from datetime import timedelta
 
 from ..baselines import Smaller, SpeedKey, SpeedStore
 from ..baselines.speed_sound import moment
-from ..core.comparable import Candidate, refusal
-from ..core.comparable_speed import comparable_speed
+from ..core.comparison.comparability import Candidate, refusal
+from ..core.comparison.speed_comparability import comparable_speed
 from ..core.errors import Category, Refusal
-from ..core.record import Machine
+from ..core.gates.speed_verdict import ONE_SESSION
+from ..core.records.run import Machine
+from ..core.records.speed import ModelSpeed, Series, Workload
+from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.settings import Settings, Update
-from ..core.speed import ModelSpeed, Series, Workload
-from ..core.speed_record import SpeedRun, SpeedSession
-from ..core.speed_verdict import ONE_SESSION
 from .speed_grounds import unlike_states
 from .stored import Recording
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.errors import Category, Refusal
-from ..core.record import EffectiveScheme, Machine, ModelSpec
+from ..core.records.run import EffectiveScheme, Machine, ModelSpec
+from ..core.records.speed import DeviceState, ModelSpeed
 from ..core.secret_values import without_secrets
-from ..core.speed import DeviceState, ModelSpeed
 from ..measure.accelerator import detect
 from .opened import Check
 

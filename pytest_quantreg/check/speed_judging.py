@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..core.comparison.speed import SpeedComparison, SpeedResult
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.outcome import Outcome
-from ..core.plan import Plan
-from ..core.roofline import Roof, roof, slow_reasons
+from ..core.gates.outcome import Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.speed import Choice, SpeedGate, choose
+from ..core.gates.speed_verdict import judge_model, judge_workload, sensible
+from ..core.hardware.roofline import Roof, roof, slow_reasons
 from ..core.settings import Settings
-from ..core.speed_comparison import SpeedComparison, SpeedResult
-from ..core.speed_gates import Choice, SpeedGate, choose
-from ..core.speed_verdict import judge_model, judge_workload, sensible
 from ..report import speed_lines
 from ..report import speed_messages as messages
 from .evidence import Evidence

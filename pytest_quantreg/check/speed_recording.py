@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..baselines import SpeedKey
-from ..core.comparable import Candidate
+from ..core.comparison.comparability import Candidate
+from ..core.comparison.speed import SpeedComparison, SpeedResult
 from ..core.errors import Category, Refusal
-from ..core.outcome import Context
-from ..core.record import Machine, ModelSpec
+from ..core.gates.outcome import Context
+from ..core.records.run import Machine, ModelSpec
+from ..core.records.speed import ModelSpeed, Workload
+from ..core.records.speed_run import SpeedRun, sessions_of
 from ..core.secret_values import without_secrets
-from ..core.speed import ModelSpeed, Workload
-from ..core.speed_comparison import SpeedComparison, SpeedResult
-from ..core.speed_record import SpeedRun, sessions_of
 from ..measure.accelerator import detect
 from ..measure.speed import measure_alone
 from . import models

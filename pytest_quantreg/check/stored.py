@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..baselines import BaselineKey, Store
 from ..core.errors import Category, Refusal
-from ..core.record import Run
+from ..core.records.run import Run
 from ..core.settings import Update
 
 Recording: TypeAlias = Callable[[Update], str]

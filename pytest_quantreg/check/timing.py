@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparable import Candidate, refusal
-from ..core.comparable_speed import comparable_models
+from ..core.comparison.comparability import Candidate, refusal
+from ..core.comparison.speed import SpeedComparison, SpeedResult
+from ..core.comparison.speed_comparability import comparable_models
+from ..core.comparison.suspicion import RERUN
 from ..core.errors import Category, Refusal
-from ..core.outcome import Context
-from ..core.plan import Plan
-from ..core.record import EffectiveScheme, Machine, ModelSpec
-from ..core.settings import GateMode
-from ..core.speed import ModelSpeed, Series, Workload
-from ..core.speed_comparison import SpeedComparison, SpeedResult
-from ..core.speed_gates import MIN_SPEEDUP, SpeedGate, device_name, fits
-from ..core.speed_verdict import (
+from ..core.gates.outcome import Context
+from ..core.gates.plan import Plan
+from ..core.gates.speed import MIN_SPEEDUP, SpeedGate, device_name, fits
+from ..core.gates.speed_verdict import (
     blocks_needed,
     loads_needed,
     refuse_senseless,
     refuse_too_few,
     sensible,
 )
-from ..core.suspicion import RERUN
+from ..core.records.run import EffectiveScheme, Machine, ModelSpec
+from ..core.records.speed import ModelSpeed, Series, Workload
+from ..core.settings import GateMode
 from ..measure.accelerator import detect
 from ..measure.speed import BLOCKS, measure_alone, measure_pair
 from . import models

@@ -7,11 +7,11 @@ from contextlib import suppress
 from functools import partial
 
 from ..core.errors import Refusal
-from ..core.gates import MIN_RETENTION, Gate, matching
-from ..core.outcome import JUDGED, Context, Outcome
-from ..core.plan import Plan
-from ..core.record import Metric
-from ..core.unjudged import Compared, is_score
+from ..core.gates.outcome import JUDGED, Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import MIN_RETENTION, Gate, matching
+from ..core.gates.unjudged_metrics import Compared, is_score
+from ..core.records.run import Metric
 from ..report.unjudged_messages import with_other_losses
 from .asking import alike
 from .assigning import assign

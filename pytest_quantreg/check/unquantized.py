@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..core.errors import Category, Refusal
-from ..core.record import UNVERIFIED, EffectiveScheme
+from ..core.records.run import UNVERIFIED, EffectiveScheme
 from .speed_grounds import FULL_PRECISION
 
 _SMALL_CACHE = re.compile(r"(?:int|fp|q)[2-8](?!\d)|(?:turbo|ultra)quant", re.IGNORECASE)

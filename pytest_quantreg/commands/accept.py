@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..baselines import BaselineKey
-    from ..core.acceptance import Kept
-    from ..core.record import Run
+    from ..core.records.acceptance import Kept
+    from ..core.records.run import Run
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -55,7 +55,7 @@ def accept_page(
     # The command line is read before numpy and jsonschema are paid for.
     from ..baselines import AcceptedRuns
     from ..baselines.accepting import Said, accept_runs
-    from ..core.acceptance import MOST_WHY
+    from ..core.records.acceptance import MOST_WHY
     from ..report.document import read, to_report
 
     if len(chosen.why) > MOST_WHY:
@@ -79,7 +79,7 @@ def accept_page(
 
 def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[str, tuple[str, ...]]:
     """By scheme the gates that are accepted although they are open."""
-    from ..core.accepting import findings
+    from ..core.gates.acceptance import findings
     from ..report.value import GATES, GREEN
 
     if report.session.purpose != GATES or report.conclusion != GREEN:
@@ -109,8 +109,8 @@ def _runs(
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
     from ..baselines.carried import unpack
     from ..baselines.plain import known
-    from ..core.acceptance import Kept
-    from ..core.strict import Damage
+    from ..core.records.acceptance import Kept
+    from ..core.strict_json import Damage
 
     kept: list[Kept] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}

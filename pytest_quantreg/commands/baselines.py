@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..baselines.listing import Entry
-    from ..core.acceptance import Acceptance
+    from ..core.records.acceptance import Acceptance
 
     Histories: TypeAlias = "Sequence[tuple[str, tuple[Acceptance, ...] | Refusal]]"
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..core.checks import check_retention
 from ..core.errors import WrongUse
-from ..core.evaluation import Evaluation
 from ..core.printable import printable
+from ..core.records.evaluation import Evaluation
 from ..core.settings import GateMode
-from ..core.slips import check_retention
-from ..core.strict import dump_readable
+from ..core.strict_json import dump_readable
 
 if TYPE_CHECKING:
-    from ..core.timings import Timings
+    from ..core.records.timings import Timings
     from .judging import Judged
     from .pooled import Wish
 
@@ -227,7 +227,7 @@ def _narrower(judged: Sequence[Judged]) -> list[str]:
 
 
 def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ..core.timings import compare_timings
+    from ..core.records.timings import compare_timings
     from ..report import compared_timings as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:

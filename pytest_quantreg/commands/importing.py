@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..core.errors import Refusal, WrongUse
-from ..core.evaluation import Evaluation, Result
 from ..core.printable import printable
+from ..core.records.evaluation import Evaluation, Result
 
 if TYPE_CHECKING:
-    from ..core.timings import Timings
+    from ..core.records.timings import Timings
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -31,7 +31,7 @@ def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tupl
 
     Raises WrongUse and Refusal.
     """
-    from ..core.comparable_known import UNKNOWN
+    from ..core.comparison.partial_comparability import UNKNOWN
     from ..imports.opening import open_path
 
     opened = open_path(Path(chosen.path))

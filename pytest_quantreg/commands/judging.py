@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparison import Comparison
-from ..core.directions import refuse_undirected
+from ..core.comparison.accuracy import Comparison
+from ..core.comparison.suspicion import refuse_chance, refuse_too_good
+from ..core.comparison.unpaired import paired_width
 from ..core.errors import Category, Refusal
-from ..core.evaluation import Evaluation
-from ..core.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
+from ..core.gates.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
+from ..core.gates.verdict import judge
+from ..core.records.evaluation import Evaluation
+from ..core.records.metric_directions import refuse_undirected
 from ..core.settings import GateMode
-from ..core.suspicion import refuse_chance, refuse_too_good
-from ..core.unpaired import paired_width
-from ..core.verdict import judge
 from ..report import messages
 from ..report.messages import bare
 from .doubts import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped

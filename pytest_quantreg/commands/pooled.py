@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparison import Comparison
+from ..core.comparison.accuracy import Comparison
+from ..core.comparison.pairs import pool
+from ..core.comparison.suspicion import refuse_chance, refuse_too_good
+from ..core.comparison.unpaired import pool_totals
 from ..core.errors import Category, Refusal
-from ..core.evaluation import Evaluation
-from ..core.gates import Gate
-from ..core.outcome import REFUSED, Context, Outcome
-from ..core.pairs import pool
-from ..core.plan import Plan
-from ..core.record import Metric
+from ..core.gates.outcome import REFUSED, Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import Gate
+from ..core.gates.verdict import judge
+from ..core.records.evaluation import Evaluation
+from ..core.records.run import Metric
 from ..core.settings import GateMode
-from ..core.suspicion import refuse_chance, refuse_too_good
-from ..core.unpaired import pool_totals
-from ..core.verdict import judge
 from ..report import messages
 from .pairing import Task, claimed, refuse_from_pool
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..core.errors import Refusal
-from ..core.evaluation import Evaluation
-from ..core.outcome import Outcome
+from ..core.gates.outcome import Outcome
+from ..core.records.evaluation import Evaluation
 from ..report.messages import bare, floor_3
 from .doubts import same_model
 from .pairing import Task, task_of

@@ -41,7 +41,7 @@ def report_page(named: str, form: str) -> str:
     Raises WrongUse for a file that is no report or cannot be trusted.
     """
     # The command line is read before numpy and jsonschema are paid for.
-    from ..core.strict import dump_readable
+    from ..core.strict_json import dump_readable
     from ..report.document import read, to_report
     from ..report.markdown import markdown
     from ..report.plain import plain

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.comparison import Comparison
+from ..core.comparison.accuracy import Comparison
 from ..core.errors import Category, Refusal
-from ..core.evaluation import Evaluation, Result
-from ..core.outcome import JUDGED, Context, Outcome
-from ..core.plan import Plan
-from ..core.unjudged import Compared, is_score
+from ..core.gates.outcome import JUDGED, Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.unjudged_metrics import Compared, is_score
+from ..core.records.evaluation import Evaluation, Result
 from ..imports.harness_items import is_mean
 from ..report.messages import bare
 from ..report.unjudged_messages import with_other_losses

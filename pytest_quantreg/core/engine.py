@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from .record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
-from .speed import DeviceState, Footprint, Load, Request
+from .records.run import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
+from .records.speed import DeviceState, Footprint, Load, Request
 
 ChatFormatter: TypeAlias = Callable[..., str]
 """``(messages, add_generation_prompt=True) -> str``, as lm-eval calls it."""

@@ -5,7 +5,7 @@
     │   └── MissingExtra    an optional package is not installed
     └── Refusal             nothing may be concluded: the test fails, shown as ERROR
 
-A lost gate is not an exception here: it is a verdict (`core.verdict`).
+A lost gate is not an exception here: it is a verdict (`core.gates.verdict`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from .printable import printable
-from .record import Json
+from .records.run import Json
 
 HIDDEN = "..."
 """What stands for a secret."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from .catalogue import Catalogue
-from .record import Json
+from .records.run import Json
+from .schemes.catalogue import Catalogue
 
 
 class GateMode(str, Enum):

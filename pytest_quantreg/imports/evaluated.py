@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import Category, Refusal
-from ..core.evaluation import Evaluation, Result
-from ..core.record import Json
+from ..core.records.evaluation import Evaluation, Result
+from ..core.records.run import Json
 from .harness import ResultsFile, stamp_of
 from .harness_items import alone, with_items
 from .harness_protocol import NO_NAME, public_name

@@ -11,13 +11,13 @@ from typing import Any
 from ..baselines.files import read_whole
 from ..baselines.plain import make, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
-from ..core.comparable_known import NOT_GIVEN
-from ..core.directions import direction
-from ..core.evaluation import Aggregate, Evaluation, Result
-from ..core.record import Json, Metric
-from ..core.sealing import sealed
-from ..core.strict import Damage, digest_of, dump_readable, parse
-from ..core.timings import Repeat, Timings
+from ..core.comparison.partial_comparability import NOT_GIVEN
+from ..core.records.evaluation import Aggregate, Evaluation, Result
+from ..core.records.metric_directions import direction
+from ..core.records.run import Json, Metric
+from ..core.records.timings import Repeat, Timings
+from ..core.redact_settings import sealed
+from ..core.strict_json import Damage, digest_of, dump_readable, parse
 from .harness import declared_direction
 from .reading import object_of
 

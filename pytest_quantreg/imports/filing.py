@@ -10,7 +10,7 @@ from ..baselines.names import to_component
 from ..baselines.place import Place
 from ..baselines.versions import Document
 from ..core.errors import WrongUse
-from ..core.strict import Damage
+from ..core.strict_json import Damage
 from .figures import encode, read_document
 
 IMPORTED = "imported"

@@ -8,18 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.directions import direction
-from ..core.evaluation import Aggregate, Result
-from ..core.record import Json, Metric
-from .harness_protocol import (
-    asked,
-    cache_of,
-    config_of,
-    engine_of,
-    model_of,
-    places_of,
-    weights_of,
-)
+from ..core.records.evaluation import Aggregate, Result
+from ..core.records.metric_directions import direction
+from ..core.records.run import Json, Metric
+from .harness_protocol import asked, cache_of, config_of, engine_of, model_of, places_of, weights_of
 from .harness_suspicions import chance_of, thoughts_scored
 from .reading import list_of, number_of, object_of, unreadable, whole_of
 

@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.comparable_known import NO_INSTRUCTION, UNKNOWN, UNKNOWN_DIGEST, UNKNOWN_SEED
-from ..core.directions import direction
+from ..core.comparison.partial_comparability import (
+    NO_INSTRUCTION,
+    UNKNOWN,
+    UNKNOWN_DIGEST,
+    UNKNOWN_SEED,
+)
 from ..core.errors import Category, Refusal
-from ..core.evaluation import Aggregate, Result
-from ..core.record import Accuracy, Json, Metric, Protocol
+from ..core.records.evaluation import Aggregate, Result
+from ..core.records.metric_directions import direction
+from ..core.records.run import Accuracy, Json, Metric, Protocol
 from .harness_samples import MOST_EQUAL, Samples
 from .reading import object_of, unreadable, whole_of
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.comparable_known import NO_INSTRUCTION, NOT_GIVEN
-from ..core.record import Json
-from ..core.sealing import seal
+from ..core.comparison.partial_comparability import NO_INSTRUCTION, NOT_GIVEN
+from ..core.records.run import Json
+from ..core.redact_settings import seal
 from .reading import number_of, object_of, text_of, whole_of
 from .spelling import MAIN, spelt
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ..baselines import BaselineKey, Changed, RunSettings, Store, rows
 from ..baselines.key import canonical_settings
-from ..core.comparable_known import UNKNOWN, UNKNOWN_DIGEST
+from ..core.comparison.partial_comparability import UNKNOWN, UNKNOWN_DIGEST
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.evaluation import Evaluation, Result
-from ..core.record import (
+from ..core.records.evaluation import Evaluation, Result
+from ..core.records.run import (
     UNVERIFIED,
     Accuracy,
     EffectiveScheme,
@@ -26,7 +26,7 @@ from ..core.record import (
     Run,
     Software,
 )
-from ..core.sealing import sealed
+from ..core.redact_settings import sealed
 from .figures import task_document
 from .filing import FiguresStore
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..baselines.accepted import ACCEPTED
 from ..baselines.speed_key import SPEED
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.evaluation import Evaluation
-from ..core.record import Json
-from ..core.schemes import resolve
+from ..core.records.evaluation import Evaluation
+from ..core.records.run import Json
+from ..core.schemes.names import resolve
 from .evaluated import evaluation_of, logs_alone, results_beside, task_of
 from .figures import is_figures
 from .harness import is_results, read_results, stamp_of

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..baselines.files import read_whole
 from ..core.errors import Category, Refusal
-from ..core.record import Json
-from ..core.strict import Damage, parse
+from ..core.records.run import Json
+from ..core.strict_json import Damage, parse
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of a file that is read as a whole; results files have up to some MiB."""

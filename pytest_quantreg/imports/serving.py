@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import Category, Refusal
-from ..core.record import Json
-from ..core.timings import Repeat, Timings
+from ..core.records.run import Json
+from ..core.records.timings import Repeat, Timings
 from .harness_protocol import NO_NAME, public_name
 from .reading import list_of, number_of, object_of, text_of, unreadable, whole_of
 

@@ -9,23 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines import rows
-from ..baselines.document import (
-    MAX_META,
-    metrics_of,
-    open_document,
-    rows_of,
-    to_run,
-)
+from ..baselines.document import MAX_META, metrics_of, open_document, rows_of, to_run
 from ..baselines.files import read_whole
 from ..baselines.versions import Document
-from ..core.comparable_known import known_of
+from ..core.comparison.partial_comparability import known_of
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.evaluation import Aggregate, Evaluation, Result
-from ..core.record import UNVERIFIED, Json, Run
-from ..core.schemes import resolve
-from ..core.sealing import seal
-from ..core.strict import Damage
-from ..core.timings import Timings
+from ..core.records.evaluation import Aggregate, Evaluation, Result
+from ..core.records.run import UNVERIFIED, Json, Run
+from ..core.records.timings import Timings
+from ..core.redact_settings import seal
+from ..core.schemes.names import resolve
+from ..core.strict_json import Damage
 from .figures import read_document, to_timings, to_totals
 from .filing import IMPORTED
 from .harness_protocol import ENGINE

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.hardware import Accelerator, words
-from ..core.kernels import ENGINES
-from ..core.silicon import FLAGS
+from ..core.hardware.accelerators import Accelerator, words
+from ..core.hardware.kernels import ENGINES
+from ..core.hardware.native_dtypes import FLAGS
 
 PROC = Path("/proc")
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..core import units
+from ..core.comparison import item_clusters
+from ..core.comparison.generated_answers import kept
 from ..core.engine import Engine
 from ..core.errors import Category, Refusal
-from ..core.generated import kept
-from ..core.record import Accuracy, Columns, Items
+from ..core.records.run import Accuracy, Columns, Items
 from . import digests
 from .chunks import Runner
 from .journal import Chunk, Journal
@@ -250,8 +250,8 @@ def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
         name: tuple(float(fact) for chunk in chunks for fact in chunk.facts[name]) for name in known
     }
     if prepared.clusters:
-        found[units.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
-    return {**kept(found), **units.copy_column(prepared.copy_keys[:n])}
+        found[item_clusters.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
+    return {**kept(found), **item_clusters.copy_column(prepared.copy_keys[:n])}
 
 
 def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:

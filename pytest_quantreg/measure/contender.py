@@ -8,8 +8,17 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 
 from ..core.errors import QuantregError
-from ..core.record import Machine
-from ..core.speed import DeviceState, Footprint, Load, ModelSpeed, Request, Round, Series, Workload
+from ..core.records.run import Machine
+from ..core.records.speed import (
+    DeviceState,
+    Footprint,
+    Load,
+    ModelSpeed,
+    Request,
+    Round,
+    Series,
+    Workload,
+)
 from .rounds import Rounds, check_answers
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import units
+from ..core.comparison import item_clusters
 from .imported import Imports, globals_of, imports_of, is_project, packages_of, source_of
 
 DIGITS = 20  # 80 bits: two of a million items collide once in 10^12 tasks
@@ -50,7 +50,7 @@ def item_digest(requests: Sequence[Any], doc: Any, target: Any) -> str:
 
 def copy_keys(requests: Sequence[Any], doc: Any, target: Any) -> tuple[str, str]:
     """What copies of an item have in common, also those that differ in their examples."""
-    return units.copy_keys(plain(doc), plain(target), [plain(one.args) for one in requests])
+    return item_clusters.copy_keys(plain(doc), plain(target), [plain(one.args) for one in requests])
 
 
 def config_digest(task: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.engine import ChatFormatter
 from ..core.errors import Category, Refusal
-from ..core.record import AccuracyRequest
+from ..core.records.run import AccuracyRequest
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ..core.engine import ChatFormatter
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.record import AccuracyRequest, Json, Protocol
+from ..core.records.run import AccuracyRequest, Json, Protocol
 from . import chance, digests, facts
 from .library import TaskLibrary, cause_of, no_items
 from .metrics import declared

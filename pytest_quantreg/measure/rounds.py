@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.speed import ASYNCHRONOUS, SYNCHRONOUS, Load, Request, Workload
+from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Load, Request, Workload
 
 Prompt: TypeAlias = tuple[int, ...]
 

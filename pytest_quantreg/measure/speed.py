@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..core.engine import Say
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.speed import ModelSpeed, Workload
+from ..core.records.speed import ModelSpeed, Workload
 from .contender import Contender, Open, Sleeper, Timed
 from .rounds import Rounds, check
 

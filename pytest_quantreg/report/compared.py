@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..core.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
+from ..core.gates.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped
 from .messages import bare, floor_3
 from .table import word_of

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
-from ..core.timings import TimingRatio, Timings
+from ..core.records.timings import TimingRatio, Timings
 from .compared import WIDTH, aligned
 from .figures import figure, outwards
 from .markdown_text import cell, escaped, inline

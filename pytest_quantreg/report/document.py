@@ -11,8 +11,8 @@ from ..baselines.files import read_whole
 from ..baselines.plain import known, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
 from ..core.errors import WrongUse
-from ..core.outcome import Outcome
-from ..core.strict import Damage, digest_of, dump_readable, parse
+from ..core.gates.outcome import Outcome
+from ..core.strict_json import Damage, digest_of, dump_readable, parse
 from .summary import excused_gates
 from .value import Report, Session
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.hardware import Accelerator
-from ..core.kernels import KernelChoice, runs_as
-from ..core.schemes import SCHEMES
+from ..core.hardware.accelerators import Accelerator
+from ..core.hardware.kernels import KernelChoice, runs_as
+from ..core.schemes.names import SCHEMES
 
 CPU = Accelerator("x86 CPU", "cpu", features=("avx2", "avx512f", "avx512_vnni", "avx512_bf16"))
 PLACES: tuple[tuple[str, str, str, Accelerator], ...] = (

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..core.devices import DEVICES, KnownDevice
 from ..core.errors import WrongUse
-from ..core.hardware import Accelerator, find, meant, nearest_names, words
-from ..core.kernel_rules import Engine
-from ..core.kernels import ENGINES, KernelChoice, runs_as
-from ..core.schemes import SCHEMES
-from ..core.silicon import NUMBERS, silicon
+from ..core.hardware.accelerators import Accelerator, find, meant, nearest_names, words
+from ..core.hardware.devices import DEVICES, KnownDevice
+from ..core.hardware.kernel_rules import Engine
+from ..core.hardware.kernels import ENGINES, KernelChoice, runs_as
+from ..core.hardware.native_dtypes import NUMBERS, silicon
+from ..core.schemes.names import SCHEMES
 
 WIDTH = 80
 LABEL = 16

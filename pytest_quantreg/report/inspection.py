@@ -5,21 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..core.contradictions import contradictions
 from ..core.errors import WrongUse
-from ..core.hardware import Accelerator
-from ..core.inspection import (
-    KINDS,
-    PLAIN,
-    Checkpoint,
-    Held,
-    Kind,
-    Layer,
-    claimed,
-)
-from ..core.kernels import ENGINES, KernelChoice, form_of, runs_as
+from ..core.hardware.accelerators import Accelerator
+from ..core.hardware.kernels import ENGINES, KernelChoice, form_of, runs_as
 from ..core.printable import printable
-from ..core.schemes import Quantization, resolve
+from ..core.schemes.contradictions import contradictions
+from ..core.schemes.inspection import KINDS, PLAIN, Checkpoint, Held, Kind, Layer, claimed
+from ..core.schemes.names import Quantization, resolve
 from .hardware import WIDTH, Column
 
 LABEL = 14

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from ..core.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
+from ..core.gates.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
 from .messages import bare
 from .table import of_accepted
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..core.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
+from ..core.gates.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped, inline
 from .session import context_line
 from .speed_table import speed_columns, without_repeats

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core import stats
-from ..core.comparison import TOKEN_PERPLEXITY, Comparison
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.outcome import (
+from ..core.gates.outcome import (
     KEPT,
     LOST,
     MEASURED,
@@ -22,11 +22,11 @@ from ..core.outcome import (
     Context,
     Outcome,
 )
+from ..core.gates.power import TRUTH_STEP, about, n_items
+from ..core.gates.verdict import Verdict
 from ..core.printable import first_line, quoted_lines
-from ..core.record import Accuracy, Metric
+from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
-from ..core.sight import TRUTH_STEP, about, n_items
-from ..core.verdict import Verdict
 
 NOT_RECORDED = "baseline"
 """What stands for the scheme of a baseline that could not be recorded."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core import stats
+from ..core.gates.power import TRUTH_STEP, about
 from ..core.settings import GateMode
-from ..core.sight import TRUTH_STEP, about
 from .messages import floor_3
 from .power_question import Question
 

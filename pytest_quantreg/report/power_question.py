@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 from ..core import stats
+from ..core.checks import check_retention
 from ..core.errors import WrongUse
+from ..core.gates.power import POWER
 from ..core.settings import GateMode
-from ..core.sight import POWER
-from ..core.slips import check_retention
 
 ITEMS = (250, 500, 1_000, 1_319, 2_500, 5_000, 10_000)
 """The numbers of items shown; 1,319 are those of the GSM8K test set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.errors import Category
-from ..core.outcome import NOT_APPLICABLE, Context, Outcome
+from ..core.gates.outcome import NOT_APPLICABLE, Context, Outcome
 
 
 def of_nothing_accepted(

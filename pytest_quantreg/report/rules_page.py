@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.comparable import RULES, Level, Rule
+from ..core.comparison.comparability import RULES, Level, Rule
 
 HEADS = (
     (
@@ -20,8 +20,8 @@ def rules_page() -> str:
     lines = [
         "# What must be equal to compare",
         "",
-        "One table in the code (`pytest_quantreg/core/comparable.py`) decides whether two runs may "
-        "be compared. This page is made from it, and a test holds the two equal.",
+        "One table in the code (`pytest_quantreg/core/comparison/comparability.py`) decides whether "
+        "two runs may be compared. This page is made from it, and a test holds the two equal.",
         "",
         "Runs of `pytest` and stored baselines are compared by every field. Imported files, such "
         "as those of lm-eval, say only a part of it: what both sides say must be equal, and what "

@@ -6,11 +6,19 @@ import difflib
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ..core.catalogue import Catalogue, OwnScheme
 from ..core.errors import WrongUse
-from ..core.makings import KV_FROM_FILES, MAKINGS, NO_KV, making
-from ..core.published import PUBLISHED, lowest, suggested
-from ..core.schemes import AMBIGUOUS, SCHEMES, Quantization, Scheme, SchemeChoice, describe, resolve
+from ..core.schemes.catalogue import Catalogue, OwnScheme
+from ..core.schemes.names import (
+    AMBIGUOUS,
+    SCHEMES,
+    Quantization,
+    Scheme,
+    SchemeChoice,
+    describe,
+    resolve,
+)
+from ..core.schemes.on_the_fly import KV_FROM_FILES, MAKINGS, NO_KV, making
+from ..core.schemes.published import PUBLISHED, lowest, suggested
 
 WIDTH = 80
 

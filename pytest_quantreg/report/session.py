@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..core.acceptance import Kept
-from ..core.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
+from ..core.gates.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
+from ..core.records.acceptance import Kept
 from ..core.settings import GateMode, Settings, Update
 
 

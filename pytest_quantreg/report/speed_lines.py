@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..core import stats
-from ..core.roofline import Roof
-from ..core.speed import LATENCIES, DeviceState, Footprint, ModelSpeed, Series, Workload
-from ..core.speed_comparison import SpeedComparison, gib
+from ..core.comparison.speed import SpeedComparison, gib
+from ..core.hardware.roofline import Roof
+from ..core.records.speed import LATENCIES, DeviceState, Footprint, ModelSpeed, Series, Workload
 from .figures import figure
 
 

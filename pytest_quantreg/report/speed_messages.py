@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..core import stats
+from ..core.comparison.speed import SpeedComparison
 from ..core.errors import QuantregError
-from ..core.outcome import (
+from ..core.gates.outcome import (
     KEPT,
     LOST,
     MEASURED,
@@ -20,11 +21,10 @@ from ..core.outcome import (
     Outcome,
     SpeedFigures,
 )
+from ..core.gates.speed import Choice, SpeedGate
+from ..core.gates.speed_verdict import SpeedVerdict
+from ..core.records.speed import Series, Workload
 from ..core.settings import GateMode
-from ..core.speed import Series, Workload
-from ..core.speed_comparison import SpeedComparison
-from ..core.speed_gates import Choice, SpeedGate
-from ..core.speed_verdict import SpeedVerdict
 from .figures import figure, outwards
 from .messages import NOT_RECORDED, confidence, of_refusal
 from .speed_lines import described, stored_sessions

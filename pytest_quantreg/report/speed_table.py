@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.outcome import LOST, MEASURED, NOT_APPLICABLE, PRESENT, RECORDED, Outcome, SpeedFigures
+from ..core.gates.outcome import (
+    LOST,
+    MEASURED,
+    NOT_APPLICABLE,
+    PRESENT,
+    RECORDED,
+    Outcome,
+    SpeedFigures,
+)
 from .figures import figure, outwards
 from .messages import NOT_RECORDED
 from .table import Columns, Row, laid_out, word_of

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from ..core.outcome import (
+from ..core.gates.outcome import (
     JUDGED,
     KEPT,
     LOST,

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.gates import NO_REGRESSION
-from ..core.outcome import (
+from ..core.gates.outcome import (
     JUDGED,
     MEASURED,
     NOT_APPLICABLE,
@@ -18,6 +17,7 @@ from ..core.outcome import (
     REFUSED,
     Outcome,
 )
+from ..core.gates.selection import NO_REGRESSION
 from .messages import NOT_RECORDED, bare, floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core.outcome import (
+from ..core.gates.outcome import (
     KEPT,
     LOST,
     MEASURED,

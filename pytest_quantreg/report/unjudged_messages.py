@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from ..core.comparison import Comparison
-from ..core.outcome import LOST, Context, OtherLoss, Outcome
-from ..core.plan import Plan
+from ..core.comparison.accuracy import Comparison
+from ..core.gates.outcome import LOST, Context, OtherLoss, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.unjudged_metrics import Compared, surely_lost
 from ..core.settings import GateMode
-from ..core.unjudged import Compared, surely_lost
 from .messages import bare, figures, of_measurement, percent, upper
 
 WayOut: TypeAlias = Callable[[str], str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.outcome import JUDGED, PRESENT, RECORDED, Outcome
+from ..core.gates.outcome import JUDGED, PRESENT, RECORDED, Outcome
 from ..core.printable import Printable
 from .session import grouped
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..core.strict import Damage
+from ..core.strict_json import Damage
 from .document import MAX_REPORT, encode, is_document
 from .junit import typed
 from .markdown import COMMENT_LIMIT, is_page, markdown

@@ -18,8 +18,8 @@ import pytest
 
 from ..core.engine import Backend
 from ..core.errors import MissingExtra, QuantregError, WrongUse
-from ..core.record import UNSTATED, ModelIdentity, ModelSpec, Software
-from ..core.schemes import resolve, same_identity
+from ..core.records.run import UNSTATED, ModelIdentity, ModelSpec, Software
+from ..core.schemes.names import resolve, same_identity
 from .demand import demand, demand_error, refuse
 from .world import Conformance, unsaid
 

@@ -15,8 +15,8 @@ import pytest
 
 from ..core.engine import Backend, Engine
 from ..core.errors import Refusal, WrongUse
-from ..core.record import EffectiveScheme, Machine, ModelSpec
-from ..core.schemes import resolve, runs_as_claimed
+from ..core.records.run import EffectiveScheme, Machine, ModelSpec
+from ..core.schemes.names import resolve, runs_as_claimed
 from .asking import Asker
 from .demand import demand, demand_error
 from .world import Conformance, Slot, unsaid

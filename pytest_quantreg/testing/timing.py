@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..core.engine import Engine
-from ..core.speed import DeviceState, Footprint, Load, Request
+from ..core.records.speed import DeviceState, Footprint, Load, Request
 from .demand import demand
 from .world import Conformance, Slot
 

@@ -12,7 +12,7 @@ from ..backends.remote import RemoteEngine
 from ..backends.slot import EngineSlot
 from ..core.engine import Backend, Engine
 from ..core.errors import WrongUse
-from ..core.record import ModelSpec
+from ..core.records.run import ModelSpec
 from .asking import Asker, Pair
 
 

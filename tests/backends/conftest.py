@@ -16,8 +16,8 @@ from pytest_quantreg.backends.checkpoint.folder import check_weights, linear_sha
 from pytest_quantreg.backends.checkpoint.recipe import DATA_FREE, recipe
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.schemes import resolve
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.schemes.names import resolve
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"

@@ -19,7 +19,7 @@ from pytest_quantreg.backends.transformers.adapter import apply_adapter
 from pytest_quantreg.backends.transformers.effective import effective_scheme
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.errors import Category, QuantregError, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 Spec = Callable[..., ModelSpec]
 

@@ -15,7 +15,7 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.engine import machine
 from pytest_quantreg.backends.transformers.loading import _check_arguments
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import Machine, ModelSpec
+from pytest_quantreg.core.records.run import Machine, ModelSpec
 
 Spec = Callable[..., ModelSpec]
 

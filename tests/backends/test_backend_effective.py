@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.backends.checkpoint.recipe import DATA_FREE
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import EffectiveScheme, ModelSpec
+from pytest_quantreg.core.records.run import EffectiveScheme, ModelSpec
 
 Spec = Callable[..., ModelSpec]
 

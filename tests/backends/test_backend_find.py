@@ -18,7 +18,7 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.core.engine import Backend, Engine
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 
 def test_built_in_backends_are_found(tmp_path: Path) -> None:

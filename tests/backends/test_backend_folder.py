@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 Spec = Callable[..., ModelSpec]
 

@@ -19,7 +19,7 @@ from pytest_quantreg.backends.checkpoint.hub import remote_digests
 from pytest_quantreg.backends.checkpoint.identity import FileDigests
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SPEC = ModelSpec("org/tiny", "org/tiny", "native", "transformers")

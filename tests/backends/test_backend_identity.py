@@ -14,7 +14,7 @@ import pytest
 from pytest_quantreg.backends.quiet import quiet
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 Spec = Callable[..., ModelSpec]
 

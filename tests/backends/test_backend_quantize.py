@@ -16,8 +16,8 @@ from pytest_quantreg.backends.checkpoint import quantize
 from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, in_words, recipe
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.schemes import resolve
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.schemes.names import resolve
 
 Spec = Callable[..., ModelSpec]
 

@@ -12,7 +12,7 @@ from pytest_quantreg.backends import find
 from pytest_quantreg.backends.slot import EngineSlot
 from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 
 @pytest.fixture

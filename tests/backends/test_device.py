@@ -17,7 +17,7 @@ from pytest_quantreg.backends.device import (
     in_gib,
     weights_on_disk,
 )
-from pytest_quantreg.core.speed import DeviceState
+from pytest_quantreg.core.records.speed import DeviceState
 
 
 class NvmlError(Exception):

@@ -15,10 +15,10 @@ import pytest
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.check import entering
 from pytest_quantreg.check.entering import Entrance
-from pytest_quantreg.core.catalogue import Catalogue
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.hardware import Accelerator
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.schemes.catalogue import Catalogue
 
 from .test_headers import CHECKPOINTS, PROJECTION, packed, spoilt, write
 

@@ -14,10 +14,10 @@ from pytest_quantreg.backends.gguf.identity import identify
 from pytest_quantreg.backends.gguf.inspect import checkpoint
 from pytest_quantreg.backends.gguf.scheme import kind_of, stored_scheme
 from pytest_quantreg.backends.quiet import quietly_imported
-from pytest_quantreg.core.comparable import RULES, Candidate, Found
-from pytest_quantreg.core.contradictions import contradictions
+from pytest_quantreg.core.comparison.comparability import RULES, Candidate, Found
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import ModelIdentity, ModelSpec, Software
+from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec, Software
+from pytest_quantreg.core.schemes.contradictions import contradictions
 
 from .gguf_samples import FEED, HIDDEN, write_gguf
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.backends.checkpoint.headers import inspect
-from pytest_quantreg.core.contradictions import contradictions
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.inspection import Checkpoint, Layer
-from pytest_quantreg.core.schemes import same_identity
+from pytest_quantreg.core.schemes.contradictions import contradictions
+from pytest_quantreg.core.schemes.inspection import Checkpoint, Layer
+from pytest_quantreg.core.schemes.names import same_identity
 
 CHECKPOINTS = Path(__file__).parents[2] / "examples" / "checkpoints"
 PROJECTION = "model.layers.0.mlp.up_proj"

@@ -17,7 +17,7 @@ from pytest_quantreg.backends.llamacpp.effective import machine
 from pytest_quantreg.backends.llamacpp.heard import Heard
 from pytest_quantreg.backends.llamacpp.making import check_makes
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import Json, ModelSpec
+from pytest_quantreg.core.records.run import Json, ModelSpec
 
 
 def spec(args: Mapping[str, Json], scheme: str = "gguf-q8_0") -> ModelSpec:

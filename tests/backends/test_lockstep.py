@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_quantreg.backends.lockstep import serve_in_groups
-from pytest_quantreg.core.speed import Load
+from pytest_quantreg.core.records.speed import Load
 
 
 class Clock:

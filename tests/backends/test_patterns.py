@@ -17,7 +17,7 @@ from pytest_quantreg.backends.checkpoint.folder import read_config, tensors
 from pytest_quantreg.backends.checkpoint.headers import inspect
 from pytest_quantreg.backends.checkpoint.patterns import refuse_long, refuse_pattern
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.inspection import Claim, ignored
+from pytest_quantreg.core.schemes.inspection import Claim, ignored
 
 from .test_headers import write
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.backends.kept import made_apart
 from pytest_quantreg.backends.process import environment
 from pytest_quantreg.backends.remote import RemoteEngine
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 NAMES = ("random", "json", "importlib", "queue", "selectors", "torch", "numpy", "llmcompressor")
 

@@ -20,8 +20,8 @@ import pytest
 from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.core.engine import TimedEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load
 
 LOAD = Load(((1, 2), (3, 4)), 5, 1)
 
@@ -248,8 +248,8 @@ def test_nothing_survives_the_parent(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from pytest_quantreg.backends.remote import RemoteEngine\n"
-        "from pytest_quantreg.core.record import ModelSpec\n"
-        "from pytest_quantreg.core.speed import Load\n"
+        "from pytest_quantreg.core.records.run import ModelSpec\n"
+        "from pytest_quantreg.core.records.speed import Load\n"
         "spec = ModelSpec(sys.argv[1], 'm', 'native', 'scripted')\n"
         "engine = RemoteEngine.start(spec, cache_dir=Path(sys.argv[1]))\n"
         "print(engine.pid, flush=True)\n"

@@ -17,7 +17,7 @@ from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.backends.slot import EngineSlot
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.measure.quiet import quiet as muted
 from pytest_quantreg.measure.quiet import seeded
 

@@ -19,8 +19,8 @@ from pytest_quantreg.backends.transformers.timing import refuse_offloaded
 from pytest_quantreg.backends.transformers.weights import kv_per_token, storages, streamed
 from pytest_quantreg.core.engine import TimedEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load, Request, Workload
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load, Request, Workload
 from pytest_quantreg.measure.speed import measure_pair
 
 Spec = Callable[..., ModelSpec]

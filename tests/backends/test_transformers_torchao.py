@@ -16,8 +16,8 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers import backend as backend_module
 from pytest_quantreg.backends.transformers.loading import check_finite
 from pytest_quantreg.core.errors import Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load
 
 Spec = Callable[..., ModelSpec]
 

@@ -18,8 +18,8 @@ import pytest
 from pytest_quantreg.backends import wire
 from pytest_quantreg.backends.worker import Worker
 from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load, Request
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load, Request
 
 COMMAND = [sys.executable, "-m", "pytest_quantreg.backends.worker"]
 

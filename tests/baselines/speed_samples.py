@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore
-from pytest_quantreg.core.record import EffectiveScheme, Machine, ModelIdentity, Software
-from pytest_quantreg.core.speed import DeviceState, Footprint, Request, Round, Workload
-from pytest_quantreg.core.speed_record import SpeedRun, SpeedSession
+from pytest_quantreg.core.records.run import EffectiveScheme, Machine, ModelIdentity, Software
+from pytest_quantreg.core.records.speed import DeviceState, Footprint, Request, Round, Workload
+from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
 
 from .store_samples import sha
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_quantreg.baselines import BaselineKey, Store
-from pytest_quantreg.core.record import (
+from pytest_quantreg.core.records.run import (
     Accuracy,
     EffectiveScheme,
     Items,
@@ -21,7 +21,7 @@ from pytest_quantreg.core.record import (
     Run,
     Software,
 )
-from pytest_quantreg.core.strict import digest_of
+from pytest_quantreg.core.strict_json import digest_of
 
 METRICS = (
     Metric("acc,none", True, "binary"),

@@ -13,10 +13,10 @@ import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
 from pytest_quantreg.baselines import accepted as module
-from pytest_quantreg.core.acceptance import Acceptance, AcceptedTask, first_with
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import Run
-from pytest_quantreg.core.strict import digest_of
+from pytest_quantreg.core.records.acceptance import Acceptance, AcceptedTask, first_with
+from pytest_quantreg.core.records.run import Run
+from pytest_quantreg.core.strict_json import digest_of
 
 from .store_samples import KEY, make_items, make_run
 

@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, Store
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, SPEED
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.speed import Footprint, Request, Round, Workload
-from pytest_quantreg.core.speed_record import SpeedRun
+from pytest_quantreg.core.records.speed import Footprint, Request, Round, Workload
+from pytest_quantreg.core.records.speed_run import SpeedRun
 
 from . import test_store_damage as damage
 from .speed_samples import KEY, make_rounds, make_session, make_speed, saved_speed, speed_path

@@ -15,7 +15,7 @@ from pytest_quantreg.baselines import SpeedKey
 from pytest_quantreg.baselines.names import words_from_component, words_to_component
 from pytest_quantreg.baselines.speed_key import devices_of
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.speed import ASYNCHRONOUS, Workload
+from pytest_quantreg.core.records.speed import ASYNCHRONOUS, Workload
 
 from .speed_samples import KEY
 from .test_speed_store import WORKLOADS

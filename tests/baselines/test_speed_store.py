@@ -18,8 +18,8 @@ from pytest_quantreg.baselines.speed_document import as_stored, encode_speed
 from pytest_quantreg.baselines.speed_rows import rounded
 from pytest_quantreg.baselines.speed_sound import moment
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Json
-from pytest_quantreg.core.speed import (
+from pytest_quantreg.core.records.run import Json
+from pytest_quantreg.core.records.speed import (
     ASYNCHRONOUS,
     DeviceState,
     Footprint,
@@ -29,7 +29,7 @@ from pytest_quantreg.core.speed import (
     Series,
     Workload,
 )
-from pytest_quantreg.core.speed_record import SpeedRun, SpeedSession, sessions_of
+from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession, sessions_of
 
 from .speed_samples import GPU, KEY, make_rounds, make_session, make_speed, saved_speed, speed_path
 from .store_samples import KEY as TASK_KEY

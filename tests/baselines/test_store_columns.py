@@ -13,7 +13,7 @@ import pytest
 from pytest_quantreg.baselines import Store
 from pytest_quantreg.baselines.columns import CHUNK, _parse_flat, _parse_rows, columns_of
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.strict import Damage
+from pytest_quantreg.core.strict_json import Damage
 
 from .store_samples import KEY, items_path, make_items, make_run, meta_path, reseal, saved
 

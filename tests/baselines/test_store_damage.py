@@ -17,7 +17,7 @@ import pytest
 
 from pytest_quantreg.baselines import Store
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Run
+from pytest_quantreg.core.records.run import Run
 
 from .store_samples import KEY, items_path, make_run, meta_path, reseal, saved
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_quantreg.baselines import BaselineKey, RunSettings
 from pytest_quantreg.baselines.names import from_component, to_component
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import AccuracyRequest
+from pytest_quantreg.core.records.run import AccuracyRequest
 
 NAMES = st.text(st.sampled_from("aB0._-+/% :*?\\é\x00\n"), min_size=1, max_size=12) | st.text(
     min_size=1, max_size=12

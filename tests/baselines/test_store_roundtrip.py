@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_quantreg.baselines import BaselineKey, RunSettings, Store
 from pytest_quantreg.baselines.document import encode_run
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import AccuracyRequest, Items, Json, Metric, Run
-from pytest_quantreg.core.strict import LARGEST
+from pytest_quantreg.core.records.run import AccuracyRequest, Items, Json, Metric, Run
+from pytest_quantreg.core.strict_json import LARGEST
 
 from .store_samples import (
     KEY,

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, Document, upgrade
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.strict import Damage
+from pytest_quantreg.core.strict_json import Damage
 
 from .store_samples import KEY, make_run, meta_path, reseal, saved
 

@@ -18,7 +18,7 @@ import pytest
 from pytest_quantreg.baselines import BaselineKey, Changed, Store, files
 from pytest_quantreg.baselines.document import encode_run
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import Run
+from pytest_quantreg.core.records.run import Run
 
 from .store_samples import KEY, items_path, make_items, make_run, meta_path, saved
 

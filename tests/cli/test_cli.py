@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.schemes import SCHEMES, resolve
+from pytest_quantreg.core.schemes.names import SCHEMES, resolve
 
 
 def test_schemes_lists_every_quantized_scheme(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,11 @@ import pytest
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
 from pytest_quantreg.baselines.carried import digest, pack, unpack
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.acceptance import Kept
-from pytest_quantreg.core.outcome import KEPT, UNDECIDED, Context, Outcome
-from pytest_quantreg.core.pairing import value_of
-from pytest_quantreg.core.record import Run
-from pytest_quantreg.core.strict import Damage, digest_of
+from pytest_quantreg.core.comparison.alignment import value_of
+from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome
+from pytest_quantreg.core.records.acceptance import Kept
+from pytest_quantreg.core.records.run import Run
+from pytest_quantreg.core.strict_json import Damage, digest_of
 from pytest_quantreg.report.document import encode
 from pytest_quantreg.report.value import GATES, Report, Session
 

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, Store
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.acceptance import Acceptance, AcceptedTask
+from pytest_quantreg.core.records.acceptance import Acceptance, AcceptedTask
 
 from ..baselines.speed_samples import saved_speed
 from ..baselines.store_samples import KEY, make_run

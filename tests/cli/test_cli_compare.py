@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.comparable import RULES
+from pytest_quantreg.core.comparison.comparability import RULES
 from pytest_quantreg.report.rules_page import rules_page
 
 from .conftest import Run, flat

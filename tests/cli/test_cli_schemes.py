@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.makings import MAKINGS
-from pytest_quantreg.core.schemes import SCHEMES
+from pytest_quantreg.core.schemes.names import SCHEMES
+from pytest_quantreg.core.schemes.on_the_fly import MAKINGS
 
 NAMES = [scheme.name for scheme in SCHEMES if scheme.is_quantized]
 OWN = """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pytest_quantreg.core.comparison import Comparison
-from pytest_quantreg.core.pairs import compare
-from pytest_quantreg.core.record import Accuracy, Items, Metric, Protocol
+from pytest_quantreg.core.comparison.accuracy import Comparison
+from pytest_quantreg.core.comparison.pairs import compare
+from pytest_quantreg.core.records.run import Accuracy, Items, Metric, Protocol
 
 ACC = Metric("acc,none", True, "binary")
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_quantreg.core.plan import Plan
-from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import Footprint, ModelSpeed, Request, Round, Series, Workload
-from pytest_quantreg.core.speed_comparison import SpeedComparison, SpeedResult
-from pytest_quantreg.core.speed_gates import (
-    MAX_LATENCY,
-    MIN_SPEEDUP,
-    MIN_THROUGHPUT,
-    SpeedGate,
+from pytest_quantreg.core.comparison.speed import SpeedComparison, SpeedResult
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.speed import MAX_LATENCY, MIN_SPEEDUP, MIN_THROUGHPUT, SpeedGate
+from pytest_quantreg.core.gates.speed_verdict import SpeedVerdict, judge_workload
+from pytest_quantreg.core.records.speed import (
+    Footprint,
+    ModelSpeed,
+    Request,
+    Round,
+    Series,
+    Workload,
 )
-from pytest_quantreg.core.speed_verdict import SpeedVerdict, judge_workload
+from pytest_quantreg.core.settings import GateMode
 
 QUIET = (1.0, 1.01, 0.99, 1.005, 0.995, 1.0, 1.01, 0.99, 1.005, 0.995)
 NOISY = (1.0, 1.4, 0.7, 1.2, 0.8, 1.1, 0.9, 1.3, 0.75, 1.05)

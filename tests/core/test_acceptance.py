@@ -6,11 +6,18 @@ import math
 
 import pytest
 
-from pytest_quantreg.core.acceptance import Drift, Kept, chosen
-from pytest_quantreg.core.accepting import findings
-from pytest_quantreg.core.gates import Gate, may_cover
-from pytest_quantreg.core.outcome import KEPT, LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
-from pytest_quantreg.core.record import Metric
+from pytest_quantreg.core.gates.acceptance import findings
+from pytest_quantreg.core.gates.outcome import (
+    KEPT,
+    LOST,
+    NOT_APPLICABLE,
+    REFUSED,
+    UNDECIDED,
+    Outcome,
+)
+from pytest_quantreg.core.gates.selection import Gate, may_cover
+from pytest_quantreg.core.records.acceptance import Drift, Kept, chosen
+from pytest_quantreg.core.records.run import Metric
 
 ACC = Metric("acc,none", True, "binary")
 PPL = Metric("word_perplexity,none", False, "perplexity")

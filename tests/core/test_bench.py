@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.check.bench import Bench, Loaded
-from pytest_quantreg.core.catalogue import Catalogue
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import (
+from pytest_quantreg.core.records.run import (
     EffectiveScheme,
     Machine,
     ModelIdentity,
     ModelSpec,
     Software,
 )
+from pytest_quantreg.core.schemes.catalogue import Catalogue
 
 SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
 IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")

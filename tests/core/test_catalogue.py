@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from pytest_quantreg.core.catalogue import Catalogue, OwnScheme
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.scheme_words import describe, described, kind, understood
-from pytest_quantreg.core.schemes import Quantization, resolve, same_identity
+from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.core.schemes.names import Quantization, resolve, same_identity
+from pytest_quantreg.core.schemes.words import describe, described, kind, understood
 
 INT3 = Quantization("int", 3, "group", group_size=64)
 OURS = OwnScheme("our-int4", "w4a16-int4-gptq", aliases=("o4",))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_quantreg.core.comparable import (
+from pytest_quantreg.core.comparison.comparability import (
     RULES,
     Candidate,
     Difference,
@@ -20,7 +20,8 @@ from pytest_quantreg.core.comparable import (
     refusal,
 )
 from pytest_quantreg.core.errors import Category
-from pytest_quantreg.core.record import (
+from pytest_quantreg.core.hardware.releases import gpu_family, minor_release, same_minor
+from pytest_quantreg.core.records.run import (
     Accuracy,
     EffectiveScheme,
     Items,
@@ -32,7 +33,6 @@ from pytest_quantreg.core.record import (
     Run,
     Software,
 )
-from pytest_quantreg.core.releases import gpu_family, minor_release, same_minor
 
 
 def _sha(text: str) -> str:

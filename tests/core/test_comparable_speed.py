@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.comparable import Candidate, Level, refusal
-from pytest_quantreg.core.comparable_speed import (
+from pytest_quantreg.core.comparison.comparability import Candidate, Level, refusal
+from pytest_quantreg.core.comparison.speed_comparability import (
     SPEED_RULES,
     comparable_sessions,
     comparable_speed,
 )
 from pytest_quantreg.core.errors import Category
-from pytest_quantreg.core.record import EffectiveScheme, Machine, ModelIdentity, Software
-from pytest_quantreg.core.speed import DeviceState, Request, Round, Workload
-from pytest_quantreg.core.speed_record import SpeedRun, SpeedSession
+from pytest_quantreg.core.records.run import EffectiveScheme, Machine, ModelIdentity, Software
+from pytest_quantreg.core.records.speed import DeviceState, Request, Round, Workload
+from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
 
 MODEL = ModelIdentity(
     "org/m", "abc", "LlamaForCausalLM", 1024, {"hidden_size": 64}, "bfloat16", "t", None, "w"

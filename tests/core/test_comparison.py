@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_quantreg.core.comparison.alignment import first_items, refuse_partial, same_kinds
+from pytest_quantreg.core.comparison.pairs import compare
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.pairing import first_items, refuse_partial, same_kinds
-from pytest_quantreg.core.pairs import compare
-from pytest_quantreg.core.record import Metric
+from pytest_quantreg.core.records.run import Metric
 
 from .comparisons import ACC, accuracy, paired
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines.versions import upgrade
-from pytest_quantreg.core.directions import direction, refuse_undirected
+from pytest_quantreg.core.comparison.pairs import compare, refuse_unpoolable
+from pytest_quantreg.core.comparison.unpaired import compare_totals
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.evaluation import Aggregate
-from pytest_quantreg.core.pairs import compare, refuse_unpoolable
-from pytest_quantreg.core.record import Metric
-from pytest_quantreg.core.unpaired import compare_totals
+from pytest_quantreg.core.records.evaluation import Aggregate
+from pytest_quantreg.core.records.metric_directions import direction, refuse_undirected
+from pytest_quantreg.core.records.run import Metric
 
 from .comparisons import accuracy
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.gates import (
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.selection import (
     MAX_PERPLEXITY_RATIO,
     MIN_RETENTION,
     Gate,
@@ -13,7 +14,6 @@ from pytest_quantreg.core.gates import (
     matching,
     unfed,
 )
-from pytest_quantreg.core.plan import Plan
 from pytest_quantreg.core.settings import GateMode
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_quantreg.core.devices import DEVICES
-from pytest_quantreg.core.hardware import (
+from pytest_quantreg.core.hardware.accelerators import (
     Accelerator,
     find,
     fit,
@@ -16,6 +15,7 @@ from pytest_quantreg.core.hardware import (
     nearest_names,
     not_applicable_words,
 )
+from pytest_quantreg.core.hardware.devices import DEVICES
 
 H100 = "NVIDIA H100 80GB HBM3"
 SLICE = "NVIDIA A100-SXM4-80GB MIG 3g.40gb"

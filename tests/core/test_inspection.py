@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.contradictions import contradictions
-from pytest_quantreg.core.inspection import (
+from pytest_quantreg.core.schemes.contradictions import contradictions
+from pytest_quantreg.core.schemes.inspection import (
     Checkpoint,
     Claim,
     Group,
@@ -18,7 +18,7 @@ from pytest_quantreg.core.inspection import (
     is_router,
     kind_of,
 )
-from pytest_quantreg.core.schemes import Quantization
+from pytest_quantreg.core.schemes.names import Quantization
 
 FP8 = Claim(
     "w8a8-fp8",

@@ -8,11 +8,11 @@ from itertools import product
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.hardware import Accelerator
-from pytest_quantreg.core.kernel_rules import Engine, Form, Rule, Where
-from pytest_quantreg.core.kernels import ENGINES, runs_as
-from pytest_quantreg.core.kernels_vllm import VLLM
-from pytest_quantreg.core.schemes import SCHEMES
+from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.hardware.kernel_rules import Engine, Form, Rule, Where
+from pytest_quantreg.core.hardware.kernels import ENGINES, runs_as
+from pytest_quantreg.core.hardware.kernels_vllm import VLLM
+from pytest_quantreg.core.schemes.names import SCHEMES
 
 CPU = Accelerator("AMD EPYC", "cpu", features=("avx512_bf16", "avx512_vnni"))
 AMX = replace(CPU, features=("amx_tile", "amx_int8"))

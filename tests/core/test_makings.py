@@ -7,8 +7,8 @@ import pytest
 from pytest_quantreg.backends import BUILT_IN
 from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE
 from pytest_quantreg.backends.vllm.backend import ONLINE
-from pytest_quantreg.core.makings import KV_FROM_FILES, MAKINGS, NO_KV, making
-from pytest_quantreg.core.schemes import SCHEMES
+from pytest_quantreg.core.schemes.names import SCHEMES
+from pytest_quantreg.core.schemes.on_the_fly import KV_FROM_FILES, MAKINGS, NO_KV, making
 
 QUANTIZED = [scheme.name for scheme in SCHEMES if scheme.is_quantized]
 

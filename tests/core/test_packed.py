@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_quantreg.core.packed import Numbers, Texts, has_twice, picked, places
-from pytest_quantreg.core.pairing import items_at
-from pytest_quantreg.core.record import Items
+from pytest_quantreg.core.comparison.alignment import items_at
+from pytest_quantreg.core.records.columns import Numbers, Texts, has_twice, picked, places
+from pytest_quantreg.core.records.run import Items
 
 PLACES = st.none() | st.integers(-9, 9)
 STEPS = st.none() | st.integers(-3, 3).filter(bool)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.core import stats
-from pytest_quantreg.core.comparison import Comparison, Pair
+from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
+from pytest_quantreg.core.comparison.pairs import compare, pool
+from pytest_quantreg.core.comparison.perplexity import compare_tokens
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.pairs import compare, pool
-from pytest_quantreg.core.perplexity import compare_tokens
-from pytest_quantreg.core.record import Accuracy, Metric
-from pytest_quantreg.core.sight import sight
+from pytest_quantreg.core.gates.power import sight
+from pytest_quantreg.core.records.run import Accuracy, Metric
 
 from .comparisons import ACC, accuracy
 

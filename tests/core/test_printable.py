@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.outcome import Context, Outcome
+from pytest_quantreg.core.gates.outcome import Context, Outcome
 from pytest_quantreg.core.printable import (
     first_line,
     printable,

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from pytest_quantreg.core.published import MOST, PUBLISHED, Published, lowest, suggested
-from pytest_quantreg.core.schemes import SCHEMES
+from pytest_quantreg.core.schemes.names import SCHEMES
+from pytest_quantreg.core.schemes.published import MOST, PUBLISHED, Published, lowest, suggested
 
 EVERY = [one for listed in PUBLISHED.values() for one in listed]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.record import EffectiveScheme
-from pytest_quantreg.core.roofline import Roof, bytes_per_step, roof, slow_reasons
-from pytest_quantreg.core.speed import Footprint, Request, Round, Series, Workload
+from pytest_quantreg.core.hardware.roofline import Roof, bytes_per_step, roof, slow_reasons
+from pytest_quantreg.core.records.run import EffectiveScheme
+from pytest_quantreg.core.records.speed import Footprint, Request, Round, Series, Workload
 
 FOOTPRINT = Footprint(streamed=15_000_000_000, kv_per_token=131_072)
 NATIVE = EffectiveScheme("w4a16-int4", "int4", "bf16", "bf16", "marlin", "native", 224, 224)

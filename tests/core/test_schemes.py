@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.schemes import (
+from pytest_quantreg.core.schemes.names import (
     AMBIGUOUS,
     METHODS,
     SCHEMES,
@@ -237,7 +237,7 @@ def test_methods_are_known_suffixes() -> None:
 def test_schemes_are_readable_without_engines() -> None:
     """Importing the table imports none of torch, numpy and their kin."""
     code = (
-        "import sys, pytest_quantreg.core.schemes\n"
+        "import sys, pytest_quantreg.core.schemes.names\n"
         "print(sorted({'torch', 'numpy', 'transformers', 'compressed_tensors'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.sealing import is_seal, same, seal, sealed
+from pytest_quantreg.core.redact_settings import is_seal, same, seal, sealed
 
 PLAIN: list[Any] = [
     0,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_quantreg.core.record import Json
+from pytest_quantreg.core.records.run import Json
 from pytest_quantreg.core.secret_values import (
     Secrets,
     is_secret_name,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.devices import DEVICES
-from pytest_quantreg.core.hardware import Accelerator
-from pytest_quantreg.core.releases import gpu_family
-from pytest_quantreg.core.silicon import FLAGS, GFX, NUMBERS, SPANS, silicon
+from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.hardware.devices import DEVICES
+from pytest_quantreg.core.hardware.native_dtypes import FLAGS, GFX, NUMBERS, SPANS, silicon
+from pytest_quantreg.core.hardware.releases import gpu_family
 
 
 def cuda(major: int, minor: int, name: str = "NVIDIA card") -> Accelerator:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import Machine
-from pytest_quantreg.core.speed_gates import (
+from pytest_quantreg.core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
@@ -19,6 +18,7 @@ from pytest_quantreg.core.speed_gates import (
     choose,
     device_name,
 )
+from pytest_quantreg.core.records.run import Machine
 
 H100 = Machine("cuda", "NVIDIA H100 80GB HBM3")
 CPU = Machine("cpu", "AMD EPYC 7B13")

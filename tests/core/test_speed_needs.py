@@ -9,9 +9,7 @@ import pytest
 
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import Workload
-from pytest_quantreg.core.speed_gates import (
+from pytest_quantreg.core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
@@ -19,7 +17,7 @@ from pytest_quantreg.core.speed_gates import (
     MIN_THROUGHPUT,
     SpeedGate,
 )
-from pytest_quantreg.core.speed_verdict import (
+from pytest_quantreg.core.gates.speed_verdict import (
     blocks_needed,
     least_units,
     loads_needed,
@@ -27,6 +25,8 @@ from pytest_quantreg.core.speed_verdict import (
     refuse_too_few,
     sensible,
 )
+from pytest_quantreg.core.records.speed import Workload
+from pytest_quantreg.core.settings import GateMode
 
 from .speed_series import compared, judged, latency, plan, speedup, throughput
 

@@ -9,29 +9,12 @@ import pytest
 
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.gates.speed import MAX_LOAD_TIME, MAX_MEMORY, SpeedGate
+from pytest_quantreg.core.gates.speed_verdict import judge_model, judge_workload
+from pytest_quantreg.core.records.speed import Footprint, ModelSpeed, Series
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import Footprint, ModelSpeed, Series
-from pytest_quantreg.core.speed_gates import (
-    MAX_LOAD_TIME,
-    MAX_MEMORY,
-    SpeedGate,
-)
-from pytest_quantreg.core.speed_verdict import (
-    judge_model,
-    judge_workload,
-)
 
-from .speed_series import (
-    NOISY,
-    QUIET,
-    compared,
-    judged,
-    latency,
-    plan,
-    result,
-    speedup,
-    throughput,
-)
+from .speed_series import NOISY, QUIET, compared, judged, latency, plan, result, speedup, throughput
 
 KEPT, LOST, UNDECIDED = stats.Evidence.KEPT, stats.Evidence.LOST, stats.Evidence.UNDECIDED
 GIB = 1024**3

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_quantreg.core.comparison import Slice
+from pytest_quantreg.core.comparison.accuracy import Slice
+from pytest_quantreg.core.comparison.suspicion import answers, refuse_chance, refuse_too_good
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.suspicion import answers, refuse_chance, refuse_too_good
 
 from .comparisons import accuracy, paired
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_quantreg.core.comparison.suspicion import refuse_same_answers
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Accuracy, EffectiveScheme, Metric
-from pytest_quantreg.core.suspicion import refuse_same_answers
+from pytest_quantreg.core.records.run import Accuracy, EffectiveScheme, Metric
 
 from .comparisons import accuracy
 

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_quantreg.core import stats, units
-from pytest_quantreg.core.comparison import Comparison, Pair
+from pytest_quantreg.core import stats
+from pytest_quantreg.core.comparison import item_clusters
+from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
+from pytest_quantreg.core.comparison.pairs import compare, pool, refuse_overlap
+from pytest_quantreg.core.comparison.suspicion import refuse_chance
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.gates import Gate
-from pytest_quantreg.core.pairs import compare, pool, refuse_overlap
-from pytest_quantreg.core.plan import Plan
-from pytest_quantreg.core.record import Accuracy, Metric
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.power import sight
+from pytest_quantreg.core.gates.selection import Gate
+from pytest_quantreg.core.gates.verdict import judge
+from pytest_quantreg.core.records.run import Accuracy, Metric
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.sight import sight
-from pytest_quantreg.core.suspicion import refuse_chance
-from pytest_quantreg.core.verdict import judge
 
 from .comparisons import ACC, accuracy
 
@@ -110,10 +111,10 @@ def test_copies_and_passages_are_united() -> None:
     """Items linked by either, or through a third, are one unit; three ways to the same four."""
     digests = ["a", "a", "b", "c", "d", "e"]
     passages = [0, 1, 1, 2, 3, 4]
-    codes = units.united(digests, None, passages, [9, 8, 7, 6, 6, 5])
+    codes = item_clusters.united(digests, None, passages, [9, 8, 7, 6, 6, 5])
     assert codes is not None
     assert [codes.index(one) for one in codes] == [0, 0, 0, 3, 3, 5]
-    assert units.united(["a", "b"], None, [1.0, 2.0]) is None
+    assert item_clusters.united(["a", "b"], None, [1.0, 2.0]) is None
     before, after = scores(60, 3, 0)
     shared = [float(at // 3) for at in range(60)]
     both = [repeated(accuracy(one, facts={"cluster": shared}), [2] * 60) for one in (before, after)]
@@ -245,5 +246,5 @@ def test_copies_are_told_by_what_is_asked(other: dict[str, Any], same: bool) -> 
         "target": "x",
         "requests": [["Q: Why? A:", " x"], ["Q: Why? A:", " y"]],
     }
-    keys = [units.copy_keys(**each) for each in (one, {**one, **other})]
-    assert bool(units.copy_column(keys)) is same
+    keys = [item_clusters.copy_keys(**each) for each in (one, {**one, **other})]
+    assert bool(item_clusters.copy_column(keys)) is same

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core import stats
-from pytest_quantreg.core.comparison import Comparison
+from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Metric
-from pytest_quantreg.core.unjudged import is_score, surely_lost
+from pytest_quantreg.core.gates.unjudged_metrics import is_score, surely_lost
+from pytest_quantreg.core.records.run import Metric
 
 from .comparisons import paired
 

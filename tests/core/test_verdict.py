@@ -9,15 +9,15 @@ from itertools import product
 import pytest
 from scipy.stats import binom
 
-from pytest_quantreg.core.comparison import Slice
+from pytest_quantreg.core.comparison.accuracy import Slice
+from pytest_quantreg.core.comparison.suspicion import refuse_chance
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate
-from pytest_quantreg.core.plan import Plan
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.power import about, default_discordance, foresight, refuse_toothless
+from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
+from pytest_quantreg.core.gates.verdict import Verdict, judge, refuse_other_scores
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.sight import about, default_discordance, foresight, refuse_toothless
 from pytest_quantreg.core.stats import Evidence
-from pytest_quantreg.core.suspicion import refuse_chance
-from pytest_quantreg.core.verdict import Verdict, judge, refuse_other_scores
 
 from .comparisons import paired
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.strict import Damage, parse
+from pytest_quantreg.core.strict_json import Damage, parse
 from pytest_quantreg.imports.opening import open_path
 
 from .test_serving import SERVE, guidellm, summary

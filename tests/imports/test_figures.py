@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
-from pytest_quantreg.core.evaluation import Evaluation, Result
-from pytest_quantreg.core.strict import digest_of
-from pytest_quantreg.core.timings import Timings
+from pytest_quantreg.core.records.evaluation import Evaluation, Result
+from pytest_quantreg.core.records.timings import Timings
+from pytest_quantreg.core.strict_json import digest_of
 from pytest_quantreg.imports.figures import task_document, timings_document
 from pytest_quantreg.imports.filing import FiguresStore
 from pytest_quantreg.imports.opening import open_path

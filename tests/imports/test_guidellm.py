@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.timings import Timings
+from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.imports.opening import open_path
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.opening import open_path
 
 Write = Callable[..., Path]

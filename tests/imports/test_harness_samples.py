@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.evaluation import Evaluation
-from pytest_quantreg.core.record import Accuracy
+from pytest_quantreg.core.records.evaluation import Evaluation
+from pytest_quantreg.core.records.run import Accuracy
 from pytest_quantreg.imports.opening import open_path
 
 Write = Callable[..., Path]

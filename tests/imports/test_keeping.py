@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines import Store
+from pytest_quantreg.core.comparison.alignment import first_items
 from pytest_quantreg.core.errors import Refusal, WrongUse
-from pytest_quantreg.core.evaluation import Evaluation
-from pytest_quantreg.core.pairing import first_items
+from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.keeping import keep, key_of, run_of
 from pytest_quantreg.imports.opening import open_path
 

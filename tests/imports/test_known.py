@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.comparable import Difference, Level
-from pytest_quantreg.core.comparable_known import differences
-from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.core.comparison.comparability import Difference, Level
+from pytest_quantreg.core.comparison.partial_comparability import differences
+from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.opening import open_path
 
 Write = Callable[..., Path]

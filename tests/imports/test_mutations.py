@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import QuantregError
-from pytest_quantreg.core.evaluation import Evaluation
-from pytest_quantreg.core.timings import Timings, compare_timings
+from pytest_quantreg.core.records.evaluation import Evaluation
+from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.opening import open_path
 from tests.cli.harness_folders import BASE, evaluated, flipped, rows
 

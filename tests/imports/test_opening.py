@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.evaluation import Evaluation
-from pytest_quantreg.core.timings import Timings
+from pytest_quantreg.core.records.evaluation import Evaluation
+from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.imports import opening, reading
 from pytest_quantreg.imports.opening import open_path
 

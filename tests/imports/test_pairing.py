@@ -12,10 +12,10 @@ import pytest
 
 from pytest_quantreg.commands.judging import Judged, judge_candidate, status_of
 from pytest_quantreg.commands.pooled import Wish
-from pytest_quantreg.core.evaluation import Aggregate, Evaluation
-from pytest_quantreg.core.outcome import Outcome
-from pytest_quantreg.core.record import Metric
-from pytest_quantreg.core.unpaired import compare_totals, paired_width
+from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_width
+from pytest_quantreg.core.gates.outcome import Outcome
+from pytest_quantreg.core.records.evaluation import Aggregate, Evaluation
+from pytest_quantreg.core.records.run import Metric
 from pytest_quantreg.imports.opening import open_path
 
 Row = Callable[..., dict[str, Any]]

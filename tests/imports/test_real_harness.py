@@ -12,7 +12,7 @@ import pytest
 
 from pytest_quantreg.commands.judging import judge_candidate
 from pytest_quantreg.commands.pooled import Wish
-from pytest_quantreg.core.evaluation import Evaluation
+from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.keeping import run_of
 from pytest_quantreg.imports.opening import open_path
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.timings import Timings, compare_timings
+from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.opening import open_path
 
 SERVE = {

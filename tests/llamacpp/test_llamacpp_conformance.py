@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.testing import BackendConformance
 
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.backends.gguf.files import GgufFiles
 from pytest_quantreg.backends.gguf.scheme import is_linear
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 from .conftest import TINY, Suite
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 
 def spec(path: Path, scheme: str = "gguf-q8_0", name: str = "org/tiny") -> ModelSpec:

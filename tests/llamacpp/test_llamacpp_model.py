@@ -21,7 +21,7 @@ from pytest_quantreg.backends.llamacpp.native import Entry
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import Json, ModelSpec
+from pytest_quantreg.core.records.run import Json, ModelSpec
 
 from .conftest import EXAMPLES, TINY
 from .convert import convert

@@ -16,7 +16,7 @@ import pytest
 from lm_eval.api.model import LM
 from tqdm import tqdm
 
-from pytest_quantreg.core.record import AccuracyRequest
+from pytest_quantreg.core.records.run import AccuracyRequest
 from pytest_quantreg.measure import Journal, PreparedTask, TaskLibrary, prepare
 
 LOADER = """

@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Machine
-from pytest_quantreg.core.speed import DeviceState, Footprint, Load, ModelSpeed, Request, Workload
+from pytest_quantreg.core.records.run import Machine
+from pytest_quantreg.core.records.speed import (
+    DeviceState,
+    Footprint,
+    Load,
+    ModelSpeed,
+    Request,
+    Workload,
+)
 from pytest_quantreg.measure.contender import Timed
 from pytest_quantreg.measure.speed import measure_pair
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pytest_quantreg.core.hardware import Accelerator
+from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.measure.accelerator import (
     Importer,
     all_devices,

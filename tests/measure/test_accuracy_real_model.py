@@ -12,7 +12,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from pytest_quantreg.core.record import Accuracy
+from pytest_quantreg.core.records.run import Accuracy
 from pytest_quantreg.measure import Journal, PreparedTask, measure
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Metric
+from pytest_quantreg.core.records.run import Metric
 from pytest_quantreg.measure import (
     Journal,
     PreparedTask,

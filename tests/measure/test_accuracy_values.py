@@ -10,7 +10,7 @@ import pytest
 from lm_eval import simple_evaluate
 from lm_eval.tasks import TaskManager
 
-from pytest_quantreg.core.record import Accuracy
+from pytest_quantreg.core.records.run import Accuracy
 from pytest_quantreg.measure import Journal, PreparedTask, chunk_size, measure
 
 Prepare = Callable[..., PreparedTask]

@@ -11,8 +11,8 @@ import pytest
 from lm_eval.api.metrics import mean
 from lm_eval.api.registry import higher_is_better_registry
 
-from pytest_quantreg.core.directions import KNOWN
-from pytest_quantreg.core.record import Metric
+from pytest_quantreg.core.records.metric_directions import KNOWN
+from pytest_quantreg.core.records.run import Metric
 from pytest_quantreg.measure import PreparedTask, default_metric
 from pytest_quantreg.measure.metrics import columns, declared
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantreg.backends import find
 from pytest_quantreg.core.engine import Engine
-from pytest_quantreg.core.record import Accuracy, ModelSpec
+from pytest_quantreg.core.records.run import Accuracy, ModelSpec
 from pytest_quantreg.measure import Journal, PreparedTask, measure
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

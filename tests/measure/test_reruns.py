@@ -10,14 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Accuracy, Metric
-from pytest_quantreg.measure import (
-    Journal,
-    PreparedTask,
-    gains_from_reruns,
-    measure,
-    with_reruns,
-)
+from pytest_quantreg.core.records.run import Accuracy, Metric
+from pytest_quantreg.measure import Journal, PreparedTask, gains_from_reruns, measure, with_reruns
 
 N = 300
 

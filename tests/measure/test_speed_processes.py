@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.remote import RemoteEngine
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.measure.speed import measure_pair
 
 from .speed_world import BATCH, SHORT

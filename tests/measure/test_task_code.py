@@ -15,7 +15,7 @@ from lm_eval.api import metrics, registry
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.filters.selection import TakeFirstFilter
 
-from pytest_quantreg.core.record import AccuracyRequest, Protocol
+from pytest_quantreg.core.records.run import AccuracyRequest, Protocol
 from pytest_quantreg.measure import PreparedTask, TaskLibrary, prepare
 from pytest_quantreg.measure.imported import imports_of, is_project, packages_of
 

@@ -14,7 +14,7 @@ from pytest_quantreg.backends.openai.arguments import server_args
 from pytest_quantreg.backends.openai.client import Client
 from pytest_quantreg.backends.openai.key import Key
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 from .scripted_server import ScriptedServer
 

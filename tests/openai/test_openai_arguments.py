@@ -9,7 +9,7 @@ import pytest
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.arguments import server_args
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 from .conftest import TINY, Spec
 

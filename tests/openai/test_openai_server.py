@@ -14,7 +14,7 @@ from pytest_quantreg.backends.openai.client import Client
 from pytest_quantreg.backends.openai.probe import probe
 from pytest_quantreg.backends.openai.server import served
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import Machine, ModelSpec
+from pytest_quantreg.core.records.run import Machine, ModelSpec
 
 from .conftest import EXAMPLES, TINY, Spec
 from .scripted_server import ScriptedServer

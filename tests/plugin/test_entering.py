@@ -11,10 +11,10 @@ import pytest
 
 from pytest_quantreg.backends.scripted import ScriptedBackend
 from pytest_quantreg.check import entering
-from pytest_quantreg.core.hardware import Accelerator
-from pytest_quantreg.core.inspection import Checkpoint, Claim, Group, Layer
-from pytest_quantreg.core.kernel_rules import Engine, Rule, Where
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.hardware.kernel_rules import Engine, Rule, Where
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.schemes.inspection import Checkpoint, Claim, Group, Layer
 
 from .conftest import Suite
 from .events import events

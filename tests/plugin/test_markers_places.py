@@ -7,8 +7,8 @@ from textwrap import dedent
 
 import pytest
 
-from pytest_quantreg.core.gates import choose, matching
-from pytest_quantreg.core.plan import Plan
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.selection import choose, matching
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.markers import plan
 from pytest_quantreg.options import read

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_quantreg.check import Ask
 from pytest_quantreg.compare import CompareAccuracy
-from pytest_quantreg.core.comparison import Comparison
+from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.record import AccuracyRequest
+from pytest_quantreg.core.records.run import AccuracyRequest
 
 from .conftest import Suite
 

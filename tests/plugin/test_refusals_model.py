@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 from .conftest import ANSWERS, Suite
 from .events import events, loads

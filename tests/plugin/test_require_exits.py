@@ -10,7 +10,14 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_quantreg.check import Evidence, Timing
-from pytest_quantreg.core.outcome import KEPT, LOST, MEASURED, NOT_APPLICABLE, Outcome, SpeedFigures
+from pytest_quantreg.core.gates.outcome import (
+    KEPT,
+    LOST,
+    MEASURED,
+    NOT_APPLICABLE,
+    Outcome,
+    SpeedFigures,
+)
 from pytest_quantreg.requirement import unjudged
 
 from .conftest import SCHEME, Suite

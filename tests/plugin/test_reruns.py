@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from pytest_quantreg.core.outcome import REFUSED, Outcome
+from pytest_quantreg.core.gates.outcome import REFUSED, Outcome
 from pytest_quantreg.core.settings import Settings
 from pytest_quantreg.report.session import SessionReport
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.kernels import KernelChoice
+from pytest_quantreg.core.hardware.kernels import KernelChoice
 
 from .conftest import SCHEME, Suite
 from .events import events, loads

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.check.speed_grounds import disturbances
-from pytest_quantreg.core.speed import DeviceState, ModelSpeed
+from pytest_quantreg.core.records.speed import DeviceState, ModelSpeed
 
 from .conftest import Suite
 from .events import events, loads

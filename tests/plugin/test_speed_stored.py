@@ -13,7 +13,7 @@ import pytest
 
 from pytest_quantreg.backends.scripted import ScriptedBackend
 from pytest_quantreg.check.speed_grounds import saturating
-from pytest_quantreg.core.record import Software
+from pytest_quantreg.core.records.run import Software
 
 from .conftest import Suite
 from .events import events

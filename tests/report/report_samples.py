@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_quantreg.core.outcome import (
+from pytest_quantreg.core.gates.outcome import (
     KEPT,
     LOST,
     MEASURED,

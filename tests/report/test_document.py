@@ -15,8 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.outcome import Context, OtherLoss, Outcome, SpeedFigures
-from pytest_quantreg.core.strict import Damage, digest_of, dump_readable
+from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
+from pytest_quantreg.core.strict_json import Damage, digest_of, dump_readable
 from pytest_quantreg.report.document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.value import CONCLUSIONS, PURPOSES, Session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_quantreg.core.schemes import SCHEMES
+from pytest_quantreg.core.schemes.names import SCHEMES
 from pytest_quantreg.report.engines_page import engines_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_quantreg.core.outcome import Outcome
+from pytest_quantreg.core.gates.outcome import Outcome
 from pytest_quantreg.report.junit import failure_type, properties, typed
 
 from .report_samples import FASTER, IS_REFUSED, KEEPS, LOSES, ONLY_MEASURED, WAVERS

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_quantreg.core.outcome import Outcome
+from pytest_quantreg.core.gates.outcome import Outcome
 from pytest_quantreg.report.markdown import COMMENT_LIMIT, markdown
 from pytest_quantreg.report.markdown_text import cell, escaped
 

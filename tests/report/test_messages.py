@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.gates import MIN_RETENTION, Gate
-from pytest_quantreg.core.outcome import Context, Outcome
-from pytest_quantreg.core.plan import Plan
+from pytest_quantreg.core.gates.outcome import Context, Outcome
+from pytest_quantreg.core.gates.plan import Plan
+from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
+from pytest_quantreg.core.gates.verdict import judge
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.verdict import judge
 from pytest_quantreg.report.messages import floor_3, of_verdict, percent
 from tests.core.comparisons import paired
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.outcome import MEASURED, Outcome, SpeedFigures
+from pytest_quantreg.core.gates.outcome import MEASURED, Outcome, SpeedFigures
 from pytest_quantreg.core.secret_values import Secrets
 from pytest_quantreg.report.progress import TerminalProgress
 from pytest_quantreg.report.summary import measured_beside

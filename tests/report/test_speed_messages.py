@@ -8,10 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.outcome import Context, Outcome
-from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.speed import DeviceState, Footprint, ModelSpeed, Series, Workload
-from pytest_quantreg.core.speed_gates import (
+from pytest_quantreg.core.gates.outcome import Context, Outcome
+from pytest_quantreg.core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
@@ -19,7 +17,9 @@ from pytest_quantreg.core.speed_gates import (
     MIN_THROUGHPUT,
     SpeedGate,
 )
-from pytest_quantreg.core.speed_verdict import judge_model, judge_workload
+from pytest_quantreg.core.gates.speed_verdict import judge_model, judge_workload
+from pytest_quantreg.core.records.speed import DeviceState, Footprint, ModelSpeed, Series, Workload
+from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.report.figures import figure, outwards
 from pytest_quantreg.report.speed_lines import model_lines, workload_lines
 from pytest_quantreg.report.speed_messages import of_measurement, of_speed_refusal, of_verdict

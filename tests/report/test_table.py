@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.outcome import (
+from pytest_quantreg.core.gates.outcome import (
     KEPT,
     LOST,
     NOT_APPLICABLE,

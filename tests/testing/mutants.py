@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.testing import BackendConformance
 from pytest_quantreg.testing.world import Conformance
 

@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.testing import (
-    BackendConformance,
-    FilesConformance,
-    TimingConformance,
-)
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.testing import BackendConformance, FilesConformance, TimingConformance
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -19,8 +19,8 @@ from pytest_quantreg.backends.simple import (
     read,
 )
 from pytest_quantreg.backends.simple.lm import SimpleLM
-from pytest_quantreg.core.record import EffectiveScheme, ModelIdentity, ModelSpec
-from pytest_quantreg.core.speed import DeviceState, Footprint, Load, Request
+from pytest_quantreg.core.records.run import EffectiveScheme, ModelIdentity, ModelSpec
+from pytest_quantreg.core.records.speed import DeviceState, Footprint, Load, Request
 
 SIZE = 257
 

@@ -12,8 +12,14 @@ import numpy as np
 
 from pytest_quantreg.backends.simple import effective
 from pytest_quantreg.core.engine import ChatFormatter, Say
-from pytest_quantreg.core.record import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
-from pytest_quantreg.core.speed import Footprint, Load, Request
+from pytest_quantreg.core.records.run import (
+    EffectiveScheme,
+    Machine,
+    ModelIdentity,
+    ModelSpec,
+    Software,
+)
+from pytest_quantreg.core.records.speed import Footprint, Load, Request
 
 from .toy import ToyBackend, ToyEngine
 

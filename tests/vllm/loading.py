@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.backends.vllm.engine import VllmEngine
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 ARGS = {"enforce_eager": True, "max_num_seqs": 8, "kv_cache_memory_bytes": 1 << 28}
 

@@ -16,7 +16,7 @@ from pytest_quantreg.backends.quiet import quietly_imported
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.backends.vllm.engine import VllmEngine
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.speed import Load
+from pytest_quantreg.core.records.speed import Load
 
 from .conftest import EXAMPLES, TINY
 from .loading import ARGS, loaded, spec_of

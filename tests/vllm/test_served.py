@@ -17,8 +17,8 @@ import pytest
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.record import ModelSpec
-from pytest_quantreg.core.speed import Load
+from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.records.speed import Load
 from pytest_quantreg.measure.rounds import check_answers
 from pytest_quantreg.testing import BackendConformance
 

@@ -16,7 +16,7 @@ from pytest_quantreg.backends.vllm.arguments import (
 )
 from pytest_quantreg.backends.vllm.backend import refuse_unchecked_files
 from pytest_quantreg.core.errors import Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 KNOWN = (
     *("tensor_parallel_size", "kv_cache_dtype", "gpu_memory_utilization", "max_model_len"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.vllm.effective import effective_scheme, layer
-from pytest_quantreg.core.record import EffectiveScheme
+from pytest_quantreg.core.records.run import EffectiveScheme
 
 FP8_CHANNEL = {
     "dtype": "float8_e4m3fn",

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_quantreg.backends.vllm.failures import cause, is_out_of_memory, not_started
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.record import ModelSpec
+from pytest_quantreg.core.records.run import ModelSpec
 
 SPEC = ModelSpec("/models/m", "m", "w8a16-int8", "vllm", args={"max_model_len": 9})
 

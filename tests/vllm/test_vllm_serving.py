@@ -6,7 +6,7 @@ import pytest
 
 from pytest_quantreg.backends.vllm.serving import check, serve
 from pytest_quantreg.core.errors import Refusal, WrongUse
-from pytest_quantreg.core.speed import Load, Request
+from pytest_quantreg.core.records.speed import Load, Request
 
 
 class Engine:

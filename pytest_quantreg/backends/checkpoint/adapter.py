@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from .folder import read_json
 
 ARGUMENT = "peft"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.schemes import Granularity, NumberType, Quantization, describe, name_of
+from ...core.schemes.names import Granularity, NumberType, Quantization, describe, name_of
 
 _TENSORS: Mapping[str, tuple[NumberType, str]] = {
     "Int8Tensor": ("int", "int8"),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import WrongUse
-from ...core.inspection import Claim, Group
-from ...core.kernel_rules import COMPRESSED_TENSORS
-from ...core.schemes import Quantization, resolve
+from ...core.hardware.kernel_rules import COMPRESSED_TENSORS
+from ...core.schemes.inspection import Claim, Group
+from ...core.schemes.names import Quantization, resolve
 from .folder import unusable
 from .patterns import refuse_slow
 from .stored import config_of, method_of, quantization, stated, stored_scheme

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import Refusal
-from ...core.inspection import Checkpoint, Claim, Scales
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
+from ...core.schemes.inspection import Checkpoint, Claim, Scales
 from . import plain_json
 from .adapter import CONFIG as ADAPTER
 from .adapter import lies_in, refuse_leftover

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...core.errors import Category, MissingExtra, Refusal
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from ..quiet import quiet
 from .folder import INDEX, weight_files
 

@@ -12,16 +12,10 @@ from typing import Any
 
 from ...core.engine import Say
 from ...core.errors import WrongUse
-from ...core.record import ModelIdentity, ModelSpec
+from ...core.records.run import ModelIdentity, ModelSpec
 from ..quiet import quiet, quietly_imported
 from .adapter import adapter_digest, refuse_leftover
-from .folder import (
-    check_custom_code,
-    check_weights,
-    read_config,
-    unusable,
-    weight_files,
-)
+from .folder import check_custom_code, check_weights, read_config, unusable, weight_files
 from .hub import Files, remote_digests, shown, small_files, weights_are_here
 from .tokenizer import load_tokenizer, template_digest, tokenizer_digest
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ...core.inspection import PLAIN, Claim, Held, Layer, Scales, is_router, kind_of
-from ...core.schemes import Granularity, NumberType
+from ...core.schemes.inspection import PLAIN, Claim, Held, Layer, Scales, is_router, kind_of
+from ...core.schemes.names import Granularity, NumberType
 from .folder import Tensor
 
 SIZES: Mapping[str, int] = {

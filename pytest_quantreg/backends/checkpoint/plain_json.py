@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from ...core import strict
+from ...core import strict_json
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of one file; the index of the largest models has some 20 MB."""
@@ -19,10 +19,10 @@ def parse(data: bytes) -> Any:
     ``Infinity`` is let through: published files of state-space models hold it.
     """
     try:
-        value = strict.parse(data, infinity=True)
+        value = strict_json.parse(data, infinity=True)
         if b"\\u" in data:
             _refuse_half_characters(value)
-    except strict.Damage as damage:
+    except strict_json.Damage as damage:
         raise ValueError(f"it {damage}") from None
     return value
 

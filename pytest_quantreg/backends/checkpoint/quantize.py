@@ -16,7 +16,7 @@ from typing import Any
 
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
-from ...core.record import ModelIdentity, ModelSpec
+from ...core.records.run import ModelIdentity, ModelSpec
 from ..installed import installed
 from ..kept import MANIFEST, is_whole, made_apart, put_in_place
 from .claim import stored_in

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.engine import ChatFormatter, Say
-from ...core.inspection import Checkpoint
-from ...core.record import ModelSpec, Software
+from ...core.records.run import ModelSpec, Software
+from ...core.schemes.inspection import Checkpoint
 from .claim import stored_in
 from .hub import Files, all_files, cached, is_folder, shown, small_files, weights_are_here
 from .identity import FileDigests

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...core.errors import WrongUse
-from ...core.schemes import Quantization, SchemeChoice, describe, resolve
+from ...core.schemes.names import Quantization, SchemeChoice, describe, resolve
 
 DATA_FREE = (
     "w8a8-fp8",

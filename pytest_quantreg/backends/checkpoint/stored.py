@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...core.kernel_rules import COMPRESSED_TENSORS
-from ...core.schemes import Granularity, Quantization, ScaleType, describe, name_of
+from ...core.hardware.kernel_rules import COMPRESSED_TENSORS
+from ...core.schemes.names import Granularity, Quantization, ScaleType, describe, name_of
 from . import ao
 from .folder import read_config, read_json
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.gguf import PLAIN
-from ...core.record import UNSTATED, ModelIdentity, ModelSpec
+from ...core.records.run import UNSTATED, ModelIdentity, ModelSpec
+from ...core.schemes.gguf_types import PLAIN
 from ..checkpoint.identity import FileDigests, combined
 from .files import GgufModel
 from .header import unusable

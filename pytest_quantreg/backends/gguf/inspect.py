@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.gguf import PLAIN
-from ...core.inspection import Checkpoint, Claim, Held, Layer, Scales
+from ...core.schemes.gguf_types import PLAIN
+from ...core.schemes.inspection import Checkpoint, Claim, Held, Layer, Scales
 from .files import GgufFiles, GgufModel
 from .header import Tensor, block_sizes
 from .scheme import declared, is_linear, kind_of, stored_scheme

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ...core.gguf import scheme_of
-from ...core.inspection import Kind
+from ...core.schemes.gguf_types import scheme_of
+from ...core.schemes.inspection import Kind
 from .files import GgufModel
 from .header import Tensor
 
@@ -69,5 +69,5 @@ def declared(model: GgufModel) -> str | None:
 
 
 def stored_scheme(model: GgufModel) -> str | None:
-    """The canonical name of what the layers are; see `pytest_quantreg.core.gguf.scheme_of`."""
+    """The canonical name of what the layers are; see `scheme_of` of the names."""
     return scheme_of(declared(model), types(linear(model)))

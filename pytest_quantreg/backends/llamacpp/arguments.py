@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import WrongUse
-from ...core.record import Json, ModelSpec
-from ...core.schemes import resolve
+from ...core.records.run import Json, ModelSpec
+from ...core.schemes.names import resolve
 
 LARGEST_CONTEXT = 4096
 """Tokens of a prompt with its answer, unless ``n_ctx`` says more or the model has fewer."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...core.engine import ChatFormatter, Say
 from ...core.errors import MissingExtra
-from ...core.inspection import Checkpoint
-from ...core.record import ModelIdentity, ModelSpec, Software
+from ...core.records.run import ModelIdentity, ModelSpec, Software
+from ...core.schemes.inspection import Checkpoint
 from ..checkpoint.identity import FileDigests
 from ..gguf.chat import chat_formatter
 from ..gguf.files import GgufFiles

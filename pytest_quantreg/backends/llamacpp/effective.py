@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...core.errors import Category, Refusal
-from ...core.gguf import PLAIN
-from ...core.record import EffectiveScheme, Json, Machine
+from ...core.records.run import EffectiveScheme, Json, Machine
+from ...core.schemes.gguf_types import PLAIN
 from ..device import cpu_name
 from ..gguf.files import GgufModel
 from ..gguf.scheme import linear, stored_scheme, types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import WrongUse
-from ...core.record import EffectiveScheme, Machine, ModelSpec
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..gguf.files import GgufModel
 from ..quiet import quietly_imported
 from ..timed import StopwatchEngine, gone

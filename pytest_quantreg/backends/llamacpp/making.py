@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ...core.engine import Say
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.gguf import NAMES
-from ...core.record import ModelIdentity, ModelSpec
-from ...core.schemes import resolve
+from ...core.records.run import ModelIdentity, ModelSpec
+from ...core.schemes.gguf_types import NAMES
+from ...core.schemes.names import resolve
 from ..checkpoint.identity import FileDigests
 from ..gguf.files import GgufModel
 from ..gguf.scheme import declared, stored_scheme

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core.errors import Category, Refusal
-from ...core.record import Json
+from ...core.records.run import Json
 from ..quiet import quietly_imported
 from .arguments import set_context, set_model
 from .heard import Heard

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.record import Json, Machine
-from ...core.speed import DeviceState, Footprint, Load, Request
+from ...core.records.run import Json, Machine
+from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..device import card_state, cpu_state
 from ..gguf.files import GgufModel
 from ..gguf.scheme import kind_of

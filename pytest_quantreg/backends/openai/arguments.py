@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...core.errors import WrongUse
-from ...core.record import Json, ModelSpec
+from ...core.records.run import Json, ModelSpec
 from ...core.secret_values import is_secret_name
 from .key import VARIABLE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
-from ...core.record import ModelIdentity, ModelSpec, Software
+from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ..checkpoint.hub import shown, small_files
 from ..checkpoint.identity import identify
 from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, trusted

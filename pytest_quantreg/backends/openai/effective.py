@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...core.errors import WrongUse
-from ...core.inspection import Checkpoint
-from ...core.record import UNVERIFIED, EffectiveScheme, ModelIdentity
-from ...core.schemes import describe, resolve
+from ...core.records.run import UNVERIFIED, EffectiveScheme, ModelIdentity
+from ...core.schemes.inspection import Checkpoint
+from ...core.schemes.names import describe, resolve
 
 NOT_TOLD = "not told by the server"
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}

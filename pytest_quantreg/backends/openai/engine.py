@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.record import EffectiveScheme, Machine
-from ...core.speed import DeviceState, Footprint, Load, Request
+from ...core.records.run import EffectiveScheme, Machine
+from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..quiet import quietly_imported
 from .server import UNKNOWN
 from .session import Session

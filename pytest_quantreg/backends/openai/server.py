@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import Category, Refusal
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from ..checkpoint.hub import shown
 from .arguments import OPTION
 from .client import Client, Trouble

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from .client import Client, Hear, Trouble
 from .probe import Abilities
 from .server import Served, last, served

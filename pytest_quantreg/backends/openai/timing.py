@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Category, Refusal
-from ...core.speed import Load, Request
+from ...core.records.speed import Load, Request
 from .client import Client, Trouble, bare, together
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.engine import ChatFormatter, Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
-from ...core.record import EffectiveScheme, Machine, ModelSpec, Software
-from ...core.schemes import describe, resolve
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec, Software
+from ...core.schemes.names import describe, resolve
 from ..installed import installed
 from ..timed import gone
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
-from ...core.record import ModelIdentity, ModelSpec, Software
-from ...core.schemes import resolve
+from ...core.records.run import ModelIdentity, ModelSpec, Software
+from ...core.schemes.names import resolve
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify

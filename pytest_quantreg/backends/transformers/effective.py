@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.record import EffectiveScheme
-from ...core.schemes import Quantization, describe, name_of
+from ...core.records.run import EffectiveScheme
+from ...core.schemes.names import Quantization, describe, name_of
 from ..checkpoint import ao
 from ..checkpoint.stored import amounts_to, quantization
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...core.record import EffectiveScheme, Machine, ModelSpec
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..checkpoint.tokenizer import prompt_args
 from ..device import cpu_name, nvidia_driver
 from ..memory import is_out_of_memory

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.printable import first_line, quoted_lines
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.adapter import refuse_leftover, requested
 from ..checkpoint.claim import stored_in

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.speed import DeviceState, Footprint, Load, Request
+from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_state
 from ..lockstep import serve_in_groups

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...core.errors import WrongUse
-from ...core.record import Json, ModelSpec
-from ...core.schemes import resolve
+from ...core.records.run import Json, ModelSpec
+from ...core.schemes.names import resolve
 from ...core.secret_values import is_secret_name
 from ..checkpoint.tokenizer import check_length, prompt_args
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from ...core.engine import Say
 from ...core.errors import WrongUse
-from ...core.record import Json, ModelIdentity, ModelSpec, Software
-from ...core.schemes import SchemeChoice, resolve
+from ...core.records.run import Json, ModelIdentity, ModelSpec, Software
+from ...core.schemes.names import SchemeChoice, resolve
 from ..checkpoint.adapter import refuse_leftover
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.hub import all_files, shown

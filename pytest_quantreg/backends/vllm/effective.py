@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.record import EffectiveScheme
-from ...core.schemes import (
+from ...core.records.run import EffectiveScheme
+from ...core.schemes.names import (
     Granularity,
     NumberType,
     Quantization,

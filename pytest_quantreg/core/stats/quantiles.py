@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 
 from .score import FloatArray
-from .timing import Estimate, tail_of
+from .speed_intervals import Estimate, tail_of
 
 
 def quantile_interval(

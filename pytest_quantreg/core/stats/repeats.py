@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from .timing import Estimate, speeds, tail_of
+from .speed_intervals import Estimate, speeds, tail_of
 
 
 def repeats_ratio(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .means import student_quantile
-from .timing import Estimate, speeds
+from .speed_intervals import Estimate, speeds
 
 
 def session_ratio(

@@ -1,0 +1,222 @@
+"""What makes a measurement suspicious: evidence that must not be judged, whatever it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import stats
+from ..errors import Category, Refusal
+from ..gates.power import n_items
+from ..records.run import BASELINE_SCHEMES, UNVERIFIED, Accuracy, EffectiveScheme
+from .accuracy import SURE, Comparison, Slice
+from .generated_answers import same_answers
+
+TOO_GOOD = 1.05
+"""A lossy copy that surely keeps more than this was asked something else."""
+
+MOST_DILUTED = 0.5
+"""The weight that tasks at chance may have in a group."""
+
+TOLD_RISE = 0.02
+"""A rise of empty or truncated answers is told above this share of the items."""
+
+FAR_MORE = 0.10
+"""And refused above this one."""
+
+RERUN = "if this is a rerun of the baseline on purpose: ini key quant_allow_rerun = true"
+"""What declares that the same weights are meant."""
+
+_LIKELIHOOD = "likelihood"
+MOST_SAME = 0.5
+"""The share of items that may have the baseline's log-likelihood to the last bit."""
+
+
+def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confidence: float) -> None:
+    """Refuses a baseline no better than guessing and a minimum that guessing meets.
+
+    ``slices`` are judged as one, called ``name``. Raises Refusal (suspicious).
+    """
+    # Copies of an item say no more than one of them does.
+    known = [one.effective for one in slices if one.chance is not None]
+    if not known:
+        return
+    whole = math.fsum(one.weight for one in known)
+    accuracy = math.fsum(one.weight * one.accuracy for one in known) / whole
+    chance = math.fsum(one.weight * (one.chance or 0.0) for one in known) / whole
+    n = sum(one.n for one in known)
+    if _guesses(accuracy, n, chance, confidence):
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the baseline is not above chance on {name}: {accuracy:.3f} on {n_items(n)}, and "
+            f"guessing scores {chance:.3f}",
+            help="nothing can be lost on this task; check its prompts, few-shot examples and "
+            "chat template, or gate another task",
+        )
+    idle = [one for one in known if _guesses(one.accuracy, one.n, one.chance or 0.0, confidence)]
+    diluted = math.fsum(one.weight for one in idle) / whole
+    if diluted > MOST_DILUTED:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the baseline is not above chance on {len(idle)} of the {len(known)} tasks of {name}, "
+            f"{diluted * 100:.0f} % of its weight: {', '.join(one.task for one in idle[:3])}"
+            + (", ..." if len(idle) > 3 else ""),
+            help="nothing can be lost there, and what the others lose is diluted; gate those",
+        )
+    if minimum * accuracy <= chance:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"guessing would meet this gate on {name}: {minimum:g} of the baseline's "
+            f"{accuracy:.3f} is {minimum * accuracy:.3f}, and guessing scores {chance:.3f}",
+            help="raise the minimum or gate a task the baseline is better at",
+        )
+
+
+def _guesses(accuracy: float, n: int, chance: float, confidence: float) -> bool:
+    right = math.floor(accuracy * n + 1e-9)
+    return stats.wilson(right, n, confidence=confidence, sides=1).low <= chance
+
+
+def refuse_too_good(comparison: Comparison) -> None:
+    """Refuses a candidate that is far above its baseline. Raises Refusal (suspicious)."""
+    surely = comparison.surely
+    if surely is not None and surely > TOO_GOOD:
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"the quantized model is far above its baseline on {comparison.task}: "
+            f"{comparison.quantized:.4g} against {comparison.baseline:.4g}, with "
+            f"{SURE * 100:g} % confidence at least {surely:.3f} times as good",
+            help=(
+                "quantizing does not teach: the baseline was asked differently or answered badly; "
+                "look at its prompts, chat template and answers, and record it again",
+                "if it was trained further, set the ini key quant_allow_better = true",
+            ),
+        )
+
+
+def refuse_same_answers(
+    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme, *, rerun: bool = False
+) -> tuple[str, ...]:
+    """Refuses a candidate whose weights nobody read and whose answers are the baseline's.
+
+    Both must hold the same items in the same order. Quantizing moves every log-likelihood
+    of a document, or of a question's choices, be it by little, and one that is equal to the
+    last bit was computed from the same weights; so were many long texts that are all equal.
+    Equal 0/1 scores say nothing: a good copy may well flip none of hundreds. With ``rerun``
+    the same weights are meant, which is told. Raises Refusal (suspicious).
+    """
+    why = _same_answers(baseline, candidate, effective)
+    if why is None:
+        return ()
+    if rerun:
+        return (f"{why}: judged as a rerun (quant_allow_rerun)",)
+    raise Refusal(
+        Category.SUSPICIOUS,
+        f"{why}, and nobody could read the weights",
+        help=("is the full-precision model served in place of the quantized one?", RERUN),
+    )
+
+
+def _same_answers(
+    baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme
+) -> str | None:
+    if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
+        return None
+    task = candidate.protocol.task
+    for ours, theirs in _likelihoods(baseline, candidate):
+        same = sum(one == other for one, other in zip(ours, theirs, strict=True))
+        if same > MOST_SAME * len(ours):
+            return (
+                f"{same:,} of {len(ours):,} items of {task} have the baseline's log-likelihood "
+                "to the last bit"
+            )
+    texts = same_answers(baseline, candidate)
+    return f"{texts} to {task} are the baseline's to the letter" if texts else None
+
+
+def same_likelihoods(baseline: Accuracy, candidate: Accuracy) -> bool:
+    """Whether every log-likelihood of a file is the other's, to the last bit.
+
+    Of others' files nobody knows how coarse their numbers are (lm-eval's hf model rounds those
+    of a bfloat16 model to eight bits), so that here it takes all of them.
+    """
+    return any(ours == theirs for ours, theirs in _likelihoods(baseline, candidate))
+
+
+def _likelihoods(
+    baseline: Accuracy, candidate: Accuracy
+) -> list[tuple[Sequence[float], Sequence[float]]]:
+    """The columns of log-likelihoods that both have."""
+    scored = [one.name for one in candidate.protocol.metrics if one.kind == "perplexity"]
+    columns = [
+        (baseline.items.facts.get(_LIKELIHOOD), candidate.items.facts.get(_LIKELIHOOD)),
+        *((baseline.items.scores.get(one), candidate.items.scores.get(one)) for one in scored),
+    ]
+    return [(ours, theirs) for ours, theirs in columns if ours is not None and theirs is not None]
+
+
+def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
+    """Tells of empty or truncated answers that became more; none where few did.
+
+    Raises:
+        Refusal: far more of them, or far more empty ones in the baseline (suspicious): by
+            over 10 points, and beyond chance.
+    """
+    _refuse_silent(baseline, candidate)
+    return tuple(
+        told
+        for kind in ("empty", "truncated")
+        if (told := _more(kind, baseline, candidate)) is not None
+    )
+
+
+def _refuse_silent(baseline: Accuracy, candidate: Accuracy) -> None:
+    """Refuses a baseline that did not answer, beside which any loss looks small."""
+    before, after = (one.items.facts.get("empty") for one in (baseline, candidate))
+    if before is None or after is None:
+        return
+    shares = [float(np.mean(fact)) for fact in (before, after)]
+    if shares[0] - shares[1] > FAR_MORE and _surely_more(after, before):
+        raise Refusal(
+            Category.SUSPICIOUS,
+            f"{shares[0] * 100:.1f} % of the baseline's answers are empty, "
+            f"{shares[1] * 100:.1f} % of the quantized model's",
+            help="what it did not answer cannot be lost; look for time-outs and errors where the "
+            "baseline was measured, and measure it again",
+        )
+
+
+def _surely_more(fewer: Sequence[float], more: Sequence[float]) -> bool:
+    """Whether the second fact holds of more items than the first, beyond chance."""
+    rose = sum(now > was for was, now in zip(fewer, more, strict=True))
+    fell = sum(now < was for was, now in zip(fewer, more, strict=True))
+    return stats.mcnemar(fell, rose) < 1.0 - SURE
+
+
+def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
+    facts = [one.items.facts.get(kind) for one in (baseline, candidate)]
+    if facts[1] is not None and facts[0] is None:
+        return (
+            f"{baseline.protocol.task}: {kind} answers were not counted when the baseline was "
+            "recorded, and are not compared"
+        )
+    if facts[0] is None or facts[1] is None:
+        return None
+    before, after = (float(np.mean(fact)) for fact in (facts[0], facts[1]))
+    rise = after - before
+    if rise <= TOLD_RISE:
+        return None
+    task = baseline.protocol.task
+    figures = f"{after * 100:.1f} % of the quantized model's answers are {kind}, " + (
+        f"{before * 100:.1f} % of the baseline's"
+    )
+    if rise > FAR_MORE and _surely_more(facts[0], facts[1]):
+        raise Refusal(
+            Category.SUSPICIOUS,
+            figures,
+            help="the scores say little then; look at its answers, stop strings, "
+            "max_gen_toks and chat template",
+        )
+    return f"{task}: {figures}"

@@ -1,0 +1,143 @@
+"""What the evidence of one comparison means for one gate: kept, lost, undecided, or no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import stats
+from ..comparison.accuracy import Comparison
+from ..comparison.suspicion import refuse_chance, refuse_too_good
+from ..errors import Category, Refusal
+from ..settings import GateMode
+from .plan import Plan
+from .power import TRUTH_STEP, refuse_blind, refuse_toothless, sight
+from .selection import Gate
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision of one gate.
+
+    ``evidence`` is what was shown, ``fails`` whether this gate turns the build red on
+    it. ``detectable`` is the highest retention that would have turned ``detect`` red 4
+    times in 5, None if none would. ``needed`` holds the items that decide for a
+    lossless model and for one ``TRUTH_STEP`` below the minimum. ``family`` is how many
+    gates share the confidence. ``sparse`` says why nothing can be decided on so little.
+    """
+
+    gate: Gate
+    mode: GateMode
+    comparison: Comparison
+    evidence: stats.Evidence
+    fails: bool
+    detectable: float | None
+    needed: tuple[stats.ItemsNeeded, stats.ItemsNeeded] | None
+    family: int = 1
+    sparse: str | None = None
+
+
+def refuse_other_scores(gate: Gate, task: str, metric: str, kinds: Mapping[str, str]) -> None:
+    """Refuses a gate on a metric without a score per item. Raises Refusal (not judged).
+
+    ``kinds`` maps every metric of the task to its kind.
+    """
+    if kinds[metric] == "aggregate":
+        raise _no_scores(gate, task, metric, [name for name in kinds if kinds[name] != "aggregate"])
+
+
+def _no_scores(gate: Gate, task: str, metric: str, others: Sequence[str]) -> Refusal:
+    other = f", or name a metric= that has: {', '.join(others)}" if others else ""
+    return Refusal(
+        Category.NOT_JUDGED,
+        f"{gate} cannot judge {metric} of {task}: it has no score of 0 or more for each item",
+        help=f"take the marker off this test to have it measured and listed{other}",
+    )
+
+
+def judge(
+    gate: Gate,
+    comparison: Comparison,
+    plan: Plan,
+    *,
+    max_undetected: float,
+    allow_better: bool = False,
+) -> Verdict:
+    """Judges one comparison, made at ``plan.confidence``, by one gate.
+
+    Raises:
+        Refusal: a baseline at chance, a minimum that guessing meets, a candidate far
+            above its baseline, an undecided detect gate without teeth, one that could not
+            turn red at all, or a metric without scores per item.
+    """
+    if comparison.low is None or comparison.high is None:
+        raise _no_scores(gate, comparison.task, comparison.metric, ())
+    refuse_chance(comparison.slices, gate.minimum, name=comparison.task, confidence=plan.confidence)
+    if not allow_better:
+        refuse_too_good(comparison)
+    support = comparison.support
+    sparse = too_sparse(support) if support is not None and not comparison.exact else None
+    evidence = stats.evidence(stats.Interval(comparison.low, comparison.high), gate.minimum)
+    if sparse is not None:
+        evidence = stats.Evidence.UNDECIDED
+    broken = evidence is stats.Evidence.LOST
+    # The flips of a broken candidate, or of one trained further, are not those of a sound one.
+    other = broken or comparison.low > 1.0
+    seen = sight(comparison, gate.minimum, confidence=plan.confidence, broken=other)
+    if plan.mode is GateMode.DETECT and not broken:
+        # Evidence that decides needs no teeth: they matter where nothing was shown.
+        if evidence is stats.Evidence.UNDECIDED:
+            refuse_toothless(seen, gate, comparison.task, max_undetected=max_undetected)
+        refuse_blind(comparison, gate, confidence=plan.confidence)
+        if support is not None and sparse is not None:
+            refuse_sparse(support, gate, comparison.task)
+    needed = None
+    if TRUTH_STEP < gate.minimum < 1:
+        needed = seen.needed(1.0), seen.needed(gate.minimum - TRUTH_STEP)
+    return Verdict(
+        gate=gate,
+        mode=plan.mode,
+        comparison=comparison,
+        evidence=evidence,
+        fails=_fails(plan.mode, evidence, comparison.retention, gate.minimum),
+        detectable=None if sparse is not None else seen.detectable,
+        needed=needed,
+        family=plan.family,
+        sparse=sparse,
+    )
+
+
+def refuse_sparse(support: stats.Support, gate: Gate, task: str) -> None:
+    """Refuses a ``detect`` gate on so little that it could never turn red. Raises Refusal."""
+    if (sparse := too_sparse(support)) is not None:
+        raise Refusal(
+            Category.TOO_WEAK,
+            f"{gate} on {task}: {sparse}",
+            help="compare more items (--quant-limit, limit=), or gate another task",
+        )
+
+
+def too_sparse(support: stats.Support) -> str | None:
+    """Why an interval that leans on averages cannot be trusted here; None where it can."""
+    if support.suffices:
+        return None
+    if support.units < stats.LEAST_UNITS:
+        what = f"{support.units} independent items or groups of items"
+        return f"{what} are too few to judge, {stats.LEAST_UNITS} are the least"
+    if support.right < stats.LEAST_RIGHT:
+        return (
+            f"the baseline's scores add up to {support.right:.3g} right answers, too few to "
+            f"judge: {stats.LEAST_RIGHT} are the least"
+        )
+    return (
+        "too much weighs on tasks of which the baseline has hardly anything right: one of their "
+        f"items is more than {stats.HEAVY_ITEM * 100:g} % of the whole"
+    )
+
+
+def _fails(mode: GateMode, evidence: stats.Evidence, retention: float, minimum: float) -> bool:
+    if mode is GateMode.POINT:
+        return retention < minimum
+    if mode is GateMode.CERTIFY:
+        return evidence is not stats.Evidence.KEPT
+    return evidence is stats.Evidence.LOST

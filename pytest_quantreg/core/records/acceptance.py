@@ -1,0 +1,202 @@
+"""What it means that a quantized run was accepted: the plain values of the history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..comparison.alignment import ratio_of
+from .run import Accuracy, Metric, Run
+
+MOST_WHY = 1000
+"""Characters of a reason in the history."""
+
+
+@dataclass(frozen=True)
+class AcceptedTask:
+    """One task of an accepted run.
+
+    ``stem`` is the task with its settings as files are named (``gsm8k.5shot``). ``values``
+    and ``baseline`` map a metric to the score of the accepted run and to that of its
+    full-precision baseline on the same ``items`` items. ``minimum`` is the least retention
+    of that baseline which was required of it. ``digest`` is that of the stored run (sha256
+    in hex).
+    """
+
+    stem: str
+    task: str
+    items: int
+    values: Mapping[str, float]
+    baseline: Mapping[str, float]
+    minimum: float
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """One line of the history: a run that became the reference, when, by whom and why.
+
+    ``git_commit`` is that of the repository which holds the store. ``why`` is what the
+    person wrote. ``undecided`` names the gates that were undecided and accepted with
+    ``--force``, none where all were kept. ``weights_digest`` and ``revision`` are those of
+    the accepted checkpoint.
+    """
+
+    number: int
+    accepted_at: str
+    git_commit: str | None
+    why: str
+    weights_digest: str
+    revision: str | None
+    tasks: tuple[AcceptedTask, ...]
+    undecided: tuple[str, ...] = field(default=())
+
+    @property
+    def forced(self) -> bool:
+        """Whether it was accepted while evidence was undecided."""
+        return bool(self.undecided)
+
+    def of(self, stem: str) -> AcceptedTask | None:
+        """What was accepted of one task, None where it was not part of the run."""
+        return next((one for one in self.tasks if one.stem == stem), None)
+
+
+def last_with(history: Sequence[Acceptance], stem: str) -> Acceptance | None:
+    """The latest acceptance that a task was part of: the reference for ``no_regression``."""
+    return next((one for one in reversed(history) if one.of(stem) is not None), None)
+
+
+def first_with(history: Sequence[Acceptance], stem: str) -> Acceptance | None:
+    """The earliest acceptance that a task was part of: what drift is counted from."""
+    return next((one for one in history if one.of(stem) is not None), None)
+
+
+def needed(history: Sequence[Acceptance]) -> set[int]:
+    """The numbers of the acceptances that are the latest for any of their tasks."""
+    stems = {task.stem for one in history for task in one.tasks}
+    latest = (last_with(history, stem) for stem in stems)
+    return {one.number for one in latest if one is not None}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What ``no_regression`` judges one task against.
+
+    ``run`` is the one accepted last, ``accuracy`` its measurement cut to the items that
+    are compared, ``last`` how it was accepted and ``first`` the earliest acceptance of the
+    task. They are None where there is nothing to judge against, and ``why`` says so.
+    ``notes`` are what differs and is only told.
+    """
+
+    stem: str
+    run: Run | None = None
+    accuracy: Accuracy | None = None
+    last: Acceptance | None = None
+    first: Acceptance | None = None
+    why: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a task does now and did when it was first accepted, with the baseline each time."""
+
+    task: str
+    since: str
+    metric: Metric
+    now: float
+    baseline_now: float
+    then: float
+    baseline_then: float
+
+    @classmethod
+    def of(
+        cls, task: str, metric: Metric, parts: Sequence[Drift], weights: Sequence[float]
+    ) -> Drift:
+        """That of a group."""
+
+        def mean(values: Sequence[float]) -> float:
+            return math.fsum(w * value for w, value in zip(weights, values, strict=True))
+
+        return cls(
+            task,
+            min(one.since for one in parts),
+            metric,
+            mean([one.now for one in parts]),
+            mean([one.baseline_now for one in parts]),
+            mean([one.then for one in parts]),
+            mean([one.baseline_then for one in parts]),
+        )
+
+    @property
+    def retention(self) -> float:
+        """The share of the first accepted run's retention that is left; NaN for 0/0."""
+        better = self.metric.higher_is_better
+        now = ratio_of(self.baseline_now, self.now, higher_is_better=better)
+        then = ratio_of(self.baseline_then, self.then, higher_is_better=better)
+        return now / then if then > 0.0 and math.isfinite(then) else math.nan
+
+    def __str__(self) -> str:
+        # Rounded down, as every share that is a promise.
+        left = math.floor(self.retention * 1000 + 1e-9) / 1000
+        return f"{self.task}: {left:.3f} of the first accepted run ({self.since[:10]})"
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A measurement of the quantized model that is kept until it is accepted or not.
+
+    ``session`` names the folder that it lies in, ``against`` the number of the accepted run
+    that it was judged against: 0 before any was accepted, None where no gate asked.
+    ``against_run`` is that run's digest, since two stores may both have a number 2.
+    """
+
+    session: str
+    model: str
+    engine: str
+    stem: str
+    against: int | None = None
+    against_run: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A measurement of the quantized model that a session kept, as plain values.
+
+    ``baseline`` are the baseline's scores on the same items, ``minimum`` the largest
+    retention that a gate required of it, None where no ``min_retention`` of a kind that
+    promises anything judged it.
+    """
+
+    session: str
+    model: str
+    scheme: str
+    engine: str
+    stem: str
+    task: str
+    items: int
+    baseline: Mapping[str, float]
+    minimum: float | None
+    against: int | None = None
+    against_run: str = ""
+
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Whose history it may enter: model, scheme, engine."""
+        return self.model, self.scheme, self.engine
+
+
+def chosen(kept: Sequence[Kept]) -> list[Kept]:
+    """Of each task the measurement of the most items that a gate has judged, in order."""
+    best: dict[tuple[object, ...], Kept] = {}
+    for one in kept:
+        place = (*one.owner, one.stem)
+        rival = best.get(place)
+        if one.minimum is not None and (rival is None or _better(one, rival)):
+            best[place] = one
+    return list(best.values())
+
+
+def _better(one: Kept, rival: Kept) -> bool:
+    return (one.items, one.minimum or 0.0) > (rival.items, rival.minimum or 0.0)

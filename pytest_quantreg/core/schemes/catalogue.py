@@ -1,0 +1,66 @@
+"""The schemes of a session: the built-in ones, and those that its project defines for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .names import SCHEMES, SchemeChoice, resolve, same_words, unknown
+
+
+@dataclass(frozen=True)
+class OwnScheme:
+    """One scheme of the project's own.
+
+    ``claims`` is what its name stands for: a built-in name with its suffixes, or the words
+    for data that no built-in scheme has; `schemes.resolve` understands both, in any
+    process. ``makeable`` is whether an engine that makes ``claims`` makes this: not where
+    its data was written out and is not that of a built-in scheme. ``retention`` is what
+    ``source`` published of it, as a share.
+    """
+
+    name: str
+    claims: str
+    title: str = ""
+    aliases: tuple[str, ...] = ()
+    makeable: bool = True
+    retention: float | None = None
+    source: str = ""
+
+    def is_called(self, name: str) -> bool:
+        """Whether ``name`` is its name or one of its aliases, in any spelling."""
+        return any(same_words(name, known) for known in (self.name, *self.aliases))
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What names stand for in one session."""
+
+    own: tuple[OwnScheme, ...] = ()
+
+    def find(self, name: str) -> OwnScheme | None:
+        """The project's own scheme of that name; None for any other name."""
+        return next((one for one in self.own if one.is_called(name)), None)
+
+    def choose(self, name: str) -> SchemeChoice:
+        """What ``name`` stands for; of an own scheme under its own name.
+
+        Raises WrongUse for an unknown name, with the nearest of both kinds.
+        """
+        own = self.find(name)
+        if own is not None:
+            return replace(resolve(own.claims), name=own.name, note=None)
+        more = [each for one in self.own for each in (one.name, *one.aliases)]
+        choice = resolve(name, more=more)
+        if choice.scheme not in SCHEMES:
+            # The words for nameless data are for files and own schemes only.
+            raise unknown(name, more=more)
+        return choice
+
+    def claims(self, name: str) -> str:
+        """What `schemes.resolve` understands in place of ``name``: itself, or what it is like."""
+        own = self.find(name) if self.own else None
+        return name if own is None else own.claims
+
+    def is_own(self, name: str) -> bool:
+        """Whether the project defines ``name``."""
+        return self.find(name) is not None

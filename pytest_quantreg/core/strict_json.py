@@ -1,0 +1,147 @@
+"""JSON without its loopholes: no NaN, no duplicate names, no endless nesting; digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from types import MappingProxyType
+from typing import NoReturn
+
+from .printable import printable_json
+from .records.run import Json
+
+LARGEST = 1e50
+"""No score, weight or time is larger: sums of their squares and cubes stay finite."""
+
+_ENDLESS = re.compile(rb"[0-9]{309}")
+"""Digits of a whole number that may be too large for a float."""
+
+
+class Damage(ValueError):
+    """A stored file says something it must not; the text completes "FILE: ...".
+
+    ``help`` is the way out where it is not the usual one.
+    """
+
+    def __init__(self, what: str, *, help: str | None = None) -> None:
+        super().__init__(what)
+        self.help = help
+
+
+def parse(data: bytes, *, infinity: bool = False) -> Json:
+    """The value in ``data``; raises Damage for all that is not plain, finite JSON.
+
+    ``infinity`` lets the words Infinity and -Infinity through, as other readers do.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Damage(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
+    # Looking at every whole number by itself would take longer than all the rest.
+    endless = _ENDLESS.search(data) is not None
+    try:
+        value: Json = _DECODERS[infinity, endless].decode(text)
+        return value
+    except Damage:
+        raise
+    except json.JSONDecodeError as error:
+        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        cut = " (cut off?)" if ends else ""
+        raise Damage(
+            _looks_like(data) or f"is not valid JSON at line {error.lineno}: {error.msg}{cut}"
+        ) from None
+    except RecursionError:
+        raise Damage("is nested too deeply") from None
+    except ValueError as error:  # whole numbers of thousands of digits
+        raise Damage(f"is not usable JSON: {error}") from None
+
+
+def dump(value: Json) -> str:
+    """JSON on one line as rows use it; raises ValueError for NaN and Infinity."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def dump_readable(value: Json) -> bytes:
+    """JSON with two spaces of indent in the given order, as reviewers read it."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, indent=2)
+    return f"{printable_json(text)}\n".encode()
+
+
+def digest_of(document: dict[str, Json]) -> str:
+    """sha256 in hex over the canonical form of a document without its own ``digest``."""
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    try:
+        text = json.dumps(
+            rest, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+    except RecursionError:
+        raise Damage("is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise Damage("holds text that is not valid Unicode") from None
+
+
+def _looks_like(data: bytes) -> str | None:
+    if data.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file (git lfs pull fetches it)"
+    if b"\n<<<<<<< " in data or data.startswith(b"<<<<<<< "):
+        return "holds the marks of a merge conflict"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte order mark (BOM)"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "is UTF-16 text; save it as UTF-8"
+    if not data.strip():
+        return "is empty"
+    if b"\0" in data:
+        return "is a binary file, not JSON"
+    return None
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Damage(f"names {twice[:60]!r} twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Damage(f"holds {text[:30]}, which is no finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    try:
+        float(value)
+    except OverflowError:
+        raise Damage(f"holds a whole number of {len(text)} digits, too large to use") from None
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise Damage(f"holds {text}, which is no finite number")
+
+
+def _infinity_alone(text: str) -> float:
+    return _refuse_constant(text) if text == "NaN" else float(text)
+
+
+_DECODERS = MappingProxyType(
+    {
+        (infinity, endless): json.JSONDecoder(
+            object_pairs_hook=_unique,
+            parse_float=_finite,
+            parse_int=_whole if endless else None,
+            parse_constant=_infinity_alone if infinity else _refuse_constant,
+        )
+        for infinity in (False, True)
+        for endless in (False, True)
+    }
+)
+"""By whether the words Infinity pass, and whether whole numbers must be looked at."""
