@@ -32,7 +32,7 @@ from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import ModelSpeed, Workload
 from pytest_quantreg.core.stats import speedup_interval, timing_spread
-from pytest_quantreg.measure.speed import measure_alone, measure_pair
+from pytest_quantreg.measure.speed.measure import measure_alone, measure_pair
 
 MODEL = Path(__file__).parents[1] / "examples" / "tiny-llama"
 SLOWER = (0.0, 0.05, 0.1, 0.2)

@@ -15,7 +15,7 @@ from ..core.records.speed import ModelSpeed, Workload
 from ..core.records.speed_run import SpeedRun, sessions_of
 from ..core.secret_values import without_secrets
 from ..measure.accelerator import detect
-from ..measure.speed import measure_alone
+from ..measure.speed.measure import measure_alone
 from . import models
 from .grounds import Grounds
 from .opened import Opened, opened, refuse_shared

@@ -24,7 +24,7 @@ from ..core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..core.records.speed import ModelSpeed, Series, Workload
 from ..core.settings import GateMode
 from ..measure.accelerator import detect
-from ..measure.speed import BLOCKS, measure_alone, measure_pair
+from ..measure.speed.measure import BLOCKS, measure_alone, measure_pair
 from . import models
 from .bench import Bench
 from .grounds import Grounds

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .accuracy import Progress, chunk_size, measure
-from .groups import TaskGroup
-from .journal import Journal
-from .library import TaskLibrary
-from .metrics import default_metric, find_metric
-from .overrides import chat_note
-from .prepared import PreparedTask, prepare
-from .reruns import gains_from_reruns, with_reruns
+from .accuracy.groups import TaskGroup
+from .accuracy.journal import Journal
+from .accuracy.measure import Progress, chunk_size, measure
+from .accuracy.metrics import default_metric, find_metric
+from .accuracy.overrides import chat_note
+from .accuracy.prepared import PreparedTask, prepare
+from .accuracy.reruns import gains_from_reruns, with_reruns
+from .accuracy.task_loading import TaskLibrary
 
 __all__ = [
     "Journal",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..core.engine import Engine
-from ..measure.quiet import quiet
+from ..measure.accuracy.quiet import quiet
 
 Pair: TypeAlias = "tuple[str, str]"
 """A context and what is to follow it."""

@@ -20,7 +20,7 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.engine import Engine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.measure.quiet import quiet as muted
+from pytest_quantreg.measure.accuracy.quiet import quiet as muted
 
 Spec = Callable[..., ModelSpec]
 

@@ -18,8 +18,8 @@ from pytest_quantreg.backends.slot import EngineSlot
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.measure.quiet import quiet as muted
-from pytest_quantreg.measure.quiet import seeded
+from pytest_quantreg.measure.accuracy.quiet import quiet as muted
+from pytest_quantreg.measure.accuracy.quiet import seeded
 
 MODEL = Path(__file__).parents[2] / "examples" / "tiny-llama"
 PAIRS = [("the quick", " brown"), ("a", " b"), ("", "fox"), ("1 + 1 =", " 2")]

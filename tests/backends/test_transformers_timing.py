@@ -21,7 +21,7 @@ from pytest_quantreg.core.engine import TimedEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load, Request, Workload
-from pytest_quantreg.measure.speed import measure_pair
+from pytest_quantreg.measure.speed.measure import measure_pair
 
 Spec = Callable[..., ModelSpec]
 

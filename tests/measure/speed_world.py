@@ -16,8 +16,8 @@ from pytest_quantreg.core.records.speed import (
     Request,
     Workload,
 )
-from pytest_quantreg.measure.contender import Timed
-from pytest_quantreg.measure.speed import measure_pair
+from pytest_quantreg.measure.speed.measure import measure_pair
+from pytest_quantreg.measure.speed.timed_model import Timed
 
 SHORT = Workload(rounds=4, warmup=2, prompt_tokens=6, output_tokens=8)
 BATCH = Workload(batch_size=3, requests=3, rounds=4, warmup=1, prompt_tokens=5, output_tokens=9)

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_quantreg.measure import PreparedTask
-from pytest_quantreg.measure.chance import Answer, answer_of, chance_of
-from pytest_quantreg.measure.digests import item_digest, permutation, plain
+from pytest_quantreg.measure.accuracy.chance import Answer, answer_of, chance_of
+from pytest_quantreg.measure.accuracy.digests import item_digest, permutation, plain
 
 Digests = st.lists(st.sampled_from("abcdefgh"), max_size=40)
 

@@ -15,8 +15,8 @@ import tqdm.std
 from lm_eval.utils import env
 
 from pytest_quantreg.measure import Journal, PreparedTask, measure
-from pytest_quantreg.measure.quiet import quiet, seeded
-from pytest_quantreg.measure.templates import compiled_once
+from pytest_quantreg.measure.accuracy.quiet import quiet, seeded
+from pytest_quantreg.measure.accuracy.templates import compiled_once
 
 
 def test_warnings_of_others_are_no_errors(
@@ -99,8 +99,8 @@ def test_progress_within_a_chunk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bars of lm-eval, though hidden, tell how far a chunk is, with the time left."""
-    monkeypatch.setattr("pytest_quantreg.measure.chunks.TICK_SECONDS", 0.0)
-    monkeypatch.setattr("pytest_quantreg.measure.accuracy.SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.chunks.TICK_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.measure.SETTLED_SECONDS", 0.0)
     engine = scripted()
     engine.bars = True
     measure(
@@ -130,8 +130,8 @@ def test_no_time_left_from_the_first_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many items are done, a pace is told only once the engine has settled."""
-    monkeypatch.setattr("pytest_quantreg.measure.chunks.TICK_SECONDS", 0.0)
-    monkeypatch.setattr("pytest_quantreg.measure.accuracy.SETTLED_SECONDS", math.inf)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.chunks.TICK_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_quantreg.measure.accuracy.measure.SETTLED_SECONDS", math.inf)
     engine = scripted()
     engine.bars = True
     measure(

@@ -22,7 +22,7 @@ from pytest_quantreg.measure import (
     find_metric,
     measure,
 )
-from pytest_quantreg.measure.metrics import columns
+from pytest_quantreg.measure.accuracy.metrics import columns
 
 Prepare = Callable[..., PreparedTask]
 HEAD = "doc_to_text: q\ndoc_to_target: q\noutput_type: generate_until\ntest_split: test\n"

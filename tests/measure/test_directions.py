@@ -14,7 +14,7 @@ from lm_eval.api.registry import higher_is_better_registry
 from pytest_quantreg.core.records.metric_directions import KNOWN
 from pytest_quantreg.core.records.run import Metric
 from pytest_quantreg.measure import PreparedTask, default_metric
-from pytest_quantreg.measure.metrics import columns, declared
+from pytest_quantreg.measure.accuracy.metrics import columns, declared
 
 
 def _task(**higher: object) -> Any:

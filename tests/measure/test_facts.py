@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.measure import Journal, PreparedTask, measure
-from pytest_quantreg.measure.facts import clusters, tokens_of
+from pytest_quantreg.measure.accuracy.item_facts import clusters, tokens_of
 
 PASSAGE = "A passage that is long enough to be one, number {}."
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.speed import ASYNCHRONOUS, Footprint, Load, Request, Workload
-from pytest_quantreg.measure.speed import measure_alone
+from pytest_quantreg.measure.speed.measure import measure_alone
 
 from .speed_world import BATCH, SHORT, FakeEngine, World, pair, played
 

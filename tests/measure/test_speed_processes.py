@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.measure.speed import measure_pair
+from pytest_quantreg.measure.speed.measure import measure_pair
 
 from .speed_world import BATCH, SHORT
 

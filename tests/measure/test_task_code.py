@@ -17,7 +17,7 @@ from lm_eval.filters.selection import TakeFirstFilter
 
 from pytest_quantreg.core.records.run import AccuracyRequest, Protocol
 from pytest_quantreg.measure import PreparedTask, TaskLibrary, prepare
-from pytest_quantreg.measure.imported import imports_of, is_project, packages_of
+from pytest_quantreg.measure.accuracy.task_code import imports_of, is_project, packages_of
 
 from .conftest import LOADER
 

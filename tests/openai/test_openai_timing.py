@@ -10,7 +10,7 @@ from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.engine import OpenaiEngine
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.speed import DeviceState, Footprint, Load
-from pytest_quantreg.measure.rounds import check_answers
+from pytest_quantreg.measure.speed.rounds import check_answers
 
 from .conftest import Spec
 from .scripted_server import ScriptedServer

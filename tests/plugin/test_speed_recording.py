@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantreg.check.speed_grounds import saturating
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.measure.speed import measure_alone
+from pytest_quantreg.measure.speed.measure import measure_alone
 
 from .conftest import Suite
 from .events import events, loads

@@ -19,7 +19,7 @@ from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load
-from pytest_quantreg.measure.rounds import check_answers
+from pytest_quantreg.measure.speed.rounds import check_answers
 from pytest_quantreg.testing import BackendConformance
 
 from .served import CPU, EXAMPLES, MODELS, VllmServer, running

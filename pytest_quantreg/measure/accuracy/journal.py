@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.engine import Say
+from ...core.engine import Say
 
 FORMAT = 4
 STALE_SECONDS = 14 * 24 * 3600

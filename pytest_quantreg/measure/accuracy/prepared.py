@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from ..core.engine import ChatFormatter
-from ..core.errors import Category, QuantregError, Refusal
-from ..core.records.run import AccuracyRequest, Json, Protocol
-from . import chance, digests, facts
-from .library import TaskLibrary, cause_of, no_items
+from ...core.engine import ChatFormatter
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.records.run import AccuracyRequest, Json, Protocol
+from . import chance, digests, item_facts
 from .metrics import declared
 from .overrides import Setting, apply
 from .quiet import quiet, seeded
+from .task_loading import TaskLibrary, cause_of, no_items
 from .templates import compiled_once
 
 FEWSHOT_SEED = 1234
@@ -144,7 +144,7 @@ def _ordered(
         answers=tuple(answers[i] for i in order),
         task=task,
         notes=setting.notes,
-        clusters=facts.clusters([items[i][0].doc for i in order]),
+        clusters=item_facts.clusters([items[i][0].doc for i in order]),
         copy_keys=tuple(digests.copy_keys(items[i], items[i][0].doc, targets[i]) for i in order),
     )
 

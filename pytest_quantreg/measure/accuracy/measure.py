@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..core.comparison import item_clusters
-from ..core.comparison.generated_answers import kept
-from ..core.engine import Engine
-from ..core.errors import Category, Refusal
-from ..core.records.run import Accuracy, Columns, Items
+from ...core.comparison import item_clusters
+from ...core.comparison.generated_answers import kept
+from ...core.engine import Engine
+from ...core.errors import Category, Refusal
+from ...core.records.run import Accuracy, Columns, Items
 from . import digests
 from .chunks import Runner
 from .journal import Chunk, Journal

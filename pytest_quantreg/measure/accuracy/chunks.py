@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
-from ..core.engine import Engine
-from ..core.errors import Category, QuantregError, Refusal
-from .facts import Notes
+from ...core.engine import Engine
+from ...core.errors import Category, QuantregError, Refusal
+from .item_facts import Notes
 from .journal import Chunk
-from .library import cause_of
 from .metrics import numbers
 from .prepared import PreparedTask
 from .quiet import quiet, seeded
+from .task_loading import cause_of
 from .templates import compiled_once
 
 SHOWN = 5

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import Category, Refusal
-from ..core.records.metric_directions import direction
-from ..core.records.run import Metric, Protocol
-from ..core.strict_json import LARGEST
+from ...core.errors import Category, Refusal
+from ...core.records.metric_directions import direction
+from ...core.records.run import Metric, Protocol
+from ...core.strict_json import LARGEST
 
 ZERO_OR_ONE = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.comparison import item_clusters
-from .imported import Imports, globals_of, imports_of, is_project, packages_of, source_of
+from ...core.comparison import item_clusters
+from .task_code import Imports, globals_of, imports_of, is_project, packages_of, source_of
 
 DIGITS = 20  # 80 bits: two of a million items collide once in 10^12 tasks
 

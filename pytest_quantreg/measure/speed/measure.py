@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ..core.engine import Say
-from ..core.errors import Category, Refusal, WrongUse
-from ..core.records.speed import ModelSpeed, Workload
-from .contender import Contender, Open, Sleeper, Timed
+from ...core.engine import Say
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.records.speed import ModelSpeed, Workload
 from .rounds import Rounds, check
+from .timed_model import Contender, Open, Sleeper, Timed
 
 __all__ = ["BLOCKS", "Open", "Sleeper", "Timed", "measure_alone", "measure_pair"]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from ..core.comparison.generated_answers import mark, tokens_about
-from ..core.records.run import Protocol
+from ...core.comparison.generated_answers import mark, tokens_about
+from ...core.records.run import Protocol
 
 PASSAGES = (
     "passage",  # boolq, drop, record

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
-from ..core.errors import QuantregError
-from ..core.records.run import Machine
-from ..core.records.speed import (
+from ...core.errors import QuantregError
+from ...core.records.run import Machine
+from ...core.records.speed import (
     DeviceState,
     Footprint,
     Load,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ..core.errors import Category, Refusal
+from ...core.errors import Category, Refusal
 
 HARMLESS = {"task", "task_alias", "tag"}
 """What a group may say of a task without changing how it is measured."""

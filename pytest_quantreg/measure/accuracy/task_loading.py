@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.engine import Say
-from ..core.errors import Category, QuantregError, Refusal
+from ...core.engine import Say
+from ...core.errors import Category, QuantregError, Refusal
 from .groups import TaskGroup, listed, read_group
-from .taskfiles import broken_files, declares, files_declaring, mentioned_outside
+from .task_files import broken_files, declares, files_declaring, mentioned_outside
 
 NEAREST = 5
 

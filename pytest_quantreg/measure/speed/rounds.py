@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..core.errors import Category, Refusal, WrongUse
-from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Load, Request, Workload
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Load, Request, Workload
 
 Prompt: TypeAlias = tuple[int, ...]
 

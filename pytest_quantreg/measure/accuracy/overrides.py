@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.engine import ChatFormatter
-from ..core.errors import Category, Refusal
-from ..core.records.run import AccuracyRequest
+from ...core.engine import ChatFormatter
+from ...core.errors import Category, Refusal
+from ...core.records.run import AccuracyRequest
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..core.comparison.alignment import items_at, same_kinds
-from ..core.errors import Category, Refusal
-from ..core.records.run import Accuracy, Items, Protocol
+from ...core.comparison.alignment import items_at, same_kinds
+from ...core.errors import Category, Refusal
+from ...core.records.run import Accuracy, Items, Protocol
 from . import digests
 from .prepared import PreparedTask
 
