@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .baselines import AcceptedRuns, BaselineKey
-from .baselines.accepting import Said, accept_runs
-from .baselines.carried import pack
+from .baselines.acceptance import Said, accept_runs
+from .baselines.run_codec import pack
 from .check.keeping import drop_abandoned, drop_old_reports, folder_of, kept_store, undecided_report
 from .check.provenance import git_commit, now
 from .core.errors import QuantregError, WrongUse

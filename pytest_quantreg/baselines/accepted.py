@@ -15,13 +15,13 @@ from ..core.printable import printable
 from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, needed
 from ..core.records.run import Json, Run
 from ..core.strict_json import Damage, digest_of, dump, parse
+from .atomic_files import locked, replace_durably
 from .commit import Files
 from .document import open_document
-from .files import locked, replace_durably
+from .json_values import to_plain
 from .key import BaselineKey
-from .place import Place
-from .plain import to_plain
 from .store import Store
+from .store_root import Place
 from .versions import HISTORY, refuse_newer, validate
 
 ACCEPTED = "accepted"

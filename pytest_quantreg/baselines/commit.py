@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import locked, sync_folder, write_durably
+from .atomic_files import locked, sync_folder, write_durably
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from ..core.records.run import (
     Software,
 )
 from ..core.strict_json import Damage, digest_of, dump_readable, parse
+from .json_values import known, make, to_plain
 from .key import BaselineKey, RunSettings, canonical_settings
-from .plain import known, make, to_plain
 from .rows import RowsInfo, encode
 from .versions import CURRENT, Document, Version, refuse_newer, upgrade, validate
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from ..core.errors import WrongUse
 from ..core.records.run import AccuracyRequest, Json, Run
-from .names import MAX_COMPONENT, to_component
+from .file_names import MAX_COMPONENT, to_component
 
 
 @dataclass(frozen=True)

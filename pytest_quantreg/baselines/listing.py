@@ -12,14 +12,14 @@ from ..core.errors import Refusal, WrongUse
 from ..core.records.acceptance import Acceptance
 from ..core.strict_json import Damage
 from .accepted import ACCEPTED, AcceptedRuns
+from .atomic_files import locked
 from .commit import Files
 from .document import MAX_META, key_of, open_document, rows_of
-from .files import locked
-from .place import Place
 from .speed_document import MAX_BYTES, open_speed
 from .speed_document import key_of as speed_key_of
 from .speed_key import SPEED
 from .store import Store
+from .store_root import Place
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..core.records.run import Columns, Items, Metric
 from ..core.strict_json import Damage, dump
-from .columns import columns_of
-from .sound import FACTS, check, repeated, scored
+from .column_reader import columns_of
+from .validation import FACTS, check, repeated, scored
 
 FIRST_RERUN = 2
 """What the first of the further runs is called: ``score:`` holds run 1."""

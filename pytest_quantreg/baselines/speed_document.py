@@ -11,10 +11,10 @@ from ..core.records.speed import DeviceState, Footprint, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.strict_json import Damage, digest_of
 from .document import open_sealed
-from .plain import known, make, to_plain
+from .json_values import known, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
-from .speed_sound import check
+from .speed_validation import check
 from .versions import SPEED, Document, upgrade, validate
 
 MAX_BYTES = 8 * 1024 * 1024

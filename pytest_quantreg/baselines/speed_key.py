@@ -9,7 +9,7 @@ from ..core.errors import WrongUse
 from ..core.records.run import Json
 from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
 from ..core.records.speed_run import SpeedRun
-from .names import to_component, words_from_component, words_to_component
+from .file_names import to_component, words_from_component, words_to_component
 
 SPEED = "speed"
 """The folder of the speed baselines beside an engine's accuracy baselines."""

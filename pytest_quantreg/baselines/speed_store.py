@@ -13,10 +13,10 @@ from ..core.comparison.speed_comparability import comparable_sessions
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.speed_run import SpeedRun
 from ..core.strict_json import Damage
-from .files import locked, replace_durably
-from .place import Place
+from .atomic_files import locked, replace_durably
 from .speed_document import MAX_BYTES, as_stored, decode_speed, encode_speed, key_of, open_speed
 from .speed_key import SpeedKey, devices_of
+from .store_root import Place
 from .versions import SPEED
 
 

@@ -14,9 +14,9 @@ from ..core.strict_json import Damage
 from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
+from .file_names import from_component, to_component
 from .key import BaselineKey
-from .names import from_component, to_component
-from .place import Place
+from .store_root import Place
 from .versions import CURRENT
 
 _RETRIES = 100

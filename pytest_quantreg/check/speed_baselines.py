@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ..baselines import Smaller, SpeedKey, SpeedStore
-from ..baselines.speed_sound import moment
+from ..baselines.speed_validation import moment
 from ..core.comparison.comparability import Candidate, refusal
 from ..core.comparison.speed_comparability import comparable_speed
 from ..core.errors import Category, Refusal

@@ -54,7 +54,7 @@ def accept_page(
     """
     # The command line is read before numpy and jsonschema are paid for.
     from ..baselines import AcceptedRuns
-    from ..baselines.accepting import Said, accept_runs
+    from ..baselines.acceptance import Said, accept_runs
     from ..core.records.acceptance import MOST_WHY
     from ..report.document import read, to_report
 
@@ -107,8 +107,8 @@ def _runs(
     named: str, packed: tuple[Any, ...]
 ) -> tuple[list[Kept], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
-    from ..baselines.carried import unpack
-    from ..baselines.plain import known
+    from ..baselines.json_values import known
+    from ..baselines.run_codec import unpack
     from ..core.records.acceptance import Kept
     from ..core.strict_json import Damage
 

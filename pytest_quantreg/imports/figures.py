@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..baselines.files import read_whole
-from ..baselines.plain import make, to_plain
+from ..baselines.atomic_files import read_whole
+from ..baselines.json_values import make, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
 from ..core.comparison.partial_comparability import NOT_GIVEN
 from ..core.records.evaluation import Aggregate, Evaluation, Result

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..baselines.files import locked, replace_durably
-from ..baselines.names import to_component
-from ..baselines.place import Place
+from ..baselines.atomic_files import locked, replace_durably
+from ..baselines.file_names import to_component
+from ..baselines.store_root import Place
 from ..baselines.versions import Document
 from ..core.errors import WrongUse
 from ..core.strict_json import Damage

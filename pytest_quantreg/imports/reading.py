@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..baselines.files import read_whole
+from ..baselines.atomic_files import read_whole
 from ..core.errors import Category, Refusal
 from ..core.records.run import Json
 from ..core.strict_json import Damage, parse

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines import rows
+from ..baselines.atomic_files import read_whole
 from ..baselines.document import MAX_META, metrics_of, open_document, rows_of, to_run
-from ..baselines.files import read_whole
 from ..baselines.versions import Document
 from ..core.comparison.partial_comparability import known_of
 from ..core.errors import Category, Refusal, WrongUse

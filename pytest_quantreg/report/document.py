@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..baselines.files import read_whole
-from ..baselines.plain import known, to_plain
+from ..baselines.atomic_files import read_whole
+from ..baselines.json_values import known, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
 from ..core.errors import WrongUse
 from ..core.gates.outcome import Outcome

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_quantreg.baselines import SpeedKey
-from pytest_quantreg.baselines.names import words_from_component, words_to_component
+from pytest_quantreg.baselines.file_names import words_from_component, words_to_component
 from pytest_quantreg.baselines.speed_key import devices_of
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.speed import ASYNCHRONOUS, Workload

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, Store
 from pytest_quantreg.baselines.speed_document import as_stored, encode_speed
 from pytest_quantreg.baselines.speed_rows import rounded
-from pytest_quantreg.baselines.speed_sound import moment
+from pytest_quantreg.baselines.speed_validation import moment
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import Json
 from pytest_quantreg.core.records.speed import (

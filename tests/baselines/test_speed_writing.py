@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_quantreg.baselines import SpeedKey, SpeedStore, files
+from pytest_quantreg.baselines import SpeedKey, SpeedStore, atomic_files
 from pytest_quantreg.check.speed_baselines import SpeedBaselines
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
@@ -226,9 +226,9 @@ def test_a_writer_that_hangs_is_not_waited_for_forever(
 ) -> None:
     """While another process holds the lock an addition waits, then says so."""
     store = saved_speed(tmp_path, OLD)
-    monkeypatch.setattr(files, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(atomic_files, "LOCK_PATIENCE", 0.05)
     with (
-        files.locked(speed_path(store).parent),
+        atomic_files.locked(speed_path(store).parent),
         pytest.raises(WrongUse, match="another process has been writing there"),
     ):
         store.add(KEY, NEW)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.baselines import Store
-from pytest_quantreg.baselines.columns import CHUNK, _parse_flat, _parse_rows, columns_of
+from pytest_quantreg.baselines.column_reader import CHUNK, _parse_flat, _parse_rows, columns_of
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.strict_json import Damage
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_quantreg.baselines import BaselineKey, RunSettings
-from pytest_quantreg.baselines.names import from_component, to_component
+from pytest_quantreg.baselines.file_names import from_component, to_component
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import AccuracyRequest
 

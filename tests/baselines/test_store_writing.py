@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.baselines import BaselineKey, Changed, Store, files
+from pytest_quantreg.baselines import BaselineKey, Changed, Store, atomic_files
 from pytest_quantreg.baselines.document import encode_run
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import Run
@@ -318,9 +318,9 @@ def test_a_writer_that_hangs_is_not_waited_for_forever(
 ) -> None:
     """While another process holds the lock a save waits, then says so."""
     store = saved(tmp_path, OLD)
-    monkeypatch.setattr(files, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(atomic_files, "LOCK_PATIENCE", 0.05)
     with (
-        files.locked(meta_path(store).parent),
+        atomic_files.locked(meta_path(store).parent),
         pytest.raises(WrongUse, match="another process has been writing there"),
     ):
         store.save(KEY, NEW)

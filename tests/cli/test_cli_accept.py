@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
-from pytest_quantreg.baselines.carried import digest, pack, unpack
+from pytest_quantreg.baselines.run_codec import digest, pack, unpack
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.comparison.alignment import value_of
 from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome

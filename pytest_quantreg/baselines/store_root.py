@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.strict_json import Damage
-from .files import nearest_folder, probe, read_whole
-from .names import from_component
+from .atomic_files import nearest_folder, probe, read_whole
+from .file_names import from_component
 from .speed_key import SPEED
 from .versions import Version, refuse_rewriting
 

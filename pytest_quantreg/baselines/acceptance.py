@@ -19,8 +19,8 @@ from ..core.records.acceptance import (
 )
 from ..core.records.run import BASELINE_SCHEMES, Accuracy, Metric, Run
 from .accepted import AcceptedRuns
-from .carried import digest
 from .key import BaselineKey
+from .run_codec import digest
 from .store import Store
 
 MOST_NAMED = 5

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.records.columns import Numbers, Texts
 from ..core.strict_json import Damage, parse
-from .sound import NO_DIGEST, NO_ID
+from .validation import NO_DIGEST, NO_ID
 
 CHUNK = 1 << 18
 """Bytes of rows parsed at once: fast, and no more than these stand in memory as objects."""
