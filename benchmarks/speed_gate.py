@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from planted import NAME, SHARES, installed
 
-from pytest_quantreg.backends.remote import RemoteEngine
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import ModelSpeed, Workload
 from pytest_quantreg.core.stats import speedup_interval, timing_spread

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from ..backends import find
-from ..backends.remote import RemoteEngine
-from ..backends.slot import EngineSlot
+from ..backends.engine_slot import EngineSlot
+from ..backends.process.remote import RemoteEngine
 from ..core.engine import Backend, Engine
 from ..core.errors import Category, Refusal
 from ..core.records.run import (

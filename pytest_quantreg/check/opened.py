@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..backends.remote import RemoteEngine
+from ..backends.process.remote import RemoteEngine
 from ..core.errors import Category, Refusal
 from ..core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..core.settings import Settings

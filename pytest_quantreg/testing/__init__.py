@@ -4,10 +4,10 @@ Imports pytest; nothing of the plugin itself imports this.
 """
 
 from .answers import GeneratingConformance
+from .baseline_life import Models, Step, walk
 from .conformance import BackendConformance
-from .cycle import Models, Step, walk
-from .files import FilesConformance
 from .lifetime import LoadingConformance
+from .model_files import FilesConformance
 from .scores import ScoringConformance
 from .timing import TimingConformance
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from .asking import Asker, Generated
 from .demand import demand, demand_no_crash, refuse
-from .world import Conformance
+from .fixtures import Conformance
+from .requests import Asker, Generated
 
 LIMITS = (1, 2, 4, 8, 16)
 """Limits of new tokens that are tried."""

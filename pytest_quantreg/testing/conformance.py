@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .answers import GeneratingConformance
-from .files import FilesConformance
 from .lifetime import LoadingConformance
+from .model_files import FilesConformance
 from .scores import ScoringConformance
 from .timing import TimingConformance
 
@@ -19,5 +19,5 @@ class BackendConformance(
     """All that `pytest_quantreg.core.engine.Backend` and its engines promise, as tests.
 
     A subclass sets ``backend_name``, and its suite defines the fixtures ``baseline_spec`` and
-    ``quantized_spec``: see `pytest_quantreg.testing.world.Conformance`.
+    ``quantized_spec``: see `pytest_quantreg.testing.fixtures.Conformance`.
     """

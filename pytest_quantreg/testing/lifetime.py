@@ -17,9 +17,9 @@ from ..core.engine import Backend, Engine
 from ..core.errors import Refusal, WrongUse
 from ..core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..core.schemes.names import resolve, runs_as_claimed
-from .asking import Asker
 from .demand import demand, demand_error
-from .world import Conformance, Slot, unsaid
+from .fixtures import Conformance, Slot, unsaid
+from .requests import Asker
 
 MODES = ("full precision", "native", "weight-only fallback", "emulated", "unverified")
 

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
-from .asking import Asker, Pair
 from .demand import demand, demand_no_crash
-from .world import Conformance
+from .fixtures import Conformance
+from .requests import Asker, Pair
 
 Chain: TypeAlias = "tuple[str, str, str]"
 Score: TypeAlias = "tuple[float, bool]"

@@ -13,12 +13,12 @@ from pytest_quantreg import backends
 from pytest_quantreg.backends import find, names
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
 from pytest_quantreg.backends.openai import OpenaiBackend
-from pytest_quantreg.backends.scripted import Script, ScriptedBackend, ScriptedEngine
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.core.engine import Backend, Engine
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.testing.scripted import Script, ScriptedBackend, ScriptedEngine
 
 
 def test_built_in_backends_are_found(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_third_parties_bring_backends_by_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entry point of our group is called with the cache; a broken one is wrong use."""
-    target = "pytest_quantreg.backends.scripted:ScriptedBackend"
+    target = "pytest_quantreg.testing.scripted:ScriptedBackend"
     points = [
         EntryPoint("mine", target, backends.GROUP),
         EntryPoint("torn", "no_such_package_here:Backend", backends.GROUP),

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends import find
-from pytest_quantreg.backends.scripted import ScriptedBackend, ScriptedOutOfMemory
 from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.testing.scripted import ScriptedBackend, ScriptedOutOfMemory
 
 DOCS = [
     {"id": 100 + i, "question": f"What follows {i}?", "answer": str(i + 1), "label": i % 3}

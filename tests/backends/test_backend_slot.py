@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends import find
-from pytest_quantreg.backends.slot import EngineSlot
+from pytest_quantreg.backends.engine_slot import EngineSlot
 from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import ModelSpec

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pytest_quantreg.backends.llamacpp.arguments import ARGUMENTS, check_arguments
 from pytest_quantreg.backends.llamacpp.batches import Row, batches, row_of
 from pytest_quantreg.backends.llamacpp.effective import machine
-from pytest_quantreg.backends.llamacpp.heard import Heard
-from pytest_quantreg.backends.llamacpp.making import check_makes
+from pytest_quantreg.backends.llamacpp.log_capture import Heard
+from pytest_quantreg.backends.llamacpp.quantize import check_makes
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import Json, ModelSpec
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.checkpoint import patterns
-from pytest_quantreg.backends.checkpoint.claim import stored_in
+from pytest_quantreg.backends.checkpoint.claimed_layers import stored_in
 from pytest_quantreg.backends.checkpoint.folder import read_config, tensors
 from pytest_quantreg.backends.checkpoint.headers import inspect
 from pytest_quantreg.backends.checkpoint.patterns import refuse_long, refuse_pattern

@@ -13,7 +13,7 @@ import pytest
 from pytest_quantreg.backends.checkpoint import plain_json
 from pytest_quantreg.backends.checkpoint.headers import inspect
 from pytest_quantreg.backends.checkpoint.identity import FileDigests
-from pytest_quantreg.backends.kept import MANIFEST, is_whole
+from pytest_quantreg.backends.checkpoint_cache import MANIFEST, is_whole
 from pytest_quantreg.core.errors import Category, Refusal
 
 DEEP = "[" * 100_000 + "]" * 100_000

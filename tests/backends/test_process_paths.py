@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.backends.kept import made_apart
-from pytest_quantreg.backends.process import environment
-from pytest_quantreg.backends.remote import RemoteEngine
+from pytest_quantreg.backends.checkpoint_cache import made_apart
+from pytest_quantreg.backends.process.child import environment
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
 
 NAMES = ("random", "json", "importlib", "queue", "selectors", "torch", "numpy", "llmcompressor")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.remote import RemoteEngine
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.engine import TimedEngine
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
@@ -210,7 +210,9 @@ def test_refusals_and_wrong_use_travel_and_leave_the_process(start: Start) -> No
 def test_what_the_process_said_last_is_shown(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line of its stderr explains a process that ends by itself."""
     engine = start()
-    monkeypatch.setattr("pytest_quantreg.backends.process._BOOT", "import sys; sys.exit('no GPU')")
+    monkeypatch.setattr(
+        "pytest_quantreg.backends.process.child._BOOT", "import sys; sys.exit('no GPU')"
+    )
     with pytest.raises(Refusal) as caught:
         start()
     assert caught.value.what == "m native ended (exit status 1) while loading"
@@ -247,7 +249,7 @@ def test_nothing_survives_the_parent(tmp_path: Path) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from pytest_quantreg.backends.remote import RemoteEngine\n"
+        "from pytest_quantreg.backends.process.remote import RemoteEngine\n"
         "from pytest_quantreg.core.records.run import ModelSpec\n"
         "from pytest_quantreg.core.records.speed import Load\n"
         "spec = ModelSpec(sys.argv[1], 'm', 'native', 'scripted')\n"
@@ -308,7 +310,7 @@ def test_modules_beside_the_tests_are_found(
 ) -> None:
     """A backend that lives where pytest has put a path is found in the process too."""
     (tmp_path / "ours.py").write_text(
-        "from pytest_quantreg.backends.scripted import ScriptedBackend as Ours\n"
+        "from pytest_quantreg.testing.scripted import ScriptedBackend as Ours\n"
     )
     info = tmp_path / "ours-1.0.dist-info"
     info.mkdir()

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends import scoring
-from pytest_quantreg.backends.process import WorkerProcess
+from pytest_quantreg.backends.engine_slot import EngineSlot
+from pytest_quantreg.backends.process import scoring
+from pytest_quantreg.backends.process.child import WorkerProcess
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.backends.quiet import quietly_imported
-from pytest_quantreg.backends.remote import RemoteEngine
-from pytest_quantreg.backends.slot import EngineSlot
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import ModelSpec

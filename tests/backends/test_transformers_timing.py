@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.peak import Peak, copy_bandwidth
+from pytest_quantreg.backends.peak_memory import Peak, copy_bandwidth
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.backends.quiet import quietly_imported
-from pytest_quantreg.backends.remote import RemoteEngine
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.engine import TransformersEngine
 from pytest_quantreg.backends.transformers.timing import refuse_offloaded

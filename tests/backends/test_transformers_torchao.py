@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.checkpoint.ao import loaded, stored
+from pytest_quantreg.backends.checkpoint.torchao_tensors import loaded, stored
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers import backend as backend_module

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends import wire
-from pytest_quantreg.backends.worker import Worker
+from pytest_quantreg.backends.process import wire
+from pytest_quantreg.backends.process.worker import Worker
 from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load, Request
 
-COMMAND = [sys.executable, "-m", "pytest_quantreg.backends.worker"]
+COMMAND = [sys.executable, "-m", "pytest_quantreg.backends.process.worker"]
 
 
 def script(folder: Path, **entries: Any) -> ModelSpec:
@@ -122,7 +122,7 @@ def test_starts_light(tmp_path: Path) -> None:
     program = (
         "import json, sys\n"
         "from pathlib import Path\n"
-        "from pytest_quantreg.backends.worker import Worker\n"
+        "from pytest_quantreg.backends.process.worker import Worker\n"
         "worker = Worker(lambda _: None)\n"
         "answer = worker.answer(json.loads(sys.argv[1]))\n"
         "assert 'value' in answer, answer\n"
@@ -177,7 +177,7 @@ def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.Monk
         def close(self) -> None:
             closed.append(True)
 
-    monkeypatch.setattr("pytest_quantreg.backends.worker.find", lambda *_, **__: Backend())
+    monkeypatch.setattr("pytest_quantreg.backends.process.worker.find", lambda *_, **__: Backend())
     error = Worker(lambda _: None).answer(loading(script(tmp_path / "m"), tmp_path))["error"]
     assert error["kind"] == "wrong_use"
     assert "cannot time models" in error["what"]

@@ -102,7 +102,7 @@ def test_cut_answers_are_those_that_needed_more_room(
 )
 def test_a_row_is_cut_if_nothing_ended_it(rows: list[list[int]], cut: list[bool]) -> None:
     """An end token or a stop text anywhere in it means that the limit did not."""
-    from pytest_quantreg.backends.cut import rows_cut
+    from pytest_quantreg.backends.truncation import rows_cut
 
     def decode(row: list[int]) -> str:
         return "".join("\n" if token == 9 else chr(97 + token) for token in row)

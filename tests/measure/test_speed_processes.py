@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.remote import RemoteEngine
+from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.measure.speed.measure import measure_pair
 

@@ -84,7 +84,7 @@ def _imported_once() -> None:
             "lm_eval.evaluator_utils",
             "lm_eval.tasks",
             "lm_eval.tasks._yaml_loader",
-            "pytest_quantreg.backends.scripted_lm",
+            "pytest_quantreg.testing.scripted_lm",
             "pytest_quantreg.runtime",
             "scipy.stats",
             "torch",

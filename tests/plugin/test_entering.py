@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.scripted import ScriptedBackend
 from pytest_quantreg.check import entering
 from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.hardware.kernel_rules import Engine, Rule, Where
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.inspection import Checkpoint, Claim, Group, Layer
+from pytest_quantreg.testing.scripted import ScriptedBackend
 
 from .conftest import Suite
 from .events import events

@@ -220,7 +220,7 @@ def test_changed_weights_of_the_baseline(gated: Suite) -> None:
 def test_another_version_of_lm_eval(gated: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another minor version is refused; quant_baseline_drift = "warn" lets it pass and says so."""
     gated.record()
-    monkeypatch.setattr("pytest_quantreg.backends.scripted.installed", lambda name: "0.99.0")
+    monkeypatch.setattr("pytest_quantreg.testing.scripted.installed", lambda name: "0.99.0")
     result = gated.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (not comparable) *lm_eval version: *, now 0.99.0*"])

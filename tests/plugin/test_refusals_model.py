@@ -227,7 +227,7 @@ def test_a_missing_extra_stops_before_collection(
 ) -> None:
     """One line says what needs it and how to install it, as a usage error."""
     gate(suite)
-    monkeypatch.setattr("pytest_quantreg.backends.scripted.installed", {}.get)
+    monkeypatch.setattr("pytest_quantreg.testing.scripted.installed", {}.get)
     result = suite.gate()
     assert result.ret == 4
     result.stderr.fnmatch_lines(
@@ -272,7 +272,7 @@ def test_wrong_arguments_are_refused(suite: Suite) -> None:
 
 def test_a_refused_model_is_asked_once(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal is each test's, the looking happens once in the session."""
-    from pytest_quantreg.backends import scripted
+    from pytest_quantreg.testing import scripted
 
     suite.test(
         """

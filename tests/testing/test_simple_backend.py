@@ -14,7 +14,7 @@ import pytest
 from pytest_quantreg.backends.simple import SimpleBackend, SimpleEngine, digest, effective, machine
 from pytest_quantreg.core.errors import MissingExtra, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.testing.asking import Asker
+from pytest_quantreg.testing.requests import Asker
 
 SPEC = ModelSpec("model", "model", "w8a8-int8", "known", quantize=True)
 WORDS = "abcdefghij"

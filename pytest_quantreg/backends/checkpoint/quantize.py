@@ -17,9 +17,9 @@ from typing import Any
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec
-from ..installed import installed
-from ..kept import MANIFEST, is_whole, made_apart, put_in_place
-from .claim import stored_in
+from ..checkpoint_cache import MANIFEST, is_whole, made_apart, put_in_place
+from ..packages import installed
+from .claimed_layers import stored_in
 from .folder import check_weights, linear_shapes, weight_files
 from .hub import SMALL_FILES, Files
 from .identity import FileDigests

@@ -81,7 +81,7 @@ def recipe(
 
 def in_words(made: Mapping[str, Any]) -> str:
     """What a recipe does, for the line that announces it: ``int4 in groups of 64, rtn``."""
-    from .stored import quantization
+    from .stored_scheme import quantization
 
     group = made["config_groups"]["group_0"]
     weights = describe(quantization(group["weights"]))

@@ -14,9 +14,9 @@ from ..gguf.chat import chat_formatter
 from ..gguf.files import GgufFiles
 from ..gguf.identity import identify
 from ..gguf.scheme import stored_scheme
-from ..installed import installed
+from ..packages import installed
 from .arguments import check_arguments
-from .making import check_makes, made
+from .quantize import check_makes, made
 
 if TYPE_CHECKING:
     from .engine import LlamacppEngine

@@ -10,7 +10,7 @@ from ...core.schemes.gguf_types import PLAIN
 from ..device import cpu_name
 from ..gguf.files import GgufModel
 from ..gguf.scheme import linear, stored_scheme, types
-from .heard import Heard
+from .log_capture import Heard
 from .native import Native
 
 _KINDS = {

@@ -8,7 +8,7 @@ from ...core.errors import WrongUse
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..gguf.files import GgufModel
 from ..quiet import quietly_imported
-from ..timed import StopwatchEngine, gone
+from ..timed_engine import StopwatchEngine, gone
 from .arguments import LARGEST_CONTEXT
 from .effective import effective_scheme, machine
 from .native import Native

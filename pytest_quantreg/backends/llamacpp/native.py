@@ -15,7 +15,7 @@ from ...core.errors import Category, Refusal
 from ...core.records.run import Json
 from ..quiet import quietly_imported
 from .arguments import set_context, set_model
-from .heard import Heard
+from .log_capture import Heard
 
 Logits = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from ..device import card_state, cpu_state
 from ..gguf.files import GgufModel
 from ..gguf.scheme import kind_of
 from ..lockstep import serve_in_groups
-from ..peak import Peak
+from ..peak_memory import Peak
 from .arguments import KV_BITS
 from .native import SEQUENCES, Entry, Logits, Native
 

@@ -9,17 +9,17 @@ from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ..checkpoint.hub import shown, small_files
 from ..checkpoint.identity import identify
-from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, trusted
-from ..installed import installed
+from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, trusted
+from ..packages import installed
 from ..quiet import quiet
 from .arguments import EXAMPLE, OPTION, check_names, server_args
 from .client import Client
+from .connection import Session
 from .effective import unverified
 from .engine import OpenaiEngine
 from .key import Key
 from .probe import TEXT, probe
 from .server import Served, served
-from .session import Session
 
 REQUIRED = ("lm_eval", "transformers", "torch", "aiohttp", "tenacity", "requests")
 TOLD = ("lm_eval",)

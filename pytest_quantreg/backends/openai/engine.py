@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.records.run import EffectiveScheme, Machine
 from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..quiet import quietly_imported
+from .connection import Session
 from .server import UNKNOWN
-from .session import Session
 from .timing import Streaming
 
 if TYPE_CHECKING:

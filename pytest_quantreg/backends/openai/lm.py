@@ -15,8 +15,8 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from ...core.errors import Category, Refusal
 from ..quiet import quiet
 from .client import bare
+from .connection import Session
 from .probe import refuse_unscored
-from .session import Session
 
 LENGTH = 2048
 """Tokens of context where neither the server nor an argument says how many it has."""

@@ -13,8 +13,8 @@ from ...core.engine import ChatFormatter, Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec, Software
 from ...core.schemes.names import describe, resolve
-from ..installed import installed
-from ..timed import gone
+from ..packages import installed
+from ..timed_engine import gone
 
 if TYPE_CHECKING:
     from .lm import NextToken

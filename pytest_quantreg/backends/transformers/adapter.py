@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.errors import Category, Refusal
 from ..checkpoint.folder import unusable
-from ..installed import installed
+from ..packages import installed
 from ..quiet import quiet
 
 

@@ -11,10 +11,10 @@ from ...core.schemes.names import resolve
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
+from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
 from ..checkpoint.quantize import made, need_llmcompressor
-from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, fetched, trusted
 from ..checkpoint.recipe import AT_LOAD, check
-from ..installed import installed
+from ..packages import installed
 from .engine import TransformersEngine
 from .loading import device_kind, load_model
 

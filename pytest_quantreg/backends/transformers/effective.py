@@ -9,8 +9,8 @@ from typing import Any
 
 from ...core.records.run import EffectiveScheme
 from ...core.schemes.names import Quantization, describe, name_of
-from ..checkpoint import ao
-from ..checkpoint.stored import amounts_to, quantization
+from ..checkpoint import torchao_tensors
+from ..checkpoint.stored_scheme import amounts_to, quantization
 
 _BNB_TYPES = {"nf4": "bnb-nf4"}
 
@@ -181,7 +181,7 @@ def _torchao(module: Any) -> Layer | None:
     held = getattr(weight, "data", weight)
     if not type(held).__module__.startswith("torchao"):
         return None
-    if (found := ao.loaded(held)) is not None:
+    if (found := torchao_tensors.loaded(held)) is not None:
         weights, activations, kernel = found
         return Layer(weights, activations, kernel=kernel, mode="native")
     words = f"torchao {type(held).__name__}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..checkpoint.tokenizer import prompt_args
 from ..device import cpu_name, nvidia_driver
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from ..quiet import quietly_imported
-from ..timed import StopwatchEngine, gone
+from ..timed_engine import StopwatchEngine, gone
 from .effective import effective_scheme
-from .memory import free
+from .freeing import free
 from .timing import Stopwatch
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 
-from ..cut import CutRecorder, numbered, recorded, rows_cut
 from ..quiet import quiet
+from ..truncation import CutRecorder, numbered, recorded, rows_cut
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types

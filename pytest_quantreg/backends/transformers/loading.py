@@ -13,10 +13,10 @@ from ...core.printable import first_line, quoted_lines
 from ...core.records.run import ModelSpec
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.adapter import refuse_leftover, requested
-from ..checkpoint.claim import stored_in
+from ..checkpoint.claimed_layers import stored_in
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.tokenizer import PROMPT_ARGS
-from ..memory import is_out_of_memory
+from ..out_of_memory import is_out_of_memory
 from ..quiet import quiet, quietly_imported
 from .adapter import apply_adapter, need_peft
 from .weights import plain_parts

@@ -12,7 +12,7 @@ from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_state
 from ..lockstep import serve_in_groups
-from ..peak import Peak, copy_bandwidth
+from ..peak_memory import Peak, copy_bandwidth
 from ..quiet import quiet, quietly_imported
 from .weights import kv_per_token, storages, streamed
 

@@ -12,7 +12,7 @@ from ...core.schemes.names import resolve
 from ...core.secret_values import is_secret_name
 from ..checkpoint.tokenizer import check_length, prompt_args
 
-EXTENSION = "pytest_quantreg.backends.vllm.probe.Probe"
+EXTENSION = "pytest_quantreg.backends.vllm.worker_probe.Probe"
 
 SEED = 1234
 """That of lm-eval's own vLLM model, so that sampled answers are the same."""

@@ -16,15 +16,15 @@ from ..checkpoint.adapter import refuse_leftover
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
+from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
 from ..checkpoint.quantize import made
-from ..checkpoint.reading import CheckpointBackend, checked_tokenizer, fetched, trusted
 from ..checkpoint.recipe import AT_LOAD, check
-from ..installed import installed
+from ..packages import installed
 from ..quiet import quietly_imported
 from .arguments import engine_arguments, environment, prompt_arguments
 from .engine import SleepingVllmEngine, VllmEngine
 from .failures import not_started
-from .installed import for_cpu, software
+from .version import for_cpu, software
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 

@@ -16,7 +16,7 @@ from ...core.schemes.names import (
     describe,
     name_of,
 )
-from ..checkpoint.stored import amounts_to
+from ..checkpoint.stored_scheme import amounts_to
 
 WEIGHT_ONLY = (*("Marlin", "W8A16", "W4A16", "CPUFp8PerTensor", "CPUFp8BlockScaledMM"),)
 """Kernels, by a part of their name, that leave activations as they are."""

@@ -12,7 +12,7 @@ from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_name, cpu_state, nvidia_driver
 from ..quiet import quietly_imported
-from ..timed import gone
+from ..timed_engine import gone
 from .arguments import prompt_arguments
 from .effective import effective_scheme
 from .failures import is_out_of_memory

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ...core.errors import Category, QuantregError, Refusal
 from ...core.records.run import ModelSpec
 from ...core.secret_values import without_secrets
-from ..memory import is_out_of_memory as no_memory_left
+from ..out_of_memory import is_out_of_memory as no_memory_left
 
 _MEMORY = (
     "less than desired CPU memory utilization",

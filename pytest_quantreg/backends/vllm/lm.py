@@ -9,8 +9,8 @@ from typing import Any
 from lm_eval.models import vllm_causallms
 from lm_eval.models.vllm_causallms import VLLM
 
-from ..cut import CutRecorder, numbered, recorded
 from ..quiet import quiet
+from ..truncation import CutRecorder, numbered, recorded
 
 
 class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types

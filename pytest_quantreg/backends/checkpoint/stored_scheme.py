@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.hardware.kernel_rules import COMPRESSED_TENSORS
 from ...core.schemes.names import Granularity, Quantization, ScaleType, describe, name_of
-from . import ao
+from . import torchao_tensors
 from .folder import read_config, read_json
 
 GRANULARITIES: Mapping[str, Granularity] = {
@@ -183,5 +183,5 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "fbgemm_fp8": _fp8,
     "mxfp4": lambda _: "w4a16-mxfp4",
     "modelopt": _modelopt,
-    "torchao": ao.stored,
+    "torchao": torchao_tensors.stored,
 }

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from ..core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
-from ..core.records.speed import Load, Request
+from ...core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
+from ...core.records.speed import Load, Request
 
 Value = TypeVar("Value")
 

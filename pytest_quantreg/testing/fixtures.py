@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from ..backends import find
-from ..backends.remote import RemoteEngine
-from ..backends.slot import EngineSlot
+from ..backends.engine_slot import EngineSlot
+from ..backends.process.remote import RemoteEngine
 from ..core.engine import Backend, Engine
 from ..core.errors import WrongUse
 from ..core.records.run import ModelSpec
-from .asking import Asker, Pair
+from .requests import Asker, Pair
 
 
 class Slot(EngineSlot):

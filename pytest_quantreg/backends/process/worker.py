@@ -1,6 +1,6 @@
 """Runs one model in a process of its own: commands in on stdin, answers out on stdout.
 
-``python -m pytest_quantreg.backends.worker`` reads one JSON object per line::
+``python -m pytest_quantreg.backends.process.worker`` reads one JSON object per line::
 
     {"do": "load", "spec": {...ModelSpec...}, "cache_dir": "...", "timed": true}
         -> effective, machine, can_sleep, load_seconds (null, except from the test double)
@@ -28,11 +28,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..core.engine import TimedEngine
-from ..core.errors import Category, Refusal, WrongUse
-from ..core.records.run import ModelSpec
-from . import find, scoring
-from .device import die_first, in_gib, memory_told, weights_on_disk
+from ...core.engine import TimedEngine
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.records.run import ModelSpec
+from .. import find
+from ..device import die_first, in_gib, memory_told, weights_on_disk
+from . import scoring
 from .wire import OUT_OF_MEMORY, described, flat, load_from, rows, unflat
 
 TIMED = ("serve", "footprint", "forget_peak", "copy_bandwidth", "state")

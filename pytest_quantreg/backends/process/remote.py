@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core.errors import Category, QuantregError, Refusal
-from ..core.records.run import EffectiveScheme, Machine, ModelSpec
-from ..core.records.speed import DeviceState, Footprint, Load, Request
-from .device import free_memory, in_gib, weights_on_disk
-from .process import WorkerProcess
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
+from ...core.records.speed import DeviceState, Footprint, Load, Request
+from ..device import free_memory, in_gib, weights_on_disk
+from .child import WorkerProcess
 from .scoring import RemoteLM
 from .wire import FAILED, OUT_OF_MEMORY, error_from, flat, requests_from, unflat
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .checkpoint import plain_json
 from .checkpoint.identity import FileDigests
-from .process import command_of, environment
+from .process.child import command_of, environment
 
 MANIFEST = "quantreg.json"
 """What a kept folder says of itself; ``files`` holds the digest of each."""

@@ -34,9 +34,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from ..backends.lockstep import serve_in_groups
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.speed import DeviceState, Footprint, Load, Request
-from .lockstep import serve_in_groups
 
 DEFAULTS: Mapping[str, Any] = {
     "seconds_to_first": 0.02,

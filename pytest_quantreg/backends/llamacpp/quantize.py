@@ -17,9 +17,9 @@ from ...core.records.run import ModelIdentity, ModelSpec
 from ...core.schemes.gguf_types import NAMES
 from ...core.schemes.names import resolve
 from ..checkpoint.identity import FileDigests
+from ..checkpoint_cache import MANIFEST, is_whole, made_apart, put_in_place
 from ..gguf.files import GgufModel
 from ..gguf.scheme import declared, stored_scheme
-from ..kept import MANIFEST, is_whole, made_apart, put_in_place
 
 FILE_TYPES: Mapping[str, int] = {"gguf-q8_0": 7, "gguf-q4_k_m": 15}
 """Schemes that llama.cpp makes without any data, and its numbers for them (llama_ftype)."""

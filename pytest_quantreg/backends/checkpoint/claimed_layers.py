@@ -14,7 +14,7 @@ from ...core.schemes.inspection import Claim, Group
 from ...core.schemes.names import Quantization, resolve
 from .folder import unusable
 from .patterns import refuse_slow
-from .stored import config_of, method_of, quantization, stated, stored_scheme
+from .stored_scheme import config_of, method_of, quantization, stated, stored_scheme
 
 _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", "ignored_layers")
 """Where formats other than compressed-tensors keep the names of layers left alone."""

@@ -10,7 +10,7 @@ from typing import Any
 from ...core.engine import ChatFormatter, Say
 from ...core.records.run import ModelSpec, Software
 from ...core.schemes.inspection import Checkpoint
-from .claim import stored_in
+from .claimed_layers import stored_in
 from .hub import Files, all_files, cached, is_folder, shown, small_files, weights_are_here
 from .identity import FileDigests
 from .tokenizer import chat_formatter, check_bos, load_tokenizer

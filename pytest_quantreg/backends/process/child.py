@@ -59,7 +59,7 @@ class WorkerProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
-                command_of("pytest_quantreg.backends.worker"),
+                command_of("pytest_quantreg.backends.process.worker"),
                 env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -44,12 +44,12 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..backends.packages import installed
 from ..core.engine import ChatFormatter, Say
 from ..core.errors import Category, MissingExtra, Refusal, WrongUse
 from ..core.records.run import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
 from ..core.records.speed import DeviceState, Footprint, Load, Request
 from ..core.schemes.names import describe, resolve
-from .installed import installed
 from .scripted_speed import ScriptedTiming
 
 FILE = "scripted.json"

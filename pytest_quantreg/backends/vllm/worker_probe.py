@@ -70,7 +70,7 @@ class Probe:
         """Bytes per second of a large copy on the device of this worker."""
         import torch
 
-        from ..peak import copy_bandwidth
+        from ..peak_memory import copy_bandwidth
 
         def synchronize() -> None:
             if self.device.type == "cuda":
@@ -82,7 +82,7 @@ class Probe:
 def _peak(worker: Any) -> Any:
     import torch
 
-    from ..peak import Peak
+    from ..peak_memory import Peak
 
     if not hasattr(worker, "_quantreg_peak"):
         worker._quantreg_peak = Peak(torch, worker.device.type)
