@@ -28,7 +28,7 @@ FORMATS = ("text", "md", "json")
 
 def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """The page and the exit status. Raises WrongUse and Refusal, which end with 2."""
-    from ..imports.opening import open_path
+    from ..imports.open_results import open_path
 
     if len(chosen.paths) < 2:
         raise WrongUse("name two files or folders at least: the baseline and a candidate")

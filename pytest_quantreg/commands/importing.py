@@ -32,7 +32,7 @@ def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tupl
     Raises WrongUse and Refusal.
     """
     from ..core.comparison.partial_comparability import UNKNOWN
-    from ..imports.opening import open_path
+    from ..imports.open_results import open_path
 
     opened = open_path(Path(chosen.path))
     given = named(chosen.scheme) if chosen.scheme else None
@@ -54,9 +54,9 @@ def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tupl
 
 def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
     """Runs of what has items, and totals of what has none."""
-    from ..imports.figures import unmeasured_document
-    from ..imports.filing import FiguresStore
-    from ..imports.keeping import keep
+    from ..imports.figures_document import unmeasured_document
+    from ..imports.figures_store import FiguresStore
+    from ..imports.to_runs import keep
 
     if any(one.run is not None for one in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
@@ -91,8 +91,8 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
 
 
 def _timings(opened: Timings, scheme: str, out: Path) -> Told:
-    from ..imports.figures import timings_document
-    from ..imports.filing import FiguresStore
+    from ..imports.figures_document import timings_document
+    from ..imports.figures_store import FiguresStore
 
     where, there = FiguresStore(out).keep(timings_document(opened, scheme))
     count = len(opened.repeats)

@@ -11,7 +11,7 @@ from ..core.gates.outcome import JUDGED, Context, Outcome
 from ..core.gates.plan import Plan
 from ..core.gates.unjudged_metrics import Compared, is_score
 from ..core.records.evaluation import Evaluation, Result
-from ..imports.harness_items import is_mean
+from ..imports.lm_eval_results.items import is_mean
 from ..report.messages import bare
 from ..report.unjudged_messages import with_other_losses
 from .pairing import Task, claimed, task_of

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.strict_json import Damage, parse
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 from .test_serving import SERVE, guidellm, summary
 

@@ -15,9 +15,9 @@ from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
 from pytest_quantreg.core.records.evaluation import Evaluation, Result
 from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.core.strict_json import digest_of
-from pytest_quantreg.imports.figures import task_document, timings_document
-from pytest_quantreg.imports.filing import FiguresStore
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.figures_document import task_document, timings_document
+from pytest_quantreg.imports.figures_store import FiguresStore
+from pytest_quantreg.imports.open_results import open_path
 
 Edit = Callable[[dict[str, Any]], Any]
 

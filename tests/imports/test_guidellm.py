@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.timings import Timings
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 
 def real(data: Path, version: str) -> tuple[Timings, dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.run import Accuracy
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 Write = Callable[..., Path]
 Row = Callable[..., dict[str, Any]]

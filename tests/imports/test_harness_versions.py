@@ -11,8 +11,8 @@ import pytest
 from pytest_quantreg.core.comparison.comparability import Level
 from pytest_quantreg.core.comparison.partial_comparability import differences
 from pytest_quantreg.core.records.evaluation import Evaluation
-from pytest_quantreg.imports.keeping import keep
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
+from pytest_quantreg.imports.to_runs import keep
 
 VERSIONS = Path(__file__).parents[1] / "data/lm-eval/versions"
 NAMES = sorted(

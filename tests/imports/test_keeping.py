@@ -14,8 +14,8 @@ from pytest_quantreg.baselines import Store
 from pytest_quantreg.core.comparison.alignment import first_items
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.evaluation import Evaluation
-from pytest_quantreg.imports.keeping import keep, key_of, run_of
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
+from pytest_quantreg.imports.to_runs import keep, key_of, run_of
 
 
 def evaluation(path: Path) -> Evaluation:

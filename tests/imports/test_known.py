@@ -11,7 +11,7 @@ import pytest
 from pytest_quantreg.core.comparison.comparability import Difference, Level
 from pytest_quantreg.core.comparison.partial_comparability import differences
 from pytest_quantreg.core.records.evaluation import Evaluation
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 Write = Callable[..., Path]
 

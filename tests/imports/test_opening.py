@@ -14,8 +14,8 @@ import pytest
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.timings import Timings
-from pytest_quantreg.imports import opening, reading
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports import foreign_files, open_results
+from pytest_quantreg.imports.open_results import open_path
 
 Write = Callable[..., Path]
 Row = Callable[..., dict[str, Any]]
@@ -182,10 +182,10 @@ def test_files_beyond_their_size_are_refused(
 ) -> None:
     """A file or a line larger than any real one is not read into memory."""
     path = results_file()
-    monkeypatch.setattr(reading, "MOST_BYTES", 100)
+    monkeypatch.setattr(foreign_files, "MOST_BYTES", 100)
     with pytest.raises(Refusal, match="at most 100"):
         open_path(path)
-    monkeypatch.setattr(reading, "MOST_LINE", 50)
+    monkeypatch.setattr(foreign_files, "MOST_LINE", 50)
     path.unlink()
     with pytest.raises(Refusal, match="more than 50 bytes"):
         open_path(log_file([row(0)], "samples_u_alone.jsonl"))
@@ -193,7 +193,7 @@ def test_files_beyond_their_size_are_refused(
 
 def test_folders_beyond_their_size_are_refused(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     """A home directory is no folder of results."""
-    monkeypatch.setattr(opening, "MOST_FILES", 3)
+    monkeypatch.setattr(open_results, "MOST_FILES", 3)
     with pytest.raises(Refusal, match="more than 3"):
         open_path(data)
 

@@ -16,7 +16,7 @@ from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_widt
 from pytest_quantreg.core.gates.outcome import Outcome
 from pytest_quantreg.core.records.evaluation import Aggregate, Evaluation
 from pytest_quantreg.core.records.run import Metric
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 Row = Callable[..., dict[str, Any]]
 Evaluate = Callable[..., Evaluation]
@@ -167,7 +167,7 @@ def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
 
 def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
     """What a run of ours read from the loaded weights is believed before what it claims."""
-    from pytest_quantreg.imports.stored import read_run, result_of
+    from pytest_quantreg.imports.stored_runs import read_run, result_of
 
     run, _ = read_run(STORE / "recall.0shot.json")
     claimed = replace(run, provenance=replace(run.provenance, claimed="w8a8-int8"))

@@ -13,8 +13,8 @@ import pytest
 from pytest_quantreg.commands.judging import judge_candidate
 from pytest_quantreg.commands.pooled import Wish
 from pytest_quantreg.core.records.evaluation import Evaluation
-from pytest_quantreg.imports.keeping import run_of
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
+from pytest_quantreg.imports.to_runs import run_of
 
 TASK = """
 dataset_path: json

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.timings import Timings, compare_timings
-from pytest_quantreg.imports.opening import open_path
+from pytest_quantreg.imports.open_results import open_path
 
 SERVE = {
     "model_id": "org/model",

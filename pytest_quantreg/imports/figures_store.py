@@ -11,7 +11,7 @@ from ..baselines.store_root import Place
 from ..baselines.versions import Document
 from ..core.errors import WrongUse
 from ..core.strict_json import Damage
-from .figures import encode, read_document
+from .figures_document import encode, read_document
 
 IMPORTED = "imported"
 """The folder below that of an engine, beside the runs."""

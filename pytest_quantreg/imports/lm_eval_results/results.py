@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.records.evaluation import Aggregate, Result
-from ..core.records.metric_directions import direction
-from ..core.records.run import Json, Metric
-from .harness_protocol import asked, cache_of, config_of, engine_of, model_of, places_of, weights_of
-from .harness_suspicions import chance_of, thoughts_scored
-from .reading import list_of, number_of, object_of, unreadable, whole_of
+from ...core.records.evaluation import Aggregate, Result
+from ...core.records.metric_directions import direction
+from ...core.records.run import Json, Metric
+from ..foreign_files import list_of, number_of, object_of, unreadable, whole_of
+from .protocol import asked, cache_of, config_of, engine_of, model_of, places_of, weights_of
+from .suspicions import chance_of, thoughts_scored
 
 PERPLEXITIES = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"})
 

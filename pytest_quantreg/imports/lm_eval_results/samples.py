@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.comparison.generated_answers import kept, mark, tokens_about
-from ..core.comparison.item_clusters import copy_column, copy_keys
-from ..core.records.run import Items
-from ..core.strict_json import LARGEST
-from .harness import NO_FILTER, PERPLEXITIES, is_name
-from .reading import list_of, number_of, object_of, read_rows, unreadable, whole_of
+from ...core.comparison.generated_answers import kept, mark, tokens_about
+from ...core.comparison.item_clusters import copy_column, copy_keys
+from ...core.records.run import Items
+from ...core.strict_json import LARGEST
+from ..foreign_files import list_of, number_of, object_of, read_rows, unreadable, whole_of
+from .results import NO_FILTER, PERPLEXITIES, is_name
 
 DIGITS = 20
 """Of an item's digest: two of a million items collide once in 10^12 tasks."""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.comparison.partial_comparability import NO_INSTRUCTION, NOT_GIVEN
-from ..core.records.run import Json
-from ..core.redact_settings import seal
-from .reading import number_of, object_of, text_of, whole_of
-from .spelling import MAIN, spelt
+from ...core.comparison.partial_comparability import NO_INSTRUCTION, NOT_GIVEN
+from ...core.records.run import Json
+from ...core.redact_settings import seal
+from ..foreign_files import number_of, object_of, text_of, whole_of
+from ..model_names import MAIN, spelt
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where a function lay in memory: another number in each process."""

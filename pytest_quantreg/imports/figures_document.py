@@ -18,8 +18,8 @@ from ..core.records.run import Json, Metric
 from ..core.records.timings import Repeat, Timings
 from ..core.redact_settings import sealed
 from ..core.strict_json import Damage, digest_of, dump_readable, parse
-from .harness import declared_direction
-from .reading import object_of
+from .foreign_files import object_of
+from .lm_eval_results.results import declared_direction
 
 
 def _to_1_1(document: Document) -> Document:

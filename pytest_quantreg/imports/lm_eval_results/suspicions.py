@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .harness_protocol import arguments_of
-from .reading import list_of, object_of
+from ..foreign_files import list_of, object_of
+from .protocol import arguments_of
 
 _CLOSED = re.compile(r"<think>(?:\s|\\n)*</think>")
 _OPENS = "<think>"

@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.comparison.partial_comparability import (
+from ...core.comparison.partial_comparability import (
     NO_INSTRUCTION,
     UNKNOWN,
     UNKNOWN_DIGEST,
     UNKNOWN_SEED,
 )
-from ..core.errors import Category, Refusal
-from ..core.records.evaluation import Aggregate, Result
-from ..core.records.metric_directions import direction
-from ..core.records.run import Accuracy, Json, Metric, Protocol
-from .harness_samples import MOST_EQUAL, Samples
-from .reading import object_of, unreadable, whole_of
+from ...core.errors import Category, Refusal
+from ...core.records.evaluation import Aggregate, Result
+from ...core.records.metric_directions import direction
+from ...core.records.run import Accuracy, Json, Metric, Protocol
+from ..foreign_files import object_of, unreadable, whole_of
+from .samples import MOST_EQUAL, Samples
 
 _CLOSE = 1e-6
 _WORD = re.compile(r"[\w .()+-]{1,100}")

@@ -11,8 +11,8 @@ from typing import Any
 from ..core.errors import Category, Refusal
 from ..core.records.run import Json
 from ..core.records.timings import Repeat, Timings
-from .harness_protocol import NO_NAME, public_name
-from .reading import list_of, number_of, object_of, text_of, unreadable, whole_of
+from .foreign_files import list_of, number_of, object_of, text_of, unreadable, whole_of
+from .lm_eval_results.protocol import NO_NAME, public_name
 
 MILLISECONDS = 1000.0
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import Category, Refusal
-from ..core.records.evaluation import Evaluation, Result
-from ..core.records.run import Json
-from .harness import ResultsFile, stamp_of
-from .harness_items import alone, with_items
-from .harness_protocol import NO_NAME, public_name
-from .harness_samples import read_samples
-from .reading import unreadable
+from ...core.errors import Category, Refusal
+from ...core.records.evaluation import Evaluation, Result
+from ...core.records.run import Json
+from ..foreign_files import unreadable
+from .items import alone, with_items
+from .protocol import NO_NAME, public_name
+from .results import ResultsFile, stamp_of
+from .samples import read_samples
 
 _LOG = re.compile(r"samples_(.+?)(?:_[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0-9]+)?)?\.jsonl")
 

@@ -27,8 +27,8 @@ from ..core.records.run import (
     Software,
 )
 from ..core.redact_settings import sealed
-from .figures import task_document
-from .filing import FiguresStore
+from .figures_document import task_document
+from .figures_store import FiguresStore
 
 _LATEST = 253_402_300_799
 """Seconds to the end of the year 9999."""

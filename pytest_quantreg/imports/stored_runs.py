@@ -20,10 +20,10 @@ from ..core.records.timings import Timings
 from ..core.redact_settings import seal
 from ..core.schemes.names import resolve
 from ..core.strict_json import Damage
-from .figures import read_document, to_timings, to_totals
-from .filing import IMPORTED
-from .harness_protocol import ENGINE
-from .reading import blaming, unreadable
+from .figures_document import read_document, to_timings, to_totals
+from .figures_store import IMPORTED
+from .foreign_files import blaming, unreadable
+from .lm_eval_results.protocol import ENGINE
 
 _AGAIN = ("import the files again: quantreg import PATH",)
 

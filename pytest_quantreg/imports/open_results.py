@@ -13,12 +13,12 @@ from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.evaluation import Evaluation
 from ..core.records.run import Json
 from ..core.schemes.names import resolve
-from .evaluated import evaluation_of, logs_alone, results_beside, task_of
-from .figures import is_figures
-from .harness import is_results, read_results, stamp_of
-from .reading import object_of, read_json, unreadable
-from .serving import Timings, is_timing, read_timings
-from .stored import is_stored, read_stored, read_stored_timings
+from .figures_document import is_figures
+from .foreign_files import object_of, read_json, unreadable
+from .lm_eval_results.evaluation import evaluation_of, logs_alone, results_beside, task_of
+from .lm_eval_results.results import is_results, read_results, stamp_of
+from .serving_benchmarks import Timings, is_timing, read_timings
+from .stored_runs import is_stored, read_stored, read_stored_timings
 
 MOST_FILES = 10_000
 """In a folder; more are no folder of results."""
