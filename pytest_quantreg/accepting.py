@@ -20,9 +20,9 @@ from .core.gates.acceptance import findings
 from .core.records.acceptance import Kept
 from .core.records.run import Run
 from .core.settings import Settings
-from .report.session import SessionReport
-from .report.value import GREEN, Report
-from .report.writing import add_lines, write
+from .report.output_files import add_lines, write
+from .report.session_outcomes import SessionReport
+from .report.session_report import GREEN, Report
 
 _COMMAND = "; accept it all the same with: "
 

@@ -86,7 +86,7 @@ def _catalogue() -> Catalogue:
 
 
 def _schemes(chosen: argparse.Namespace) -> str:
-    from .report.schemes import backend_page, scheme_page, schemes_page
+    from .report.schemes_page import backend_page, scheme_page, schemes_page
 
     catalogue = _catalogue()
     if chosen.name is not None:
@@ -98,7 +98,7 @@ def _schemes(chosen: argparse.Namespace) -> str:
 
 def _power(chosen: argparse.Namespace) -> str:
     # Planning needs scipy, which the other commands start without.
-    from .report.power import power_page
+    from .report.power_page import power_page
     from .report.power_question import Question
 
     return power_page(
@@ -118,7 +118,7 @@ def _power(chosen: argparse.Namespace) -> str:
 def _hardware(chosen: argparse.Namespace) -> str:
     # Reading what is installed is slow enough to leave it to the command that needs it.
     from .measure.accelerator import all_devices, installed_engines, is_installed
-    from .report.hardware import hardware_page, named_page
+    from .report.hardware_page import hardware_page, named_page
 
     if chosen.gpu is not None:
         return named_page(chosen.gpu, installed_engines(), is_installed)
@@ -131,8 +131,8 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     from .backends.gguf import inspect as gguf
     from .core.schemes.contradictions import contradictions
     from .measure.accelerator import all_devices, imported, installed_engines
-    from .report.hardware import accelerator_of, the_one
-    from .report.inspection import inspection_page
+    from .report.hardware_page import accelerator_of, the_one
+    from .report.inspection_page import inspection_page
 
     if chosen.gpu is not None:
         device = accelerator_of(the_one(chosen.gpu))

@@ -18,12 +18,11 @@ from .core.secret_values import Secrets
 from .core.settings import Settings, Update
 from .ending import is_end
 from .report.junit import FAILURE
-from .report.own_names import own_names, telling
-from .report.places import Places
-from .report.session import SessionReport
+from .report.output_files import add_to_summary, type_failures, write
+from .report.redaction import Places, own_names, telling
+from .report.session_outcomes import SessionReport
+from .report.session_report import GATES, NEITHER, RECORDS, Report, Session
 from .report.summary import excused_gates
-from .report.value import GATES, NEITHER, RECORDS, Report, Session
-from .report.writing import add_to_summary, type_failures, write
 
 _NOT_ENDED = "the session did not end: it was killed, or it is still under way"
 _ABOVE_BASELINES = 3

@@ -48,9 +48,9 @@ from .options import read, secrets_of
 from .report import messages, speed_messages
 from .report.junit import PREFIX, properties
 from .report.progress import TerminalProgress
-from .report.session import SessionReport
+from .report.session_outcomes import SessionReport
+from .report.session_report import Report
 from .report.terminal import write_summary
-from .report.value import Report
 from .reporting import Reporter
 from .requirement import PASSING, write_line
 from .unused import unused_line

@@ -9,8 +9,8 @@ import pytest
 
 from . import __version__
 from .check.provenance import now
-from .report.value import NEITHER, Report, Session
-from .report.writing import is_report, write
+from .report.output_files import is_report, write
+from .report.session_report import NEITHER, Report, Session
 
 _NOT_BEGUN = (
     "the session did not end: it failed before its tests were collected, was killed, or is still "

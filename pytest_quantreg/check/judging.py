@@ -13,7 +13,7 @@ from ..core.gates.verdict import judge as judge_gate
 from ..core.records.run import Metric
 from ..core.settings import Settings
 from ..report import messages
-from ..report.regression_messages import of_nothing_accepted
+from ..report.messages import of_nothing_accepted
 from .assigning import assign, refuse_unjudged
 from .evidence import Evidence, Finished, Grouped, Refused
 from .pooling import pooled, takes

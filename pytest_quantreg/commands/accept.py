@@ -80,7 +80,7 @@ def accept_page(
 def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[str, tuple[str, ...]]:
     """By scheme the gates that are accepted although they are open."""
     from ..core.gates.acceptance import findings
-    from ..report.value import GATES, GREEN
+    from ..report.session_report import GATES, GREEN
 
     if report.session.purpose != GATES or report.conclusion != GREEN:
         raise WrongUse(

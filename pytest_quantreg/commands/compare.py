@@ -169,7 +169,7 @@ def _wish(chosen: argparse.Namespace) -> Wish:
 
 
 def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ..report import compared
+    from ..report import comparison_page
     from .doubts import twins
     from .judging import judge_candidate, status_of
 
@@ -188,15 +188,15 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
             "one that was chosen before; the best of several had as many chances to pass"
         )
     if chosen.format == "json":
-        plain = compared.document(baseline.label, labels, outcomes, notes, status)
+        plain = comparison_page.document(baseline.label, labels, outcomes, notes, status)
         plain["gate"] = _plain(wish)
         return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
     if wish.minimum is not None:
         sure = "" if wish.mode is GateMode.POINT else f", {wish.confidence * 100:g} %"
         gate = f"{wish.mode.value} {wish.minimum:g}{sure}"
-    head = compared.title(baseline.label, labels, gate)
-    page = compared.text_page if chosen.format == "text" else compared.markdown_page
+    head = comparison_page.title(baseline.label, labels, gate)
+    page = comparison_page.text_page if chosen.format == "text" else comparison_page.markdown_page
     return page(head, labels, outcomes, notes), status
 
 
@@ -228,7 +228,7 @@ def _narrower(judged: Sequence[Judged]) -> list[str]:
 
 def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
     from ..core.records.timings import compare_timings
-    from ..report import compared_timings as pages
+    from ..report import timings_page as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:
         raise WrongUse("--min-retention, --task and --metric are for scores; these are timings")

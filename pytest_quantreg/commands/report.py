@@ -44,7 +44,7 @@ def report_page(named: str, form: str) -> str:
     from ..core.strict_json import dump_readable
     from ..report.document import read, to_report
     from ..report.markdown import markdown
-    from ..report.plain import plain
+    from ..report.plain_text import plain
 
     document = read(Path(os.path.expanduser(named)), named)
     if form == "json":

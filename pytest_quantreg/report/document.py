@@ -13,8 +13,8 @@ from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
 from ..core.errors import WrongUse
 from ..core.gates.outcome import Outcome
 from ..core.strict_json import Damage, digest_of, dump_readable, parse
+from .session_report import Report, Session
 from .summary import excused_gates
-from .value import Report, Session
 
 
 def _to_1_1(document: Document) -> Document:

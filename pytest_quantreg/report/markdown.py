@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from ..core.gates.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped, inline
-from .session import context_line
+from .session_outcomes import context_line
+from .session_report import GREEN, INCOMPLETE, NOTHING_JUDGED, RECORDED_ONLY, RED, Report
 from .speed_table import speed_columns, without_repeats
 from .summary import (
     advice_lines,
@@ -21,7 +22,6 @@ from .summary import (
     title,
 )
 from .table import Columns, accepted_columns, columns
-from .value import GREEN, INCOMPLETE, NOTHING_JUDGED, RECORDED_ONLY, RED, Report
 
 COMMENT_LIMIT = 65_000
 """Bytes: GitHub takes 65,536 characters for a comment, and a line of one's own may be added."""

@@ -15,6 +15,7 @@ from ..core.gates.outcome import (
     KEPT,
     LOST,
     MEASURED,
+    NOT_APPLICABLE,
     PRESENT,
     RECORDED,
     REFUSED,
@@ -391,3 +392,28 @@ def _lower(bound: float | None) -> str:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def of_nothing_accepted(
+    gate: str,
+    why: str,
+    *,
+    scheme: str,
+    context: Context,
+    task: str,
+    metric: str | None,
+    incomparable: bool,
+) -> Outcome:
+    """A gate on accepted runs in a session that accepts, where there is none to compare with."""
+    return Outcome(
+        NOT_APPLICABLE,
+        False,
+        scheme,
+        f"not applicable {scheme} {task}: {gate}: {why}",
+        context=context,
+        task=task,
+        metric=metric,
+        gate=gate,
+        category=Category.NOT_COMPARABLE.value if incomparable else None,
+        advice=f"{gate}: {why}",
+    )

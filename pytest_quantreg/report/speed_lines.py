@@ -8,7 +8,7 @@ from ..core import stats
 from ..core.comparison.speed import SpeedComparison, gib
 from ..core.hardware.roofline import Roof
 from ..core.records.speed import LATENCIES, DeviceState, Footprint, ModelSpeed, Series, Workload
-from .figures import figure
+from .number_format import figure
 
 
 def described(workload: Workload) -> str:

@@ -25,8 +25,8 @@ from ..core.gates.speed import Choice, SpeedGate
 from ..core.gates.speed_verdict import SpeedVerdict
 from ..core.records.speed import Series, Workload
 from ..core.settings import GateMode
-from .figures import figure, outwards
 from .messages import NOT_RECORDED, confidence, of_refusal
+from .number_format import figure, outwards
 from .speed_lines import described, stored_sessions
 
 SPEED = "speed"

@@ -13,8 +13,8 @@ from ..core.gates.outcome import (
     Outcome,
     SpeedFigures,
 )
-from .figures import figure, outwards
 from .messages import NOT_RECORDED
+from .number_format import figure, outwards
 from .table import Columns, Row, laid_out, word_of
 
 HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")

@@ -18,7 +18,7 @@ from ..core.gates.outcome import (
     Outcome,
 )
 from ..core.printable import printable
-from .session import Told, context_line
+from .session_outcomes import Told, context_line
 from .speed_table import speed_table, without_repeats
 from .summary import closing_lines, contexts, measured_beside, title
 from .table import Row, accepted_table, table

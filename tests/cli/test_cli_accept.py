@@ -20,7 +20,7 @@ from pytest_quantreg.core.records.acceptance import Kept
 from pytest_quantreg.core.records.run import Run
 from pytest_quantreg.core.strict_json import Damage, digest_of
 from pytest_quantreg.report.document import encode
-from pytest_quantreg.report.value import GATES, Report, Session
+from pytest_quantreg.report.session_report import GATES, Report, Session
 
 from ..baselines.store_samples import KEY, make_items, make_run
 

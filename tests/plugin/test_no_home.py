@@ -14,7 +14,7 @@ import pytest
 from pytest_quantreg.cache_folder import cache_dir
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.report.own_names import own_names
+from pytest_quantreg.report.redaction import own_names
 
 from .conftest import Suite
 

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_quantreg.cli import main
 from pytest_quantreg.report.document import decode, to_report
-from pytest_quantreg.report.value import Report
+from pytest_quantreg.report.session_report import Report
 
 from .conftest import SCHEME, Suite
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_quantreg.cli import main
 from pytest_quantreg.report.document import FORM, encode
 from pytest_quantreg.report.markdown import markdown
-from pytest_quantreg.report.value import GREEN, INCOMPLETE
+from pytest_quantreg.report.session_report import GREEN, INCOMPLETE
 
 from ..report.report_samples import KEEPS, report
 from .conftest import SCHEME, Suite

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantreg.core.gates.outcome import REFUSED, Outcome
 from pytest_quantreg.core.settings import Settings
-from pytest_quantreg.report.session import SessionReport
+from pytest_quantreg.report.session_outcomes import SessionReport
 
 from .conftest import ANSWERS, SCHEME, Suite
 

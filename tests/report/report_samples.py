@@ -17,7 +17,7 @@ from pytest_quantreg.core.gates.outcome import (
     Outcome,
     SpeedFigures,
 )
-from pytest_quantreg.report.value import Report, Session
+from pytest_quantreg.report.session_report import Report, Session
 
 CONTEXT = Context(
     model="org/tiny",

@@ -18,7 +18,7 @@ from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
 from pytest_quantreg.core.strict_json import Damage, digest_of, dump_readable
 from pytest_quantreg.report.document import FORM, decode, encode, read, to_report
-from pytest_quantreg.report.value import CONCLUSIONS, PURPOSES, Session
+from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
 
 from .report_samples import EVERY, IS_RECORDED, IS_REFUSED, KEEPS, LOSES, report
 

@@ -11,7 +11,7 @@ from pytest_quantreg.core.hardware.accelerators import Accelerator, Kind
 from pytest_quantreg.core.hardware.devices import DEVICES
 from pytest_quantreg.core.hardware.kernels import ENGINES
 from pytest_quantreg.core.schemes.names import SCHEMES
-from pytest_quantreg.report.hardware import WIDTH, hardware_page, named_page
+from pytest_quantreg.report.hardware_page import WIDTH, hardware_page, named_page
 
 INSTALLED = {"transformers": "5.17.0", "torchao": "0.18.0+cpu", "vllm": "0.32.0"}
 CPU = Accelerator(

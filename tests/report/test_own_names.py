@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.report.own_names import COMMON, own_names, telling
-from pytest_quantreg.report.places import Places
+from pytest_quantreg.report.redaction import COMMON, Places, own_names, telling
 
 from .report_samples import LOSES, report
 

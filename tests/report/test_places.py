@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_quantreg.report.places import Places
+from pytest_quantreg.report.redaction import Places
 
 from .report_samples import CONTEXT, LOSES, report
 

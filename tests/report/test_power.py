@@ -9,7 +9,7 @@ import pytest
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.report.power import power_page
+from pytest_quantreg.report.power_page import power_page
 from pytest_quantreg.report.power_question import ITEMS, Question
 
 FOUR = Question(baseline_accuracy=0.78, flips=0.05, retention=0.98, tasks=4)

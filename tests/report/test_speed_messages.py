@@ -20,7 +20,7 @@ from pytest_quantreg.core.gates.speed import (
 from pytest_quantreg.core.gates.speed_verdict import judge_model, judge_workload
 from pytest_quantreg.core.records.speed import DeviceState, Footprint, ModelSpeed, Series, Workload
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.report.figures import figure, outwards
+from pytest_quantreg.report.number_format import figure, outwards
 from pytest_quantreg.report.speed_lines import model_lines, workload_lines
 from pytest_quantreg.report.speed_messages import of_measurement, of_speed_refusal, of_verdict
 from pytest_quantreg.report.speed_table import speed_table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.report.writing import add_to_summary, write
+from pytest_quantreg.report.output_files import add_to_summary, write
 
 from .report_samples import KEEPS, report
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.gates.outcome import JUDGED, PRESENT, RECORDED, Outcome
 from ..core.printable import Printable
-from .session import grouped
+from .session_outcomes import grouped
 
 GREEN, RED, INCOMPLETE = "green", "red", "incomplete"
 RECORDED_ONLY, NOTHING_JUDGED = "recorded", "nothing judged"

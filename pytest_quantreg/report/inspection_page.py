@@ -12,7 +12,7 @@ from ..core.printable import printable
 from ..core.schemes.contradictions import contradictions
 from ..core.schemes.inspection import KINDS, PLAIN, Checkpoint, Held, Kind, Layer, claimed
 from ..core.schemes.names import Quantization, resolve
-from .hardware import WIDTH, Column
+from .hardware_page import WIDTH, Column
 
 LABEL = 14
 MANY = 8

@@ -14,7 +14,7 @@ from .document import MAX_REPORT, encode, is_document
 from .junit import typed
 from .markdown import COMMENT_LIMIT, is_page, markdown
 from .markdown_text import escaped
-from .value import Report
+from .session_report import Report
 
 STEP_LIMIT = 1024 * 1024
 """Bytes that GitHub shows of one step's summary; with more it shows none of it."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from ..core.records.timings import TimingRatio, Timings
-from .compared import WIDTH, aligned
-from .figures import figure, outwards
+from .comparison_page import WIDTH, aligned
 from .markdown_text import cell, escaped, inline
+from .number_format import figure, outwards
 
 Compared: TypeAlias = Sequence[tuple[Timings, Sequence[TimingRatio]]]
 

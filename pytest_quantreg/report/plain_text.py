@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from .session_report import Report
 from .summary import excused_gates
 from .terminal import write_summary
-from .value import Report
 
 if TYPE_CHECKING:
     import pytest
