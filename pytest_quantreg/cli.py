@@ -151,7 +151,7 @@ def _import(chosen: argparse.Namespace) -> tuple[str, int]:
 
 def _accept(chosen: argparse.Namespace) -> str:
     # Only here does a command need the clock and git.
-    from .check.provenance import git_commit, now
+    from .gating.provenance import git_commit, now
 
     return accept_page(chosen, now(), git_commit)
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .check import Ask
 from .core.comparison.accuracy import Comparison
 from .core.errors import Category, Refusal, WrongUse
 from .core.records.run import AccuracyRequest, Json
+from .gating import Ask
 from .values import check_limit
 
 

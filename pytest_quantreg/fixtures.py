@@ -11,11 +11,6 @@ from typing import NoReturn, TypeVar
 import pytest
 
 from . import collecting, markers
-from .check import Ask, Checker, Evidence
-from .check.handles import ModelHandle
-from .check.models import quantized_spec
-from .check.speed_grounds import saturating
-from .check.speed_recording import with_itself
 from .compare import CompareAccuracy
 from .compare_speed import CompareSpeed
 from .core.comparison.accuracy import Comparison, Pair
@@ -30,6 +25,11 @@ from .core.records.speed import Workload
 from .core.secret_values import YOUR_OWN
 from .core.settings import Settings, Update
 from .ending import TRIAL, GateFailed, Trial
+from .gating import Ask, Checker, Evidence
+from .gating.model_handles import ModelHandle
+from .gating.models import quantized_spec
+from .gating.speed.preconditions import saturating
+from .gating.speed.record import with_itself
 from .measure.accelerator import detect
 from .options import recording_command, secrets_of
 from .publishing import published

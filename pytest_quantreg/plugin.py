@@ -14,10 +14,10 @@ import pytest
 from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS, WITHOUT_TESTS
 
 if TYPE_CHECKING:
-    from .check.handles import ModelHandle
     from .compare import CompareAccuracy
     from .compare_speed import CompareSpeed
     from .core.hardware.accelerators import Accelerator
+    from .gating.model_handles import ModelHandle
     from .runtime import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from . import __version__
-from .check.provenance import git_commit, now
 from .core.errors import WrongUse
 from .core.secret_values import Secrets
 from .core.settings import Settings, Update
 from .ending import is_end
+from .gating.provenance import git_commit, now
 from .report.junit import FAILURE
 from .report.output_files import add_to_summary, type_failures, write
 from .report.redaction import Places, own_names, telling

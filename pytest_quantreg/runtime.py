@@ -12,9 +12,6 @@ import pytest
 
 from . import collecting, markers
 from .accepting import KeptRuns
-from .check import Checker, Evidence, fed_by, judge, kept_of, speed_fed
-from .check.found_schemes import named_by_files
-from .check.models import quantized_spec
 from .core.errors import QuantregError, Refusal, WrongUse
 from .core.gates.outcome import JUDGED, MEASURED, Outcome
 from .core.gates.plan import Plan
@@ -43,6 +40,9 @@ from .ending import (
     without_gate,
 )
 from .fixtures import Fixtures
+from .gating import Checker, Evidence, fed_by, judge, kept_of, speed_fed
+from .gating.models import quantized_spec
+from .gating.scheme_detection import named_by_files
 from .option_table import COMPARE_FIXTURES
 from .options import read, secrets_of
 from .report import messages, speed_messages

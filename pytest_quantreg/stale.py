@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from . import __version__
-from .check.provenance import now
+from .gating.provenance import now
 from .report.output_files import is_report, write
 from .report.session_report import NEITHER, Report, Session
 

@@ -263,11 +263,11 @@ def g():
     from ..core.h import i
     importlib.import_module("torch.nn")
 """
-    found = [(one.module, one.typing) for one in imports(source, "pytest_quantreg.check")]
+    found = [(one.module, one.typing) for one in imports(source, "pytest_quantreg.gating")]
     assert sorted(found) == [
         ("a.b", False),
         ("c.d", False),
-        ("pytest_quantreg.check.e", True),
+        ("pytest_quantreg.gating.e", True),
         ("pytest_quantreg.core.h.i", False),
         ("pytest_quantreg.f", False),
         ("torch.nn", False),

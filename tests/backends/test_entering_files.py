@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.check import entering
-from pytest_quantreg.check.entering import Entrance
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue
+from pytest_quantreg.gating import checkpoint_checks
+from pytest_quantreg.gating.checkpoint_checks import Entrance
 
 from .test_headers import CHECKPOINTS, PROJECTION, packed, spoilt, write
 
@@ -39,8 +39,8 @@ def enter(backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch) -> Ente
     """Makes the entrance of a machine without a card, on which ``present`` is installed."""
 
     def make(*present: str) -> Entrance:
-        monkeypatch.setattr(entering, "all_devices", lambda: (CPU,))
-        monkeypatch.setattr(entering, "is_installed", lambda name: name in present)
+        monkeypatch.setattr(checkpoint_checks, "all_devices", lambda: (CPU,))
+        monkeypatch.setattr(checkpoint_checks, "is_installed", lambda name: name in present)
         monkeypatch.setattr(backend, "device_kind", lambda spec: "cpu")
         bench: Any = SimpleNamespace(
             backend=backend,
@@ -193,7 +193,7 @@ def test_schemes_of_torchao_go_by_its_own_table(
     enter: Enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an argument lets torchao make is looked up as torchao's, not as transformers'."""
-    monkeypatch.setattr(entering, "installed_engines", lambda: {"torchao": "0.18.0"})
+    monkeypatch.setattr(checkpoint_checks, "installed_engines", lambda: {"torchao": "0.18.0"})
     args = {"quantization_config": TORCHAO_INT4}
     model = spec(tmp_path, "w4a16-int4", quantize=True, args=args)
     error = refused(enter(), model)

@@ -16,10 +16,10 @@ from typing import Any, cast
 import pytest
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, atomic_files
-from pytest_quantreg.check.speed_baselines import SpeedBaselines
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
 from pytest_quantreg.core.settings import Settings, Update
+from pytest_quantreg.gating.speed.stored_baselines import SpeedBaselines
 
 from . import test_store_writing as writing
 from .speed_samples import KEY, make_rounds, make_session, make_speed, saved_speed, speed_path

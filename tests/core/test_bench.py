@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.bench import Bench, Loaded
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import (
     EffectiveScheme,
@@ -20,6 +19,7 @@ from pytest_quantreg.core.records.run import (
     Software,
 )
 from pytest_quantreg.core.schemes.catalogue import Catalogue
+from pytest_quantreg.gating.engine_session import Bench, Loaded
 
 SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
 IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")

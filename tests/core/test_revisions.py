@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.grounds import Grounds
 from pytest_quantreg.core.comparison.comparability import Level, compare_runs
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec
 from pytest_quantreg.core.settings import ModelRef
+from pytest_quantreg.gating.accuracy.preconditions import Grounds
 
 from .test_comparable import BASELINE, CANDIDATE, MODEL
 

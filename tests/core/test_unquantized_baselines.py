@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.check.unquantized import refuse_quantized_baseline
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import EffectiveScheme
+from pytest_quantreg.gating.baseline_precision import refuse_quantized_baseline
 
 BF16 = EffectiveScheme("bf16", *("bfloat16",) * 3, "matmul", "full precision", 0, 22)
 NF4 = replace(BF16, scheme="bnb-nf4", weights="nf4", mode="native", quantized_layers=21)

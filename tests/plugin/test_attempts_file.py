@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.check.attempts import Attempts
+from pytest_quantreg.gating.history import Attempts
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check import entering
 from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.hardware.kernel_rules import Engine, Rule, Where
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.inspection import Checkpoint, Claim, Group, Layer
+from pytest_quantreg.gating import checkpoint_checks
 from pytest_quantreg.testing.scripted import ScriptedBackend
 
 from .conftest import Suite
@@ -57,8 +57,8 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Gives the test double a table of kernels and this machine other devices."""
 
     def use(engine: Engine, *devices: Accelerator) -> None:
-        monkeypatch.setattr(entering, "ENGINES", (engine,))
-        monkeypatch.setattr(entering, "all_devices", lambda: (*devices, CPU))
+        monkeypatch.setattr(checkpoint_checks, "ENGINES", (engine,))
+        monkeypatch.setattr(checkpoint_checks, "all_devices", lambda: (*devices, CPU))
 
     return use
 

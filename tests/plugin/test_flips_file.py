@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.check.flips import Flips, Origin, Seen, expected
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import judge
 from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.gating.history import Flips, Origin, Seen, expected
 
 from ..core.comparisons import paired
 from .conftest import ANSWERS, Suite

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.check.models import how_made, refuse_wrong_checkpoint
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.gating.models import how_made, refuse_wrong_checkpoint
 
 from .conftest import Suite
 

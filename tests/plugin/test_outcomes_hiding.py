@@ -328,7 +328,7 @@ def test_a_fault_while_judging_is_a_refusal(suite: Suite, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr("pytest_quantreg.check.judging.judge_gate", broken)
+    monkeypatch.setattr("pytest_quantreg.gating.judge.judge_gate", broken)
     result = suite.gate()
     assert result.ret == 1
     result.stdout.fnmatch_lines(

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_quantreg.check.own_names import NamedBackend, named
 from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.gating.scheme_alias_backend import NamedBackend, named
 
 CATALOGUE = Catalogue((OwnScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")

@@ -11,9 +11,9 @@ import pytest
 from numpy import zeros
 from safetensors.numpy import save_file
 
-from pytest_quantreg.check.speed_grounds import unequal_arguments
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.gating.speed.preconditions import unequal_arguments
 
 from .conftest import SCHEME, WRONG, Suite
 from .speed_suite import TimedSuite

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines import Store
-from pytest_quantreg.check.bench import Bench
+from pytest_quantreg.gating.engine_session import Bench
 
 from .conftest import WRONG, Suite
 

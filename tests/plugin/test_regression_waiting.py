@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.check.keeping import ABANDONED_AFTER, MOST_WAITING
 from pytest_quantreg.cli import main
+from pytest_quantreg.gating.accuracy.candidate_runs import ABANDONED_AFTER, MOST_WAITING
 
 from .accepting import loses, recorded_suite
 from .conftest import Suite

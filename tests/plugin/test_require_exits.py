@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_quantreg.check import Evidence, Timing
 from pytest_quantreg.core.gates.outcome import (
     KEPT,
     LOST,
@@ -18,6 +17,7 @@ from pytest_quantreg.core.gates.outcome import (
     Outcome,
     SpeedFigures,
 )
+from pytest_quantreg.gating import Evidence, Timing
 from pytest_quantreg.requirement import unjudged
 
 from .conftest import SCHEME, Suite

@@ -143,7 +143,9 @@ def test_known_emulated_is_refused_before_it_is_made(
 ) -> None:
     """Nobody waits for a quantization whose speed could not be judged."""
     choice = KernelChoice("emulated", "", "no kernel for it here", "")
-    monkeypatch.setattr("pytest_quantreg.check.grounds.Grounds.kernel", lambda *_: choice)
+    monkeypatch.setattr(
+        "pytest_quantreg.gating.accuracy.preconditions.Grounds.kernel", lambda *_: choice
+    )
     timed.model(on_the_fly={SCHEME: {"scheme": SCHEME}})
     result = timed.gate(checkpoint=None)
     assert result.ret == 1

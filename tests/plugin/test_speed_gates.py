@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_quantreg.check.speed_grounds import saturating
+from pytest_quantreg.gating.speed.preconditions import saturating
 
 from .conftest import Suite
 from .events import events

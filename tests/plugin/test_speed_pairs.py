@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.speed_grounds import disturbances
 from pytest_quantreg.core.records.speed import DeviceState, ModelSpeed
+from pytest_quantreg.gating.speed.preconditions import disturbances
 
 from .conftest import Suite
 from .events import events, loads

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.speed_grounds import saturating
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.gating.speed.preconditions import saturating
 from pytest_quantreg.measure.speed.measure import measure_alone
 
 from .conftest import Suite
@@ -278,7 +278,7 @@ def test_interrupted_anew_leaves_the_old_sessions(
             raise Refusal(Category.ENGINE, "it broke")
         return measure_alone(*given, **options)
 
-    monkeypatch.setattr("pytest_quantreg.check.speed_recording.measure_alone", twice)
+    monkeypatch.setattr("pytest_quantreg.gating.speed.record.measure_alone", twice)
     assert timed.run("--quant-update=all").ret == 1
     assert len(measured) == 3
     assert timed.stored_path().read_bytes() == before

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.check.speed_grounds import saturating
 from pytest_quantreg.core.records.run import Software
+from pytest_quantreg.gating.speed.preconditions import saturating
 from pytest_quantreg.testing.scripted import ScriptedBackend
 
 from .conftest import Suite

@@ -1,0 +1,130 @@
+"""The run that was accepted last: what no_regression compares with, or why it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...baselines import AcceptedRuns, BaselineKey
+from ...core.comparison.accuracy import Pair
+from ...core.comparison.alignment import first_items, refuse_partial
+from ...core.comparison.comparability import Candidate, Difference, Level, compare_runs
+from ...core.comparison.pairs import flipped
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.records.acceptance import Acceptance, Reference, first_with
+from ...core.records.run import Accuracy, Metric, Run
+from ...core.settings import Settings
+from ...measure import PreparedTask
+from ..history import Seen
+from ..memo import Once
+
+_ACCEPT = (
+    "to make this run the new reference, type the same command with --quant-accept, and then the "
+    "command that it ends with (quantreg accept ... --force)"
+)
+
+
+class References:
+    """The accepted runs of a session, each read once.
+
+    A session that accepts (``--quant-accept``) is told why there is nothing to compare
+    with; any other is refused.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = AcceptedRuns(settings.baselines)
+        self._read: Once[tuple[Run, Acceptance, Acceptance] | None] = Once()
+
+    def check_writable(self, key: BaselineKey) -> None:
+        """Raises WrongUse where this session could not accept what it is about to measure."""
+        if self._settings.accept:
+            self._store.check_writable(key)
+
+    def find(
+        self, key: BaselineKey, candidate: Candidate, prepared: PreparedTask, n: int
+    ) -> Reference:
+        """What ``key`` is judged against, as far as is known before a model loads.
+
+        Raises Refusal for none, a damaged one, and one that cannot be compared.
+        """
+        found = self._read.of((key,), lambda: self._load(key))
+        if found is None:
+            if self._settings.accept:
+                return Reference(key.stem, why="nothing was accepted yet")
+            raise Refusal(
+                Category.BASELINE_ABSENT,
+                f"no run of {key} was ever accepted, so there is nothing to regress from",
+                help="type the same command with --quant-accept: where it is green, its runs "
+                "become the reference",
+            )
+        run, last, first = found
+        part = replace(first_items(run.accuracy, n), chance=prepared.chance_of(n))
+        return self.check(Reference(key.stem, run, part, last, first), candidate)
+
+    def flips(self, key: BaselineKey, baseline: Accuracy, metric: Metric) -> tuple[Seen, ...]:
+        """What the run accepted last changed of the baseline; nothing where none can be read."""
+        try:
+            found = self._read.of((key,), lambda: self._load(key))
+        except QuantregError:
+            return ()  # a gate that compares with it is refused for that
+        if found is None or metric.kind not in ("binary", "mean"):
+            return ()
+        n = min(len(baseline.items), len(found[0].accuracy.items))
+        before, after = first_items(baseline, n), first_items(found[0].accuracy, n)
+        scored = all(metric.name in one.items.scores for one in (before, after))
+        if not scored or before.items.digests != after.items.digests:
+            return ()
+        return (Seen(n, flipped(Pair(before, after, metric))),)
+
+    def check(
+        self, reference: Reference, candidate: Candidate, measured: Accuracy | None = None
+    ) -> Reference:
+        """The same with what differs told. Raises Refusal for what cannot be compared."""
+        if reference.run is None or reference.accuracy is None:
+            return reference
+        # Weights are meant to differ from what was accepted, and there is no base to look at.
+        differences = compare_runs(
+            reference.run, replace(candidate, base=None), drift=self._settings.drift
+        )
+        task = reference.run.accuracy.protocol.task
+        error = _refusal(task, reference, differences)
+        if error is None and measured is not None:
+            try:
+                refuse_partial(reference.accuracy, measured)
+            except Refusal as partial:
+                error = partial
+        if error is None:
+            told = tuple(f"{task}: {_shown(one)}" for one in differences)
+            return replace(reference, notes=told)
+        if self._settings.accept:
+            return Reference(reference.stem, last=reference.last, why=error.what)
+        raise error
+
+    def _load(self, key: BaselineKey) -> tuple[Run, Acceptance, Acceptance] | None:
+        found = self._store.load(key)
+        if found is None:
+            return None
+        run, last = found
+        return run, last, first_with(self._store.history(key), key.stem) or last
+
+
+def _refusal(task: str, reference: Reference, differences: list[Difference]) -> Refusal | None:
+    refused = [one for one in differences if one.level is Level.REFUSE]
+    if not refused:
+        return None
+    number = reference.last.number if reference.last is not None else 0
+    fewer = []
+    if reference.run is not None and any(one.field == "items.missing" for one in refused):
+        fewer = [
+            f"compare the items that it holds: --quant-limit={len(reference.run.accuracy.items)}"
+        ]
+    return Refusal(
+        Category.NOT_COMPARABLE,
+        f"{task} cannot be compared with the run accepted as number {number}: {_shown(refused[0])}",
+        help=(*map(_shown, refused[1:]), *fewer, _ACCEPT),
+    )
+
+
+def _shown(one: Difference) -> str:
+    why = one.why.replace("the baseline", "the accepted run")
+    return f"{one.field}: accepted {one.baseline}, now {one.candidate} ({why})"

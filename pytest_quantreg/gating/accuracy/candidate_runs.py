@@ -1,0 +1,212 @@
+"""Measurements of the quantized model, kept until the session's end says whether they count."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...baselines import BaselineKey, Store
+from ...core.comparison.alignment import value_of
+from ...core.errors import Category, QuantregError
+from ...core.gates.outcome import JUDGED, LOST, REFUSED, Outcome
+from ...core.gates.plan import Plan
+from ...core.gates.selection import MIN_RETENTION, matching
+from ...core.records.acceptance import Filed, Kept, Reference
+from ...core.records.run import Accuracy, ModelSpec, Provenance, Run
+from ...core.settings import GateMode, Settings
+from ..engine_session import Bench, Loaded
+from ..evidence import Evidence, Measured
+from ..history import Flips
+from ..provenance import git_commit, now
+from .gate_selection import assign
+from .pool import takes
+
+MOST_WAITING = 20
+"""Undecided reports of one project that wait to be accepted."""
+
+_SESSION = "quantreg-session-"
+"""What the names of our folders begin with: the cache folder may be one with other files."""
+
+ABANDONED_AFTER = 30 * 24 * 3600
+"""Seconds after which a session that still has runs in the cache was surely killed."""
+
+
+def provenance_of(bench: Bench, spec: ModelSpec, loaded: Loaded) -> Provenance:
+    """Which model was measured, where, on what and when."""
+    return Provenance(
+        model=replace(bench.identify(spec), name=spec.name),
+        claimed=spec.scheme,
+        effective=loaded.effective,
+        software=bench.software(spec),
+        machine=loaded.machine,
+        recorded_at=now(),
+        git_commit=git_commit(bench.settings.baselines.parent),
+    )
+
+
+def folder_of(settings: Settings, session: str) -> Path:
+    """Where a session's runs lie until it ends."""
+    return settings.cache_dir / "runs" / f"{_SESSION}{session}"
+
+
+def kept_store(settings: Settings, session: str, items: int) -> Store:
+    """The runs of so many items of a session."""
+    return Store(folder_of(settings, session) / str(items))
+
+
+def undecided_report(settings: Settings, started_at: str) -> Path:
+    """Where the report of a session that is undecided waits for ``quantreg accept --force``."""
+    # The cache may serve several projects, each with a store of its own.
+    project = hashlib.sha256(str(settings.baselines).encode()).hexdigest()[:8]
+    return settings.cache_dir / "runs" / f"{project}-{started_at.replace(':', '')}.json"
+
+
+def drop_old_reports(newest: Path) -> None:
+    """Deletes all but the `MOST_WAITING` newest reports of the project of ``newest``."""
+    project = newest.name.partition("-")[0]
+    # Their names end with the time at which they began.
+    waiting = sorted(newest.parent.glob(f"{project}-*.json"))
+    for path in waiting[:-MOST_WAITING]:
+        path.unlink(missing_ok=True)
+
+
+def drop_abandoned(settings: Settings) -> None:
+    """Deletes what sessions left that were killed long ago."""
+    before = time.time() - ABANDONED_AFTER
+    for path in (settings.cache_dir / "runs").glob(f"{_SESSION}*/"):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and path.stat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class Keeper:
+    """Keeps each measurement that may be accepted, or that a JSON report shall hold."""
+
+    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+        self._settings = settings
+        self._bench = bench
+        self._session = session
+
+    @property
+    def _wanted(self) -> bool:
+        return self._settings.accept or any(
+            path.suffix == ".json" for path in self._settings.reports
+        )
+
+    def keep(
+        self,
+        key: BaselineKey,
+        spec: ModelSpec,
+        loaded: Loaded,
+        accuracy: Accuracy,
+        reference: Reference | None,
+    ) -> Filed | None:
+        """Files a measurement; None where nobody asks for it.
+
+        Raises WrongUse and Refusal where it cannot be filed and shall be accepted.
+        """
+        if not self._wanted:
+            return None
+        store = kept_store(self._settings, self._session, len(accuracy.items))
+        try:
+            if not store.exists(key):
+                run = Run(
+                    provenance_of(self._bench, spec, loaded), replace(accuracy, resumed_items=0)
+                )
+                store.save(key, run)
+        except QuantregError:
+            if self._settings.accept:
+                raise
+            return None
+        number, digest = _identity(reference)
+        return Filed(self._session, key.model, key.engine, key.stem, number, digest)
+
+
+def _identity(reference: Reference | None) -> tuple[int | None, str]:
+    """Number and digest of the accepted run: 0 before any, None where no gate asked for it."""
+    if reference is None:
+        return None, ""
+    if reference.last is None:
+        return 0, ""
+    task = reference.last.of(reference.stem)
+    return reference.last.number, task.digest if task is not None else ""
+
+
+def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
+    """What a test measured and kept, and what was required of it against its baseline."""
+    minima: dict[int, float] = {}
+    if plan.mode is not GateMode.POINT:
+        for part, minimum in _required(plan, evidence):
+            minima[id(part)] = max(minimum, minima.get(id(part), 0.0))
+    return [
+        _kept(part, part.kept, minima.get(id(part)))
+        for one in evidence.measured
+        for part in one.parts
+        if part.kept is not None
+    ]
+
+
+def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[Measured, float]]:
+    """Each measurement with each retention that a min_retention requires of it."""
+    gates = [gate for gate in plan.gates if gate.marker == MIN_RETENTION]
+    for one in evidence.measured:
+        own = [gate for _, gate in assign(matching(gates, one.task), one.subject).chosen]
+        own += [gate for gate in gates if gate.pools and takes(gate, one.subject)]
+        for part in one.parts:
+            named = [gate for gate in gates if gate.task == part.task]
+            chosen = [gate for _, gate in assign(named, part.subject).chosen]
+            yield from ((part, gate.minimum) for gate in (*own, *chosen))
+
+
+def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
+    names = part.baseline.protocol.metrics
+    values = {
+        metric.name: value_of(part.baseline, metric)
+        for metric in names
+        if metric.name in part.baseline.values
+    }
+    return Kept(
+        session=filed.session,
+        model=filed.model,
+        scheme=part.scheme,
+        engine=filed.engine,
+        stem=filed.stem,
+        task=part.task,
+        items=len(part.candidate.items),
+        baseline={name: value for name, value in values.items() if math.isfinite(value)},
+        minimum=minimum,
+        against=filed.against,
+        against_run=filed.against_run,
+    )
+
+
+def remember(
+    flips: Flips,
+    evidence: Evidence,
+    outcomes: Sequence[Outcome],
+    confidence: float,
+) -> None:
+    """Keeps what a judged test shows of how much its checkpoint flips."""
+    parts = [
+        (part, part.origin)
+        for one in evidence.measured
+        for part in one.parts
+        if part.origin is not None
+    ]
+    judged = [one for one in outcomes if one.speed is None and one.gate is not None]
+    if any(one.result == LOST for one in judged):
+        for origin in dict.fromkeys(origin for _, origin in parts):
+            flips.note_loss(origin, now())
+        return
+    sound = [one.result in JUDGED or one.category == Category.TOO_WEAK.value for one in judged]
+    others = [one for one in outcomes if one.result == REFUSED and one not in judged]
+    if not judged or not all(sound) or others:
+        return
+    for part, origin in parts:
+        flips.note(origin, part.compare(part.metric, confidence), now())

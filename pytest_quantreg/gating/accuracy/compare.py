@@ -1,0 +1,350 @@
+"""From one call to evidence: the quantized model measured and paired with stored baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ...baselines import BaselineKey
+from ...core import stats
+from ...core.comparison.alignment import first_items, refuse_partial, same_kinds
+from ...core.comparison.comparability import Candidate, Difference
+from ...core.comparison.generated_answers import stands_for
+from ...core.comparison.item_clusters import units_of
+from ...core.comparison.pairs import refuse_overlap, refuse_unpoolable
+from ...core.comparison.suspicion import answers, refuse_same_answers
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import Context
+from ...core.gates.plan import Plan
+from ...core.gates.selection import POOLED, Gate, matching
+from ...core.gates.verdict import refuse_sparse
+from ...core.records.acceptance import Reference
+from ...core.records.metric_directions import refuse_undirected
+from ...core.records.run import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
+from ...core.settings import GateMode, Update
+from ...measure import PreparedTask, TaskGroup
+from .. import models
+from ..engine_session import Loaded
+from ..evidence import Finished, Grouped, Measured
+from ..history import Seen, expected
+from .accepted_reference import References
+from .candidate_runs import Keeper
+from .feasibility import refuse_hopeless
+from .gate_selection import assign, refuse_unjudged
+from .no_regression import refuse_uncovered
+from .pool import takes
+from .preconditions import Grounds
+from .request import Ask, Subject, alike, asked, passed_over
+from .stored_baselines import Recording
+
+Weights: TypeAlias = Callable[[str], tuple[float, ...]]
+"""The name of a metric -> the weight of each task."""
+
+ContextOf: TypeAlias = Callable[[str, str, Provenance, Loaded], Context]
+"""(model, scheme, baseline, what was loaded) -> what the summary says of them."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """One task of a call, with all that is known before a model loads.
+
+    ``part`` holds those of the baseline's items that will be compared, ``accepted`` what
+    gates on the run accepted last compare with, None without such gates, ``itself`` that
+    the model is its own baseline, where that is allowed, ``seen`` and ``seen_elsewhere``
+    how much was flipped before, on the task and on all.
+    """
+
+    ask: Ask
+    prepared: PreparedTask
+    baseline: Run
+    part: Accuracy
+    metric: Metric
+    candidate: Candidate
+    recording: Recording
+    key: BaselineKey
+    accepted: Reference | None = None
+    itself: str = ""
+    seen: tuple[Seen, ...] = ()
+    seen_elsewhere: tuple[Seen, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """What gates see of it."""
+        return Subject(self.ask.request.task, self.metric, (self.part.protocol,))
+
+    def reference(self, gate: Gate) -> Accuracy | None:
+        """What ``gate`` compares with, as far as it is there."""
+        if not gate.of_accepted:
+            return self.part
+        return self.accepted.accuracy if self.accepted is not None else None
+
+
+class Comparer:
+    """Pairs the quantized model with its baseline, one call at a time."""
+
+    def __init__(self, grounds: Grounds, context: ContextOf, session: str) -> None:
+        self._grounds = grounds
+        self._references = References(grounds.settings)
+        self._keeper = Keeper(grounds.settings, grounds.bench, session)
+        self._bench = grounds.bench
+        self._settings = grounds.settings
+        self._context = context
+
+    def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Finished:
+        """Measures a task, or every task of a group, and pairs it with its baseline.
+
+        Raises:
+            Refusal: anything that must not be judged; before loading where possible.
+        """
+        group = self._bench.group(ask.request)
+        spec = self._grounds.tested(scheme)
+        asks = [ask] if group is None else ask.each(group.subtasks)
+        ready = [
+            self._ready(asked(one, group), spec, recording, _asks_accepted(plan, ask, one))
+            for one in asks
+        ]
+        weights = _weights(group, ready)
+        if group is not None:
+            refuse_overlap([one.part for one in ready])
+            for one in ready:
+                refuse_unpoolable(alike(one.part.protocol, ready[0].metric), one.part)
+        self._foresee(ask.request.task, ready, weights, plan, scheme)
+        self._grounds.before_loading(spec)
+        loaded = self._bench.load(spec)
+        notes = models.how_made(spec, self._settings.catalogue)
+        notes += tuple(dict.fromkeys(one.itself for one in ready if one.itself))
+        notes += self._grounds.not_compared(spec, ready[0].baseline.provenance.model)
+        notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
+        context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
+        for one in ready:
+            self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
+            if one.accepted is not None:
+                here = replace(one.candidate, machine=loaded.machine)
+                self._references.check(one.accepted, here)
+        parts = tuple(self._measured(one, spec, loaded, context, plan) for one in ready)
+        if plan.mode is GateMode.CERTIFY and plan.gates:
+            notes = (*notes, self._grounds.attempt(spec, plan.confidence))
+        parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
+        if group is None:
+            return parts[0]
+        metric, claims = parts[0].metric, parts[0].claims
+        expected = _expected(ready, plan)
+        return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
+
+    def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording, accepted: bool) -> _Ready:
+        prepared = self._bench.prepare(ask.request, spec)
+        n = self._grounds.items(ask, prepared)
+        baseline = self._grounds.baseline(ask, spec, prepared, n, recording)
+        names = self._settings.catalogue
+        identity = self._bench.identify(spec)
+        itself = models.baseline_itself(spec, identity, baseline.provenance, names)
+        if itself is not None and not self._settings.allow_rerun:
+            raise models.refused_itself(itself)
+        metric = ask.metric_of(baseline.accuracy.protocol)
+        candidate = self._grounds.candidate(spec, baseline, prepared, n)
+        part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
+        key = self._grounds.key(ask, prepared, spec.scheme)
+        ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording, key)
+        _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
+        if itself is not None:
+            ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
+        self._differ(ready, spec, candidate)
+        self._references.check_writable(key)
+        flips, origin = self._grounds.flips, self._grounds.origin(spec, baseline)
+        seen = flips.of(origin, ready.subject.task) or self._references.flips(
+            key, baseline.accuracy, metric
+        )
+        ready = replace(ready, seen=seen, seen_elsewhere=flips.of(origin))
+        if not accepted:
+            return ready
+        return replace(ready, accepted=self._references.find(key, candidate, prepared, n))
+
+    def _foresee(
+        self,
+        task: str,
+        ready: Sequence[_Ready],
+        weights: Weights,
+        plan: Plan,
+        scheme: str,
+    ) -> None:
+        """Refuses what no candidate could rightly pass or fail, as far as it is known now."""
+        whole = Subject(task, ready[0].metric, tuple(one.part.protocol for one in ready))
+        self._foresee_gates(matching(plan.gates, task), whole, ready, weights, plan, scheme)
+        if len(ready) > 1:
+            for one in ready:
+                named = [gate for gate in plan.gates if gate.task == one.subject.task]
+                self._foresee_gates(named, one.subject, [one], _alone, plan, scheme, part=True)
+        for gate in (gate for gate in plan.gates if gate.pools and takes(gate, whole)):
+            metric = whole.find(gate.metric) if gate.metric else whole.metric
+            if gate.of_accepted:
+                refuse_uncovered(gate, metric, whole, plan)
+            for one in ready:
+                refuse_unpoolable(alike(one.part.protocol, metric), one.part)
+            self._hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
+
+    def _foresee_gates(
+        self,
+        gates: Sequence[Gate],
+        subject: Subject,
+        ready: Sequence[_Ready],
+        weights: Weights,
+        plan: Plan,
+        scheme: str,
+        *,
+        part: bool = False,
+    ) -> None:
+        found = assign(gates, subject)
+        for _, error in found.unknown:
+            raise error
+        refuse_unjudged(plan, found, subject)
+        for metric, gate in found.chosen:
+            if gate.of_accepted:
+                refuse_uncovered(gate, metric, subject, plan, part=part)
+            if gate.of_perplexity:
+                _refuse_uncounted(ready[0])
+                if plan.mode is GateMode.DETECT:
+                    items = ready[0].part.items
+                    documents = stats.Support(len({*(units_of(items) or items.doc_ids)}), math.inf)
+                    refuse_sparse(documents, gate, subject.task)
+            else:
+                self._hopeless(gate, metric, subject, ready, weights, plan, scheme)
+
+    def _hopeless(
+        self,
+        gate: Gate,
+        metric: Metric,
+        subject: Subject,
+        ready: Sequence[_Ready],
+        weights: Weights,
+        plan: Plan,
+        scheme: str,
+        *,
+        pooled: bool = False,
+    ) -> None:
+        known = [
+            (reference, alike(reference.protocol, metric), weight)
+            for one, weight in zip(ready, weights(metric.name), strict=True)
+            if (reference := one.reference(gate)) is not None
+        ]
+        if len(known) < len(ready):
+            return  # nothing was accepted yet
+        # What a pool is too weak for is known only when all of its tasks are.
+        undetected = None if pooled else self._settings.max_undetected
+        claims = self._settings.catalogue.claims(scheme)
+        refuse_hopeless(
+            known,
+            gate,
+            plan,
+            task=subject.task,
+            scheme=claims,
+            max_undetected=undetected,
+            expected=_expected(ready, plan),
+        )
+
+    def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
+        """Refuses what cannot be compared; returns what is only told."""
+        return self._grounds.differ(one.baseline, one.ask, spec, one.recording)(candidate)
+
+    def _measured(
+        self,
+        ready: _Ready,
+        spec: ModelSpec,
+        loaded: Loaded,
+        context: Context,
+        plan: Plan,
+    ) -> Measured:
+        """Measures one task on the loaded model. Raises Refusal."""
+        task = ready.ask.request.task
+        n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
+        accuracy = self._bench.measure(spec, ready.prepared, n, batch_size=batch_size)
+        refuse_partial(ready.part, accuracy)
+        told_same = refuse_same_answers(
+            ready.part, accuracy, loaded.effective, rerun=self._settings.allow_rerun
+        )
+        part, accuracy = same_kinds(ready.part, accuracy)
+        whole, _ = same_kinds(ready.baseline.accuracy, accuracy)
+        made = replace(
+            ready.candidate,
+            machine=loaded.machine,
+            protocol=accuracy.protocol,
+            items=accuracy.items,
+            batch_size=accuracy.batch_size,
+        )
+        told = self._differ(
+            replace(ready, baseline=replace(ready.baseline, accuracy=whole)), spec, made
+        )
+        accepted = ready.accepted
+        if accepted is not None:
+            accepted = self._references.check(accepted, made, accuracy)
+        return Measured(
+            scheme=spec.scheme,
+            task=task,
+            metric=ready.ask.metric_of(part.protocol),
+            baseline=part,
+            candidate=accuracy,
+            context=context,
+            notes=(
+                *self._bench.told(spec, accuracy, batch_size=batch_size),
+                *told_same,
+                *answers(part, accuracy),
+                *passed_over(ready.ask, part.protocol),
+                *(f"{task}: {one}" for one in told),
+            ),
+            claims=self._settings.catalogue.claims(spec.scheme),
+            accepted=accepted,
+            answered=self._answered(spec, accuracy, loaded),
+            kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
+            origin=self._grounds.origin(spec, ready.baseline),
+            expected=_expected([ready], plan),
+        )
+
+    def _answered(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
+        """What two schemes share that gave the same answers, or are the same files."""
+        noted = stands_for(accuracy)
+        if noted or spec.quantize or loaded.effective.mode == UNVERIFIED:
+            return noted
+        return self._bench.identify(spec).weights_digest
+
+
+def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
+    """Refuses a baseline whose direction an older version guessed, where the task has none."""
+    for known, metric in zip(stored.metrics, now.metrics if now else (), strict=False):
+        if known != metric:
+            refuse_undirected(metric, stored.task)
+
+
+def _expected(ready: Sequence[_Ready], plan: Plan) -> float | None:
+    """The share of flips seen before on these tasks, or on others where on none of them."""
+    own = [seen for one in ready for seen in one.seen]
+    return expected(own or ready[0].seen_elsewhere, plan.confidence)
+
+
+def _asks_accepted(plan: Plan, ask: Ask, part: Ask) -> bool:
+    """Whether a gate of the test is on what was accepted of a task, or of its group."""
+    tasks = (None, POOLED, ask.request.task, part.request.task)
+    return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
+
+
+def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> Weights:
+    """lm-eval's own, by the sizes of the whole tasks: a limit must not shift them."""
+    if group is None:
+        return _alone
+    sizes = [one.part.protocol.total_items for one in ready]
+    return lambda metric: group.weights(sizes, metric)
+
+
+def _alone(_metric: str) -> tuple[float, ...]:
+    return (1.0,)
+
+
+def _refuse_uncounted(ready: _Ready) -> None:
+    """Refuses a perplexity per token of a baseline whose tokens were not counted."""
+    if "tokens" not in ready.part.items.facts:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"the baseline of {ready.ask.request.task} was recorded without counting tokens, and "
+            "its perplexity is judged per token",
+            help=f"record it again: {ready.recording(Update.ALL)}",
+        )

@@ -1,0 +1,80 @@
+"""Refuses, before any model loads, the gates that no candidate could rightly pass or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...core import stats
+from ...core.comparison.item_clusters import copies_of, units_of
+from ...core.comparison.pairs import distinct, slice_of
+from ...core.comparison.suspicion import refuse_chance
+from ...core.gates.plan import Plan
+from ...core.gates.power import default_discordance, foresight, refuse_toothless
+from ...core.gates.selection import Gate
+from ...core.gates.verdict import refuse_other_scores, refuse_sparse
+from ...core.records.run import Accuracy, Metric
+from ...core.settings import GateMode
+
+
+def refuse_hopeless(
+    baselines: Sequence[tuple[Accuracy, Metric, float]],
+    gate: Gate,
+    plan: Plan,
+    *,
+    task: str,
+    scheme: str,
+    max_undetected: float | None,
+    expected: float | None = None,
+) -> None:
+    """Looks at one gate on a call whose baselines are known, each with metric and weight.
+
+    ``baselines`` hold the items that will be compared; ``task`` is what the call named.
+    Without ``max_undetected`` their number is not looked at. ``expected`` is the share of
+    flips seen of the model at this scheme before: with it the number of items is planned
+    that a refusal asks for.
+
+    Raises:
+        Refusal: a metric without a score per item, a baseline at chance, a minimum that
+            guessing meets, too few items.
+    """
+    for accuracy, metric, _ in baselines:
+        kinds = {one.name: one.kind for one in accuracy.protocol.metrics}
+        refuse_other_scores(gate, task, metric.name, kinds)
+    scored = all(metric.kind in ("binary", "mean") for _, metric, _ in baselines)
+    if not scored or not all(metric.higher_is_better for _, metric, _ in baselines):
+        return
+    columns = [
+        np.asarray(accuracy.items.scores[metric.name], float) for accuracy, metric, _ in baselines
+    ]
+    if min(column.min() for column in columns) < 0.0:
+        return  # no share of that can be judged, as will be said
+    slices = [
+        slice_of(accuracy, metric, weight, column)
+        for (accuracy, metric, weight), column in zip(baselines, columns, strict=True)
+    ]
+    refuse_chance(slices, gate.minimum, name=task, confidence=plan.confidence)
+    if plan.mode is GateMode.DETECT and max_undetected is not None:
+        exact = len(slices) == 1 and baselines[0][1].kind == "binary"
+        strata = [
+            stats.Stratum(column, column, weight, units_of(accuracy.items))
+            for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
+        ]
+        # Without a flip is the best case. What other checkpoints flipped must not decide
+        # whether this one is measured: it may flip less, and be kept.
+        seen = foresight(
+            slices,
+            gate.minimum,
+            confidence=plan.confidence,
+            discordance=0.0,
+            planned=expected or default_discordance(scheme),
+            exact=exact,
+        )
+        refuse_toothless(seen, gate, task, max_undetected=max_undetected)
+        if not exact or strata[0].clusters is not None:
+            rest = [
+                distinct(stratum, copies_of(accuracy.items))
+                for stratum, (accuracy, _, _) in zip(strata, baselines, strict=True)
+            ]
+            refuse_sparse(stats.support(rest), gate, task)

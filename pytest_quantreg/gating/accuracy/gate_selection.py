@@ -1,0 +1,99 @@
+"""Which gate judges which metric of one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...core.comparison.accuracy import TOKEN_PERPLEXITY
+from ...core.errors import Category, Refusal
+from ...core.gates.plan import Plan
+from ...core.gates.selection import Gate, choose
+from ...core.records.metric_directions import refuse_undirected
+from ...core.records.run import Metric
+from .pool import takes
+from .request import Subject
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Which gate judges which metric of one call.
+
+    ``unknown`` are gates whose metric its task lacks or that has no known direction,
+    ``unsuited`` those that judge
+    another kind of metric than the one it was measured for.
+    """
+
+    chosen: tuple[tuple[Metric, Gate], ...]
+    unknown: tuple[tuple[Gate, Refusal], ...] = ()
+    unsuited: tuple[Gate, ...] = ()
+
+
+def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
+    """Which of ``gates``, all of which admit its task, judges which metric of ``subject``.
+
+    Gates that name no metric judge the one that the call asked for, but for perplexities:
+    their ratio has a gate of its own.
+    """
+    wanted: list[tuple[Gate, str]] = []
+    unknown: list[tuple[Gate, Refusal]] = []
+    unsuited: list[Gate] = []
+    metrics: dict[str, Metric] = {}
+    for gate in gates:
+        try:
+            metric = _judged_by(gate, subject)
+        except Refusal as error:
+            unknown.append((gate, error))
+            continue
+        if metric is None:
+            unsuited.append(gate)
+            continue
+        metrics[metric.name] = metric
+        wanted.append((gate, metric.name))
+    chosen = [(metrics[name], gate) for gate, name in choose(wanted)]
+    return Assigned(
+        tuple(sorted(chosen, key=lambda pair: (pair[0] != subject.metric, pair[1].of_accepted))),
+        tuple(unknown),
+        tuple(unsuited),
+    )
+
+
+def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
+    """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
+    pools = [gate for gate in plan.gates if gate.pools]
+    unsuited = [*found.unsuited, *(gate for gate in pools if not takes(gate, subject))]
+    judged = found.chosen or found.unknown or any(takes(gate, subject) for gate in pools)
+    if unsuited and not judged:
+        raise _other_kind(unsuited[0], subject)
+
+
+def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
+    if gate.of_perplexity:
+        return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
+    metric = subject.find(gate.metric) if gate.metric else subject.metric
+    if not gate.metric and metric.kind == "perplexity":
+        return None
+    refuse_undirected(metric, subject.task)
+    return metric
+
+
+def _other_kind(gate: Gate, subject: Subject) -> Refusal:
+    if gate.of_perplexity:
+        return Refusal(
+            Category.NOTHING_MEASURED,
+            f"{gate} judges perplexities, and {subject.task} has none",
+            help="say what its scores must keep with min_retention, or take the marker off",
+        )
+    others = [
+        metric.name
+        for protocol in subject.protocols
+        for metric in protocol.metrics
+        if metric.kind in ("binary", "mean")
+    ]
+    other = f", or name one with scores: metric={others[0].partition(',')[0]!r}" if others else ""
+    return Refusal(
+        Category.NOTHING_MEASURED,
+        f"{gate} does not judge {subject.metric.name} of {subject.task}: a share of a "
+        "perplexity says little",
+        help=f"bound its rise with max_perplexity_ratio, e.g. 1.02{other}",
+    )

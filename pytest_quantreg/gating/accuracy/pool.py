@@ -1,0 +1,99 @@
+"""Pools the tasks that one test measured, for gates with task="*"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...core.comparison.accuracy import Comparison, Pair
+from ...core.comparison.pairs import pool, refuse_unpoolable
+from ...core.comparison.suspicion import refuse_chance, refuse_too_good
+from ...core.errors import Category, Refusal
+from ...core.gates.selection import Gate
+from ...core.records.run import Metric
+from ..evidence import Evidence, Finished
+from .request import Subject
+
+
+def takes(gate: Gate, subject: Subject) -> bool:
+    """Whether a pool takes a task in: perplexities only when ``metric=`` names them."""
+    return gate.metric is not None or subject.metric.kind != "perplexity"
+
+
+def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: bool) -> Comparison:
+    """The tasks and groups of a test in one comparison, each with the same weight.
+
+    Raises:
+        Refusal: part of what the test asked for was refused, one task was measured in two
+            ways, a metric that cannot be averaged with others, a baseline at chance, or,
+            unless ``allow_better``, a task that is far above its baseline: both would only
+            hide what the others lost.
+    """
+    _refuse_incomplete(evidence)
+    taken = [one for one in evidence.measured if takes(gate, one.subject)]
+    _refuse_twice(taken)
+    pairs: list[Pair] = []
+    metrics: list[Metric] = []
+    for one in taken:
+        metric = one.subject.find(gate.metric) if gate.metric else one.metric
+        part = one.pairs(metric)
+        for pair in part:
+            refuse_unpoolable(metric, pair.baseline, pair.candidate)
+            _refuse_large(pair)
+        alone = one.compare(metric, confidence)
+        refuse_chance(alone.slices, gate.minimum, name=one.task, confidence=confidence)
+        if not allow_better:
+            refuse_too_good(alone)
+        pairs += part
+        metrics.append(metric)
+    names = list(dict.fromkeys(metric.name for metric in metrics))
+    made = pool(
+        pairs,
+        task=f"pool of {len(taken)}",
+        metric=names[0] if len(names) == 1 else "scores",
+        scheme=taken[0].scheme,
+        confidence=confidence,
+        notes=tuple(dict.fromkeys(note for one in taken for note in one.notes)),
+    )
+    known = [one.expected for one in taken if one.expected is not None]
+    return replace(made, claims=taken[0].claims, expected=max(known, default=None))
+
+
+def _refuse_incomplete(evidence: Evidence) -> None:
+    missing = [one.task or "a measurement" for one in evidence.refused]
+    if evidence.cut_short:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"the test ended before its end, after {', '.join(evidence.tasks)}, and a pool of a "
+            "part of its tasks would be another gate",
+            help="let the test measure all of its tasks",
+        )
+    if missing:
+        raise Refusal(
+            Category.NOTHING_MEASURED,
+            f"{', '.join(dict.fromkeys(missing))} was refused, and a pool without it would be "
+            "another gate",
+            help="mend what was refused first",
+        )
+
+
+def _refuse_twice(taken: Sequence[Finished]) -> None:
+    names = [part.task for one in taken for part in one.parts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{twice} was measured more than once in this test, and a pool counts each task once",
+            help="measure each way of asking it in a test of its own",
+        )
+
+
+def _refuse_large(pair: Pair) -> None:
+    name = pair.metric.name
+    if any(max(one.items.scores[name]) > 1.0 for one in (pair.baseline, pair.candidate)):
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{name} of {pair.baseline.protocol.task} cannot be pooled with others: its scores are "
+            "not between 0 and 1, and would outweigh theirs",
+            help="measure it in a test of its own, or name a metric= that every task has",
+        )

@@ -1,0 +1,212 @@
+"""The ground on which models meet: which baseline, which items, and whether they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from ...baselines import BaselineKey, RunSettings, Store
+from ...core.comparison.comparability import (
+    RECORD,
+    Candidate,
+    Difference,
+    Level,
+    compare_runs,
+    refusal,
+)
+from ...core.errors import Refusal
+from ...core.hardware.kernels import KernelChoice
+from ...core.records.run import Items, ModelIdentity, ModelSpec, Run
+from ...core.settings import Settings, Update
+from ...measure import PreparedTask
+from .. import models
+from ..checkpoint_checks import Entrance
+from ..engine_session import Bench
+from ..history import Attempts, Flips, Origin
+from ..memo import Once
+from ..provenance import now
+from .request import Ask
+from .stored_baselines import Recording, StoredBaselines
+
+Differ: TypeAlias = Callable[[Candidate], list[Difference]]
+"""Refuses a candidate that cannot be compared; returns what is only told."""
+
+
+class Grounds:
+    """What is known of models and baselines before anything is loaded."""
+
+    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+        self._attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
+        self.flips = Flips(settings.cache_dir / "flips.jsonl", session)
+        self.settings = settings
+        self.bench = bench
+        self.store = Store(settings.baselines)
+        self.stored = StoredBaselines(self.store)
+        self._schemes: Once[str | None] = Once()
+        self._entrance = Entrance(bench)
+
+    def model_name(self) -> str:
+        """What the model under test is called in the store."""
+        return models.model_name(self.settings, self.store)
+
+    def baseline_spec(self) -> ModelSpec:
+        """The full-precision model, its scheme (``bf16``, ...) read from its files."""
+        spec = models.baseline_spec(self.settings, self.model_name())
+        stored = self.stored_scheme(spec)
+        return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
+
+    def attempt(self, spec: ModelSpec, confidence: float) -> str:
+        """Counts this session as an attempt to certify the checkpoint, and says the count."""
+        count = self._attempts.count(self._checkpoint(spec), now())
+        told = f"certify, attempt {count} on this checkpoint (as counted here)"
+        if count == 1:
+            return told
+        chance = min(count * (1.0 - confidence), 1.0)
+        return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
+
+    def origin(self, spec: ModelSpec, baseline: Run) -> Origin:
+        """Which checkpoint of which baseline ``spec`` is."""
+        return Origin(
+            model=baseline.provenance.model.weights_digest,
+            scheme=self.settings.catalogue.claims(spec.scheme),
+            engine=self.settings.backend,
+            checkpoint=self._checkpoint(spec),
+        )
+
+    def _checkpoint(self, spec: ModelSpec) -> str:
+        digest = self.bench.identify(spec).weights_digest
+        claims = self.settings.catalogue.claims(spec.scheme)
+        return f"{digest} {claims}" if spec.quantize else digest
+
+    def tested(self, scheme: str) -> ModelSpec:
+        """The model under test, looked at as far as that needs no loading.
+
+        Raises Refusal for a checkpoint that contradicts itself or is not the scheme, and
+        for a scheme that has no kernel here.
+        """
+        spec = models.quantized_spec(self.settings, self.model_name(), scheme)
+        if not spec.quantize:
+            self._entrance.check_files(spec)
+            models.refuse_wrong_checkpoint(spec, self.stored_scheme(spec), self.settings.catalogue)
+        self._entrance.kernel(spec)
+        return spec
+
+    def kernel(self, spec: ModelSpec) -> KernelChoice | None:
+        """How it will run on the device at hand, as far as tables know. Raises Refusal."""
+        return self._entrance.kernel(spec)
+
+    def before_loading(self, spec: ModelSpec) -> None:
+        """Looks at a checkpoint on the hub, whose files come only now. Raises Refusal."""
+        self._entrance.before_loading(spec)
+
+    def stored_scheme(self, spec: ModelSpec) -> str | None:
+        """What the files of ``spec`` say that they hold. Raises Refusal."""
+        key = replace(spec, scheme="").key()
+        return self._schemes.of(key, lambda: self.bench.backend.stored_scheme(spec))
+
+    def items(self, ask: Ask, prepared: PreparedTask) -> int:
+        """How many items of a task are compared."""
+        limits = [limit for limit in (ask.limit, self.settings.limit) if limit is not None]
+        return min([len(prepared), *limits])
+
+    def key(self, ask: Ask, prepared: PreparedTask, scheme: str) -> BaselineKey:
+        """What the baseline of a call is filed under."""
+        return BaselineKey(
+            model=self.model_name(),
+            scheme=scheme,
+            engine=self.settings.backend,
+            task=ask.request.task,
+            num_fewshot=prepared.protocol.num_fewshot,
+            settings=RunSettings.of(ask.request),
+        )
+
+    def baseline(
+        self, ask: Ask, spec: ModelSpec, prepared: PreparedTask, n: int, recording: Recording
+    ) -> Run:
+        """The stored baseline of ``spec``, with at least ``n`` items. Raises Refusal."""
+        schemes = models.baseline_schemes(self.bench.identify(spec))
+        keys = [self.key(ask, prepared, scheme) for scheme in schemes]
+        return self.stored.load(keys, n, recording)
+
+    def candidate(
+        self, spec: ModelSpec, baseline: Run, prepared: PreparedTask, n: int
+    ) -> Candidate:
+        """What can be compared before anything is loaded."""
+        identity = self.bench.identify(spec)
+        declared = {one.name: one for one in prepared.protocol.metrics}
+        # Which metrics came out 0/1 is known only after measuring; which way they are better
+        # is known now, and an old baseline may have guessed it.
+        metrics = tuple(
+            replace(one, higher_is_better=declared.get(one.name, one).higher_is_better)
+            for one in baseline.accuracy.protocol.metrics
+        )
+        return Candidate(
+            model=identity,
+            software=self.bench.software(spec),
+            protocol=replace(prepared.protocol, metrics=metrics),
+            items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
+            base=identity if spec.quantize else self.base_at_hand(spec.name),
+        )
+
+    def differ(self, baseline: Run, ask: Ask, spec: ModelSpec, recording: Recording) -> Differ:
+        """What compares candidates with ``baseline``."""
+
+        def differ(candidate: Candidate) -> list[Difference]:
+            differences = compare_runs(baseline, candidate, drift=self.settings.drift)
+            if (error := refusal(differences, ask.request.task)) is not None:
+                first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
+                raise _with_command(error, recording, first)
+            return differences
+
+        return differ
+
+    def base_at_hand(self, name: str) -> ModelIdentity | None:
+        """The full-precision model's identity, where it needs no download."""
+        if self.settings.model is None:
+            return None
+        spec = models.baseline_spec(self.settings, name)
+        if Path(spec.ref).exists():
+            return self.bench.identify(spec)
+        at_hand = getattr(self.bench.backend, "at_hand", None)
+        here: ModelSpec | None = None if at_hand is None else at_hand(spec)
+        if here is None:
+            return None
+        # The snapshot's folder is named by its commit.
+        return replace(self.bench.identify(here), revision=Path(here.ref).name)
+
+    def not_compared(self, spec: ModelSpec, baseline: ModelIdentity) -> tuple[str, ...]:
+        """A note where the named full-precision model could not be compared with the baseline."""
+        model = self.settings.model
+        if model is None or spec.quantize or self.base_at_hand(spec.name) is not None:
+            return ()
+        if model.revision is not None and model.revision == baseline.revision:
+            return ()  # one commit
+        recorded = f"revision {baseline.revision[:7]}" if baseline.revision else "no revision"
+        return (
+            f"{model.given} is not in the local hub cache: whether its weights and tokenizer are "
+            f"those of the baseline (recorded from {recorded}) was not compared",
+        )
+
+
+def _is_dtype(differences: list[Difference]) -> bool:
+    return any(one.field == "model.dtype" and one.level is Level.REFUSE for one in differences)
+
+
+def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
+    """Where an engine argument chose another compute type: the one to choose instead."""
+    if not {"dtype", "torch_dtype"} & {*spec.args}:
+        return ()
+    dtype = baseline.provenance.model.dtype
+    return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
+
+
+def _with_command(error: Refusal, recording: Recording, first: tuple[str, ...] = ()) -> Refusal:
+    """The same refusal with the whole command where it says to record again."""
+    command = f"record the baseline again: {recording(Update.ALL)}"
+    return Refusal(
+        error.category,
+        error.what,
+        help=(*first, *(command if line == RECORD else line for line in error.help)),
+    )

@@ -1,0 +1,83 @@
+"""What one call of compare_accuracy asks for, alone or for each task of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...core.records.run import AccuracyRequest, Metric, Protocol
+from ...measure import TaskGroup, default_metric, find_metric
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One call of compare_accuracy."""
+
+    request: AccuracyRequest
+    limit: int | None = None
+    metric: str | None = None
+
+    def each(self, tasks: Sequence[str]) -> list[Ask]:
+        """The same for each task of a group."""
+        return [replace(self, request=replace(self.request, task=task)) for task in tasks]
+
+    def metric_of(self, protocol: Protocol) -> Metric:
+        """The metric of a task that it means. Raises Refusal for one that it lacks."""
+        return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
+
+
+def passed_over(ask: Ask, protocol: Protocol) -> tuple[str, ...]:
+    """A note if the task's first metric has no known direction, so that another one counts."""
+    first, metric = protocol.metrics[0], ask.metric_of(protocol)
+    if ask.metric is not None or metric == first:
+        return ()
+    return (
+        f"{ask.request.task}: the direction of {first.name} is unknown (no higher_is_better in the "
+        f"task's YAML), so {metric.name} is compared instead",
+    )
+
+
+def asked(ask: Ask, group: TaskGroup | None) -> Ask:
+    """With the metric that a group's file names, where the call names none."""
+    if group is None or ask.metric is not None:
+        return ask
+    return replace(ask, metric=group.metric)
+
+
+def alike(protocol: Protocol, metric: Metric) -> Metric:
+    """What ``metric`` of one task of a group is called in another.
+
+    The same name, or the same under the first filter that has it, as lm-eval averages
+    tasks whose filters differ. Raises Refusal (wrong use).
+    """
+    known = {one.name: one for one in protocol.metrics}
+    return known.get(metric.name) or find_metric(protocol, metric.name.partition(",")[0])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task, or a group of tasks (``protocols``), that gates may judge by ``metric``."""
+
+    task: str
+    metric: Metric
+    protocols: tuple[Protocol, ...]
+
+    def find(self, name: str) -> Metric:
+        """The metric that a gate means by ``name``, which every task must have.
+
+        Raises Refusal (wrong use).
+        """
+        first = find_metric(self.protocols[0], name)
+        for protocol in self.protocols[1:]:
+            alike(protocol, first)
+        return first
+
+    def perplexity(self) -> Metric | None:
+        """The first metric made of log-likelihoods, of which all of them are made.
+
+        None for a group: perplexities of different texts are not averaged.
+        """
+        if len(self.protocols) > 1:
+            return None
+        metrics = self.protocols[0].metrics
+        return next((one for one in metrics if one.kind == "perplexity"), None)

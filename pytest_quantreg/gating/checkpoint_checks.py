@@ -1,0 +1,178 @@
+"""What is looked at before a model under test is made or loaded: its files, then its kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..core.errors import Category, Refusal
+from ..core.hardware.accelerators import Accelerator
+from ..core.hardware.kernel_rules import Form
+from ..core.hardware.kernels import ENGINES, MADE_HERE, KernelChoice, form_of, reader_of, runs_as
+from ..core.records.run import ModelSpec
+from ..core.schemes.contradictions import contradictions
+from ..core.schemes.inspection import Checkpoint
+from ..core.schemes.names import SCHEMES
+from ..measure.accelerator import all_devices, installed_engines, is_installed
+from .engine_session import Bench
+from .memo import Once
+
+TOLD = 4
+"""How many contradictions a refusal names; `quantreg inspect` names all."""
+
+
+class Entrance:
+    """Lets a model under test in, or refuses it; each is looked at once in a session.
+
+    The weights of a hub id may not be here yet. Then only what needs no file is checked
+    at first, and the rest when they have been downloaded, still before they are loaded.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._checkpoints: Once[Checkpoint | None] = Once()
+        self._kernels: Once[KernelChoice | None] = Once()
+        self._arrived: Once[None] = Once()
+        self._devices: tuple[Accelerator, ...] = ()
+
+    def check_files(self, spec: ModelSpec) -> None:
+        """Refuses a checkpoint whose files contradict themselves. Raises Refusal."""
+        self._checkpoint(spec)
+
+    def kernel(self, spec: ModelSpec) -> KernelChoice | None:
+        """How the scheme will run here, as far as tables know; None for an engine without one.
+
+        Raises Refusal for a scheme without a kernel here, or without a package.
+        """
+        return self._kernels.of(spec.key(), lambda: self._kernel(spec))
+
+    def before_loading(self, spec: ModelSpec) -> None:
+        """Looks at files that were still on the hub, once they are here. Raises Refusal."""
+        inspects = hasattr(self._bench.backend, "inspect")
+        if inspects and not spec.quantize and self._checkpoint(spec) is None:
+            self._arrived.of(spec.key(), lambda: self._arrive(spec))
+
+    def _arrive(self, spec: ModelSpec) -> None:
+        here = replace(self._bench.backend.prepare(spec, self._bench.say), scheme=spec.scheme)
+        self.check_files(here)
+        self.kernel(here)
+
+    def _checkpoint(self, spec: ModelSpec) -> Checkpoint | None:
+        """What the files hold; None while they are not here, or nobody can read them."""
+        if spec.quantize:
+            return None
+        # Files are the same whatever they claim to be.
+        key = replace(spec, scheme="").key()
+        return self._checkpoints.of(key, lambda: self._inspected(spec))
+
+    def _inspected(self, spec: ModelSpec) -> Checkpoint | None:
+        inspect: Callable[[ModelSpec], Checkpoint | None] | None
+        inspect = getattr(self._bench.backend, "inspect", None)
+        checkpoint = inspect(spec) if inspect is not None else None
+        if checkpoint is not None:
+            refuse_contradicting(checkpoint, spec.ref)
+        return checkpoint
+
+    def _kernel(self, spec: ModelSpec) -> KernelChoice | None:
+        backend = self._bench.backend.name
+        if all(engine.name != backend for engine in ENGINES):
+            return None  # asking for devices takes seconds, and nobody knows its kernels
+        checkpoint = self._checkpoint(spec)
+        form = _form(spec, checkpoint)
+        engine = reader_of(backend, form.method)
+        version = self._version(spec, engine)
+        scheme = self._bench.settings.catalogue.claims(spec.scheme)
+        choices = [
+            (device, runs_as(scheme, engine, version, device, ENGINES, form=form))
+            for device in self._devices_of(spec, version)
+        ]
+        if not choices:
+            return None  # a device that is not seen here, of which nothing can be said
+        # Which of unlike cards an engine takes, nobody knows: one that loads it is enough.
+        device, choice = next((one for one in choices if one[1].loads), choices[0])
+        if not choice.loads:
+            raise no_kernel(spec.scheme, engine, version, device, choice)
+        # Which loader the files of a hub id need is known once they are here.
+        if checkpoint is not None or spec.quantize:
+            refuse_missing(spec.scheme, engine, choice, form)
+        return choice
+
+    def _version(self, spec: ModelSpec, engine: str) -> str:
+        found = self._bench.software(spec).versions.get(engine)
+        return found or installed_engines().get(engine, "")
+
+    def _devices_of(self, spec: ModelSpec, version: str) -> list[Accelerator]:
+        """The equal and unequal devices of the kind that the engine would load it on."""
+        if not self._devices:
+            self._devices = all_devices()
+        kind_of: Callable[[ModelSpec], str | None] | None = getattr(
+            self._bench.backend, "device_kind", None
+        )
+        kind = kind_of(spec) if kind_of is not None else None
+        if kind is None:
+            # A build for CPUs uses no card, however many there are.
+            kind = "cpu" if version.endswith("+cpu") else self._devices[0].kind
+        return [one for one in self._devices if one.kind == kind]
+
+
+def refuse_contradicting(checkpoint: Checkpoint, ref: str) -> None:
+    """Refuses files of which not all can be true. Raises Refusal."""
+    found = contradictions(checkpoint)
+    if not found:
+        return
+    more = len(found) - TOLD
+    raise Refusal(
+        Category.SUSPICIOUS,
+        f"{checkpoint.name} contradicts itself: {found[0]}",
+        help=(
+            *(f"and {one}" for one in found[1:TOLD]),
+            *([f"and {more} more"] if more > 0 else []),
+            f"all that its files hold: quantreg inspect {ref}",
+            "quantize or download it again; no model was loaded",
+        ),
+    )
+
+
+def no_kernel(
+    scheme: str, engine: str, version: str, device: Accelerator, choice: KernelChoice
+) -> Refusal:
+    """The refusal of a scheme that the engine cannot run on the device at hand."""
+    runs = [
+        one.name
+        for one in SCHEMES
+        if one.is_quantized and runs_as(one.name, engine, version, device, ENGINES).mode == "native"
+    ]
+    instead = f"{engine} runs here: {', '.join(runs)}" if runs else f"{engine} runs none here"
+    return Refusal(
+        Category.NOT_JUDGED,
+        f"{engine} {version} has no kernel for {scheme} on {device.name}: {choice.why}",
+        help=(
+            f"known from: {choice.source}",
+            instead,
+            "gate it on the device and with the engine that it will be served by; "
+            "`quantreg hardware` lists what runs where",
+        ),
+    )
+
+
+def refuse_missing(scheme: str, engine: str, choice: KernelChoice, form: Form) -> None:
+    """Refuses what needs a package that is not installed. Raises Refusal."""
+    missing = [one for one in choice.packages if not is_installed(one)]
+    if not missing:
+        return
+    what = scheme if form.method == MADE_HERE.method else f"files of the method {form.method}"
+    raise Refusal(
+        Category.MISSING_EXTRA,
+        f"{engine} needs {' and '.join(missing)} for {what}, and "
+        f"{'that is' if len(missing) == 1 else 'those are'} not installed",
+        help=f"pip install {' '.join(missing)}",
+    )
+
+
+def _form(spec: ModelSpec, checkpoint: Checkpoint | None) -> Form:
+    if checkpoint is not None:
+        return form_of(checkpoint)
+    asked = spec.args.get("quantization_config")
+    if isinstance(asked, dict) and asked.get("quant_method"):
+        return Form(str(asked["quant_method"]).lower())
+    return MADE_HERE

@@ -1,0 +1,245 @@
+"""The bench on which one session measures: identities, prompts, engines and what they gave."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from ..backends import find
+from ..backends.engine_slot import EngineSlot
+from ..backends.process.remote import RemoteEngine
+from ..core.engine import Backend, Engine
+from ..core.errors import Category, Refusal
+from ..core.records.run import (
+    UNVERIFIED,
+    Accuracy,
+    AccuracyRequest,
+    EffectiveScheme,
+    Machine,
+    ModelIdentity,
+    ModelSpec,
+    Software,
+)
+from ..core.settings import Settings
+from ..measure import (
+    Journal,
+    PreparedTask,
+    Progress,
+    TaskGroup,
+    TaskLibrary,
+    chat_note,
+    measure,
+    prepare,
+)
+from .memo import Once
+from .scheme_alias_backend import named
+
+DEFAULT_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read from a model while it was loaded, kept after it is gone."""
+
+    effective: EffectiveScheme
+    machine: Machine
+    software: Software
+
+
+class Bench:
+    """Does everything once: a model is loaded, and a task measured, when first needed."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self.slot = EngineSlot(self._start)
+        self._progress = progress
+        self._journal = Journal(settings.cache_dir / "journal")
+        self._library = TaskLibrary(progress.say)
+        self._backend: Backend | None = None
+        self._identities: Once[ModelIdentity] = Once()
+        self._loaded: dict[tuple[object, ...], Loaded] = {}
+        self._groups: Once[TaskGroup | None] = Once()
+        self._prepared: dict[str, PreparedTask] = {}
+        self._measured: dict[tuple[object, ...], Accuracy] = {}
+        self._chat_told: set[str] = set()
+        self._session = secrets.token_hex(8)
+
+    @property
+    def backend(self) -> Backend:
+        """The engine of this session. Raises WrongUse for an unknown name."""
+        if self._backend is None:
+            found = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
+            if (listen := getattr(found, "listen", None)) is not None:
+                listen(self._progress.say)
+            self._backend = named(found, self.settings.catalogue)
+        return self._backend
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the engine takes the whole device, so that only one model fits."""
+        return bool(getattr(self.backend, "exclusive", False))
+
+    def software(self, spec: ModelSpec) -> Software:
+        """The versions that run ``spec``: a server's where one does. Raises MissingExtra."""
+        of: Callable[[ModelSpec], Software] | None = getattr(self.backend, "software_of", None)
+        return self.backend.software() if of is None else of(spec)
+
+    @property
+    def batch_size(self) -> int:
+        """How many sequences a baseline is recorded with at a time, unless somebody says."""
+        return int(getattr(self.backend, "batch_size", DEFAULT_BATCH_SIZE))
+
+    @property
+    def private_args(self) -> frozenset[str]:
+        """Engine arguments that are neither stored nor shown: they name hosts."""
+        return frozenset(getattr(self.backend, "private_args", ()))
+
+    def say(self, text: str) -> None:
+        """Tells the person at the terminal one line, now."""
+        self._progress.say(text)
+
+    def announce(self, text: str) -> None:
+        """One line also where there is no terminal: what is about to cost much."""
+        self._progress.announce(text)
+
+    def identify(self, spec: ModelSpec) -> ModelIdentity:
+        """What the files of ``spec`` say. Raises Refusal for files that are no use."""
+        # Files are the same whatever they claim to be, and large ones take long to digest.
+        key = replace(spec, scheme="").key()
+        return self._identities.of(key, lambda: self.backend.identify(spec))
+
+    def prepare(self, request: AccuracyRequest, spec: ModelSpec) -> PreparedTask:
+        """The task with all its prompts, as ``spec`` is asked it. Raises Refusal."""
+        identity = self.identify(spec)
+        # Prompts depend on the tokenizer's template and on nothing else of the model.
+        key = repr((request, identity.tokenizer_digest, identity.template_digest))
+        if key not in self._prepared:
+            self._prepared[key] = prepare(
+                request,
+                chat=lambda template: self.backend.chat_formatter(spec, template),
+                template_digest=identity.template_digest,
+                library=self._library,
+            )
+        return self._prepared[key]
+
+    def group(self, request: AccuracyRequest) -> TaskGroup | None:
+        """The group that a request names; None when it names a task. Raises Refusal."""
+        key = (request.task, request.include_paths)
+        return self._groups.of(key, lambda: self._library.group(*key))
+
+    def engine_of(self, spec: ModelSpec) -> Engine:
+        """The loaded engine of ``spec``; frees any other first."""
+        engine = self.slot.acquire(spec, self.backend, self._progress.say)
+        found = Loaded(engine.effective, engine.machine, self.software(spec))
+        known = self._loaded.setdefault(spec.key(), found)
+        if known != found:
+            self.slot.close()
+            raise Refusal(
+                Category.ENGINE,
+                f"{spec.name} {spec.scheme} was loaded again and is another now: it runs as "
+                f"{found.effective.scheme} on {found.machine.accelerator}, and ran as "
+                f"{known.effective.scheme} on {known.machine.accelerator} before",
+                help="something changed meanwhile; run the tests anew",
+            )
+        return engine
+
+    def load(self, spec: ModelSpec) -> Loaded:
+        """What is known of ``spec`` once it was loaded; loads it if it never was."""
+        if spec.key() not in self._loaded:
+            self.engine_of(spec)
+        return self._loaded[spec.key()]
+
+    def measure(
+        self,
+        spec: ModelSpec,
+        prepared: PreparedTask,
+        n: int,
+        *,
+        batch_size: int,
+        rerun: int = 0,
+        runs: int = 1,
+    ) -> Accuracy:
+        """The first ``n`` items of a task on ``spec``, measured once per session.
+
+        ``batch_size`` gives way to ``--quant-backend-arg=batch_size=N``. ``rerun`` counts
+        the ``runs`` of a recording from 0; each has a batch order of its own.
+        """
+        size = _batch_size(spec, batch_size)
+        fingerprint = self._fingerprint(spec)
+        key = (fingerprint, prepared.protocol_digest, n, size, rerun)
+        if key not in self._measured:
+            self._measured[key] = measure(
+                prepared,
+                self.engine_of(spec),
+                n=n,
+                batch_size=size,
+                fingerprint=fingerprint,
+                journal=self._journal,
+                progress=self._progress,
+                rerun=rerun,
+                label=f"run {rerun + 1} of {runs}" if runs > 1 else "",
+                # Where nobody can read the weights, these tell whether they are others.
+                likelihoods=self.load(spec).effective.mode == UNVERIFIED,
+            )
+        return self._measured[key]
+
+    def told(self, spec: ModelSpec, accuracy: Accuracy, *, batch_size: int) -> tuple[str, ...]:
+        """What people must know of how a measurement came about.
+
+        A chat template that nobody asked for is told once per task of a session.
+        """
+        task, notes = accuracy.protocol.task, accuracy.notes
+        if task in self._chat_told:
+            notes = tuple(note for note in notes if note != chat_note(task))
+        elif chat_note(task) in notes:
+            self._chat_told.add(task)
+        asked = _batch_size(spec, batch_size)
+        if accuracy.batch_size == asked:
+            return notes
+        return (
+            *notes,
+            f"{task}: out of memory at batch size {asked}, measured with {accuracy.batch_size}",
+        )
+
+    def _start(self, spec: ModelSpec) -> Engine:
+        return RemoteEngine.start(
+            spec,
+            cache_dir=self.settings.cache_dir / "checkpoints",
+            timeout=self.settings.speed_timeout,
+            timed=False,
+        )
+
+    def close(self, *, forget: bool) -> None:
+        """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
+        self.slot.close()
+        if forget:
+            self._journal.discard()
+
+    def _fingerprint(self, spec: ModelSpec) -> str:
+        """Everything but task and batch size that decides what a model answers."""
+        identity, loaded = self.identify(spec), self.load(spec)
+        parts = {
+            "weights": identity.weights_digest,
+            "tokenizer": identity.tokenizer_digest,
+            "scheme": spec.scheme if spec.quantize else None,
+            "args": {key: value for key, value in spec.args.items() if key != "batch_size"},
+            "effective": asdict(loaded.effective),
+            "machine": asdict(loaded.machine),
+            "software": asdict(self.software(spec)),
+            # Another model may stand behind a server's address by the next session.
+            "session": self._session if loaded.effective.mode == UNVERIFIED else None,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _batch_size(spec: ModelSpec, default: int) -> int:
+    given = spec.args.get("batch_size", default)
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"--quant-backend-arg=batch_size={given}: allowed is a whole number, 1 or more",
+        )
+    return given

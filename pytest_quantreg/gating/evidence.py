@@ -1,0 +1,272 @@
+"""The evidence one test leaves behind: what it measured, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison, Pair
+from ..core.comparison.alignment import same_kinds, value_of
+from ..core.comparison.pairs import compare, pool
+from ..core.comparison.perplexity import compare_tokens
+from ..core.errors import Category, QuantregError, Refusal
+from ..core.gates.outcome import Context, Outcome
+from ..core.records.acceptance import Drift, Filed, Reference
+from ..core.records.run import Accuracy, Metric
+from .accuracy.request import Subject, alike
+from .history import Origin
+from .speed.compare import Timing
+
+_GENERATES = "generate_until"
+"""lm-eval's word for tasks whose answers are generated, token by token."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One task measured on both models: the same items of each.
+
+    ``claims`` is what the name of the scheme stands for, where it is a project's own.
+    ``accepted`` is what ``no_regression`` judges it against, None where no gate asks.
+    ``kept`` is what the measurement is filed under, where it is kept for being accepted,
+    ``answered`` a digest that two models share if they gave the same answers (empty: unknown).
+    ``origin`` tells which checkpoint was measured, and ``expected`` what share of the answers
+    others of its model and scheme flipped.
+    """
+
+    scheme: str
+    task: str
+    metric: Metric
+    baseline: Accuracy
+    candidate: Accuracy
+    context: Context
+    notes: tuple[str, ...] = ()
+    claims: str = ""
+    accepted: Reference | None = None
+    kept: Filed | None = None
+    answered: str = ""
+    origin: Origin | None = None
+    expected: float | None = None
+
+    @property
+    def parts(self) -> tuple[Measured, ...]:
+        """The tasks it is made of: itself."""
+        return (self,)
+
+    @property
+    def subject(self) -> Subject:
+        """What gates see of it."""
+        return Subject(self.task, self.metric, (self.baseline.protocol,))
+
+    def compare(self, metric: Metric, confidence: float) -> Comparison:
+        """The two measurements paired under ``metric``.
+
+        Raises Refusal for perplexity per token where tokens were not counted alike.
+        """
+        if metric == TOKEN_PERPLEXITY:
+            return self._per_token(confidence)
+        made = compare(
+            self.baseline,
+            self.candidate,
+            metric,
+            scheme=self.scheme,
+            confidence=confidence,
+            notes=self.notes,
+        )
+        return replace(made, claims=self.claims, expected=self.expected)
+
+    def pairs(self, metric: Metric) -> list[Pair]:
+        """What a pool takes of it, the weights summing to 1."""
+        return [Pair(self.baseline, self.candidate, metric)]
+
+    def against_accepted(self) -> Measured | None:
+        """The same with the run accepted last in place of the baseline; None without one."""
+        if self.accepted is None or self.accepted.accuracy is None:
+            return None
+        before, after = same_kinds(self.accepted.accuracy, self.candidate)
+        metric = next(one for one in before.protocol.metrics if one.name == self.metric.name)
+        return replace(
+            self, baseline=before, candidate=after, metric=metric, notes=self.accepted.notes
+        )
+
+    def drift(self, metric: Metric) -> Drift | None:
+        """What is left of the first accepted run, each measured by its own baseline."""
+        first = self.accepted.first if self.accepted is not None else None
+        task = first.of(self.accepted.stem) if first is not None and self.accepted else None
+        if first is None or task is None or metric.name not in task.values:
+            return None
+        now = value_of(self.candidate, metric), value_of(self.baseline, metric)
+        then = task.values[metric.name], task.baseline[metric.name]
+        return Drift(self.task, first.accepted_at, metric, *now, *then)
+
+    def _per_token(self, confidence: float) -> Comparison:
+        metric = self.subject.perplexity()
+        made = None
+        if metric is not None:
+            made = compare_tokens(
+                self.baseline,
+                self.candidate,
+                metric,
+                scheme=self.scheme,
+                confidence=confidence,
+                notes=self.notes,
+            )
+        if made is None:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the tokens of {self.task} were not counted for both models alike",
+                help="record the baseline again: pytest --quant-update=all",
+            )
+        return replace(made, claims=self.claims)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A group of tasks measured on both models.
+
+    ``weights`` gives lm-eval's own weight of each part for the metric of that name.
+    """
+
+    scheme: str
+    task: str
+    metric: Metric
+    weights: Callable[[str], tuple[float, ...]]
+    parts: tuple[Measured, ...]
+    context: Context
+    notes: tuple[str, ...] = ()
+    claims: str = ""
+    expected: float | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What gates see of it."""
+        return Subject(self.task, self.metric, tuple(one.baseline.protocol for one in self.parts))
+
+    def compare(self, metric: Metric, confidence: float) -> Comparison:
+        """The parts pooled under ``metric``, as lm-eval weighs them."""
+        made = pool(
+            self.pairs(metric),
+            task=self.task,
+            metric=metric.name,
+            scheme=self.scheme,
+            confidence=confidence,
+            notes=self.notes,
+        )
+        return replace(made, claims=self.claims, expected=self.expected)
+
+    @property
+    def accepted(self) -> Reference | None:
+        """What ``no_regression`` judges it against: nothing where a part lacks it."""
+        found = [one.accepted for one in self.parts]
+        return next((one for one in found if one is None or one.accuracy is None), found[0])
+
+    def against_accepted(self) -> Grouped | None:
+        """The same with the runs accepted last in place of the baselines; None without."""
+        parts = [made for one in self.parts if (made := one.against_accepted()) is not None]
+        if len(parts) < len(self.parts):
+            return None
+        notes = tuple(note for one in parts for note in one.notes)
+        return replace(self, parts=tuple(parts), metric=parts[0].metric, notes=notes)
+
+    def drift(self, metric: Metric) -> Drift | None:
+        """What is left of the first accepted runs, weighed as the group is."""
+        found = [one.drift(alike(one.baseline.protocol, metric)) for one in self.parts]
+        drifts = [one for one in found if one is not None]
+        if len(drifts) < len(self.parts):
+            return None
+        return Drift.of(self.task, metric, drifts, self.weights(metric.name))
+
+    def pairs(self, metric: Metric) -> list[Pair]:
+        """What a pool takes of it, the weights summing to 1."""
+        weights = self.weights(metric.name)
+        return [
+            Pair(part.baseline, part.candidate, alike(part.baseline.protocol, metric), weight)
+            for part, weight in zip(self.parts, weights, strict=True)
+        ]
+
+
+Finished: TypeAlias = "Measured | Grouped"
+"""What one call of compare_accuracy measured."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One call that was refused, or a refusal before any call (task None).
+
+    ``speed`` tells those of compare_speed, which have no task either.
+    """
+
+    scheme: str
+    error: QuantregError
+    task: str | None = None
+    context: Context | None = None
+    speed: bool = False
+
+
+@dataclass
+class Evidence:
+    """All that one test measured and was refused; grows while its body runs.
+
+    ``fixtures`` are the names of those it used, ``measured`` what compare_accuracy and
+    ``timed`` what compare_speed found, ``recorded`` the outcomes of recording and
+    ``stored`` the names of those baselines; a session that records judges nothing.
+    ``cut_short`` says that its body did not come to its end: it skipped, or the session was
+    stopped.
+    """
+
+    scheme: str = ""
+    fixtures: set[str] = field(default_factory=set)
+    measured: list[Finished] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    recorded: list[Outcome] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
+    timed: list[Timing] = field(default_factory=list)
+    cut_short: bool = False
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was measured, recorded or refused."""
+        return bool(self.measured or self.timed or self.refused or self.recorded)
+
+    @property
+    def refused_outright(self) -> bool:
+        """Whether something was refused that is no task's own, so that nothing else counts."""
+        return any(one.task is None for one in self.refused)
+
+    @property
+    def generating(self) -> frozenset[str]:
+        """What of it has the model generate answers: tasks, and groups with such a task."""
+        found = {
+            name
+            for one in self.measured
+            for part in one.parts
+            if part.baseline.protocol.output_type == _GENERATES
+            for name in (one.task, part.task)
+        }
+        return frozenset(found)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks and groups it asked for, measured or refused, and the groups' tasks."""
+        measured = [
+            name for one in self.measured for name in (one.task, *(p.task for p in one.parts))
+        ]
+        refused = [one.task for one in self.refused if one.task is not None]
+        return list(dict.fromkeys([*measured, *refused]))
+
+    def answers(self) -> list[list[str]]:
+        """Scheme, task and digest of all answers, where there is one."""
+        parts = [part for one in self.measured for part in one.parts]
+        return [[one.scheme, one.task, one.answered] for one in parts if one.answered]
+
+    def refuse(
+        self,
+        error: QuantregError,
+        task: str | None,
+        context: Context | None,
+        *,
+        speed: bool = False,
+    ) -> None:
+        """Notes a refusal, once however often it is raised."""
+        if all(one.error is not error for one in self.refused):
+            self.refused.append(Refused(self.scheme, error, task, context, speed))

@@ -1,0 +1,228 @@
+"""What the gates of one test make of its evidence: outcomes, one per gate and measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
+from ..core.errors import Category, Refusal
+from ..core.gates.outcome import Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import POOLED, Gate, choose, matching, unfed
+from ..core.gates.verdict import judge as judge_gate
+from ..core.records.run import Metric
+from ..core.settings import Settings
+from ..report import messages
+from ..report.messages import of_nothing_accepted
+from .accuracy.gate_selection import assign, refuse_unjudged
+from .accuracy.no_regression import accepted_pool, accepted_task
+from .accuracy.pool import pooled, takes
+from .accuracy.unjudged_metrics import Unjudged
+from .evidence import Evidence, Finished, Grouped, Refused
+from .speed.judge import judge_speed
+
+_POOL = "pool"
+"""What stands for a task where there is no pool, for want of a part of it."""
+
+
+def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
+    """The gates of a test that its measurements, or refusals of them, bear on."""
+    refused = [one.task for one in evidence.refused if one.task is not None]
+    found = [gate for task in refused for gate in matching(plan.gates, task)]
+    for one in evidence.measured:
+        for part, gates in _levels(plan, one):
+            unsuited = assign(gates, part.subject).unsuited
+            found += [gate for gate in gates if gate not in unsuited]
+    found += [gate for gate in plan.gates if gate.pools and (refused or _feeds(gate, evidence))]
+    return list(dict.fromkeys(found))
+
+
+def judge(
+    plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool = True
+) -> list[Outcome]:
+    """All outcomes of one test: refusals, what it measured, in order, pools, unfed gates.
+
+    While the body has not run (``body_ended``) no gate can be unfed.
+    """
+    outcomes = [_refusal(one) for one in evidence.refused if not one.speed]
+    unjudged = Unjudged(plan, evidence)
+    for one in evidence.measured:
+        outcomes.extend(_judge_call(plan, one, settings, unjudged))
+    pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
+    if pools:
+        judged = _judge_pools(pools, plan, evidence, settings)
+        outcomes.extend(unjudged.beside_pools(list(judged)))
+    if body_ended and not evidence.refused_outright:
+        fed = fed_by(plan, evidence)
+        lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
+        outcomes.extend(_unfed(gate, evidence) for gate in lacking)
+    outcomes.extend(judge_speed(plan, evidence, settings, body_ended=body_ended))
+    return list(dict.fromkeys(outcomes))
+
+
+def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
+    """A call and the gates that admit it; of a group also each part with those naming it."""
+    yield one, matching(plan.gates, one.task)
+    if one.parts != (one,):
+        for part in one.parts:
+            named = [gate for gate in plan.gates if gate.task == part.task]
+            yield part, named
+
+
+def _judge_call(
+    plan: Plan, one: Finished, settings: Settings, unjudged: Unjudged
+) -> Iterator[Outcome]:
+    in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
+    pooled_in = "the pool" if in_pool else None
+    for level, (part, gates) in enumerate(_levels(plan, one)):
+        within = one.task if level else pooled_in
+        judged = _judge_task(plan, part, gates, settings, within, part=level > 0)
+        group = one if level and isinstance(one, Grouped) else None
+        yield from unjudged.beside_task(list(judged), part, group)
+
+
+def _judge_task(
+    plan: Plan,
+    one: Finished,
+    gates: Sequence[Gate],
+    settings: Settings,
+    part_of: str | None,
+    *,
+    part: bool,
+) -> Iterator[Outcome]:
+    found = assign(gates, one.subject)
+    for gate, error in found.unknown:
+        yield _refused(error, one, gate)
+    try:
+        refuse_unjudged(plan, found, one.subject)
+    except Refusal as error:
+        yield _refused(error, one, None)
+    judged = [metric for metric, _ in found.chosen]
+    same_text = one.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
+    if one.metric not in judged and not same_text:
+        comparison = one.compare(one.metric, plan.confidence)
+        yield messages.of_measurement(comparison, one.context, part_of=part_of)
+    for metric, gate in found.chosen:
+        yield _judge_metric(gate, metric, one, plan, settings, part=part)
+
+
+def _judge_metric(
+    gate: Gate, metric: Metric, one: Finished, plan: Plan, settings: Settings, *, part: bool
+) -> Outcome:
+    try:
+        if gate.of_accepted:
+            comparison = accepted_task(gate, metric, one, plan, part=part)
+        else:
+            comparison = one.compare(metric, plan.confidence)
+    except Refusal as error:
+        return _refused(error, one, gate)
+    if comparison is None:
+        return _nothing_accepted(gate, [one], one.task, metric.name)
+    return _judge_gate(gate, comparison, one.scheme, one.context, plan, settings)
+
+
+def _nothing_accepted(
+    gate: Gate, measured: Sequence[Finished], task: str, metric: str | None
+) -> Outcome:
+    """A gate that has nothing to compare with, in a session that may accept the first run."""
+    reference = next(
+        one.accepted for one in measured if one.accepted and one.accepted.accuracy is None
+    )
+    return of_nothing_accepted(
+        str(gate),
+        reference.why,
+        scheme=measured[0].scheme,
+        context=measured[0].context,
+        task=task,
+        metric=metric,
+        incomparable=reference.last is not None,
+    )
+
+
+def _feeds(pool: Gate, evidence: Evidence) -> bool:
+    return any(takes(pool, one.subject) for one in evidence.measured)
+
+
+def _judge_pools(
+    pools: Sequence[Gate], plan: Plan, evidence: Evidence, settings: Settings
+) -> Iterator[Outcome]:
+    measured = evidence.measured
+    scheme, context = measured[0].scheme, measured[0].context
+    chosen = [gate for gate, _ in choose([(gate, gate.metric or "") for gate in pools])]
+    for gate in sorted(chosen, key=lambda gate: gate.of_accepted):
+        try:
+            comparison = _pool(gate, evidence, plan, settings)
+        except Refusal as error:
+            yield messages.of_refusal(
+                error, scheme=scheme, context=context, task=_POOL, gate=str(gate)
+            )
+            continue
+        if comparison is None:
+            yield _nothing_accepted(gate, measured, f"pool of {len(measured)}", gate.metric)
+        else:
+            yield _judge_gate(gate, comparison, scheme, context, plan, settings)
+
+
+def _pool(gate: Gate, evidence: Evidence, plan: Plan, settings: Settings) -> Comparison | None:
+    if gate.of_accepted:
+        return accepted_pool(gate, evidence, plan)
+    return pooled(gate, evidence, plan.confidence, allow_better=settings.allow_better)
+
+
+def _judge_gate(
+    gate: Gate,
+    comparison: Comparison,
+    scheme: str,
+    context: Context,
+    plan: Plan,
+    settings: Settings,
+) -> Outcome:
+    try:
+        verdict = judge_gate(
+            gate,
+            comparison,
+            plan,
+            max_undetected=settings.max_undetected,
+            # A better run than the last accepted one is no sign of another protocol: that the
+            # gate on the baseline looks at.
+            allow_better=settings.allow_better or gate.of_accepted,
+        )
+    except Refusal as error:
+        return messages.of_refusal(
+            error,
+            scheme=scheme,
+            context=context,
+            task=comparison.task,
+            comparison=comparison,
+            gate=str(gate),
+        )
+    return messages.of_verdict(verdict, context)
+
+
+def _refusal(one: Refused) -> Outcome:
+    return messages.of_refusal(one.error, scheme=one.scheme, context=one.context, task=one.task)
+
+
+def _refused(error: Refusal, one: Finished, gate: Gate | None) -> Outcome:
+    return messages.of_refusal(
+        error,
+        scheme=one.scheme,
+        context=one.context,
+        task=one.task,
+        gate=str(gate) if gate is not None else None,
+    )
+
+
+def _unfed(gate: Gate, evidence: Evidence) -> Outcome:
+    tasks = evidence.tasks
+    did = f"measured {', '.join(tasks)}" if tasks else "measured nothing"
+    named = gate.task if gate.task != POOLED else None
+    call = f"compare_accuracy({named!r})" if named else "compare_accuracy(TASK)"
+    error = Refusal(
+        Category.NOTHING_MEASURED,
+        f"the test {did}, so {gate} judged nothing",
+        help=f"call {call} in the body of the test, or take the marker off it",
+    )
+    return messages.of_refusal(
+        error, scheme=evidence.scheme, context=None, task=named, gate=str(gate)
+    )

@@ -1,0 +1,83 @@
+"""Checkpoints given without a scheme: their files say which scheme is under test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..backends import find
+from ..backends.checkpoint.hub import local_copy
+from ..core.engine import Backend
+from ..core.errors import QuantregError, WrongUse
+from ..core.records.run import ModelSpec
+from ..core.schemes.catalogue import Catalogue
+from ..core.schemes.names import same_identity
+from ..core.settings import ModelRef, Settings
+from .scheme_alias_backend import named
+
+OPTION = "--quant-checkpoint"
+
+
+def named_by_files(settings: Settings) -> Settings:
+    """Return the settings with a scheme for every checkpoint that was given without one.
+
+    Only files on this machine are read. Raises WrongUse where they do not say the scheme.
+    """
+    if not settings.unnamed:
+        return settings
+    backend = named(
+        find(settings.backend, cache_dir=settings.cache_dir / "checkpoints"), settings.catalogue
+    )
+    found: dict[str | None, ModelRef] = {}
+    for ref in settings.unnamed:
+        scheme = _scheme_of(ref, backend, settings)
+        other = found.get(scheme) or settings.checkpoints.get(scheme)
+        if other is not None and (other.ref, other.revision) != (ref.ref, ref.revision):
+            raise WrongUse(
+                f"{OPTION}={ref.given}: a second checkpoint of {scheme}, beside {other.given}",
+                help="test them one after the other",
+            )
+        found[scheme] = ref
+    schemes = tuple(scheme for scheme in found if scheme is not None)
+    return replace(
+        settings,
+        schemes=tuple(dict.fromkeys((*settings.schemes, *schemes))),
+        checkpoints={**settings.checkpoints, **found},
+        unnamed=(),
+        of_files=schemes,
+    )
+
+
+def _scheme_of(ref: ModelRef, backend: Backend, settings: Settings) -> str:
+    here = ref.ref if Path(ref.ref).is_absolute() else local_copy(ref.ref, ref.revision)
+    if here is None:
+        raise _unknown(ref, "it is not on this machine, so its files cannot say its scheme")
+    spec = ModelSpec(here, ref.name, "", settings.backend, args=settings.quantized_args)
+    try:
+        stored = backend.stored_scheme(spec)
+    except QuantregError as error:
+        raise _unknown(ref, error.what, *error.help) from None
+    if stored is None:
+        raise _unknown(ref, "its files name no scheme: nothing in it is quantized")
+    if (scheme := _called(stored, settings.catalogue)) is None:
+        raise _unknown(ref, f"its files hold {stored}, which is no scheme known by name")
+    return scheme
+
+
+def _called(stored: str, catalogue: Catalogue) -> str | None:
+    """The name under which a session tests what files hold; None without one."""
+    own = [one.name for one in catalogue.own if same_identity(one.claims, stored)]
+    if len(own) == 1:
+        return own[0]
+    try:
+        choice = catalogue.choose(stored)
+    except WrongUse:
+        return None
+    return choice.name if choice.is_quantized else None
+
+
+def _unknown(ref: ModelRef, why: str, *help: str) -> WrongUse:
+    return WrongUse(
+        f"{OPTION}={ref.given} without --quant-scheme: {why}",
+        help=(*help, "name the scheme: --quant-scheme=NAME (`quantreg schemes` lists them)"),
+    )

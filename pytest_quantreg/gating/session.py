@@ -1,0 +1,115 @@
+"""One session's checks: the way from a call of compare_accuracy to evidence or a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.engine import Engine
+from ..core.gates.outcome import Context, Outcome
+from ..core.gates.plan import Plan
+from ..core.records.run import ModelSpec, Provenance, Run
+from ..core.records.speed import Workload
+from ..core.settings import Settings
+from ..measure import Progress
+from . import models
+from .accuracy.candidate_runs import remember
+from .accuracy.compare import Comparer
+from .accuracy.preconditions import Grounds
+from .accuracy.record import Recorded, Recorder
+from .accuracy.request import Ask
+from .accuracy.stored_baselines import Recording
+from .engine_session import Bench, Loaded
+from .evidence import Evidence, Finished
+from .speed.compare import Timer, Timing
+from .speed.record import RecordedSpeed, SpeedRecorder
+
+
+class Checker:
+    """Measures or loads, and pairs; one per process, for as long as the session lasts.
+
+    ``session`` is the same in all processes of one session and in no other.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress, session: str) -> None:
+        self.settings = settings
+        self.bench = Bench(settings, progress)
+        self._grounds = Grounds(settings, self.bench, session)
+        self._comparer = Comparer(self._grounds, self._context, session)
+        self._recorder = Recorder(self._grounds)
+        self._timer = Timer(self._grounds)
+        self._speed_recorder = SpeedRecorder(self._grounds)
+        self._contexts: dict[str, Context] = {}
+
+    def model_name(self) -> str:
+        """What the model under test is called in the store."""
+        return self._grounds.model_name()
+
+    def engine_of(self, spec: ModelSpec) -> Engine:
+        """The loaded engine of ``spec``; frees any other first."""
+        return self.bench.engine_of(spec)
+
+    def baseline_spec(self) -> ModelSpec:
+        """The full-precision model, its scheme (``bf16``, ...) read from its files."""
+        return self._grounds.baseline_spec()
+
+    def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Finished:
+        """Measures the quantized model and pairs it with the stored baseline.
+
+        Raises:
+            Refusal: anything that must not be judged; before loading where possible.
+        """
+        return self._comparer.compare(ask, scheme, plan, recording)
+
+    def record(self, ask: Ask, recording: Recording) -> list[Recorded]:
+        """Measures the baseline and stores it, unless a good one is there already.
+
+        One per task where a group of them is asked for.
+        """
+        return self._recorder.record(ask, recording)
+
+    def time(
+        self,
+        workloads: Sequence[Workload],
+        scheme: str,
+        plan: Plan,
+        recording: Recording,
+        *,
+        blocks: int | None = None,
+    ) -> Timing:
+        """Times the quantized model beside its baseline. Raises Refusal as `compare`."""
+        timing = self._timer.compare(workloads, scheme, plan, recording, blocks=blocks)
+        self._contexts[scheme] = timing.context
+        return timing
+
+    def record_speed(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
+        """Times the baseline and stores it, unless that is there already."""
+        return self._speed_recorder.record(workloads)
+
+    def remember(self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float) -> None:
+        """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
+        remember(self._grounds.flips, evidence, outcomes, confidence)
+
+    def known_context(self, scheme: str) -> Context | None:
+        """What the summary may say of a model whose comparison was refused."""
+        return self._contexts.get(scheme)
+
+    def recording_context(self, run: Run) -> Context:
+        """What the summary says of a recorded baseline."""
+        what = run.provenance
+        loaded = Loaded(what.effective, what.machine, what.software)
+        return self._context(what.model.name, what.claimed, what, loaded)
+
+    def close(self, *, forget: bool) -> None:
+        """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
+        self.bench.close(forget=forget)
+
+    def _context(self, name: str, scheme: str, baseline: Provenance, loaded: Loaded) -> Context:
+        self._contexts[scheme] = models.context_of(
+            name,
+            scheme,
+            loaded.software,
+            baseline=baseline,
+            machine=loaded.machine,
+            effective=loaded.effective,
+        )
+        return self._contexts[scheme]

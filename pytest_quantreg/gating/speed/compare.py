@@ -1,0 +1,333 @@
+"""From one call of compare_speed to evidence: both models timed in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...core.comparison.comparability import Candidate, refusal
+from ...core.comparison.speed import SpeedComparison, SpeedResult
+from ...core.comparison.speed_comparability import comparable_models
+from ...core.comparison.suspicion import RERUN
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import Context
+from ...core.gates.plan import Plan
+from ...core.gates.speed import MIN_SPEEDUP, SpeedGate, device_name, fits
+from ...core.gates.speed_verdict import (
+    blocks_needed,
+    loads_needed,
+    refuse_senseless,
+    refuse_too_few,
+    sensible,
+)
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
+from ...core.records.speed import ModelSpeed, Series, Workload
+from ...core.settings import GateMode
+from ...measure.accelerator import detect
+from ...measure.speed.measure import BLOCKS, measure_alone, measure_pair
+from .. import models
+from ..accuracy.preconditions import Grounds
+from ..accuracy.stored_baselines import Recording
+from ..engine_session import Bench
+from ..memo import Once
+from .engine_process import Opened, opened, refuse_shared
+from .preconditions import (
+    disturbances,
+    emulated,
+    refuse_emulated,
+    refuse_other_device,
+    refuse_other_state,
+    refuse_unfit_baseline,
+    refuse_wider,
+    unequal_arguments,
+)
+from .stored_baselines import Found, SpeedBaselines
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one call of compare_speed measured.
+
+    ``baseline`` is None where only stored sessions (``stored``, by workload) were at hand.
+    """
+
+    scheme: str
+    workloads: tuple[Workload, ...]
+    quantized: ModelSpeed
+    baseline: ModelSpeed | None
+    stored: tuple[tuple[Series, ...], ...]
+    machine: Machine
+    effective: EffectiveScheme
+    context: Context
+    notes: tuple[str, ...] = ()
+
+    def result(self, confidence: float) -> SpeedResult:
+        """Both models compared, each bound at this one-sided confidence."""
+        return SpeedResult(
+            self.scheme,
+            tuple(self._compared(place, confidence) for place in range(len(self.workloads))),
+            self.quantized,
+            self.baseline,
+        )
+
+    def _compared(self, place: int, confidence: float) -> SpeedComparison:
+        return SpeedComparison(
+            scheme=self.scheme,
+            workload=self.workloads[place],
+            quantized=self.quantized.series[place],
+            baseline=self.baseline.series[place] if self.baseline is not None else None,
+            stored=self.stored[place] if self.stored else (),
+            confidence=confidence,
+        )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be timed: ``loads`` fresh processes at the least, in ``blocks`` if need be.
+
+    ``against`` says that a gate judges the speed-up, so that the baseline is needed.
+    """
+
+    spec: ModelSpec
+    workloads: tuple[Workload, ...]
+    mode: GateMode
+    loads: int
+    blocks: int
+    against: bool
+
+    def key(self) -> tuple[object, ...]:
+        """Equal for two that are measured alike."""
+        return (self.spec.key(), self.workloads, self.mode, self.loads, self.blocks, self.against)
+
+
+class Timer:
+    """Times the quantized model beside its baseline, one call at a time."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        self._grounds = grounds
+        self._bench: Bench = grounds.bench
+        self._settings = grounds.settings
+        self._stored = SpeedBaselines(grounds.settings)
+        self._done: Once[Timing] = Once()
+
+    def compare(
+        self,
+        workloads: Sequence[Workload],
+        scheme: str,
+        plan: Plan,
+        recording: Recording,
+        *,
+        blocks: int | None = None,
+    ) -> Timing:
+        """Times both models under every workload, once per session.
+
+        ``blocks`` of each, or as many as the gates need, where they take turns by block.
+
+        Raises:
+            Refusal: anything that must not be judged; before loading where possible.
+        """
+        refuse_shared(self._settings)
+        gates = self._foresee(workloads, plan, blocks or 0)
+        spec = self._grounds.tested(scheme)
+        self._refuse_known_emulated(spec)
+        asked = _Asked(
+            spec,
+            tuple(workloads),
+            plan.mode,
+            loads=loads_needed(gates, plan),
+            blocks=max(_blocks(gates, plan), blocks or 0),
+            against=any(gate.marker == MIN_SPEEDUP for gate in gates),
+        )
+        timing = self._shared(asked, recording)
+        if plan.mode is not GateMode.CERTIFY or not gates:
+            return timing
+        attempt = self._grounds.attempt(spec, plan.confidence)
+        return replace(timing, notes=(*timing.notes, attempt))
+
+    def _shared(self, asked: _Asked, recording: Recording) -> Timing:
+        """One measurement for tests with gates on the speed-up and without, where both fit."""
+        without: str | None = None
+        if self._settings.model is not None and not asked.against:
+            both = replace(asked, against=True)
+            try:
+                return self._done.of(both.key(), lambda: self._time(both, recording))
+            except Refusal as error:
+                if error.category is not Category.OUT_OF_MEMORY:
+                    raise
+                # That a model fits where its baseline does not is what it was quantized for.
+                without = error.what
+        return self._done.of(asked.key(), lambda: self._time(asked, recording, without))
+
+    def _time(self, asked: _Asked, recording: Recording, without: str | None = None) -> Timing:
+        """Both models, or the quantized one ``without`` its baseline, for that reason."""
+        spec = asked.spec
+        given = self._settings.model is not None
+        base = self._grounds.baseline_spec() if given and without is None else None
+        notes = [without] if without is not None else []
+        notes += self._refuse_unlike(base, spec) if base is not None else []
+        stored = not given and self._has_stored(asked, recording)
+        found: Found | None = None
+
+        def check(effective: EffectiveScheme, machine: Machine) -> None:
+            nonlocal found
+            refuse_emulated(spec.scheme, effective)
+            told = models.refuse_unlike_claim(spec.scheme, effective, asked.mode, self._settings)
+            notes.extend(note for note in told if note not in notes)
+            if stored and found is None:
+                # Only now is the device known; whether it has a baseline is asked before rounds.
+                found = self._found(asked, machine, recording)
+
+        self._grounds.before_loading(spec)
+        quantized = opened(self._bench, spec, check)
+        before, now = self._measured(asked, base, quantized, notes)
+        machine, effective = quantized.machine, quantized.effective
+        assert machine is not None
+        assert effective is not None
+        if found is not None:
+            found = self._stored.in_state(found, now, needed=asked.against)
+            notes += found.notes
+        if before is None and (found is None or not found.series):
+            notes.append("the baseline was not timed: nothing is said of speed-ups")
+        notes += disturbances(now, before)
+        context = models.context_of(
+            spec.name,
+            spec.scheme,
+            self._bench.software(spec),
+            machine=machine,
+            effective=effective,
+        )
+        against = base.scheme if base is not None else found.scheme if found is not None else ""
+        return Timing(
+            scheme=spec.scheme,
+            workloads=asked.workloads,
+            quantized=now,
+            baseline=before,
+            stored=found.series if found is not None else (),
+            machine=machine,
+            effective=effective,
+            context=replace(context, baseline_scheme=against),
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _measured(
+        self, asked: _Asked, base: ModelSpec | None, quantized: Opened, notes: list[str]
+    ) -> tuple[ModelSpeed | None, ModelSpeed]:
+        """Both models, or the quantized one where the other is not at hand, nor needed."""
+        vocab = self._bench.identify(asked.spec).vocab_size
+        if base is not None:
+            baseline = opened(self._bench, base, refuse_unfit_baseline(base))
+            notes += unequal_arguments(base, asked.spec, self._bench.private_args)
+            both = measure_pair(
+                baseline.open,
+                quantized.open,
+                asked.workloads,
+                exclusive=self._bench.exclusive,
+                seed=self._settings.seed,
+                vocab_size=min(vocab, self._bench.identify(base).vocab_size),
+                say=self._bench.say,
+                announce=self._bench.announce,
+                extra_loads=asked.loads - 1,
+                blocks=asked.blocks,
+                names=(base.scheme, asked.spec.scheme),
+            )
+            assert baseline.machine is not None
+            assert quantized.machine is not None
+            notes += refuse_other_device(baseline.machine, quantized.machine)
+            refuse_other_state(*both)
+            return both
+        alone = measure_alone(
+            quantized.open,
+            asked.workloads,
+            seed=self._settings.seed,
+            vocab_size=vocab,
+            say=self._bench.say,
+            announce=self._bench.announce,
+            extra_loads=asked.loads - 1,
+            name=asked.spec.scheme,
+        )
+        return None, alone
+
+    def _has_stored(self, asked: _Asked, recording: Recording) -> bool:
+        """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
+        try:
+            self._stored.refuse_absent(
+                self._grounds.model_name(),
+                models.baseline_schemes(self._bench.identify(asked.spec)),
+                asked.workloads,
+                recording,
+            )
+        except Refusal:
+            if asked.against:
+                raise
+            return False
+        return True
+
+    def _found(self, asked: _Asked, machine: Machine, recording: Recording) -> Found:
+        """The stored sessions that a model on ``machine`` may be judged against."""
+        identity = self._bench.identify(asked.spec)
+        try:
+            return self._stored.find(
+                Candidate(identity, self._bench.software(asked.spec), machine),
+                self._grounds.model_name(),
+                models.baseline_schemes(identity),
+                asked.workloads,
+                recording,
+                sessions=2 if asked.against and asked.mode is GateMode.DETECT else 1,
+            )
+        except Refusal as error:
+            if asked.against:
+                raise
+            return Found((), "", (error.what,))
+
+    def _refuse_known_emulated(self, spec: ModelSpec) -> None:
+        """Refuses before anything is made what this engine is known to emulate."""
+        if not spec.quantize or spec.made_by_argument:
+            return  # what a checkpoint holds, or an argument asks for, is known once loaded
+        choice = self._grounds.kernel(spec)
+        if choice is not None and choice.mode == "emulated":
+            raise emulated(spec.scheme, choice.why)
+
+    def _foresee(self, workloads: Sequence[Workload], plan: Plan, blocks: int) -> list[SpeedGate]:
+        """Refuses before loading what no model could rightly pass or fail.
+
+        Returns the gates that are for the device at hand, as far as it is known by now.
+        """
+        found = detect()
+        here = self._settings.gpu or device_name(Machine(found.kind, found.name))
+        # One for another accelerator must refuse nothing; judging asks again, of the true device.
+        gates = [one for one in plan.speed if fits(one, here)]
+        for workload in workloads:
+            judged = [one for one in gates if one.of_workload and sensible(one, workload)]
+            refuse_senseless(gates, workload)
+            most = max(_blocks(gates, plan), blocks)
+            units = min(workload.rounds, most) if self._bench.exclusive else workload.rounds
+            refuse_too_few(judged, workload, plan, units=units)
+        return [one for one in gates if any(sensible(one, load) for load in workloads)]
+
+    def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> list[str]:
+        """Refuses two models of which one cannot be made from the other, or that are one.
+
+        Returns what differs and is only told.
+        """
+        ours, theirs = self._bench.identify(base), self._bench.identify(spec)
+        software = self._bench.software(base), self._bench.software(spec)
+        differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
+        if (error := refusal(differences, "the speed")) is not None:
+            raise error
+        told: list[str] = []
+        if ours.weights_digest == theirs.weights_digest and not spec.quantize:
+            what = (
+                f"the model tested as {spec.scheme} is compared with itself: its weights are "
+                "those of the baseline, to the bit"
+            )
+            if not self._settings.allow_rerun:
+                help = ("name the full-precision model with --quant-model", RERUN)
+                raise Refusal(Category.SUSPICIOUS, what, help=help)
+            told.append(f"{what}: judged as a rerun (quant_allow_rerun)")
+        refuse_wider(base, ours.dtype, theirs.dtype)
+        return [*map(str, differences), *told]
+
+
+def _blocks(gates: Sequence[SpeedGate], plan: Plan) -> int:
+    """Blocks of each model, where only one at a time is loaded: a gate must be able to decide."""
+    return max(BLOCKS, blocks_needed(gates, plan))

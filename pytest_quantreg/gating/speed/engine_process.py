@@ -1,0 +1,73 @@
+"""The processes of one model that is timed, and what the last of them said that it loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ...backends.process.remote import RemoteEngine
+from ...core.errors import Category, Refusal
+from ...core.records.run import EffectiveScheme, Machine, ModelSpec
+from ...core.settings import Settings
+from ..engine_session import Bench
+
+Check: TypeAlias = Callable[[EffectiveScheme, Machine], None]
+"""Hears what a process loaded and where; may refuse it."""
+
+
+@dataclass
+class Opened:
+    """Starts the processes of one model, and remembers what was read from them.
+
+    ``check`` is given what each really loaded and where, and may refuse it; ``loaded``
+    hears of the seconds that it took.
+    """
+
+    spec: ModelSpec
+    settings: Settings
+    check: Check
+    loaded: Callable[[ModelSpec, float], None]
+    effective: EffectiveScheme | None = None
+    machine: Machine | None = None
+    prepared: ModelSpec | None = None
+
+    def open(self) -> RemoteEngine:
+        """A fresh process with the model loaded. Raises Refusal for one not to be timed."""
+        assert self.prepared is not None
+        engine = RemoteEngine.start(
+            self.prepared,
+            cache_dir=self.settings.cache_dir / "checkpoints",
+            timeout=self.settings.speed_timeout,
+        )
+        try:
+            self.check(engine.effective, engine.machine)
+        except BaseException:
+            engine.close()
+            raise
+        self.effective, self.machine = engine.effective, engine.machine
+        self.loaded(self.spec, engine.load_seconds)
+        return engine
+
+
+def opened(bench: Bench, spec: ModelSpec, check: Check) -> Opened:
+    """A model made ready to be started; frees what this process holds."""
+    # It would be missing to the others.
+    bench.slot.close()
+    made = Opened(spec, bench.settings, check, bench.slot.note)
+    made.prepared = bench.backend.prepare(spec, bench.say)
+    return made
+
+
+def refuse_shared(settings: Settings) -> None:
+    """Refuses to time models in several workers at once. Raises Refusal."""
+    if settings.workers > 1 and not settings.share_device:
+        raise Refusal(
+            Category.WRONG_USE,
+            f"{settings.workers} xdist workers would time models side by side and slow each "
+            "other down",
+            help=(
+                "run the tests of speed without -n, or with -n 1",
+                'where each worker has a device of its own: ini key quant_speed_xdist = "allow"',
+            ),
+        )

@@ -1,0 +1,144 @@
+"""What the gates on speed, memory and load time of one test make of what it timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...core.comparison.speed import SpeedComparison, SpeedResult
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.gates.outcome import Outcome
+from ...core.gates.plan import Plan
+from ...core.gates.speed import Choice, SpeedGate, choose
+from ...core.gates.speed_verdict import judge_model, judge_workload, sensible
+from ...core.hardware.roofline import Roof, roof, slow_reasons
+from ...core.settings import Settings
+from ...report import speed_lines
+from ...report import speed_messages as messages
+from ..evidence import Evidence
+from .compare import Timing
+
+
+def judge_speed(
+    plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool
+) -> Iterator[Outcome]:
+    """All outcomes of what one test timed: refusals, each workload and the model, unfed gates."""
+    refused = [one for one in evidence.refused if one.speed]
+    for one in refused:
+        yield messages.of_speed_refusal(one.error, scheme=one.scheme, context=one.context)
+    for timing in evidence.timed:
+        yield from _judge_call(plan, timing, settings)
+    if body_ended and not evidence.timed and not refused and not evidence.refused_outright:
+        for gate in plan.speed:
+            yield _unfed(gate, evidence)
+
+
+def speed_fed(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
+    """The gates on speed that mean something under a workload which the test timed."""
+    if any(one.speed for one in evidence.refused):
+        return list(plan.speed)
+    timed = [workload for one in evidence.timed for workload in one.workloads]
+    return [
+        gate
+        for gate in plan.speed
+        if not gate.of_workload or any(sensible(gate, workload) for workload in timed)
+    ]
+
+
+def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[Outcome]:
+    result = timing.result(plan.confidence)
+    try:
+        choices = list(choose(plan.speed, timing.machine, settings.gpu))
+    except QuantregError as error:
+        yield messages.of_speed_refusal(error, scheme=timing.scheme, context=timing.context)
+        choices = []
+    lines = tuple(speed_lines.model_lines(timing.scheme, timing.quantized, timing.baseline))
+    for place, comparison in enumerate(result.workloads, 1):
+        own = lines if place == len(result.workloads) else ()
+        yield from _judge_workload(plan, timing, comparison, choices, own)
+    for choice in choices:
+        if choice.gate is None:
+            yield messages.of_other_device(choice, timing.context, plan.mode)
+        elif not choice.gate.of_workload:
+            yield _judge_model(plan, timing, result, choice, choice.gate)
+
+
+def _judge_workload(
+    plan: Plan,
+    timing: Timing,
+    comparison: SpeedComparison,
+    choices: Sequence[Choice],
+    model_lines: tuple[str, ...],
+) -> Iterator[Outcome]:
+    roofs = _roofs(timing, comparison)
+    lines = (*speed_lines.workload_lines(comparison, roofs), *model_lines)
+    chosen = [
+        (choice, choice.gate)
+        for choice in choices
+        if choice.gate is not None
+        and choice.gate.of_workload
+        # One of its module that means nothing here is meant for the other tests.
+        and (choice.gate.own or sensible(choice.gate, comparison.workload))
+    ]
+    reasons: tuple[str, ...] = ()
+    # What arrives at a rate is answered at that rate, however slow the model is.
+    if comparison.speedup < 1.0 and comparison.workload.request_rate is None:
+        reasons = tuple(slow_reasons(*roofs, timing.effective))
+    if not any(gate.marker == "min_speedup" for _, gate in chosen):
+        if comparison.high < 1.0:
+            slower = f"{comparison.workload.label} is slower, likely: "
+            lines = (*lines, *(slower + reason for reason in reasons))
+        yield messages.of_measurement(comparison, timing.context, notes=timing.notes, lines=lines)
+        lines = ()
+    for choice, gate in chosen:
+        try:
+            verdict = judge_workload(gate, choice.why, comparison, plan, gpus=timing.machine.count)
+        except Refusal as error:
+            yield messages.of_speed_refusal(
+                error,
+                scheme=timing.scheme,
+                context=timing.context,
+                gate=gate,
+                workload=comparison.workload.label,
+            )
+            continue
+        yield messages.of_verdict(
+            verdict,
+            timing.context,
+            notes=timing.notes,
+            lines=lines,
+            reasons=reasons if gate.marker == "min_speedup" else (),
+        )
+        lines = ()
+
+
+def _judge_model(
+    plan: Plan, timing: Timing, result: SpeedResult, choice: Choice, gate: SpeedGate
+) -> Outcome:
+    try:
+        verdict = judge_model(gate, choice.why, result, plan)
+    except Refusal as error:
+        return messages.of_speed_refusal(
+            error, scheme=timing.scheme, context=timing.context, gate=gate
+        )
+    return messages.of_verdict(verdict, timing.context, notes=timing.notes)
+
+
+def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Roof | None]:
+    """The decode bounds of baseline and quantized model."""
+    now = roof(timing.quantized.footprint, comparison.quantized, timing.quantized.bandwidth)
+    before = None
+    if timing.baseline is not None and comparison.baseline is not None:
+        # One device: the better of two copies is the truer one.
+        bandwidth = max(timing.baseline.bandwidth or 0.0, timing.quantized.bandwidth or 0.0)
+        before = roof(timing.baseline.footprint, comparison.baseline, bandwidth)
+        now = roof(timing.quantized.footprint, comparison.quantized, bandwidth)
+    return before, now
+
+
+def _unfed(gate: SpeedGate, evidence: Evidence) -> Outcome:
+    error = Refusal(
+        Category.NOTHING_MEASURED,
+        f"the test timed nothing, so {gate} judged nothing",
+        help="call compare_speed() in the body of the test, or take the marker off it",
+    )
+    return messages.of_speed_refusal(error, scheme=evidence.scheme, context=None, gate=gate)

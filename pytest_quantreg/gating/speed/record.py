@@ -1,0 +1,168 @@
+"""Times the full-precision model and keeps its sessions, for gates that run without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...baselines import SpeedKey
+from ...core.comparison.comparability import Candidate
+from ...core.comparison.speed import SpeedComparison, SpeedResult
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import Context
+from ...core.records.run import Machine, ModelSpec
+from ...core.records.speed import ModelSpeed, Workload
+from ...core.records.speed_run import SpeedRun, sessions_of
+from ...core.secret_values import without_secrets
+from ...measure.accelerator import detect
+from ...measure.speed.measure import measure_alone
+from .. import models
+from ..accuracy.preconditions import Grounds
+from ..provenance import git_commit, now
+from .engine_process import Opened, opened, refuse_shared
+from .preconditions import refuse_unfit_baseline
+from .stored_baselines import SpeedBaselines
+
+
+@dataclass(frozen=True)
+class RecordedSpeed:
+    """A speed baseline that is stored now; ``present`` says that it was before."""
+
+    run: SpeedRun
+    context: Context
+    present: bool = False
+
+
+class SpeedRecorder:
+    """Records speed baselines, one call at a time."""
+
+    def __init__(self, grounds: Grounds) -> None:
+        self._grounds = grounds
+        self._bench = grounds.bench
+        self._settings = grounds.settings
+        self._stored = SpeedBaselines(grounds.settings)
+
+    def record(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
+        """Times the baseline in as many sessions as are to be stored and are not there yet."""
+        refuse_shared(self._settings)
+        for workload in workloads:
+            _refuse_short(workload)
+        spec = self._grounds.baseline_spec()
+        keys = self._stored_keys(spec, workloads)
+        if keys and (present := self._present(spec, keys)) is not None:
+            return present
+        self._stored.store.check_writable(*keys)
+        runs = self._session(spec, workloads)
+        for key, run in runs.items():
+            if not self._stored.missing(key):
+                self._refuse_other(key, spec, run.machine)
+        # Counted before each session: another process may record the same.
+        while wanted := [key for key in runs if self._stored.missing(key)]:
+            for key in wanted:
+                self._stored.keep(key, runs[key])
+            if any(self._stored.missing(key) for key in runs):
+                runs = self._session(spec, workloads)
+        return [self._recorded(key) for key in runs]
+
+    def _stored_keys(self, spec: ModelSpec, workloads: Sequence[Workload]) -> list[SpeedKey]:
+        """What is stored of all workloads, as far as the device can be told without loading."""
+        found = detect()
+        for count in range(1, found.count + 1):
+            here = Machine(found.kind, found.name, count)
+            keys = [self._stored.key(spec.name, spec.scheme, one, here) for one in workloads]
+            if all(self._stored.store.exists(key) for key in keys):
+                return keys
+        return []
+
+    def _present(self, spec: ModelSpec, keys: Sequence[SpeedKey]) -> list[RecordedSpeed] | None:
+        """What is stored already, if nothing is to be added to it."""
+        if any(self._stored.missing(key) for key in keys):
+            return None
+        found = detect()
+        if any(self._stored.store.load(key).machine.kind != found.kind for key in keys):
+            return None  # the engine calls the device otherwise: it shall say what it is
+        for key in keys:
+            here = Machine(found.kind, found.name, self._stored.store.load(key).machine.count)
+            self._refuse_other(key, spec, here)
+        return [self._recorded(key) for key in keys]
+
+    def _refuse_other(self, key: SpeedKey, spec: ModelSpec, machine: Machine) -> None:
+        """Refuses to call present what is of another model, or of other software."""
+        identity, software = self._bench.identify(spec), self._bench.software(spec)
+        self._stored.refuse_other(key, Candidate(identity, software, machine, base=identity))
+
+    def _recorded(self, key: SpeedKey) -> RecordedSpeed:
+        run = self._stored.store.load(key)
+        context = models.context_of(
+            run.model.name,
+            run.scheme,
+            run.software,
+            machine=run.machine,
+            effective=run.effective,
+        )
+        return RecordedSpeed(run, context, present=not self._stored.fresh(key))
+
+    def _session(self, spec: ModelSpec, workloads: Sequence[Workload]) -> dict[SpeedKey, SpeedRun]:
+        """One session of the baseline, in a fresh process."""
+        started = opened(self._bench, spec, refuse_unfit_baseline(spec))
+        speed = measure_alone(
+            started.open,
+            workloads,
+            seed=self._settings.seed,
+            vocab_size=self._bench.identify(spec).vocab_size,
+            say=self._bench.say,
+            name=spec.scheme,
+        )
+        return self._runs(spec, started, speed)
+
+    def _runs(
+        self, spec: ModelSpec, started: Opened, speed: ModelSpeed
+    ) -> dict[SpeedKey, SpeedRun]:
+        assert started.machine is not None
+        assert started.effective is not None
+        commit = git_commit(self._settings.baselines.parent)
+        runs = {}
+        private = self._bench.private_args
+        args = {
+            name: without_secrets(value, name)
+            for name, value in spec.args.items()
+            if name not in private
+        }
+        when = sessions_of(speed, recorded_at=now(), git_commit=commit, args=args)
+        for workload, session in when:
+            key = self._stored.key(spec.name, spec.scheme, workload, started.machine)
+            runs[key] = SpeedRun(
+                replace(self._bench.identify(spec), name=spec.name),
+                spec.scheme,
+                workload,
+                started.machine,
+                self._bench.software(spec),
+                started.effective,
+                (session,),
+            )
+        return runs
+
+
+LEAST_ROUNDS = 5
+"""Of a stored session: fewer say little about its own speed."""
+
+
+def _refuse_short(workload: Workload) -> None:
+    """Refuses to store what is too cold or too short to be compared with. Raises Refusal."""
+    if workload.warmup < 1 or workload.rounds < LEAST_ROUNDS:
+        raise Refusal(
+            Category.TOO_WEAK,
+            f"a speed baseline of {workload.rounds} rounds after {workload.warmup} of warm-up is "
+            f"none: {LEAST_ROUNDS} after 1 are the least",
+            help="record it with compare_speed(rounds=10, warmup=2), which are the defaults",
+        )
+
+
+def with_itself(recorded: Sequence[RecordedSpeed], confidence: float) -> SpeedResult:
+    """What a test goes on with while its baseline is recorded: the baseline beside itself."""
+    series = [one.run.series()[-1] for one in recorded]
+    newest = recorded[0].run.sessions[-1]
+    speed = ModelSpeed(tuple(series), newest.footprint, newest.load_seconds, newest.bandwidth)
+    scheme = recorded[0].run.scheme
+    compared = (SpeedComparison(scheme, one.workload, one, one, (), confidence) for one in series)
+    return SpeedResult(scheme, tuple(compared), speed, speed)

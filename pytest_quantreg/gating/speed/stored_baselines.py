@@ -1,0 +1,266 @@
+"""The stored speed baselines of a session: found for the device at hand, or refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ...baselines import Smaller, SpeedKey, SpeedStore
+from ...baselines.speed_validation import moment
+from ...core.comparison.comparability import Candidate, refusal
+from ...core.comparison.speed_comparability import comparable_speed
+from ...core.errors import Category, Refusal
+from ...core.gates.speed_verdict import ONE_SESSION
+from ...core.records.run import Machine
+from ...core.records.speed import ModelSpeed, Series, Workload
+from ...core.records.speed_run import SpeedRun, SpeedSession
+from ...core.settings import Settings, Update
+from ..accuracy.stored_baselines import Recording
+from .preconditions import unlike_states
+
+_A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The stored sessions of the baseline, by workload; ``scheme`` is the baseline's."""
+
+    series: tuple[tuple[Series, ...], ...]
+    scheme: str
+    notes: tuple[str, ...]
+    sessions: tuple[SpeedSession, ...] = ()
+
+
+class SpeedBaselines:
+    """What the store holds of one session's model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.store = SpeedStore(settings.baselines)
+        self._kept: Counter[SpeedKey] = Counter()
+        self._before: dict[SpeedKey, int] = {}
+        self._anew: dict[SpeedKey, SpeedRun] = {}
+
+    def key(self, model: str, scheme: str, workload: Workload, machine: Machine) -> SpeedKey:
+        """What a speed baseline is filed under."""
+        return SpeedKey(
+            model, scheme, self._settings.backend, workload, machine.accelerator, machine.count
+        )
+
+    def refuse_absent(
+        self,
+        model: str,
+        schemes: Sequence[str],
+        workloads: Sequence[Workload],
+        recording: Recording,
+    ) -> None:
+        """Refuses before loading what is stored for no accelerator at all. Raises Refusal."""
+        nowhere = Machine("cpu", "no such accelerator")
+        for workload in workloads:
+            keys = [self.key(model, scheme, workload, nowhere) for scheme in schemes]
+            if not any(self.store.accelerators(key) for key in keys):
+                raise Refusal(
+                    Category.BASELINE_ABSENT,
+                    f"no speed baseline of {model} for {workload.label} is stored, and "
+                    "--quant-model does not name it",
+                    help=(
+                        "run both models side by side, which needs no stored baseline: "
+                        "--quant-model=REF",
+                        f"or record one on this accelerator: {recording(Update.ABSENT)}",
+                    ),
+                )
+
+    def find(
+        self,
+        candidate: Candidate,
+        model: str,
+        schemes: Sequence[str],
+        workloads: Sequence[Workload],
+        recording: Recording,
+        *,
+        sessions: int = 1,
+    ) -> Found:
+        """The sessions stored for the machine of ``candidate``, at least so many each.
+
+        Raises Refusal.
+        """
+        runs = [
+            self._load(candidate, model, schemes, workload, recording) for workload in workloads
+        ]
+        told: list[str] = []
+        for run, workload in zip(runs, workloads, strict=True):
+            _refuse_colder(run, workload, recording)
+            differences = comparable_speed(run, candidate, drift=self._settings.drift)
+            if (error := refusal(differences, "the speed")) is not None:
+                raise error
+            told += map(str, differences)
+        count = min(len(run.sessions) for run in runs)
+        if count < sessions:
+            raise Refusal(
+                Category.TOO_WEAK,
+                ONE_SESSION,
+                help=(
+                    "run both models side by side: --quant-model=REF",
+                    f"or record more sessions: {recording(Update.ABSENT)} --quant-repeats=5",
+                ),
+            )
+        stored = (
+            f"the baseline's speed is that of {count} stored session"
+            f"{'' if count == 1 else 's'}, not of this one (--quant-model=REF runs both side "
+            "by side)"
+        )
+        return Found(
+            tuple(run.series() for run in runs),
+            runs[0].scheme,
+            tuple(dict.fromkeys((stored, *told, *_stored_notes(runs)))),
+            tuple(session for run in runs for session in run.sessions),
+        )
+
+    def in_state(self, found: Found, now: ModelSpeed, *, needed: bool) -> Found:
+        """``found``, unless another state refuses it: nothing then, if it is not ``needed``."""
+        try:
+            self.refuse_other_state(found, now)
+        except Refusal as error:
+            if needed:
+                raise
+            return Found((), "", (error.what,))
+        return found
+
+    def refuse_other_state(self, found: Found, now: ModelSpeed) -> None:
+        """Refuses sessions of another number of threads or power limit. Raises Refusal."""
+        then = [state for session in found.sessions for state in session.states]
+        if (unlike := unlike_states(then, now.states)) is not None:
+            raise Refusal(
+                Category.NOT_COMPARABLE,
+                f"the stored speed is of {unlike[0]}, and this session has {unlike[1]}",
+                help=(
+                    "run both models side by side: --quant-model=REF",
+                    "or make the device as it was when the baseline was recorded",
+                ),
+            )
+
+    def _load(
+        self,
+        candidate: Candidate,
+        model: str,
+        schemes: Sequence[str],
+        workload: Workload,
+        recording: Recording,
+    ) -> SpeedRun:
+        assert candidate.machine is not None
+        keys = [self.key(model, scheme, workload, candidate.machine) for scheme in schemes]
+        key = next((one for one in keys if self.store.exists(one)), None)
+        if key is not None:
+            return self._read(key, recording)
+        others = sorted({other for one in keys for other in self.store.accelerators(one)})
+        raise Refusal(
+            Category.NOT_COMPARABLE if others else Category.BASELINE_ABSENT,
+            f"this is {keys[0].devices}, and the stored speed of {model} for {workload.label} is "
+            f"that of {', '.join(others)}: another accelerator has a speed of its own"
+            if others
+            else f"no speed baseline of {model} for {workload.label} is stored",
+            help=(
+                "run both models side by side, which needs no stored baseline: --quant-model=REF",
+                f"or record one here: {recording(Update.ABSENT)}",
+            ),
+        )
+
+    def _read(self, key: SpeedKey, recording: Recording) -> SpeedRun:
+        try:
+            return self.store.load(key)
+        except Refusal as error:
+            kept = [line for line in error.help if "pytest --quant-update" not in line]
+            if len(kept) == len(error.help):
+                raise  # what a newer version wrote is not to be recorded again by this one
+            command = f"or record it again: {recording(Update.ALL)}"
+            raise Refusal(error.category, error.what, help=(*kept, command)) from None
+
+    def missing(self, key: SpeedKey) -> int:
+        """How many sessions are still to be recorded for ``key``.
+
+        Anew as many as were stored at the least, and once in a session.
+        """
+        wanted = self._settings.repeats
+        if self._settings.update is Update.ALL:
+            return max(wanted, self._had(key)) - self._kept[key]
+        have = len(self.store.load(key).sessions) if self.store.exists(key) else 0
+        return max(wanted - have, 0)
+
+    def keep(self, key: SpeedKey, run: SpeedRun) -> None:
+        """Stores a session; with --quant-update=all the last one replaces what was, with all new.
+
+        An interruption before it leaves the old sessions whole.
+        """
+        last = self.missing(key) == 1
+        if self._settings.update is not Update.ALL:
+            self.store.add(key, run)
+        else:
+            begun = self._anew.get(key)
+            self._anew[key] = run if begun is None else begun.continued(run)
+            if last:
+                self._replace(key)
+        self._kept[key] += 1
+
+    def _replace(self, key: SpeedKey) -> None:
+        """Stores what was recorded anew, unless another process stored more in the meantime.
+
+        More sessions are `missing` then.
+        """
+        try:
+            self.store.save(key, self._anew[key], never_smaller=True)
+        except Smaller:
+            self._before[key] = self.store.sessions(key)
+        else:
+            del self._anew[key]
+
+    def fresh(self, key: SpeedKey) -> bool:
+        """Whether this session has recorded some of ``key``."""
+        return self._kept[key] > 0
+
+    def refuse_other(self, key: SpeedKey, candidate: Candidate) -> None:
+        """Refuses what is stored for ``key`` if it is not of the model that is recorded now."""
+        stored = self.store.load(key)
+        differences = comparable_speed(stored, candidate, drift=self._settings.drift)
+        if (error := refusal(differences, "the speed")) is not None:
+            raise error
+
+    def _had(self, key: SpeedKey) -> int:
+        """How many sessions were stored when this session began to record ``key`` anew."""
+        if key not in self._before:
+            self._before[key] = self.store.sessions(key)
+        return self._before[key]
+
+
+def _refuse_colder(run: SpeedRun, workload: Workload, recording: Recording) -> None:
+    """Refuses sessions with less warm-up than what is compared with them."""
+    least = min(one.warmup for one in run.sessions)
+    if least < workload.warmup:
+        raise Refusal(
+            Category.NOT_COMPARABLE,
+            f"a stored session of {workload.label} has {least} rounds of warm-up, and "
+            f"{workload.warmup} are asked for: colder rounds are slower ones",
+            help=f"record the baseline again: {recording(Update.ALL)}",
+        )
+
+
+def _stored_notes(runs: Sequence[SpeedRun]) -> Iterator[str]:
+    """What must be known of stored sessions: how near in time, held down, told otherwise."""
+    sessions = [one for run in runs for one in run.sessions]
+    times = sorted(moment(one.recorded_at) for one in sessions)
+    several = min(len(run.sessions) for run in runs) > 1
+    if several and times[-1] - times[0] < _A_DAY:
+        yield (
+            "all stored sessions are of one day: another day may differ from them by more than "
+            "they do from each other"
+        )
+    if held := sorted({s.throttled for one in sessions for s in one.states if s.throttled}):
+        yield f"the device held its clocks down when the baseline was recorded: {', '.join(held)}"
+    if any(s.others for one in sessions for s in one.states):
+        yield "other processes used the card when the baseline was recorded"
+    for args in {json.dumps(dict(one.args), sort_keys=True): one.args for one in sessions}.values():
+        if args:
+            said = ", ".join(f"{name}={value}" for name, value in sorted(args.items()))
+            yield f"the baseline was recorded with {said}"
