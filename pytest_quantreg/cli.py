@@ -79,7 +79,7 @@ def _printed(command: str, text: str, status: int) -> int:
 
 def _catalogue() -> Catalogue:
     """The schemes of the project that the command is typed in."""
-    from .own_schemes import nearest_file, read_file
+    from .config.schemes import nearest_file, read_file
 
     path = nearest_file(Path.cwd())
     return read_file(path).catalogue if path is not None else Catalogue()

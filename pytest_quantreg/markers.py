@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
+from .config.values import BUILT_IN_SCHEMES, check_confidence
 from .core.checks import check_retention
 from .core.errors import WrongUse
 from .core.gates.plan import Plan
@@ -28,7 +29,6 @@ from .misspelt_marks import misspelt
 from .option_table import MARKER_FIXTURES, OUR_FIXTURES, OUR_MARKERS
 from .scheme_markers import QUANT_SCHEMES, admitted, choices, read_names
 from .speed_markers import SPEED_READERS
-from .values import BUILT_IN_SCHEMES, check_confidence
 
 
 class Declared(NamedTuple):

@@ -14,16 +14,9 @@ import pytest
 
 from .accept_options import accepts, is_typed, refuse_not_accepting, refuse_not_recording
 from .cache_folder import cache_dir
-from .core.errors import WrongUse
-from .core.hardware.accelerators import words
-from .core.records.run import Json
-from .core.schemes.catalogue import Catalogue
-from .core.secret_values import Secrets
-from .core.settings import GateMode, ModelRef, Settings, Update
-from .option_table import RECORD, RECORD_ALL, WITHOUT_TESTS
-from .own_scheme_fields import FILE
-from .own_schemes import ProjectSchemes, read_file
-from .values import (
+from .config.scheme_fields import FILE
+from .config.schemes import ProjectSchemes, read_file
+from .config.values import (
     Given,
     check_choice,
     check_confidence,
@@ -40,6 +33,13 @@ from .values import (
     parse_schemes,
     repeatable,
 )
+from .core.errors import WrongUse
+from .core.hardware.accelerators import words
+from .core.records.run import Json
+from .core.schemes.catalogue import Catalogue
+from .core.secret_values import Secrets
+from .core.settings import GateMode, ModelRef, Settings, Update
+from .option_table import RECORD, RECORD_ALL, WITHOUT_TESTS
 
 _MODES = tuple(mode.value for mode in GateMode)
 MOST_GATES = 1_000_000

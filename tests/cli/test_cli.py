@@ -146,7 +146,7 @@ def test_an_error_of_the_system_that_nobody_foresaw(
     def closed(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path / "pyproject.toml"))
 
-    monkeypatch.setattr("pytest_quantreg.own_schemes.nearest_file", closed)
+    monkeypatch.setattr("pytest_quantreg.config.schemes.nearest_file", closed)
     assert main(["schemes"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("quantreg schemes: ")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pytest_quantreg.config.values import repeatable
 from pytest_quantreg.core.records.run import Json
 from pytest_quantreg.core.secret_values import (
     Secrets,
@@ -13,7 +14,6 @@ from pytest_quantreg.core.secret_values import (
     without_secrets,
     without_shapes,
 )
-from pytest_quantreg.values import repeatable
 
 HF = "hf_" + "aB3dE6gH9jK2mN5pQ8"
 MIXED = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3"

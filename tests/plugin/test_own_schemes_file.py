@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
+from pytest_quantreg.config.schemes import ProjectSchemes, nearest_file, read_file
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.own_schemes import ProjectSchemes, nearest_file, read_file
 
 T = "pyproject.toml [tool.quantreg.schemes.ours]"
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from .core.errors import WrongUse
-from .core.records.run import Json
-from .core.schemes.catalogue import Catalogue
-from .core.schemes.names import SchemeChoice
-from .core.secret_values import HIDDEN, YOUR_OWN, without_secrets
-from .core.settings import ModelRef
+from ..core.errors import WrongUse
+from ..core.records.run import Json
+from ..core.schemes.catalogue import Catalogue
+from ..core.schemes.names import SchemeChoice
+from ..core.secret_values import HIDDEN, YOUR_OWN, without_secrets
+from ..core.settings import ModelRef
 
 BUILT_IN_SCHEMES = Catalogue()
 """No schemes but the built-in ones."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .core.errors import WrongUse
-from .core.schemes.catalogue import Catalogue, OwnScheme
-from .core.schemes.names import resolve
-from .core.settings import ModelRef
-from .own_scheme_fields import (
+from ..core.errors import WrongUse
+from ..core.schemes.catalogue import Catalogue, OwnScheme
+from ..core.schemes.names import resolve
+from ..core.settings import ModelRef
+from .scheme_fields import (
     FILE,
     KEYS,
     built_in,

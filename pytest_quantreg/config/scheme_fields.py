@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from .core.errors import WrongUse
-from .core.printable import printable
-from .core.schemes.catalogue import OwnScheme
-from .core.schemes.names import SCHEMES, Quantization, name_of, resolve
-from .core.schemes.words import described
+from ..core.errors import WrongUse
+from ..core.printable import printable
+from ..core.schemes.catalogue import OwnScheme
+from ..core.schemes.names import SCHEMES, Quantization, name_of, resolve
+from ..core.schemes.words import described
 
 FILE = "pyproject.toml"
 KEYS = (
