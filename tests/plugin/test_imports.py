@@ -65,7 +65,7 @@ def test_unused_plugin_imports_nothing(folder: Path) -> None:
     assert ours(found) == {
         "pytest_quantreg",
         "pytest_quantreg.plugin",
-        "pytest_quantreg.option_table",
+        "pytest_quantreg.plugin.option_table",
     }
 
 

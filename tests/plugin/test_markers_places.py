@@ -10,8 +10,8 @@ import pytest
 from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import choose, matching
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.markers import plan
-from pytest_quantreg.options import read
+from pytest_quantreg.plugin.markers import plan
+from pytest_quantreg.plugin.options import read
 
 from .conftest import Suite
 

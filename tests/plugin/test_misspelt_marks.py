@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.misspelt_marks import NOT_BUILT, edits, misspelt
-from pytest_quantreg.option_table import OUR_MARKERS
+from pytest_quantreg.plugin.misspelt_marks import NOT_BUILT, edits, misspelt
+from pytest_quantreg.plugin.option_table import OUR_MARKERS
 
 from .conftest import Suite
 from .test_markers_errors import collection_error

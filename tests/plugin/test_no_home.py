@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_quantreg.cache_folder import cache_dir
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.plugin.cache_folder import cache_dir
 from pytest_quantreg.report.redaction import own_names
 
 from .conftest import Suite

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.compare import CompareAccuracy
 from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import AccuracyRequest
 from pytest_quantreg.gating import Ask
+from pytest_quantreg.plugin.compare_accuracy import CompareAccuracy
 
 from .conftest import Suite
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.options import read
+from pytest_quantreg.plugin.options import read
 
 from .conftest import Suite
 

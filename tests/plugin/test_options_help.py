@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg import option_table
-from pytest_quantreg.option_table import COMPARE_FIXTURES, MARKERS, OPTIONS, OUR_FIXTURES
+from pytest_quantreg.plugin import option_table
+from pytest_quantreg.plugin.option_table import COMPARE_FIXTURES, MARKERS, OPTIONS, OUR_FIXTURES
 
 from .conftest import Suite
 

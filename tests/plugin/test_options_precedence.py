@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.cache_folder import cache_dir
 from pytest_quantreg.core.records.run import Json
 from pytest_quantreg.core.settings import GateMode, Settings, Update
-from pytest_quantreg.option_table import OPTIONS
-from pytest_quantreg.options import read, recording_command
+from pytest_quantreg.plugin.cache_folder import cache_dir
+from pytest_quantreg.plugin.option_table import OPTIONS
+from pytest_quantreg.plugin.options import read, recording_command
 
 
 @dataclass(frozen=True)

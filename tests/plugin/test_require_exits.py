@@ -18,7 +18,7 @@ from pytest_quantreg.core.gates.outcome import (
     SpeedFigures,
 )
 from pytest_quantreg.gating import Evidence, Timing
-from pytest_quantreg.requirement import unjudged
+from pytest_quantreg.plugin.requirement import unjudged
 
 from .conftest import SCHEME, Suite
 

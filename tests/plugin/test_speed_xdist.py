@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.options import read
+from pytest_quantreg.plugin.options import read
 
 from .conftest import SCHEME, Suite
 from .events import events, loads
@@ -35,7 +35,7 @@ def timed(suite: Suite) -> Iterator[TimedSuite]:
 def as_if_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets sessions in this process believe that they are one worker of two: far quicker."""
     monkeypatch.setattr(
-        "pytest_quantreg.runtime.read", lambda config: replace(read(config), workers=2)
+        "pytest_quantreg.plugin.run_context.read", lambda config: replace(read(config), workers=2)
     )
 
 

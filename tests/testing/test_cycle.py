@@ -66,7 +66,7 @@ def _imported_once() -> None:
             "lm_eval.tasks",
             "lm_eval.tasks._yaml_loader",
             "pytest_quantreg.testing.scripted_lm",
-            "pytest_quantreg.runtime",
+            "pytest_quantreg.plugin.run_context",
             "scipy.stats",
             "torch",
             "tqdm.auto",

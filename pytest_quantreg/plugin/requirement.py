@@ -8,10 +8,10 @@ from typing import Protocol
 
 import pytest
 
-from .core.gates.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
-from .core.printable import printable
-from .core.secret_values import Secrets
-from .gating import Evidence, Timing
+from ..core.gates.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
+from ..core.printable import printable
+from ..core.secret_values import Secrets
+from ..gating import Evidence, Timing
 
 PASSING = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 """The exit statuses that CI takes for green, or for nothing to do."""

@@ -14,11 +14,11 @@ import pytest
 from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS, WITHOUT_TESTS
 
 if TYPE_CHECKING:
-    from .compare import CompareAccuracy
+    from ..core.hardware.accelerators import Accelerator
+    from ..gating.model_handles import ModelHandle
+    from .compare_accuracy import CompareAccuracy
     from .compare_speed import CompareSpeed
-    from .core.hardware.accelerators import Accelerator
-    from .gating.model_handles import ModelHandle
-    from .runtime import Runtime
+    from .run_context import Runtime
 
 RUNTIME = pytest.StashKey["Runtime"]()
 SESSION = pytest.StashKey[str]()
@@ -46,7 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         configured = early_config.getini("quant_report")
     if typed or configured:
         from .options import reports_at_start
-        from .stale import replace_stale
+        from .stale_reports import replace_stale
 
         replace_stale(reports_at_start(early_config))
     try:
@@ -115,7 +115,7 @@ def pytest_collection_modifyitems(
     timed = [item for item in items if "compare_speed" in getattr(item, "fixturenames", ())]
     if not timed or not config.pluginmanager.has_plugin("pytest-benchmark"):
         return (yield)
-    from .benchmark import as_benchmarks
+    from .benchmark_adapter import as_benchmarks
 
     with as_benchmarks(config, timed):
         return (yield)
@@ -281,7 +281,7 @@ class _Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         if RUNTIME in self._config.stash:
-            from .ending import clean_warning
+            from .item_state import clean_warning
 
             clean_warning(warning_message, self._config.stash[RUNTIME].secrets)
 
@@ -304,7 +304,7 @@ class _Collector:
 def _runtime(config: pytest.Config) -> Runtime:
     """The session's runtime, made (and our other modules imported) on first use."""
     if RUNTIME not in config.stash:
-        from .runtime import Runtime
+        from .run_context import Runtime
 
         required = config.stash.get(REQUIRED, False)
         config.stash[RUNTIME] = Runtime(config, _session(config), required=required)

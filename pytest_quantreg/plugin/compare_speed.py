@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .core.comparison.speed import SpeedResult
-from .core.errors import Category, Refusal, WrongUse
-from .core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..core.comparison.speed import SpeedResult
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
 
 MOST_TOKENS = 10_000_000
 """Of a prompt or an answer; more is a slip, and no engine holds as many."""

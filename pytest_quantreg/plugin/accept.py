@@ -10,25 +10,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .baselines import AcceptedRuns, BaselineKey
-from .baselines.acceptance import Said, accept_runs
-from .baselines.run_codec import pack
-from .core.errors import QuantregError, WrongUse
-from .core.gates.acceptance import findings
-from .core.records.acceptance import Kept
-from .core.records.run import Run
-from .core.settings import Settings
-from .gating.accuracy.candidate_runs import (
+from ..baselines import AcceptedRuns, BaselineKey
+from ..baselines.acceptance import Said, accept_runs
+from ..baselines.run_codec import pack
+from ..core.errors import QuantregError, WrongUse
+from ..core.gates.acceptance import findings
+from ..core.records.acceptance import Kept
+from ..core.records.run import Run
+from ..core.settings import Settings
+from ..gating.accuracy.candidate_runs import (
     drop_abandoned,
     drop_old_reports,
     folder_of,
     kept_store,
     undecided_report,
 )
-from .gating.provenance import git_commit, now
-from .report.output_files import add_lines, write
-from .report.session_outcomes import SessionReport
-from .report.session_report import GREEN, Report
+from ..gating.provenance import git_commit, now
+from ..report.output_files import add_lines, write
+from ..report.session_outcomes import SessionReport
+from ..report.session_report import GREEN, Report
 
 _COMMAND = "; accept it all the same with: "
 

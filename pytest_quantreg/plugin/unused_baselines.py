@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from .baselines.listing import Listing
-from .core.errors import QuantregError
-from .core.settings import Settings, Update
-from .gating import Checker
+from ..baselines.listing import Listing
+from ..core.errors import QuantregError
+from ..core.settings import Settings, Update
+from ..gating import Checker
 
 _NARROWING = (*("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "ignore_glob"),)
 """The options of pytest after which tests are missing that may want a baseline."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .core.records.speed import Series, Workload
-from .gating import Timing
+from ..core.records.speed import Series, Workload
+from ..gating import Timing
 
 PLAIN = Workload()
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from ..core.printable import printable_lines
+from ..core.settings import Settings, Update
 from . import markers
-from .core.printable import printable_lines
-from .core.settings import Settings, Update
 from .option_table import COMPARE_FIXTURES
 
 NO_SCHEME = "no --quant-scheme given, e.g. --quant-scheme=w8a8-fp8"

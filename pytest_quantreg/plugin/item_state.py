@@ -12,14 +12,14 @@ from warnings import WarningMessage
 
 import pytest
 
-from .core.errors import QuantregError
-from .core.gates.outcome import JUDGED, REFUSED, Outcome
-from .core.printable import printable, printable_lines
-from .core.records.acceptance import Kept
-from .core.secret_values import Secrets
-from .gating import Evidence
+from ..core.errors import QuantregError
+from ..core.gates.outcome import JUDGED, REFUSED, Outcome
+from ..core.printable import printable, printable_lines
+from ..core.records.acceptance import Kept
+from ..core.secret_values import Secrets
+from ..gating import Evidence
+from ..report.junit import FAILURE, failure_type
 from .markers import Declared
-from .report.junit import FAILURE, failure_type
 from .requirement import unjudged
 
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .config.values import check_limit
-from .core.comparison.accuracy import Comparison
-from .core.errors import Category, Refusal, WrongUse
-from .core.records.run import AccuracyRequest, Json
-from .gating import Ask
+from ..config.values import check_limit
+from ..core.comparison.accuracy import Comparison
+from ..core.errors import Category, Refusal, WrongUse
+from ..core.records.run import AccuracyRequest, Json
+from ..gating import Ask
 
 
 class CompareAccuracy:

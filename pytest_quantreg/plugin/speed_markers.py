@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .core.checks import check_speedup
-from .core.errors import WrongUse
-from .core.gates.speed import (
+from ..core.checks import check_speedup
+from ..core.errors import WrongUse
+from ..core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
     MAX_MEMORY,
@@ -17,8 +17,8 @@ from .core.gates.speed import (
     MIN_THROUGHPUT,
     SpeedGate,
 )
-from .core.hardware.accelerators import words
-from .core.records.speed import LATENCIES
+from ..core.hardware.accelerators import words
+from ..core.records.speed import LATENCIES
 
 MOST_GIB = 100_000.0
 """More is a number of bytes."""

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from .core.errors import WrongUse
+from ..core.errors import WrongUse
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:

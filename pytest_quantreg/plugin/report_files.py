@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from . import __version__
-from .core.errors import WrongUse
-from .core.secret_values import Secrets
-from .core.settings import Settings, Update
-from .ending import is_end
-from .gating.provenance import git_commit, now
-from .report.junit import FAILURE
-from .report.output_files import add_to_summary, type_failures, write
-from .report.redaction import Places, own_names, telling
-from .report.session_outcomes import SessionReport
-from .report.session_report import GATES, NEITHER, RECORDS, Report, Session
-from .report.summary import excused_gates
+from .. import __version__
+from ..core.errors import WrongUse
+from ..core.secret_values import Secrets
+from ..core.settings import Settings, Update
+from ..gating.provenance import git_commit, now
+from ..report.junit import FAILURE
+from ..report.output_files import add_to_summary, type_failures, write
+from ..report.redaction import Places, own_names, telling
+from ..report.session_outcomes import SessionReport
+from ..report.session_report import GATES, NEITHER, RECORDS, Report, Session
+from ..report.summary import excused_gates
+from .item_state import is_end
 
 _NOT_ENDED = "the session did not end: it was killed, or it is still under way"
 _ABOVE_BASELINES = 3

@@ -10,15 +10,25 @@ from typing import Any
 
 import pytest
 
-from . import collecting, markers
-from .accepting import KeptRuns
-from .core.errors import QuantregError, Refusal, WrongUse
-from .core.gates.outcome import JUDGED, MEASURED, Outcome
-from .core.gates.plan import Plan
-from .core.gates.selection import idle
-from .core.printable import printable
-from .core.settings import Update
-from .ending import (
+from ..core.errors import QuantregError, Refusal, WrongUse
+from ..core.gates.outcome import JUDGED, MEASURED, Outcome
+from ..core.gates.plan import Plan
+from ..core.gates.selection import idle
+from ..core.printable import printable
+from ..core.settings import Update
+from ..gating import Checker, Evidence, fed_by, judge, kept_of, speed_fed
+from ..gating.models import quantized_spec
+from ..gating.scheme_detection import named_by_files
+from ..report import messages, speed_messages
+from ..report.junit import PREFIX, properties
+from ..report.progress import TerminalProgress
+from ..report.session_outcomes import SessionReport
+from ..report.session_report import Report
+from ..report.terminal import write_summary
+from . import collection, markers
+from .accept import KeptRuns
+from .fixtures import Fixtures
+from .item_state import (
     TRIAL,
     Ended,
     GateFailed,
@@ -39,21 +49,11 @@ from .ending import (
     with_lost,
     without_gate,
 )
-from .fixtures import Fixtures
-from .gating import Checker, Evidence, fed_by, judge, kept_of, speed_fed
-from .gating.models import quantized_spec
-from .gating.scheme_detection import named_by_files
 from .option_table import COMPARE_FIXTURES
 from .options import read, secrets_of
-from .report import messages, speed_messages
-from .report.junit import PREFIX, properties
-from .report.progress import TerminalProgress
-from .report.session_outcomes import SessionReport
-from .report.session_report import Report
-from .report.terminal import write_summary
-from .reporting import Reporter
+from .report_files import Reporter
 from .requirement import PASSING, write_line
-from .unused import unused_line
+from .unused_baselines import unused_line
 
 
 class Runtime:
@@ -96,15 +96,15 @@ class Runtime:
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """One run per requested scheme; none while recording."""
-        collecting.parametrize(metafunc, self.settings)
+        collection.parametrize(metafunc, self.settings)
 
     def check_report(self, report: pytest.CollectReport) -> None:
         """Fails the collection of a file or class with wrong markers."""
-        collecting.check_report(report, self.settings)
+        collection.check_report(report, self.settings)
 
     def check_collected(self, session: pytest.Session) -> None:
         """Skips what cannot run; refuses wrong markers that hooks have added."""
-        collecting.check_collected(session, self.settings)
+        collection.check_collected(session, self.settings)
 
     def _check_request(self) -> None:
         """Tells before collection what would stop every gate. Raises WrongUse."""
@@ -383,7 +383,7 @@ class Runtime:
         gates = self.settings.schemes or self.recording
         if not gates or self.config.option.dist != "load":
             return None
-        from .scheduling import SchemeScheduling
+        from .xdist_scheduling import SchemeScheduling
 
         return SchemeScheduling(self.config, log, self.settings)
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from .config.values import BUILT_IN_SCHEMES, check_confidence
-from .core.checks import check_retention
-from .core.errors import WrongUse
-from .core.gates.plan import Plan
-from .core.gates.selection import (
+from ..config.values import BUILT_IN_SCHEMES, check_confidence
+from ..core.checks import check_retention
+from ..core.errors import WrongUse
+from ..core.gates.plan import Plan
+from ..core.gates.selection import (
     MAX_PERPLEXITY_RATIO,
     MIN_RETENTION,
     NO_REGRESSION,
@@ -21,14 +21,54 @@ from .core.gates.selection import (
     Gate,
     may_cover,
 )
-from .core.gates.speed import SpeedGate
-from .core.hardware.accelerators import words
-from .core.schemes.catalogue import Catalogue
-from .core.settings import GateMode, Settings
+from ..core.gates.speed import SpeedGate
+from ..core.hardware.accelerators import words
+from ..core.schemes.catalogue import Catalogue
+from ..core.schemes.names import SchemeChoice
+from ..core.settings import GateMode, Settings
 from .misspelt_marks import misspelt
 from .option_table import MARKER_FIXTURES, OUR_FIXTURES, OUR_MARKERS
-from .scheme_markers import QUANT_SCHEMES, admitted, choices, read_names
 from .speed_markers import SPEED_READERS
+
+QUANT_SCHEMES = "quant_schemes"
+
+
+def read_names(*names: Any) -> tuple[str, ...]:
+    """The names as written; what they stand for, a session's catalogue says."""
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise WrongUse('allowed are scheme names, e.g. quant_schemes("w8a8-fp8", "w4a16-int4")')
+    return names
+
+
+def choices(names: Sequence[str], catalogue: Catalogue) -> tuple[SchemeChoice, ...]:
+    """What the names stand for. Raises WrongUse for one that nothing quantized has."""
+    chosen = tuple(catalogue.choose(name) for name in names)
+    for choice in chosen:
+        if not choice.is_quantized:
+            raise WrongUse(f"{choice.name} is not a quantized scheme")
+    return chosen
+
+
+def admitted(
+    names: Sequence[str], requested: Sequence[str], catalogue: Catalogue
+) -> tuple[str, ...]:
+    """Those of ``requested`` that a test for ``names`` takes. Raises WrongUse as `choices`."""
+    allowed = choices(names, catalogue)
+    return tuple(name for name in requested if _admits(allowed, catalogue.choose(name), catalogue))
+
+
+def _admits(allowed: Sequence[SchemeChoice], choice: SchemeChoice, catalogue: Catalogue) -> bool:
+    """``w4a16-int4`` admits every method of it and own schemes like it, others themselves."""
+    return any(
+        one.name == choice.name
+        or (
+            one.method is None
+            and one.kv is None
+            and one.scheme == choice.scheme
+            and not catalogue.is_own(one.name)
+        )
+        for one in allowed
+    )
 
 
 class Declared(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .core.settings import Settings, Update
+from ..core.settings import Settings, Update
 
 if TYPE_CHECKING:
 

@@ -10,30 +10,30 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
-from . import collecting, markers
-from .compare import CompareAccuracy
+from ..core.comparison.accuracy import Comparison, Pair
+from ..core.comparison.pairs import compare, pool
+from ..core.comparison.speed import SpeedResult
+from ..core.engine import Engine
+from ..core.errors import Category, QuantregError, Refusal
+from ..core.gates.plan import Plan
+from ..core.hardware.accelerators import Accelerator
+from ..core.records.run import ModelSpec
+from ..core.records.speed import Workload
+from ..core.secret_values import YOUR_OWN
+from ..core.settings import Settings, Update
+from ..gating import Ask, Checker, Evidence
+from ..gating.model_handles import ModelHandle
+from ..gating.models import quantized_spec
+from ..gating.speed.preconditions import saturating
+from ..gating.speed.record import with_itself
+from ..measure.accelerator import detect
+from ..report import messages, speed_messages
+from . import collection, markers
+from .benchmark_figures import published
+from .compare_accuracy import CompareAccuracy
 from .compare_speed import CompareSpeed
-from .core.comparison.accuracy import Comparison, Pair
-from .core.comparison.pairs import compare, pool
-from .core.comparison.speed import SpeedResult
-from .core.engine import Engine
-from .core.errors import Category, QuantregError, Refusal
-from .core.gates.plan import Plan
-from .core.hardware.accelerators import Accelerator
-from .core.records.run import ModelSpec
-from .core.records.speed import Workload
-from .core.secret_values import YOUR_OWN
-from .core.settings import Settings, Update
-from .ending import TRIAL, GateFailed, Trial
-from .gating import Ask, Checker, Evidence
-from .gating.model_handles import ModelHandle
-from .gating.models import quantized_spec
-from .gating.speed.preconditions import saturating
-from .gating.speed.record import with_itself
-from .measure.accelerator import detect
+from .item_state import TRIAL, GateFailed, Trial
 from .options import recording_command, secrets_of
-from .publishing import published
-from .report import messages, speed_messages
 
 Made = TypeVar("Made")
 
@@ -65,7 +65,7 @@ class Fixtures:
         if self._recording:
             return self._guard(self._checker.baseline_spec).scheme
         if not self._settings.schemes:
-            pytest.skip(collecting.NO_SCHEME)
+            pytest.skip(collection.NO_SCHEME)
         if len(self._settings.schemes) > 1:
             self._refuse(
                 Refusal(
@@ -85,7 +85,7 @@ class Fixtures:
             return ModelHandle(spec, self._loader(spec))
 
         if self._settings.model is None and not self._settings.schemes:
-            pytest.skip(collecting.NO_MODEL)
+            pytest.skip(collection.NO_MODEL)
         return self._guard(make)
 
     def quantized_handle(self, scheme: str) -> ModelHandle:
@@ -96,7 +96,7 @@ class Fixtures:
             return ModelHandle(spec, self._loader(spec))
 
         if self._recording:
-            pytest.skip(collecting.RECORDING)
+            pytest.skip(collection.RECORDING)
         return self._guard(make)
 
     def comparer(self, item: pytest.Item, scheme: str) -> CompareAccuracy:

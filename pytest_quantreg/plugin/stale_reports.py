@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from . import __version__
-from .gating.provenance import now
-from .report.output_files import is_report, write
-from .report.session_report import NEITHER, Report, Session
+from .. import __version__
+from ..gating.provenance import now
+from ..report.output_files import is_report, write
+from ..report.session_report import NEITHER, Report, Session
 
 _NOT_BEGUN = (
     "the session did not end: it failed before its tests were collected, was killed, or is still "
