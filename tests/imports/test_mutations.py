@@ -78,8 +78,8 @@ def shape_changed(data: bytes, rng: random.Random) -> bytes:
 
 def use(path: Path) -> None:
     """Reads, and compares with itself what could be read."""
-    from pytest_quantreg.commands.judging import judge_candidate, status_of
-    from pytest_quantreg.commands.pooled import Wish
+    from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
+    from pytest_quantreg.cli.compare.pool import Wish
 
     found = open_path(path)
     if isinstance(found, Timings):
@@ -161,8 +161,8 @@ def test_no_mutation_lets_a_lost_candidate_pass(
 
 def status_against(baseline: Evaluation, path: Path) -> int:
     """The exit status of a certified .95 on what lies at ``path``."""
-    from pytest_quantreg.commands.judging import judge_candidate, status_of
-    from pytest_quantreg.commands.pooled import Wish
+    from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
+    from pytest_quantreg.cli.compare.pool import Wish
     from pytest_quantreg.core.settings import GateMode
 
     wish = Wish(minimum=0.95, mode=GateMode.CERTIFY)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.commands.judging import Judged, judge_candidate, status_of
-from pytest_quantreg.commands.pooled import Wish
+from pytest_quantreg.cli.compare.judge import Judged, judge_candidate, status_of
+from pytest_quantreg.cli.compare.pool import Wish
 from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_width
 from pytest_quantreg.core.gates.outcome import Outcome
 from pytest_quantreg.core.records.evaluation import Aggregate, Evaluation

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.commands.judging import judge_candidate
-from pytest_quantreg.commands.pooled import Wish
+from pytest_quantreg.cli.compare.judge import judge_candidate
+from pytest_quantreg.cli.compare.pool import Wish
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
 from pytest_quantreg.imports.to_runs import run_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..core.errors import Refusal
-from ..core.gates.outcome import Outcome
-from ..core.records.evaluation import Evaluation
-from ..report.messages import bare, floor_3
-from .doubts import same_model
-from .pairing import Task, task_of
-from .pooled import Wish, apart
+from ...core.errors import Refusal
+from ...core.gates.outcome import Outcome
+from ...core.records.evaluation import Evaluation
+from ...report.messages import bare, floor_3
+from .pair import Task, task_of
+from .pool import Wish, apart
+from .sanity_checks import same_model
 
 MOST_PARTS = 5
 """Tasks of a group that a note names."""

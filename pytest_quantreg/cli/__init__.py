@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import __version__
-from .commands.accept import accept_page, add_accept
-from .commands.baselines import add_baselines
-from .commands.compare import add_compare
-from .commands.importing import add_import, import_page
-from .commands.report import add_report
-from .core.errors import Refusal, WrongUse
-from .core.printable import printable, printable_lines
-from .core.schemes.catalogue import Catalogue
-from .core.secret_values import without_shapes
-from .core.settings import GateMode
+from .. import __version__
+from ..core.errors import Refusal, WrongUse
+from ..core.printable import printable, printable_lines
+from ..core.schemes.catalogue import Catalogue
+from ..core.secret_values import without_shapes
+from ..core.settings import GateMode
+from .accept import accept_page, add_accept
+from .baselines import add_baselines
+from .compare import add_compare
+from .import_results import add_import, import_page
+from .report import add_report
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -79,14 +79,14 @@ def _printed(command: str, text: str, status: int) -> int:
 
 def _catalogue() -> Catalogue:
     """The schemes of the project that the command is typed in."""
-    from .config.schemes import nearest_file, read_file
+    from ..config.schemes import nearest_file, read_file
 
     path = nearest_file(Path.cwd())
     return read_file(path).catalogue if path is not None else Catalogue()
 
 
 def _schemes(chosen: argparse.Namespace) -> str:
-    from .report.schemes_page import backend_page, scheme_page, schemes_page
+    from ..report.schemes_page import backend_page, scheme_page, schemes_page
 
     catalogue = _catalogue()
     if chosen.name is not None:
@@ -98,8 +98,8 @@ def _schemes(chosen: argparse.Namespace) -> str:
 
 def _power(chosen: argparse.Namespace) -> str:
     # Planning needs scipy, which the other commands start without.
-    from .report.power_page import power_page
-    from .report.power_question import Question
+    from ..report.power_page import power_page
+    from ..report.power_question import Question
 
     return power_page(
         Question(
@@ -117,8 +117,8 @@ def _power(chosen: argparse.Namespace) -> str:
 
 def _hardware(chosen: argparse.Namespace) -> str:
     # Reading what is installed is slow enough to leave it to the command that needs it.
-    from .measure.accelerator import all_devices, installed_engines, is_installed
-    from .report.hardware_page import hardware_page, named_page
+    from ..measure.accelerator import all_devices, installed_engines, is_installed
+    from ..report.hardware_page import hardware_page, named_page
 
     if chosen.gpu is not None:
         return named_page(chosen.gpu, installed_engines(), is_installed)
@@ -127,12 +127,12 @@ def _hardware(chosen: argparse.Namespace) -> str:
 
 def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     # Scales are read with numpy, which the other commands start without.
-    from .backends.checkpoint import headers
-    from .backends.gguf import inspect as gguf
-    from .core.schemes.contradictions import contradictions
-    from .measure.accelerator import all_devices, imported, installed_engines
-    from .report.hardware_page import accelerator_of, the_one
-    from .report.inspection_page import inspection_page
+    from ..backends.checkpoint import headers
+    from ..backends.gguf import inspect as gguf
+    from ..core.schemes.contradictions import contradictions
+    from ..measure.accelerator import all_devices, imported, installed_engines
+    from ..report.hardware_page import accelerator_of, the_one
+    from ..report.inspection_page import inspection_page
 
     if chosen.gpu is not None:
         device = accelerator_of(the_one(chosen.gpu))
@@ -151,7 +151,7 @@ def _import(chosen: argparse.Namespace) -> tuple[str, int]:
 
 def _accept(chosen: argparse.Namespace) -> str:
     # Only here does a command need the clock and git.
-    from .gating.provenance import git_commit, now
+    from ..gating.provenance import git_commit, now
 
     return accept_page(chosen, now(), git_commit)
 

@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..core.checks import check_retention
-from ..core.errors import WrongUse
-from ..core.printable import printable
-from ..core.records.evaluation import Evaluation
-from ..core.settings import GateMode
-from ..core.strict_json import dump_readable
+from ...core.checks import check_retention
+from ...core.errors import WrongUse
+from ...core.printable import printable
+from ...core.records.evaluation import Evaluation
+from ...core.settings import GateMode
+from ...core.strict_json import dump_readable
 
 if TYPE_CHECKING:
-    from ..core.records.timings import Timings
-    from .judging import Judged
-    from .pooled import Wish
+    from ...core.records.timings import Timings
+    from .judge import Judged
+    from .pool import Wish
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -28,7 +28,7 @@ FORMATS = ("text", "md", "json")
 
 def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """The page and the exit status. Raises WrongUse and Refusal, which end with 2."""
-    from ..imports.open_results import open_path
+    from ...imports.open_results import open_path
 
     if len(chosen.paths) < 2:
         raise WrongUse("name two files or folders at least: the baseline and a candidate")
@@ -153,7 +153,7 @@ def _labelled(
 
 
 def _wish(chosen: argparse.Namespace) -> Wish:
-    from .pooled import Wish
+    from .pool import Wish
 
     return Wish(
         minimum=chosen.min_retention,
@@ -169,9 +169,9 @@ def _wish(chosen: argparse.Namespace) -> Wish:
 
 
 def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ..report import comparison_page
-    from .doubts import twins
-    from .judging import judge_candidate, status_of
+    from ...report import comparison_page
+    from .judge import judge_candidate, status_of
+    from .sanity_checks import twins
 
     wish = _wish(chosen)
     baseline = sides[0]
@@ -227,8 +227,8 @@ def _narrower(judged: Sequence[Judged]) -> list[str]:
 
 
 def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ..core.records.timings import compare_timings
-    from ..report import timings_page as pages
+    from ...core.records.timings import compare_timings
+    from ...report import timings_page as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:
         raise WrongUse("--min-retention, --task and --metric are for scores; these are timings")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..core.comparison.accuracy import Comparison
-from ..core.errors import Category, Refusal
-from ..core.gates.outcome import JUDGED, Context, Outcome
-from ..core.gates.plan import Plan
-from ..core.gates.unjudged_metrics import Compared, is_score
-from ..core.records.evaluation import Evaluation, Result
-from ..imports.lm_eval_results.items import is_mean
-from ..report.messages import bare
-from ..report.unjudged_messages import with_other_losses
-from .pairing import Task, claimed, task_of
-from .pooled import Wish
+from ...core.comparison.accuracy import Comparison
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import JUDGED, Context, Outcome
+from ...core.gates.plan import Plan
+from ...core.gates.unjudged_metrics import Compared, is_score
+from ...core.records.evaluation import Evaluation, Result
+from ...imports.lm_eval_results.items import is_mean
+from ...report.messages import bare
+from ...report.unjudged_messages import with_other_losses
+from .pair import Task, claimed, task_of
+from .pool import Wish
 
 
 def beside(

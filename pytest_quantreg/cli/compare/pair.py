@@ -6,19 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparison.accuracy import Comparison, Pair
-from ..core.comparison.alignment import refuse_partial, same_kinds
-from ..core.comparison.comparability import Difference, Level, aligned
-from ..core.comparison.pairs import compare, pool, refuse_unpoolable
-from ..core.comparison.partial_comparability import differences
-from ..core.comparison.suspicion import answers
-from ..core.comparison.unpaired import compare_totals
-from ..core.errors import Category, Refusal, WrongUse
-from ..core.records.evaluation import Aggregate, Evaluation, Result
-from ..core.records.metric_directions import refuse_undirected
-from ..core.records.run import Accuracy, Items, Metric
-from ..core.schemes.names import resolve
-from .doubts import answered_once, doubt, is_rerun
+from ...core.comparison.accuracy import Comparison, Pair
+from ...core.comparison.alignment import refuse_partial, same_kinds
+from ...core.comparison.comparability import Difference, Level, aligned
+from ...core.comparison.pairs import compare, pool, refuse_unpoolable
+from ...core.comparison.partial_comparability import differences
+from ...core.comparison.suspicion import answers
+from ...core.comparison.unpaired import compare_totals
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.records.evaluation import Aggregate, Evaluation, Result
+from ...core.records.metric_directions import refuse_undirected
+from ...core.records.run import Accuracy, Items, Metric
+from ...core.schemes.names import resolve
+from .sanity_checks import answered_once, doubt, is_rerun
 
 _CLOSE = 1e-6
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparison.accuracy import Comparison
-from ..core.comparison.pairs import pool
-from ..core.comparison.suspicion import refuse_chance, refuse_too_good
-from ..core.comparison.unpaired import pool_totals
-from ..core.errors import Category, Refusal
-from ..core.gates.outcome import REFUSED, Context, Outcome
-from ..core.gates.plan import Plan
-from ..core.gates.selection import Gate
-from ..core.gates.verdict import judge
-from ..core.records.evaluation import Evaluation
-from ..core.records.run import Metric
-from ..core.settings import GateMode
-from ..report import messages
-from .pairing import Task, claimed, refuse_from_pool
+from ...core.comparison.accuracy import Comparison
+from ...core.comparison.pairs import pool
+from ...core.comparison.suspicion import refuse_chance, refuse_too_good
+from ...core.comparison.unpaired import pool_totals
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import REFUSED, Context, Outcome
+from ...core.gates.plan import Plan
+from ...core.gates.selection import Gate
+from ...core.gates.verdict import judge
+from ...core.records.evaluation import Evaluation
+from ...core.records.run import Metric
+from ...core.settings import GateMode
+from ...report import messages
+from .pair import Task, claimed, refuse_from_pool
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.comparison.accuracy import Comparison
-from ..core.comparison.suspicion import refuse_chance, refuse_too_good
-from ..core.comparison.unpaired import paired_width
-from ..core.errors import Category, Refusal
-from ..core.gates.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
-from ..core.gates.verdict import judge
-from ..core.records.evaluation import Evaluation
-from ..core.records.metric_directions import refuse_undirected
-from ..core.settings import GateMode
-from ..report import messages
-from ..report.messages import bare
-from .doubts import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
-from .pairing import Task, claimed, task_of
-from .pooled import Wish, pooled, refused
+from ...core.comparison.accuracy import Comparison
+from ...core.comparison.suspicion import refuse_chance, refuse_too_good
+from ...core.comparison.unpaired import paired_width
+from ...core.errors import Category, Refusal
+from ...core.gates.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
+from ...core.gates.verdict import judge
+from ...core.records.evaluation import Evaluation
+from ...core.records.metric_directions import refuse_undirected
+from ...core.settings import GateMode
+from ...report import messages
+from ...report.messages import bare
+from .pair import Task, claimed, task_of
+from .pool import Wish, pooled, refused
 from .remarks import kept_apart, left_out, lost_parts, remarked, told
-from .unjudged import beside
+from .sanity_checks import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
+from .unjudged_metrics import beside
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
 """Exit statuses."""

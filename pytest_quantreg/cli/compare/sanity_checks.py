@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from ..core.comparison.generated_answers import same_answers
-from ..core.comparison.suspicion import same_likelihoods
-from ..core.errors import Category, Refusal, WrongUse
-from ..core.records.evaluation import Evaluation, Result
-from ..core.records.run import UNVERIFIED
-from ..core.redact_settings import same_settings
-from ..core.schemes.names import resolve
+from ...core.comparison.generated_answers import same_answers
+from ...core.comparison.suspicion import same_likelihoods
+from ...core.errors import Category, Refusal, WrongUse
+from ...core.records.evaluation import Evaluation, Result
+from ...core.records.run import UNVERIFIED
+from ...core.redact_settings import same_settings
+from ...core.schemes.names import resolve
 
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""

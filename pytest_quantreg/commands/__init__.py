@@ -1,1 +1,0 @@
-"""The pages of single commands of `quantreg`, and what they need to make them."""
