@@ -9,7 +9,7 @@ import pytest
 
 from pytest_quantreg.cli import main
 
-from .harness_folders import BASE, evaluated, rows
+from .lm_eval_folders import BASE, evaluated, rows
 
 Run = Callable[..., tuple[int, str]]
 

@@ -13,7 +13,7 @@ from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.strict_json import Damage, parse
 from pytest_quantreg.imports.open_results import open_path
 
-from .test_serving import SERVE, guidellm, summary
+from .test_serving_benchmarks import SERVE, guidellm, summary
 
 HUGE = 10**400
 

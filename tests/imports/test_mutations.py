@@ -16,7 +16,7 @@ from pytest_quantreg.core.errors import QuantregError
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.open_results import open_path
-from tests.cli.harness_folders import BASE, evaluated, flipped, rows
+from tests.cli.lm_eval_folders import BASE, evaluated, flipped, rows
 
 EACH = 250
 """Mutations per file and kind."""

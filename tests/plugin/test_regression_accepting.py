@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantreg.cli import main
 
-from .accepting import TESTS, history, loses, recorded_suite
+from .accept_suite import TESTS, history, loses, recorded_suite
 from .conftest import SCHEME, Suite
 
 ACCEPT = "--quant-accept"

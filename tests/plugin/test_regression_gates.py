@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .accepting import TESTS, history, loses, recorded_suite
+from .accept_suite import TESTS, history, loses, recorded_suite
 from .conftest import Suite
 
 

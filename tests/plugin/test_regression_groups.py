@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .accepting import history
+from .accept_suite import history
 from .conftest import HEAD, Suite
 from .test_gates_pooled import GROUP, PICK
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_quantreg.cli import main
 from pytest_quantreg.gating.accuracy.candidate_runs import ABANDONED_AFTER, MOST_WAITING
 
-from .accepting import loses, recorded_suite
+from .accept_suite import loses, recorded_suite
 from .conftest import Suite
 
 ACCEPT = "--quant-accept"
