@@ -17,7 +17,7 @@ from pytest_quantreg.backends.simple import (
     read,
 )
 from pytest_quantreg.core.engine import Say
-from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec
+from pytest_quantreg.core.record import ModelIdentity, ModelSpec
 
 MAKES = {"w8a16-int8": (8, None), "w4a16-int4": (4, 128)}  # bits, numbers per scale
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.core.record import ModelSpec
 from pytest_quantreg.testing import BackendConformance
 
 MODEL = str(Path(__file__).parent / "model")

@@ -19,7 +19,6 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "vllm": "pytest_quantreg.backends.vllm:VllmBackend",
         "openai": "pytest_quantreg.backends.openai:OpenaiBackend",
         "llamacpp": "pytest_quantreg.backends.llamacpp:LlamacppBackend",
-        "scripted": "pytest_quantreg.testing.scripted:ScriptedBackend",
     }
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_accept(commands: Commands, page: Callable[[argparse.Namespace], str]) -> None:
-    """The arguments of the command, which ``page`` answers."""
+def add_accept(commands: Commands) -> None:
+    """The argparse lines of the command."""
     accept = commands.add_parser(
         "accept",
         help="make the runs in a JSON report of a green session the reference of no_regression",
@@ -30,7 +29,7 @@ def add_accept(commands: Commands, page: Callable[[argparse.Namespace], str]) ->
         "green, the runs that min_retention judged in it become the reference of no_regression, "
         "and one line is added to the history of each scheme.",
     )
-    accept.set_defaults(page=page)
+    accept.set_defaults(page=accept_page)
     accept.add_argument("run", metavar="RUN", help="the JSON report")
     accept.add_argument(
         "--why", default="", metavar="TEXT", help="why, in a few words, for the history"
@@ -45,17 +44,13 @@ def add_accept(commands: Commands, page: Callable[[argparse.Namespace], str]) ->
     )
 
 
-def accept_page(
-    chosen: argparse.Namespace, when: str, commit_at: Callable[[Path], str | None]
-) -> str:
-    """What was accepted. Raises WrongUse and Refusal for what may not be.
-
-    ``when`` is the time in UTC, ``commit_at`` gives the git commit of a folder.
-    """
+def accept_page(chosen: argparse.Namespace) -> str:
+    """Return what was accepted. Raises WrongUse and Refusal for what may not be."""
     # The command line is read before numpy and jsonschema are paid for.
     from ..baselines import AcceptedRuns
     from ..baselines.acceptance import Said, accept_runs
     from ..core.records.acceptance import MOST_WHY
+    from ..gating.provenance import git_commit, now
     from ..report.document import read, to_report
 
     if len(chosen.why) > MOST_WHY:
@@ -70,7 +65,7 @@ def accept_page(
     report = to_report(document)
     kept, runs = _runs(chosen.run, report.runs)
     open_gates = _check(chosen.run, report, kept, force=chosen.force)
-    said = Said(when, commit_at(folder.parent), chosen.why, open_gates)
+    said = Said(now(), git_commit(folder.parent), chosen.why, open_gates)
     lines = accept_runs(
         AcceptedRuns(folder), kept, lambda one: runs[one.owner, one.stem, one.items], said
     )

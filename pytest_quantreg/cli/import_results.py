@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,16 +25,17 @@ WIDTH = 80
 """Columns of a note; names of files are not broken."""
 
 
-def import_page(chosen: argparse.Namespace, named: Callable[[str], str]) -> tuple[str, int]:
-    """What was stored and what could not be; ``named`` finds the scheme that a word means.
+def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
+    """Return what was stored and what could not be, and the exit status.
 
     Raises WrongUse and Refusal.
     """
+    from ..config.schemes import nearest_catalogue
     from ..core.comparison.partial_comparability import UNKNOWN
     from ..imports.open_results import open_path
 
     opened = open_path(Path(chosen.path))
-    given = named(chosen.scheme) if chosen.scheme else None
+    given = nearest_catalogue().choose(chosen.scheme).name if chosen.scheme else None
     scheme = given or opened.scheme or UNKNOWN
     if isinstance(opened, Evaluation):
         head, kept, lost, notes = _scores(opened, scheme, Path(chosen.out))
@@ -134,7 +134,7 @@ def _verb(there: bool) -> str:
     return "present" if there else "imported"
 
 
-def add_import(commands: Commands, page: Callable[[argparse.Namespace], tuple[str, int]]) -> None:
+def add_import(commands: Commands) -> None:
     """The argparse lines of the command."""
     parser = commands.add_parser(
         "import",
@@ -144,7 +144,7 @@ def add_import(commands: Commands, page: Callable[[argparse.Namespace], tuple[st
         "score is there (samples_*.jsonl), as totals where it is not. Exit status 2 where not "
         "everything could be stored.",
     )
-    parser.set_defaults(page=page)
+    parser.set_defaults(page=import_page)
     parser.add_argument("path", metavar="PATH", help="a folder or a file of results")
     parser.add_argument(
         "--out", default="baselines", metavar="FOLDER", help="the store (default baselines)"

@@ -149,3 +149,9 @@ def _refuse_same_names(own: Sequence[OwnScheme]) -> None:
                     help="case, separators and the order of words make no other name",
                 )
         seen.append(one)
+
+
+def nearest_catalogue() -> Catalogue:
+    """Return the schemes of the project that the working folder lies in."""
+    path = nearest_file(Path.cwd())
+    return read_file(path).catalogue if path is not None else Catalogue()

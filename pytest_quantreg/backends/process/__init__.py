@@ -1,1 +1,1 @@
-"""TODO."""
+"""Engines in processes of their own: the process, its protocol, and both of its ends."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Two measurements side by side: whether they compare, and what changed."""

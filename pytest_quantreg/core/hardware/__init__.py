@@ -1,1 +1,1 @@
-"""TODO."""
+"""Accelerators: what they compute, and which kernels engines have on them."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The plain values of what was measured, stored and accepted."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Quantization schemes: names, tables, and what a checkpoint says of its own."""

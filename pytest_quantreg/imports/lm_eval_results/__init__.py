@@ -1,1 +1,1 @@
-"""TODO."""
+"""Results files and sample logs of lm-eval, read into evaluations."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Measures tasks on a loaded engine; the only reader of lm-eval's objects."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Times models, each in a process of its own."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.comparison.comparability import RULES
-from pytest_quantreg.report.rules_page import rules_page
+from tools.comparable_page import rules_page
 
 from ..conftest import Run, flat
 
@@ -245,7 +245,7 @@ def test_merged_files_have_figures_and_no_verdict(quantreg: Run, tmp_path: Path)
 
 
 def test_the_page_of_the_rules_is_made_from_them() -> None:
-    """docs/comparable.md holds every rule as the code has it; make it with rules_page()."""
+    """docs/comparable.md holds every rule; `python tools/comparable_page.py` prints it."""
     page = (REPOSITORY / "docs/comparable.md").read_text("utf-8")
     assert page == rules_page()
     assert all(f"| `{rule.field}` |" in page for rule in RULES)

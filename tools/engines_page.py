@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.hardware.accelerators import Accelerator
-from ..core.hardware.kernels import KernelChoice, runs_as
-from ..core.schemes.names import SCHEMES
+from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.hardware.kernels import KernelChoice, runs_as
+from pytest_quantreg.core.schemes.names import SCHEMES
 
 CPU = Accelerator("x86 CPU", "cpu", features=("avx2", "avx512f", "avx512_vnni", "avx512_bf16"))
 PLACES: tuple[tuple[str, str, str, Accelerator], ...] = (
@@ -39,3 +39,7 @@ def _cell(choice: KernelChoice) -> str:
     if choice.mode == "weight-only fallback":
         word = f"as {choice.runs_as}" if choice.runs_as else "weights only"
     return f"**{word}**" if choice.measured else word
+
+
+if __name__ == "__main__":
+    print(engines_table())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.comparison.comparability import RULES, Level, Rule
+from pytest_quantreg.core.comparison.comparability import RULES, Level, Rule
 
 HEADS = (
     (
@@ -21,7 +21,8 @@ def rules_page() -> str:
         "# What must be equal to compare",
         "",
         "One table in the code (`pytest_quantreg/core/comparison/comparability.py`) decides whether "
-        "two runs may be compared. This page is made from it, and a test holds the two equal.",
+        "two runs may be compared. This page is made from it (`python tools/comparable_page.py`), "
+        "and a test holds the two equal.",
         "",
         "Runs of `pytest` and stored baselines are compared by every field. Imported files, such "
         "as those of lm-eval, say only a part of it: what both sides say must be equal, and what "
@@ -42,3 +43,7 @@ def _table(rules: list[Rule], *, with_way_out: bool) -> list[str]:
         cells = [f"`{rule.field}`", rule.why + drift, *([rule.way_out] if with_way_out else [])]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+if __name__ == "__main__":
+    print(rules_page(), end="")

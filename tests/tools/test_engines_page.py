@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_quantreg.core.schemes.names import SCHEMES
-from pytest_quantreg.report.engines_page import engines_table
+from tools.engines_page import engines_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "engines.md"
 
 
 def test_the_page_holds_the_table() -> None:
-    """docs/engines.md shows what the kernel tables say; make it with engines_table()."""
+    """docs/engines.md shows the kernel tables; `python tools/engines_page.py` prints them."""
     assert engines_table() in PAGE.read_text(encoding="utf-8")
 
 

@@ -1,0 +1,41 @@
+"""The values that third-party backends import; they live in `core.records.run`."""
+
+from .records.run import (
+    BASELINE_SCHEMES,
+    UNSTATED,
+    UNVERIFIED,
+    Accuracy,
+    AccuracyRequest,
+    Columns,
+    EffectiveScheme,
+    Items,
+    Json,
+    Machine,
+    Metric,
+    ModelIdentity,
+    ModelSpec,
+    Protocol,
+    Provenance,
+    Run,
+    Software,
+)
+
+__all__ = [
+    "BASELINE_SCHEMES",
+    "UNSTATED",
+    "UNVERIFIED",
+    "Accuracy",
+    "AccuracyRequest",
+    "Columns",
+    "EffectiveScheme",
+    "Items",
+    "Json",
+    "Machine",
+    "Metric",
+    "ModelIdentity",
+    "ModelSpec",
+    "Protocol",
+    "Provenance",
+    "Run",
+    "Software",
+]
