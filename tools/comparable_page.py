@@ -20,8 +20,8 @@ def rules_page() -> str:
     lines = [
         "# What must be equal to compare",
         "",
-        "One table in the code (`pytest_quantreg/core/comparison/comparability.py`) decides whether "
-        "two runs may be compared. This page is made from it (`python tools/comparable_page.py`), "
+        "One table in the code (`pytest_quantreg/core/comparison/comparability.py`) decides "
+        "whether two runs may be compared. `python tools/comparable_page.py` makes this page, "
         "and a test holds the two equal.",
         "",
         "Runs of `pytest` and stored baselines are compared by every field. Imported files, such "
