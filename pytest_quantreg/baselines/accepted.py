@@ -14,14 +14,14 @@ from ..core.errors import Category, Refusal
 from ..core.printable import printable
 from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, needed
 from ..core.records.run import Json, Run
-from ..core.strict_json import Damage, digest_of, dump, parse
+from ..core.strict_json import CorruptFile, digest_of, dump, parse
 from .atomic_files import locked, replace_durably
 from .commit import Files
 from .document import open_document
 from .json_values import to_plain
 from .key import BaselineKey
 from .store import Store
-from .store_root import Place
+from .store_root import StoreRoot
 from .versions import HISTORY, refuse_newer, validate
 
 ACCEPTED = "accepted"
@@ -47,7 +47,7 @@ class _Numbered(Store):
 
 
 @dataclass(frozen=True)
-class AcceptedRuns(Place):
+class AcceptedRuns(StoreRoot):
     """Accepted runs below ``root``: ``MODEL/SCHEME/ENGINE/accepted/``.
 
     ``history.jsonl`` has one line per acceptance, each naming the digest of the one before,
@@ -135,7 +135,7 @@ class AcceptedRuns(Place):
         except FileNotFoundError:
             return b""
         if not text:
-            raise Damage("is empty")  # a history is never written without a line
+            raise CorruptFile("is empty")  # a history is never written without a line
         return text
 
     def _stored(self, runs: Mapping[BaselineKey, Run], said: Acceptance) -> Acceptance:
@@ -160,7 +160,7 @@ class AcceptedRuns(Place):
     def _blaming(self, path: Path) -> Iterator[None]:
         try:
             yield
-        except Damage as damage:
+        except CorruptFile as damage:
             shown = self._shown(path)
             raise Refusal(
                 Category.BASELINE_UNREADABLE,
@@ -196,7 +196,7 @@ def _sha(line: bytes) -> str:
 
 def _acceptances(text: bytes) -> Iterator[Acceptance]:
     if text and not text.endswith(b"\n"):
-        raise Damage("breaks off in its last line")
+        raise CorruptFile("breaks off in its last line")
     previous: str | None = None
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         yield _acceptance(line, number, previous)
@@ -207,15 +207,15 @@ def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
     try:
         document: Any = parse(line)
         if not isinstance(document, dict):
-            raise Damage("is not a JSON object")
+            raise CorruptFile("is not a JSON object")
         refuse_newer(document, HISTORY.current)
         if document.get("digest") != digest_of(document):
-            raise Damage("was changed after it was written (its digest does not fit)")
+            raise CorruptFile("was changed after it was written (its digest does not fit)")
         validate(document, HISTORY)
-    except Damage as damage:
-        raise Damage(f"is damaged in line {number}: it {damage}", help=damage.help) from None
+    except CorruptFile as damage:
+        raise CorruptFile(f"is damaged in line {number}: it {damage}", help=damage.help) from None
     if document["number"] != number or document["previous"] != previous:
-        raise Damage(
+        raise CorruptFile(
             f"was changed: line {number} does not follow the line before it (lines are only added)"
         )
     return _from_plain(document)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 
 LOCK_PATIENCE = 60.0
 """Seconds to wait for another writer; a commit takes milliseconds."""
@@ -32,33 +32,33 @@ class Busy(OSError):
 def read_whole(path: Path, most: int) -> bytes:
     """The bytes of a regular file of at most ``most`` bytes.
 
-    Raises FileNotFoundError, and Damage for everything else that stands in the way.
+    Raises FileNotFoundError, and CorruptFile for everything else that stands in the way.
     """
     try:
         handle = os.open(path, os.O_RDONLY | _BLOCKING | _BINARY)
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, NotADirectoryError):
-            raise Damage("lies below a file where a folder should be") from None
+            raise CorruptFile("lies below a file where a folder should be") from None
         if os.path.islink(path):
-            raise Damage("is a symbolic link to nothing") from None
+            raise CorruptFile("is a symbolic link to nothing") from None
         raise
     except PermissionError:
         # Windows answers so for folders.
         what = "is a folder" if os.path.isdir(path) else "may not be read (no permission)"
-        raise Damage(what) from None
+        raise CorruptFile(what) from None
     except OSError as error:
-        raise Damage(f"cannot be opened: {error.strerror}") from None
+        raise CorruptFile(f"cannot be opened: {error.strerror}") from None
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             what = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
-            raise Damage(f"is a {what}, not a file")
+            raise CorruptFile(f"is a {what}, not a file")
         if found.st_size > most:
-            raise Damage(f"has {found.st_size:,} bytes where at most {most:,} can be right")
+            raise CorruptFile(f"has {found.st_size:,} bytes where at most {most:,} can be right")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(found.st_size + 1)
     except OSError as error:
-        raise Damage(f"cannot be read: {error.strerror}") from None
+        raise CorruptFile(f"cannot be read: {error.strerror}") from None
     finally:
         os.close(handle)
 

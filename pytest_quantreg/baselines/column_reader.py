@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.records.columns import Numbers, Texts
-from ..core.strict_json import Damage, parse
+from ..core.strict_json import CorruptFile, parse
 from .validation import NO_DIGEST, NO_ID
 
 CHUNK = 1 << 18
@@ -21,7 +21,7 @@ CHUNK = 1 << 18
 def columns_of(data: bytes, names: Sequence[str], used: Sequence[str]) -> dict[str, Any]:
     """The columns ``used`` of the ``names`` that each row has: doc_id, digest, and numbers.
 
-    ``doc_id`` comes as int64, ``digest`` as `Texts`, numbers as float64. Raises Damage for
+    ``doc_id`` comes as int64, ``digest`` as `Texts`, numbers as float64. Raises CorruptFile for
     lines that are no such row; other columns may hold anything.
     """
     width = len(names)
@@ -47,24 +47,24 @@ def _packed(part: list[Any], name: str) -> Any:
             return _texts(part, kinds)
         if name == "doc_id":
             if kinds != {int}:
-                raise Damage(NO_ID)
+                raise CorruptFile(NO_ID)
             return np.array(part, dtype=np.int64)
         if not kinds <= {int, float}:
-            raise Damage(f"has a {name} that is no number")
+            raise CorruptFile(f"has a {name} that is no number")
         if kinds == {int}:
             # Most scores are 0 or 1, and what fits into bytes is taken twice as fast.
             with suppress(ValueError):
                 return np.frombuffer(bytes(part), dtype=np.uint8).astype(np.float64)
         return np.array(part, dtype=np.float64)
     except OverflowError:
-        raise Damage(f"has a {name} that is too large") from None
+        raise CorruptFile(f"has a {name} that is too large") from None
 
 
 def _texts(part: list[Any], kinds: set[type]) -> Texts:
     if kinds != {str}:
-        raise Damage("has an item digest that is no text")
+        raise CorruptFile("has an item digest that is no text")
     if len(set(map(len, part))) != 1 or not part[0]:
-        raise Damage(NO_DIGEST)
+        raise CorruptFile(NO_DIGEST)
     return Texts("".join(part), len(part[0]))
 
 
@@ -72,7 +72,7 @@ def _joined(parts: list[Any]) -> Any:
     if not isinstance(parts[0], Texts):
         return Numbers(np.concatenate(parts))
     if len({part.width for part in parts}) != 1:
-        raise Damage(NO_DIGEST)
+        raise CorruptFile(NO_DIGEST)
     return Texts("".join(part.joined for part in parts), parts[0].width)
 
 
@@ -108,7 +108,7 @@ def _parse_flat(chunk: bytes, width: int) -> list[Any] | None:
         return None
     try:
         values = parse(b"[" + inner + b"]")
-    except Damage:
+    except CorruptFile:
         return None
     return values if isinstance(values, list) and len(values) == count * width else None
 
@@ -119,9 +119,9 @@ def _parse_rows(chunk: bytes, start: int, width: int) -> list[Any]:
     for number, line in enumerate(chunk.removesuffix(b"\n").split(b"\n"), start + 1):
         try:
             row = parse(line)
-        except Damage as error:
-            raise Damage(f"is damaged in line {number}: it {error}") from None
+        except CorruptFile as error:
+            raise CorruptFile(f"is damaged in line {number}: it {error}") from None
         if not isinstance(row, list) or len(row) != width:
-            raise Damage(f"is damaged in line {number}: it is no row of {width} values")
+            raise CorruptFile(f"is damaged in line {number}: it is no row of {width} values")
         values += row
     return values

@@ -17,7 +17,7 @@ from ..core.records.run import (
     Run,
     Software,
 )
-from ..core.strict_json import Damage, digest_of, dump_readable, parse
+from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
 from .json_values import known, make, to_plain
 from .key import BaselineKey, RunSettings, canonical_settings
 from .rows import RowsInfo, encode
@@ -28,23 +28,23 @@ MAX_META = 1024 * 1024
 
 
 def open_document(data: bytes) -> Document:
-    """The validated document in the bytes of a meta file; raises Damage."""
+    """The validated document in the bytes of a meta file; raises CorruptFile."""
     document = upgrade(open_sealed(data, CURRENT))
     validate(document)
     return document
 
 
 def open_sealed(data: bytes, current: Version) -> Document:
-    """The document in the bytes of a file, as it was recorded; raises Damage.
+    """The document in the bytes of a file, as it was recorded; raises CorruptFile.
 
-    Damage is also a newer major version than ``current``; older ones are not upgraded.
+    CorruptFile is also a newer major version than ``current``; older ones are not upgraded.
     """
     document = parse(data)
     if not isinstance(document, dict):
-        raise Damage("is not a JSON object")
+        raise CorruptFile("is not a JSON object")
     refuse_newer(document, current)
     if document.get("digest") != digest_of(document):
-        raise Damage("was changed after it was recorded (its digest does not fit)")
+        raise CorruptFile("was changed after it was recorded (its digest does not fit)")
     return document
 
 
@@ -56,11 +56,11 @@ def encode_run(key: BaselineKey, run: Run) -> tuple[bytes, tuple[bytes, str]]:
         document = to_document(key, run, info)
         validate(document)
         if key_of(document) != key:
-            raise Damage("has settings that cannot be read back")
+            raise CorruptFile("has settings that cannot be read back")
         meta = dump_readable(document)
         if len(meta) > MAX_META:
-            raise Damage(f"has {len(meta):,} bytes beside its items")
-    except (Damage, ValueError) as error:
+            raise CorruptFile(f"has {len(meta):,} bytes beside its items")
+    except (CorruptFile, ValueError) as error:
         empty = len(run.accuracy.items) == 0
         raise Refusal(
             Category.NOTHING_MEASURED if empty else Category.NOT_COMPARABLE,
@@ -97,7 +97,7 @@ def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
 
 
 def key_of(document: Any) -> BaselineKey:
-    """The key that a validated document is filed under; raises Damage if it cannot be."""
+    """The key that a validated document is filed under; raises CorruptFile if it cannot be."""
     plain = document["key"]
     settings = known(RunSettings, plain["settings"])
     try:
@@ -112,7 +112,7 @@ def key_of(document: Any) -> BaselineKey:
             RunSettings(**settings),
         )
     except WrongUse as error:
-        raise Damage(f"is filed under a key that cannot be: {error.what}") from None
+        raise CorruptFile(f"is filed under a key that cannot be: {error.what}") from None
 
 
 def rows_of(document: Any) -> RowsInfo:
@@ -127,7 +127,7 @@ def metrics_of(document: Any) -> tuple[Metric, ...]:
 
 
 def to_run(document: Any, items: Items) -> Run:
-    """The run of a validated document; raises Damage where its parts contradict."""
+    """The run of a validated document; raises CorruptFile where its parts contradict."""
     provenance, metrics = document["provenance"], metrics_of(document)
     protocol = known(Protocol, document["protocol"])
     run = Run(
@@ -154,21 +154,21 @@ def to_run(document: Any, items: Items) -> Run:
 
 
 def check_whole(key: BaselineKey, run: Run) -> None:
-    """Raises Damage where a run contradicts its key or itself."""
+    """Raises CorruptFile where a run contradicts its key or itself."""
     wrong = key.mismatch(run)
     if wrong:
-        raise Damage(f"contradicts its key: {wrong}")
+        raise CorruptFile(f"contradicts its key: {wrong}")
     accuracy = run.accuracy
     names = [metric.name for metric in accuracy.protocol.metrics]
     if set(accuracy.values) != set(names):
-        raise Damage("does not give one value for each of its metrics")
+        raise CorruptFile("does not give one value for each of its metrics")
     if len(accuracy.items) > accuracy.protocol.total_items:
-        raise Damage(
+        raise CorruptFile(
             f"holds {len(accuracy.items)} items of a task that has {accuracy.protocol.total_items}"
         )
     effective = run.provenance.effective
     if effective.quantized_layers > effective.linear_layers:
-        raise Damage("counts more quantized layers than there are")
+        raise CorruptFile("counts more quantized layers than there are")
 
 
 def _valued(accuracy: Accuracy) -> list[Metric]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import Refusal, WrongUse
 from ..core.records.acceptance import Acceptance
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .accepted import ACCEPTED, AcceptedRuns
 from .atomic_files import locked
 from .commit import Files
@@ -19,7 +19,7 @@ from .speed_document import MAX_BYTES, open_speed
 from .speed_document import key_of as speed_key_of
 from .speed_key import SPEED
 from .store import Store
-from .store_root import Place
+from .store_root import StoreRoot
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ _ACCURACY_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Listing(Place):
+class Listing(StoreRoot):
     """The baselines below ``root``, and the accepted runs."""
 
     def entries(self) -> list[Entry]:
@@ -117,7 +117,7 @@ class Listing(Place):
         try:
             document: Any = open_speed(self._read(path, MAX_BYTES))
             key = speed_key_of(document)
-        except (Damage, FileNotFoundError) as error:
+        except (CorruptFile, FileNotFoundError) as error:
             return Entry(name, model, engine.name, bytes=size, damage=str(error))
         sessions = document["sessions"]
         when = str(sessions[-1]["recorded_at"])
@@ -131,10 +131,10 @@ class Listing(Place):
             document = open_document(self._read(path, MAX_META))
             key = key_of(document)
             info = rows_of(document)
-            if isinstance(rows := Store(self.root).item_bytes(files, info), Damage):
+            if isinstance(rows := Store(self.root).item_bytes(files, info), CorruptFile):
                 raise rows
             when = _when(document)
-        except (Damage, FileNotFoundError) as error:
+        except (CorruptFile, FileNotFoundError) as error:
             return Entry(name, model, engine.name, bytes=size, damage=str(error))
         return Entry(name, key.model, key.engine, info.count, when, size)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.records.run import Columns, Items, Metric
-from ..core.strict_json import Damage, dump
+from ..core.strict_json import CorruptFile, dump
 from .column_reader import columns_of
 from .validation import FACTS, check, repeated, scored
 
@@ -37,7 +37,7 @@ class RowsInfo:
 
 
 def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
-    """The rows as one file, and what to write about it; raises Damage for unsound items."""
+    """The rows as one file, and what to write about it; raises CorruptFile for unsound items."""
     check(items, metrics)
     names = scored(metrics)
     weighed = [name for name in names if name in items.weights]
@@ -76,15 +76,15 @@ def matches(data: bytes, info: RowsInfo) -> bytes | None:
 
 
 def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
-    """The items in ``data``; raises Damage for rows that break any rule.
+    """The items in ``data``; raises CorruptFile for rows that break any rule.
 
     Columns of kinds that a newer minor version added are passed over.
     """
     ours = tuple(name for name in info.columns if _OURS.fullmatch(name))
     if ours != _expected(ours, metrics):
-        raise Damage("names columns that do not fit its metrics")
+        raise CorruptFile("names columns that do not fit its metrics")
     if not data.endswith(b"\n") or data.count(b"\n") != info.count:
-        raise Damage(f"does not hold {info.count} whole lines")
+        raise CorruptFile(f"does not hold {info.count} whole lines")
     columns = columns_of(data, info.columns, ours)
     again = repeated(metrics)
     items = Items(
@@ -100,7 +100,7 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     )
     check(items, metrics)
     if len(items.digests[0]) != info.digest_length:
-        raise Damage(f"has digests that are not {info.digest_length} digits long")
+        raise CorruptFile(f"has digests that are not {info.digest_length} digits long")
     return items
 
 

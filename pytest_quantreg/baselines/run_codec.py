@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.records.run import Json, Run
-from ..core.strict_json import Damage, dump_readable, parse
+from ..core.strict_json import CorruptFile, dump_readable, parse
 from . import rows
 from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .key import BaselineKey
@@ -26,12 +26,12 @@ def digest(key: BaselineKey, run: Run) -> str:
 
 
 def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
-    """What `pack` was given. Raises Damage for anything but that, and for a newer version."""
+    """What `pack` was given. Raises CorruptFile for anything but that, and for a newer version."""
     meta = dump_readable(packed["meta"])
     document = open_document(meta)
     refuse_rewriting(meta)
     info = rows_of(document)
     data = rows.matches(packed["items"].encode(), info)
     if data is None:
-        raise Damage(f"does not hold the {info.count:,} items that were measured")
+        raise CorruptFile(f"does not hold the {info.count:,} items that were measured")
     return key_of(document), to_run(document, rows.decode(data, info, metrics_of(document)))

@@ -9,7 +9,7 @@ from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.run import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from ..core.records.speed import DeviceState, Footprint, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
-from ..core.strict_json import Damage, digest_of
+from ..core.strict_json import CorruptFile, digest_of
 from .document import open_sealed
 from .json_values import known, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
@@ -29,11 +29,11 @@ def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
         document = to_document(key, stored)
         validate(document, SPEED)
         if key_of(document) != key:
-            raise Damage("has a workload that cannot be read back")
+            raise CorruptFile("has a workload that cannot be read back")
         data = readable(document)
         if len(data) > MAX_BYTES:
-            raise Damage(f"has {len(data):,} bytes with its {len(run.sessions):,} sessions")
-    except (Damage, ValueError) as error:
+            raise CorruptFile(f"has {len(data):,} bytes with its {len(run.sessions):,} sessions")
+    except (CorruptFile, ValueError) as error:
         measured = run.sessions and all(session.rounds for session in run.sessions)
         raise Refusal(
             Category.NOT_COMPARABLE if measured else Category.NOTHING_MEASURED,
@@ -44,18 +44,18 @@ def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
 
 
 def decode_speed(key: SpeedKey, data: bytes) -> SpeedRun:
-    """The run in the bytes of a file; raises Damage for anything but a sound run of ``key``."""
+    """Return the run in the bytes of a file; raises CorruptFile for all but a run of ``key``."""
     document = open_speed(data)
     found = key_of(document)
     if found != key:
-        raise Damage(f"holds the baseline of {found}, not of {key}")
+        raise CorruptFile(f"holds the baseline of {found}, not of {key}")
     run = to_run(document)
     check_whole(key, run)
     return run
 
 
 def open_speed(data: bytes) -> Document:
-    """The validated document in the bytes of a file; raises Damage."""
+    """The validated document in the bytes of a file; raises CorruptFile."""
     document = upgrade(open_sealed(data, SPEED.current), current=SPEED.current, steps=SPEED.steps)
     validate(document, SPEED)
     return document
@@ -75,11 +75,11 @@ def as_stored(run: SpeedRun) -> SpeedRun:
 
 
 def check_whole(key: SpeedKey, run: SpeedRun) -> None:
-    """Raises Damage where a run contradicts its key or itself."""
+    """Raises CorruptFile where a run contradicts its key or itself."""
     check(run)
     wrong = key.mismatch(run)
     if wrong:
-        raise Damage(f"contradicts its key: {wrong}")
+        raise CorruptFile(f"contradicts its key: {wrong}")
 
 
 def to_document(key: SpeedKey, run: SpeedRun) -> Document:
@@ -99,7 +99,7 @@ def to_document(key: SpeedKey, run: SpeedRun) -> Document:
 
 
 def key_of(document: Any) -> SpeedKey:
-    """The key that a validated document is filed under; raises Damage if it cannot be."""
+    """The key that a validated document is filed under; raises CorruptFile if it cannot be."""
     plain = document["key"]
     try:
         return SpeedKey(
@@ -111,11 +111,11 @@ def key_of(document: Any) -> SpeedKey:
             int(plain["count"]),
         )
     except WrongUse as error:
-        raise Damage(f"is filed under a key that cannot be: {error.what}") from None
+        raise CorruptFile(f"is filed under a key that cannot be: {error.what}") from None
 
 
 def to_run(document: Any) -> SpeedRun:
-    """The run of a validated document; raises Damage for rounds that are none."""
+    """The run of a validated document; raises CorruptFile for rounds that are none."""
     shape = _shape(document["key"]["workload"])
     workload = Workload(**shape, **known(Workload, document["repeated"]))
     return SpeedRun(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.records.run import Json
 from ..core.records.speed import Request, Round
-from ..core.strict_json import Damage, dump
+from ..core.strict_json import CorruptFile, dump
 
 DECIMALS = 6
 """Seconds are kept to the microsecond."""
@@ -73,7 +73,7 @@ def decode_rounds(rows: Iterable[Any], output_tokens: int) -> tuple[Round, ...]:
             for row in rows
         )
     except OverflowError:
-        raise Damage("has a time that is too large") from None
+        raise CorruptFile("has a time that is too large") from None
 
 
 def _request(times: Sequence[float], output_tokens: int) -> Request:

@@ -12,11 +12,11 @@ from ..core.comparison.comparability import refusal
 from ..core.comparison.speed_comparability import comparable_sessions
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.speed_run import SpeedRun
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .atomic_files import locked, replace_durably
 from .speed_document import MAX_BYTES, as_stored, decode_speed, encode_speed, key_of, open_speed
 from .speed_key import SpeedKey, devices_of
-from .store_root import Place
+from .store_root import StoreRoot
 from .versions import SPEED
 
 
@@ -25,7 +25,7 @@ class Smaller(WrongUse):
 
 
 @dataclass(frozen=True)
-class SpeedStore(Place):
+class SpeedStore(StoreRoot):
     """Speed baselines below ``root``: ``MODEL/SCHEME/ENGINE/speed/ACCELERATOR/WORKLOAD.json``.
 
     The folder is that of `Store`, whose `Store.find_models` knows these too.
@@ -140,7 +140,7 @@ class SpeedStore(Place):
         """Refuses to replace another key's readable baseline."""
         try:
             found = key_of(open_speed(self._read(path, MAX_BYTES)))
-        except (FileNotFoundError, Damage):
+        except (FileNotFoundError, CorruptFile):
             return
         if found != key:
             # Only where a file system does not tell upper from lower case.

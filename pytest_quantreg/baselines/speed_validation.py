@@ -7,24 +7,24 @@ from datetime import datetime
 
 from ..core.records.speed import Request, Round, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
-from ..core.strict_json import LARGEST, Damage
+from ..core.strict_json import LARGEST, CorruptFile
 from .speed_key import workload_fault
 
 
 def check(run: SpeedRun) -> None:
-    """Raises Damage unless every session is complete, in order and of its workload.
+    """Raises CorruptFile unless every session is complete, in order and of its workload.
 
     What the schema says of single fields is not repeated here.
     """
     wrong = workload_fault(run.workload)
     if wrong:
-        raise Damage(f"has a workload whose {wrong}")
+        raise CorruptFile(f"has a workload whose {wrong}")
     if not run.sessions:
-        raise Damage("holds no sessions")
+        raise CorruptFile("holds no sessions")
     if run.effective.quantized_layers > run.effective.linear_layers:
-        raise Damage("counts more quantized layers than there are")
+        raise CorruptFile("counts more quantized layers than there are")
     if len({one.rounds for one in run.sessions}) < len(run.sessions):
-        raise Damage("holds the same rounds twice, as two sessions")
+        raise CorruptFile("holds the same rounds twice, as two sessions")
     for number, session in enumerate(run.sessions, 1):
         _check_session(session, run.workload, f"session {number}")
 
@@ -38,28 +38,30 @@ def moment(recorded_at: str) -> datetime:
 
 def _check_session(session: SpeedSession, workload: Workload, where: str) -> None:
     if not session.rounds:
-        raise Damage(f"holds no rounds in {where}")
+        raise CorruptFile(f"holds no rounds in {where}")
     try:
         moment(session.recorded_at)
     except ValueError:
-        raise Damage(f"has recorded_at = {session.recorded_at!r} in {where}, no time") from None
+        raise CorruptFile(
+            f"has recorded_at = {session.recorded_at!r} in {where}, no time"
+        ) from None
     for number, one in enumerate(session.rounds, 1):
         _check_round(one, workload, f"round {number} of {where}")
     for seconds in session.load_seconds:
         if not 0 < seconds <= LARGEST:
-            raise Damage(f"has load_seconds = {seconds} in {where}, which must be positive")
+            raise CorruptFile(f"has load_seconds = {seconds} in {where}, which must be positive")
 
 
 def _check_round(one: Round, workload: Workload, where: str) -> None:
     if len(one.requests) != workload.requests:
-        raise Damage(
+        raise CorruptFile(
             f"holds {len(one.requests):,} requests in {where} of a workload that has "
             f"{workload.requests:,}"
         )
     for number, request in enumerate(one.requests, 1):
         wrong = _fault(request, workload.output_tokens)
         if wrong:
-            raise Damage(f"has {wrong} (request {number} of {where})")
+            raise CorruptFile(f"has {wrong} (request {number} of {where})")
 
 
 def _fault(request: Request, output_tokens: int) -> str | None:

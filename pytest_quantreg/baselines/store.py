@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.run import Run
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from . import rows
 from .commit import Files, commit
 from .document import MAX_META, encode_run, key_of, metrics_of, open_document, rows_of, to_run
 from .file_names import from_component, to_component
 from .key import BaselineKey
-from .store_root import Place
+from .store_root import StoreRoot
 from .versions import CURRENT
 
 _RETRIES = 100
@@ -27,7 +27,7 @@ class Changed(WrongUse):
 
 
 @dataclass(frozen=True)
-class Store(Place):
+class Store(StoreRoot):
     """Baselines below ``root``: ``MODEL/SCHEME/ENGINE/TASK.Kshot[-SETTINGS].json``.
 
     Beside each ``.json`` lie its items, ``.items.jsonl``. Nothing is read before it is
@@ -48,18 +48,18 @@ class Store(Place):
                 document = open_document(data)
                 found = key_of(document)
                 if found != key:
-                    raise Damage(f"holds the baseline of {found}, not of {key}")
+                    raise CorruptFile(f"holds the baseline of {found}, not of {key}")
                 info, metrics = rows_of(document), metrics_of(document)
             item_bytes = self.item_bytes(files, info)
-            if isinstance(item_bytes, Damage) and self._meta(key, files) != data:
+            if isinstance(item_bytes, CorruptFile) and self._meta(key, files) != data:
                 continue  # recorded again while we read: read that
             with self._blaming(files.items):
-                if isinstance(item_bytes, Damage):
+                if isinstance(item_bytes, CorruptFile):
                     raise item_bytes
                 items = rows.decode(item_bytes, info, metrics)
             with self._blaming(files.meta):
                 return to_run(document, items)
-        raise self._unreadable(files.meta, Damage("is being rewritten without a pause"))
+        raise self._unreadable(files.meta, CorruptFile("is being rewritten without a pause"))
 
     def exists(self, key: BaselineKey) -> bool:
         """Whether anything is stored for ``key``, readable or not."""
@@ -71,7 +71,7 @@ class Store(Place):
             return hashlib.sha256(self._read(self._files(key).meta, MAX_META)).hexdigest()
         except FileNotFoundError:
             return ""
-        except Damage as damage:
+        except CorruptFile as damage:
             return str(damage)
 
     def save(self, key: BaselineKey, run: Run, *, seen: str | None = None) -> None:
@@ -145,33 +145,33 @@ class Store(Place):
             except FileNotFoundError:
                 raise self._absent(key, files) from None
 
-    def item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | Damage:
+    def item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | CorruptFile:
         """The rows that belong to a meta file, by their digest, or what is wrong with them."""
         # A writer killed after its commit leaves the items under their pending name; one
         # at work may rename them between our looks, hence the second look at the first.
-        found: bytes | Damage = Damage("is missing")
+        found: bytes | CorruptFile = CorruptFile("is missing")
         for path in (files.items, files.pending(info.sha256), files.items):
             found = self._rows_at(path, info)
             if isinstance(found, bytes):
                 break
         return found
 
-    def _rows_at(self, path: Path, info: rows.RowsInfo) -> bytes | Damage:
+    def _rows_at(self, path: Path, info: rows.RowsInfo) -> bytes | CorruptFile:
         recorded = f"the {info.count:,} items that were recorded"
         try:
             data = rows.matches(self._read(path, info.bytes + info.count), info)
         except FileNotFoundError:
-            return Damage(f"is missing, and with it {recorded}")
-        except Damage as damage:
+            return CorruptFile(f"is missing, and with it {recorded}")
+        except CorruptFile as damage:
             return damage
-        return Damage(f"does not hold {recorded}") if data is None else data
+        return CorruptFile(f"does not hold {recorded}") if data is None else data
 
     def _current(self, key: BaselineKey, files: Files) -> str | None:
         """The items' digest that a readable meta file names; refuses another key's."""
         try:
             document = open_document(self._read(files.meta, MAX_META))
             found = key_of(document)
-        except (FileNotFoundError, Damage):
+        except (FileNotFoundError, CorruptFile):
             return None
         if found != key:
             # Only where a file system does not tell upper from lower case.

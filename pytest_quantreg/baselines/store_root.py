@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import Category, Refusal, WrongUse
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .atomic_files import nearest_folder, probe, read_whole
 from .file_names import from_component
 from .speed_key import SPEED
@@ -17,7 +17,7 @@ from .versions import Version, refuse_rewriting
 
 
 @dataclass(frozen=True)
-class Place:
+class StoreRoot:
     """What the stores of all kinds of baselines below ``root`` share."""
 
     root: Path
@@ -49,7 +49,7 @@ class Place:
             except FileNotFoundError:
                 return []
             except OSError as error:
-                raise Damage(f"cannot be listed: {error.strerror}") from None
+                raise CorruptFile(f"cannot be listed: {error.strerror}") from None
             for path in found:
                 self._refuse_outside(path)
             return found
@@ -67,13 +67,13 @@ class Place:
     def _refuse_outside(self, path: Path) -> None:
         inside, real = os.path.realpath(self.root), os.path.realpath(path)
         if real != inside and not real.startswith(os.path.join(inside, "")):
-            raise Damage("is a symbolic link that leads out of the store")
+            raise CorruptFile("is a symbolic link that leads out of the store")
 
     def _refuse_rewriting(self, path: Path, most: int, current: Version) -> None:
         """Refuses to replace what a newer version wrote. What cannot be read may be replaced."""
         try:
             data = self._read(path, most)
-        except (FileNotFoundError, Damage):
+        except (FileNotFoundError, CorruptFile):
             return
         with self._writing(path):
             refuse_rewriting(data, current)
@@ -85,7 +85,7 @@ class Place:
         """What git restores when the file ``shown`` is damaged."""
         return shown
 
-    def _unreadable(self, path: Path, damage: Damage) -> Refusal:
+    def _unreadable(self, path: Path, damage: CorruptFile) -> Refusal:
         shown = self._shown(path)
         usual = (
             f"restore it with: git checkout -- {self._checked_out(shown)}",
@@ -101,14 +101,14 @@ class Place:
     def _blaming(self, path: Path) -> Iterator[None]:
         try:
             yield
-        except Damage as damage:
+        except CorruptFile as damage:
             raise self._unreadable(path, damage) from None
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
         try:
             yield
-        except Damage as damage:
+        except CorruptFile as damage:
             raise WrongUse(
                 f"{self._shown(path)} {damage}", help=damage.help or _WRITE_HELP
             ) from None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.records.columns import Numbers, Texts, has_twice
 from ..core.records.run import Items, Metric
-from ..core.strict_json import LARGEST, Damage
+from ..core.strict_json import LARGEST, CorruptFile
 
 Floats: TypeAlias = "NDArray[np.float64]"
 Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"
@@ -61,33 +61,33 @@ def repeated(metrics: Sequence[Metric]) -> list[str]:
 
 
 def check(items: Items, metrics: Sequence[Metric]) -> None:
-    """Raises Damage unless the items are complete, unique, finite and of their kind."""
+    """Raises CorruptFile unless the items are complete, unique, finite and of their kind."""
     kinds = {metric.name: metric.kind for metric in metrics}
     if len(items) == 0:
-        raise Damage("holds no items")
+        raise CorruptFile("holds no items")
     if len(kinds) != len(metrics) or set(items.scores) != set(scored(metrics)):
-        raise Damage("does not hold one score for each of its metrics")
+        raise CorruptFile("does not hold one score for each of its metrics")
     if any(kinds.get(name) != "perplexity" for name in items.weights):
-        raise Damage("holds weights for a metric that takes none")
+        raise CorruptFile("holds weights for a metric that takes none")
     again = set(repeated(metrics))
     if any(set(rerun) != again for rerun in items.reruns) or (items.reruns and not again):
-        raise Damage("does not hold one score for each of its metrics in each rerun")
+        raise CorruptFile("does not hold one score for each of its metrics in each rerun")
     every = chain(
         [items.doc_ids],
         *(columns.values() for columns in (items.scores, items.weights, items.facts)),
         *(rerun.values() for rerun in items.reruns),
     )
     if any(len(column) != len(items) for column in every):
-        raise Damage("has columns of unequal length")
+        raise CorruptFile("has columns of unequal length")
     _check_names(items)
     for name, column in items.scores.items():
         _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
     for name, column in items.weights.items():
         weights = _check_scores(name, column, items.doc_ids, binary=False)
         if weights.min() < 0:
-            raise Damage(f"has a negative weight for {name}")
+            raise CorruptFile(f"has a negative weight for {name}")
         if weights.max() == 0:
-            raise Damage(f"has no weight above 0 for {name}")
+            raise CorruptFile(f"has no weight above 0 for {name}")
     for name, column in items.facts.items():
         _check_fact(name, column, items.doc_ids)
     for rerun in items.reruns:
@@ -97,34 +97,34 @@ def check(items: Items, metrics: Sequence[Metric]) -> None:
 
 def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
     if name not in FACTS:
-        raise Damage(f"notes {name[:60]!r} of its items, which is unknown")
+        raise CorruptFile(f"notes {name[:60]!r} of its items, which is unknown")
     values = _check_scores(name, column, ids, binary=False)
     rule, holds = FACTS[name]
     wrong = ~holds(values)
     if wrong.any():
         at, value = _first(column, ids, wrong)
-        raise Damage(f"has {name} = {value} for doc {at}, which must be {rule}")
+        raise CorruptFile(f"has {name} = {value} for doc {at}, which must be {rule}")
 
 
 def _check_names(items: Items) -> None:
     ids = items.doc_ids
     if not isinstance(ids, Numbers) and set(map(type, ids)) != {int}:
-        raise Damage(NO_ID)
+        raise CorruptFile(NO_ID)
     try:
         known = np.asarray(ids, dtype=np.int64)
     except OverflowError:
-        raise Damage("has a doc_id that is too large") from None
+        raise CorruptFile("has a doc_id that is too large") from None
     if known.min() < 0:
-        raise Damage(NO_ID)
+        raise CorruptFile(NO_ID)
     if has_twice(ids):
-        raise Damage("holds the same doc_id twice")
+        raise CorruptFile("holds the same doc_id twice")
     digests = items.digests
     if not isinstance(digests, Texts) and set(map(type, digests)) != {str}:
-        raise Damage("has an item digest that is no text")
+        raise CorruptFile("has an item digest that is no text")
     length = len(digests[0])
     even = isinstance(digests, Texts) or len(set(map(len, digests))) == 1
     if not even or length not in range(16, 65, 2) or _beyond_hex(digests):
-        raise Damage(NO_DIGEST)
+        raise CorruptFile(NO_DIGEST)
 
 
 def _beyond_hex(digests: Sequence[str]) -> bytes:
@@ -140,13 +140,13 @@ def _check_scores(
     values = np.asarray(column, dtype=np.float64)
     if (wrong := ~np.isfinite(values)).any():
         at, value = _first(column, ids, wrong)
-        raise Damage(f"has {name} = {value} for doc {at}, which is no finite number")
+        raise CorruptFile(f"has {name} = {value} for doc {at}, which is no finite number")
     if (wrong := np.abs(values) > LARGEST).any():
         at, value = _first(column, ids, wrong)
-        raise Damage(f"has {name} = {value:g} for doc {at}, and {LARGEST:g} is the most")
+        raise CorruptFile(f"has {name} = {value:g} for doc {at}, and {LARGEST:g} is the most")
     if binary and (wrong := (values != 0) & (values != 1)).any():
         at, value = _first(column, ids, wrong)
-        raise Damage(f"has {name} = {value} for doc {at}, which must be 0 or 1")
+        raise CorruptFile(f"has {name} = {value} for doc {at}, which must be 0 or 1")
     return values
 
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from ..core.records.metric_directions import direction
 from ..core.records.run import Json
-from ..core.strict_json import Damage, parse
+from ..core.strict_json import CorruptFile, parse
 
 Version: TypeAlias = "tuple[int, int]"
 Document: TypeAlias = "dict[str, Json]"
@@ -82,19 +82,19 @@ _VERSION = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
 
 def version_of(document: Document) -> Version:
-    """``schema_version`` as numbers; raises Damage when it is none."""
+    """``schema_version`` as numbers; raises CorruptFile when it is none."""
     text = document.get("schema_version")
     found = _VERSION.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise Damage("has no schema_version like '1.0': it is no baseline")
+        raise CorruptFile("has no schema_version like '1.0': it is no baseline")
     return int(found[1]), int(found[2])
 
 
 def refuse_newer(document: Document, current: Version = CURRENT) -> Version:
-    """The version of a document; raises Damage when its major version is a newer one."""
+    """The version of a document; raises CorruptFile when its major version is a newer one."""
     version = version_of(document)
     if version[0] > current[0]:
-        raise Damage(
+        raise CorruptFile(
             f"has schema {_text(version)}; this pytest-quantreg reads up to {current[0]}.x",
             help="update it: pip install --upgrade pytest-quantreg",
         )
@@ -102,17 +102,17 @@ def refuse_newer(document: Document, current: Version = CURRENT) -> Version:
 
 
 def refuse_rewriting(data: bytes, current: Version = CURRENT) -> None:
-    """Raises Damage for a file of a newer version, minor ones too, that would be written again.
+    """Raises CorruptFile where a file of a newer version, minor too, would be written again.
 
     What this version has no name for would be lost. Whatever is no document passes.
     """
     try:
         document = parse(data)
         version = version_of(document) if isinstance(document, dict) else current
-    except Damage:
+    except CorruptFile:
         return
     if version > current:
-        raise Damage(
+        raise CorruptFile(
             f"has schema {_text(version)}, and this pytest-quantreg writes {_text(current)}: "
             "written again it would lose what a newer one put there",
             help="update it: pip install --upgrade pytest-quantreg",
@@ -124,13 +124,13 @@ def upgrade(
 ) -> Document:
     """The document at ``current`` or a newer minor version; steps run one by one.
 
-    Raises Damage for a newer major version and for one that no step leads on from.
+    Raises CorruptFile for a newer major version and for one that no step leads on from.
     """
     version = refuse_newer(document, current)
     while version < current:
         step = steps.get(version)
         if step is None:
-            raise Damage(f"has schema {_text(version)}, which is no longer read")
+            raise CorruptFile(f"has schema {_text(version)}, which is no longer read")
         document = step(dict(document))
         after = version_of(document)
         if after <= version:
@@ -140,7 +140,7 @@ def upgrade(
 
 
 def validate(document: Document, form: Form = RUN) -> None:
-    """Raises Damage with the first violation of the schema, and where it is.
+    """Raises CorruptFile with the first violation of the schema, and where it is.
 
     Fields and columns that the schema does not know are passed over where a newer minor
     version wrote them; in a document of this very version they are a violation.
@@ -151,9 +151,9 @@ def validate(document: Document, form: Form = RUN) -> None:
             if newer and _is_new(error):
                 continue
             where = ".".join(str(part) for part in error.absolute_path) or "the file"
-            raise Damage(f"breaks the schema: {where}: {_shortened(error.message)}")
+            raise CorruptFile(f"breaks the schema: {where}: {_shortened(error.message)}")
     except RecursionError:
-        raise Damage("is nested too deeply") from None
+        raise CorruptFile("is nested too deeply") from None
 
 
 def _is_new(error: Any) -> bool:

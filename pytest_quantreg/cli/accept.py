@@ -105,7 +105,7 @@ def _runs(
     from ..baselines.json_values import known
     from ..baselines.run_codec import unpack
     from ..core.records.acceptance import Kept
-    from ..core.strict_json import Damage
+    from ..core.strict_json import CorruptFile
 
     kept: list[Kept] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}
@@ -113,7 +113,7 @@ def _runs(
         said = Kept(**known(Kept, one["kept"]))
         try:
             key, run = unpack(one)
-        except (Damage, Refusal) as error:
+        except (CorruptFile, Refusal) as error:
             raise WrongUse(
                 f"{named}: its run of {said.task} {error}", help=error.help or ()
             ) from None

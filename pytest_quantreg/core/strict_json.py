@@ -19,7 +19,7 @@ _ENDLESS = re.compile(rb"[0-9]{309}")
 """Digits of a whole number that may be too large for a float."""
 
 
-class Damage(ValueError):
+class CorruptFile(ValueError):
     """A stored file says something it must not; the text completes "FILE: ...".
 
     ``help`` is the way out where it is not the usual one.
@@ -31,31 +31,31 @@ class Damage(ValueError):
 
 
 def parse(data: bytes, *, infinity: bool = False) -> Json:
-    """The value in ``data``; raises Damage for all that is not plain, finite JSON.
+    """The value in ``data``; raises CorruptFile for all that is not plain, finite JSON.
 
     ``infinity`` lets the words Infinity and -Infinity through, as other readers do.
     """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Damage(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
+        raise CorruptFile(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
     # Looking at every whole number by itself would take longer than all the rest.
     endless = _ENDLESS.search(data) is not None
     try:
         value: Json = _DECODERS[infinity, endless].decode(text)
         return value
-    except Damage:
+    except CorruptFile:
         raise
     except json.JSONDecodeError as error:
         ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
         cut = " (cut off?)" if ends else ""
-        raise Damage(
+        raise CorruptFile(
             _looks_like(data) or f"is not valid JSON at line {error.lineno}: {error.msg}{cut}"
         ) from None
     except RecursionError:
-        raise Damage("is nested too deeply") from None
+        raise CorruptFile("is nested too deeply") from None
     except ValueError as error:  # whole numbers of thousands of digits
-        raise Damage(f"is not usable JSON: {error}") from None
+        raise CorruptFile(f"is not usable JSON: {error}") from None
 
 
 def dump(value: Json) -> str:
@@ -78,9 +78,9 @@ def digest_of(document: dict[str, Json]) -> str:
         )
         return hashlib.sha256(text.encode()).hexdigest()
     except RecursionError:
-        raise Damage("is nested too deeply") from None
+        raise CorruptFile("is nested too deeply") from None
     except UnicodeEncodeError:
-        raise Damage("holds text that is not valid Unicode") from None
+        raise CorruptFile("holds text that is not valid Unicode") from None
 
 
 def _looks_like(data: bytes) -> str | None:
@@ -104,14 +104,14 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Damage(f"names {twice[:60]!r} twice in one object")
+        raise CorruptFile(f"names {twice[:60]!r} twice in one object")
     return found
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise Damage(f"holds {text[:30]}, which is no finite number")
+        raise CorruptFile(f"holds {text[:30]}, which is no finite number")
     return value
 
 
@@ -120,12 +120,12 @@ def _whole(text: str) -> int:
     try:
         float(value)
     except OverflowError:
-        raise Damage(f"holds a whole number of {len(text)} digits, too large to use") from None
+        raise CorruptFile(f"holds a whole number of {len(text)} digits, too large to use") from None
     return value
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise Damage(f"holds {text}, which is no finite number")
+    raise CorruptFile(f"holds {text}, which is no finite number")
 
 
 def _infinity_alone(text: str) -> float:

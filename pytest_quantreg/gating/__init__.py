@@ -2,7 +2,7 @@
 
 from .accuracy.candidate_runs import kept_of
 from .accuracy.record import Recorded
-from .accuracy.request import Ask
+from .accuracy.request import EvalRequest
 from .evidence import Evidence, Measured, Refused
 from .judge import fed_by, judge
 from .session import Checker
@@ -10,8 +10,8 @@ from .speed.compare import Timing
 from .speed.judge import speed_fed
 
 __all__ = [
-    "Ask",
     "Checker",
+    "EvalRequest",
     "Evidence",
     "Measured",
     "Recorded",

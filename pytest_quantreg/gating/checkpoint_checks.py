@@ -14,25 +14,25 @@ from ..core.schemes.contradictions import contradictions
 from ..core.schemes.inspection import Checkpoint
 from ..core.schemes.names import SCHEMES
 from ..measure.accelerator import all_devices, installed_engines, is_installed
-from .engine_session import Bench
-from .memo import Once
+from .engine_session import EngineSession
+from .memo import Memo
 
 TOLD = 4
 """How many contradictions a refusal names; `quantreg inspect` names all."""
 
 
-class Entrance:
+class CheckpointChecks:
     """Lets a model under test in, or refuses it; each is looked at once in a session.
 
     The weights of a hub id may not be here yet. Then only what needs no file is checked
     at first, and the rest when they have been downloaded, still before they are loaded.
     """
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self._checkpoints: Once[Checkpoint | None] = Once()
-        self._kernels: Once[KernelChoice | None] = Once()
-        self._arrived: Once[None] = Once()
+    def __init__(self, engines: EngineSession) -> None:
+        self._engines = engines
+        self._checkpoints: Memo[Checkpoint | None] = Memo()
+        self._kernels: Memo[KernelChoice | None] = Memo()
+        self._arrived: Memo[None] = Memo()
         self._devices: tuple[Accelerator, ...] = ()
 
     def check_files(self, spec: ModelSpec) -> None:
@@ -48,12 +48,12 @@ class Entrance:
 
     def before_loading(self, spec: ModelSpec) -> None:
         """Looks at files that were still on the hub, once they are here. Raises Refusal."""
-        inspects = hasattr(self._bench.backend, "inspect")
+        inspects = hasattr(self._engines.backend, "inspect")
         if inspects and not spec.quantize and self._checkpoint(spec) is None:
             self._arrived.of(spec.key(), lambda: self._arrive(spec))
 
     def _arrive(self, spec: ModelSpec) -> None:
-        here = replace(self._bench.backend.prepare(spec, self._bench.say), scheme=spec.scheme)
+        here = replace(self._engines.backend.prepare(spec, self._engines.say), scheme=spec.scheme)
         self.check_files(here)
         self.kernel(here)
 
@@ -67,21 +67,21 @@ class Entrance:
 
     def _inspected(self, spec: ModelSpec) -> Checkpoint | None:
         inspect: Callable[[ModelSpec], Checkpoint | None] | None
-        inspect = getattr(self._bench.backend, "inspect", None)
+        inspect = getattr(self._engines.backend, "inspect", None)
         checkpoint = inspect(spec) if inspect is not None else None
         if checkpoint is not None:
             refuse_contradicting(checkpoint, spec.ref)
         return checkpoint
 
     def _kernel(self, spec: ModelSpec) -> KernelChoice | None:
-        backend = self._bench.backend.name
+        backend = self._engines.backend.name
         if all(engine.name != backend for engine in ENGINES):
             return None  # asking for devices takes seconds, and nobody knows its kernels
         checkpoint = self._checkpoint(spec)
         form = _form(spec, checkpoint)
         engine = reader_of(backend, form.method)
         version = self._version(spec, engine)
-        scheme = self._bench.settings.catalogue.claims(spec.scheme)
+        scheme = self._engines.settings.catalogue.claims(spec.scheme)
         choices = [
             (device, runs_as(scheme, engine, version, device, ENGINES, form=form))
             for device in self._devices_of(spec, version)
@@ -98,7 +98,7 @@ class Entrance:
         return choice
 
     def _version(self, spec: ModelSpec, engine: str) -> str:
-        found = self._bench.software(spec).versions.get(engine)
+        found = self._engines.software(spec).versions.get(engine)
         return found or installed_engines().get(engine, "")
 
     def _devices_of(self, spec: ModelSpec, version: str) -> list[Accelerator]:
@@ -106,7 +106,7 @@ class Entrance:
         if not self._devices:
             self._devices = all_devices()
         kind_of: Callable[[ModelSpec], str | None] | None = getattr(
-            self._bench.backend, "device_kind", None
+            self._engines.backend, "device_kind", None
         )
         kind = kind_of(spec) if kind_of is not None else None
         if kind is None:

@@ -34,7 +34,7 @@ from ..measure import (
     measure,
     prepare,
 )
-from .memo import Once
+from .memo import Memo
 from .scheme_alias_backend import named
 
 DEFAULT_BATCH_SIZE = 32
@@ -49,7 +49,7 @@ class Loaded:
     software: Software
 
 
-class Bench:
+class EngineSession:
     """Does everything once: a model is loaded, and a task measured, when first needed."""
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
@@ -59,9 +59,9 @@ class Bench:
         self._journal = Journal(settings.cache_dir / "journal")
         self._library = TaskLibrary(progress.say)
         self._backend: Backend | None = None
-        self._identities: Once[ModelIdentity] = Once()
+        self._identities: Memo[ModelIdentity] = Memo()
         self._loaded: dict[tuple[object, ...], Loaded] = {}
-        self._groups: Once[TaskGroup | None] = Once()
+        self._groups: Memo[TaskGroup | None] = Memo()
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
         self._chat_told: set[str] = set()

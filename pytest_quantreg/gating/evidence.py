@@ -14,7 +14,7 @@ from ..core.errors import Category, QuantregError, Refusal
 from ..core.gates.outcome import Context, Outcome
 from ..core.records.acceptance import Drift, Filed, Reference
 from ..core.records.run import Accuracy, Metric
-from .accuracy.request import Subject, alike
+from .accuracy.request import GateTarget, alike
 from .history import Origin
 from .speed.compare import Timing
 
@@ -54,9 +54,9 @@ class Measured:
         return (self,)
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> GateTarget:
         """What gates see of it."""
-        return Subject(self.task, self.metric, (self.baseline.protocol,))
+        return GateTarget(self.task, self.metric, (self.baseline.protocol,))
 
     def compare(self, metric: Metric, confidence: float) -> Comparison:
         """The two measurements paired under ``metric``.
@@ -138,9 +138,11 @@ class Grouped:
     expected: float | None = None
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> GateTarget:
         """What gates see of it."""
-        return Subject(self.task, self.metric, tuple(one.baseline.protocol for one in self.parts))
+        return GateTarget(
+            self.task, self.metric, tuple(one.baseline.protocol for one in self.parts)
+        )
 
     def compare(self, metric: Metric, confidence: float) -> Comparison:
         """The parts pooled under ``metric``, as lm-eval weighs them."""

@@ -17,7 +17,7 @@ from ..report.messages import of_nothing_accepted
 from .accuracy.gate_selection import assign, refuse_unjudged
 from .accuracy.no_regression import accepted_pool, accepted_task
 from .accuracy.pool import pooled, takes
-from .accuracy.unjudged_metrics import Unjudged
+from .accuracy.unjudged_metrics import UnjudgedMetrics
 from .evidence import Evidence, Finished, Grouped, Refused
 from .speed.judge import judge_speed
 
@@ -45,7 +45,7 @@ def judge(
     While the body has not run (``body_ended``) no gate can be unfed.
     """
     outcomes = [_refusal(one) for one in evidence.refused if not one.speed]
-    unjudged = Unjudged(plan, evidence)
+    unjudged = UnjudgedMetrics(plan, evidence)
     for one in evidence.measured:
         outcomes.extend(_judge_call(plan, one, settings, unjudged))
     pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
@@ -70,7 +70,7 @@ def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
 
 
 def _judge_call(
-    plan: Plan, one: Finished, settings: Settings, unjudged: Unjudged
+    plan: Plan, one: Finished, settings: Settings, unjudged: UnjudgedMetrics
 ) -> Iterator[Outcome]:
     in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
     pooled_in = "the pool" if in_pool else None

@@ -11,7 +11,7 @@ from ..core.errors import QuantregError
 T = TypeVar("T")
 
 
-class Once(Generic[T]):
+class Memo(Generic[T]):
     """Remembers by key what was found, or the error of ours that came of looking.
 
     An unreachable hub is asked once, not once for every test.

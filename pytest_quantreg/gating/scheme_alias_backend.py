@@ -13,7 +13,7 @@ from ..core.records.run import ModelIdentity, ModelSpec, Software
 from ..core.schemes.catalogue import Catalogue
 
 
-class NamedBackend:
+class SchemeAliasBackend:
     """A backend to which schemes of the project's own are given under what they claim.
 
     A spec that `prepare` has made ready carries the claim, so that it can be loaded in
@@ -102,4 +102,4 @@ class NamedBackend:
 
 def named(backend: Backend, catalogue: Catalogue) -> Backend:
     """``backend`` itself where the project has no schemes of its own."""
-    return NamedBackend(backend, catalogue) if catalogue.own else backend
+    return SchemeAliasBackend(backend, catalogue) if catalogue.own else backend

@@ -14,11 +14,11 @@ from ..measure import Progress
 from . import models
 from .accuracy.candidate_runs import remember
 from .accuracy.compare import Comparer
-from .accuracy.preconditions import Grounds
+from .accuracy.preconditions import Preconditions
 from .accuracy.record import Recorded, Recorder
-from .accuracy.request import Ask
+from .accuracy.request import EvalRequest
 from .accuracy.stored_baselines import Recording
-from .engine_session import Bench, Loaded
+from .engine_session import EngineSession, Loaded
 from .evidence import Evidence, Finished
 from .speed.compare import Timer, Timing
 from .speed.record import RecordedSpeed, SpeedRecorder
@@ -32,40 +32,40 @@ class Checker:
 
     def __init__(self, settings: Settings, progress: Progress, session: str) -> None:
         self.settings = settings
-        self.bench = Bench(settings, progress)
-        self._grounds = Grounds(settings, self.bench, session)
-        self._comparer = Comparer(self._grounds, self._context, session)
-        self._recorder = Recorder(self._grounds)
-        self._timer = Timer(self._grounds)
-        self._speed_recorder = SpeedRecorder(self._grounds)
+        self.engines = EngineSession(settings, progress)
+        self._preconditions = Preconditions(settings, self.engines, session)
+        self._comparer = Comparer(self._preconditions, self._context, session)
+        self._recorder = Recorder(self._preconditions)
+        self._timer = Timer(self._preconditions)
+        self._speed_recorder = SpeedRecorder(self._preconditions)
         self._contexts: dict[str, Context] = {}
 
     def model_name(self) -> str:
         """What the model under test is called in the store."""
-        return self._grounds.model_name()
+        return self._preconditions.model_name()
 
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
-        return self.bench.engine_of(spec)
+        return self.engines.engine_of(spec)
 
     def baseline_spec(self) -> ModelSpec:
         """The full-precision model, its scheme (``bf16``, ...) read from its files."""
-        return self._grounds.baseline_spec()
+        return self._preconditions.baseline_spec()
 
-    def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Finished:
+    def compare(self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording) -> Finished:
         """Measures the quantized model and pairs it with the stored baseline.
 
         Raises:
             Refusal: anything that must not be judged; before loading where possible.
         """
-        return self._comparer.compare(ask, scheme, plan, recording)
+        return self._comparer.compare(call, scheme, plan, recording)
 
-    def record(self, ask: Ask, recording: Recording) -> list[Recorded]:
+    def record(self, call: EvalRequest, recording: Recording) -> list[Recorded]:
         """Measures the baseline and stores it, unless a good one is there already.
 
         One per task where a group of them is asked for.
         """
-        return self._recorder.record(ask, recording)
+        return self._recorder.record(call, recording)
 
     def time(
         self,
@@ -87,7 +87,7 @@ class Checker:
 
     def remember(self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float) -> None:
         """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
-        remember(self._grounds.flips, evidence, outcomes, confidence)
+        remember(self._preconditions.flips, evidence, outcomes, confidence)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""
@@ -101,7 +101,7 @@ class Checker:
 
     def close(self, *, forget: bool) -> None:
         """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
-        self.bench.close(forget=forget)
+        self.engines.close(forget=forget)
 
     def _context(self, name: str, scheme: str, baseline: Provenance, loaded: Loaded) -> Context:
         self._contexts[scheme] = models.context_of(

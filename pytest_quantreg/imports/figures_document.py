@@ -17,7 +17,7 @@ from ..core.records.metric_directions import direction
 from ..core.records.run import Json, Metric
 from ..core.records.timings import Repeat, Timings
 from ..core.redact_settings import sealed
-from ..core.strict_json import Damage, digest_of, dump_readable, parse
+from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
 from .foreign_files import object_of
 from .lm_eval_results.results import declared_direction
 
@@ -126,22 +126,22 @@ def timings_document(timings: Timings, scheme: str) -> Document:
 
 
 def encode(document: Document) -> bytes:
-    """The bytes of a file. Raises Damage for what a reader would refuse."""
+    """The bytes of a file. Raises CorruptFile for what a reader would refuse."""
     validate(document, FORM)
     data = dump_readable(document)
     if len(data) > MOST_BYTES:
-        raise Damage(f"has {len(data):,} bytes, and {MOST_BYTES:,} are the most")
+        raise CorruptFile(f"has {len(data):,} bytes, and {MOST_BYTES:,} are the most")
     return data
 
 
 def read_document(path: Path) -> Document:
-    """The validated document in a file. Raises Damage, FileNotFoundError."""
+    """The validated document in a file. Raises CorruptFile, FileNotFoundError."""
     document = parse(read_whole(path, MOST_BYTES))
     if not isinstance(document, dict):
-        raise Damage("is not a JSON object")
+        raise CorruptFile("is not a JSON object")
     refuse_newer(document, FORM.current)
     if document.get("digest") != digest_of(document):
-        raise Damage("was changed after it was imported (its digest does not fit)")
+        raise CorruptFile("was changed after it was imported (its digest does not fit)")
     document = upgrade(document, current=FORM.current, steps=FORM.steps)
     validate(document, FORM)
     return document

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..baselines.atomic_files import locked, replace_durably
 from ..baselines.file_names import to_component
-from ..baselines.store_root import Place
+from ..baselines.store_root import StoreRoot
 from ..baselines.versions import Document
 from ..core.errors import WrongUse
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .figures_document import encode, read_document
 
 IMPORTED = "imported"
@@ -18,7 +18,7 @@ IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
-class FiguresStore(Place):
+class FiguresStore(StoreRoot):
     """The imported figures below ``root``."""
 
     def keep(self, document: Document, stem: str | None = None) -> tuple[str, bool]:
@@ -44,7 +44,7 @@ class FiguresStore(Place):
             there = read_document(path)
         except FileNotFoundError:
             return False
-        except Damage as damage:
+        except CorruptFile as damage:
             raise WrongUse(
                 f"{self._shown(path)} {damage}",
                 help="delete it and import again, or import into another folder: --out FOLDER",

@@ -12,7 +12,7 @@ from typing import Any
 from ..baselines.atomic_files import read_whole
 from ..core.errors import Category, Refusal
 from ..core.records.run import Json
-from ..core.strict_json import Damage, parse
+from ..core.strict_json import CorruptFile, parse
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of a file that is read as a whole; results files have up to some MiB."""
@@ -38,7 +38,7 @@ def blaming(path: Path) -> Iterator[None]:
     """Turns what is wrong with the contents of ``path`` into the refusal of that file."""
     try:
         yield
-    except Damage as damage:
+    except CorruptFile as damage:
         raise unreadable(path, str(damage), *([damage.help] if damage.help else ())) from None
     except FileNotFoundError:
         raise unreadable(path, "does not exist") from None
@@ -51,7 +51,7 @@ def read_json(path: Path) -> Json:
 
 
 def parse_bytes(data: bytes) -> Json:
-    """The JSON value in ``data``; raises Damage."""
+    """The JSON value in ``data``; raises CorruptFile."""
     value = parse(data)
     _refuse_deep(value)
     return value
@@ -63,7 +63,7 @@ def _refuse_deep(value: Json) -> None:
         level = [inner for one in level for inner in _inside(one)]
         if not level:
             return
-    raise Damage("is nested too deeply")
+    raise CorruptFile("is nested too deeply")
 
 
 def _inside(value: Json) -> list[Json]:
@@ -91,44 +91,44 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 row = parse_bytes(line)
-            except Damage as damage:
-                raise Damage(f"is damaged in line {number:,}: it {damage}") from None
+            except CorruptFile as damage:
+                raise CorruptFile(f"is damaged in line {number:,}: it {damage}") from None
             if not isinstance(row, dict):
-                raise Damage(f"is damaged in line {number:,}: it is no object")
+                raise CorruptFile(f"is damaged in line {number:,}: it is no object")
             yield row
         if number == 0:
-            raise Damage("is empty")
+            raise CorruptFile("is empty")
 
 
 def _array(path: Path) -> list[dict[str, Any]]:
     rows = parse_bytes(read_whole(path, MOST_BYTES))
     if not isinstance(rows, list):
-        raise Damage("is not a list of rows")
+        raise CorruptFile("is not a list of rows")
     found = [row for row in rows if isinstance(row, dict)]
     if len(found) != len(rows) or not found:
-        raise Damage("is not a list of rows")
+        raise CorruptFile("is not a list of rows")
     return found
 
 
 def _lines(file: Any) -> Iterator[bytes]:
     while line := file.readline(MOST_LINE + 1):
         if len(line) > MOST_LINE:
-            raise Damage(f"has a line of more than {MOST_LINE:,} bytes")
+            raise CorruptFile(f"has a line of more than {MOST_LINE:,} bytes")
         yield line
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A regular file, opened without waiting for a pipe. Raises Damage."""
+    """A regular file, opened without waiting for a pipe. Raises CorruptFile."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Damage(f"cannot be opened: {error.strerror}") from None
+        raise CorruptFile(f"cannot be opened: {error.strerror}") from None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Damage("is not a file")
+            raise CorruptFile("is not a file")
         yield file
 
 

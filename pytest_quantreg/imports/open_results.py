@@ -35,10 +35,10 @@ _OF_OURS = {"task": "totals", "nothing": "totals", "timings": "imported timings"
 
 _TOGETHER = frozenset({"runs", "totals"})
 
-Opened = Evaluation | Timings
+OpenedResults = Evaluation | Timings
 
 
-def open_path(path: Path) -> Opened:
+def open_path(path: Path) -> OpenedResults:
     """What a file or folder holds. Raises Refusal for all that is no such thing, or damaged."""
     try:
         label = path.name or path.resolve().name
@@ -58,7 +58,7 @@ def open_path(path: Path) -> Opened:
     return _with_scheme(opened)
 
 
-def _file(label: str, path: Path) -> Opened:
+def _file(label: str, path: Path) -> OpenedResults:
     if path.name.endswith(_ITEMS):
         raise unreadable(path, "holds the items of a run", "name the .json beside it")
     if path.suffix == ".jsonl":
@@ -75,7 +75,7 @@ def _file(label: str, path: Path) -> Opened:
     return _opened(label, {kind: [(path, document)]}, [])
 
 
-def _log(label: str, path: Path) -> Opened:
+def _log(label: str, path: Path) -> OpenedResults:
     beside = results_beside(path)
     if beside is None:
         return logs_alone(label, [path])
@@ -86,7 +86,7 @@ def _log(label: str, path: Path) -> Opened:
     return evaluation_of(label, [file], [path], only=task)
 
 
-def _folder(label: str, folder: Path) -> Opened:
+def _folder(label: str, folder: Path) -> OpenedResults:
     found: dict[str, list[tuple[Path, Json]]] = {}
     logs: list[Path] = []
     unknown: list[str] = []
@@ -122,7 +122,9 @@ def _folder(label: str, folder: Path) -> Opened:
     return opened
 
 
-def _opened(label: str, found: Mapping[str, list[tuple[Path, Json]]], logs: list[Path]) -> Opened:
+def _opened(
+    label: str, found: Mapping[str, list[tuple[Path, Json]]], logs: list[Path]
+) -> OpenedResults:
     paths = {kind: [path for path, _ in files] for kind, files in found.items()}
     if found.keys() & _TOGETHER:
         return read_stored(label, paths.get("runs", []), paths.get("totals", []))
@@ -183,7 +185,7 @@ def _logs(folder: Path) -> list[Path]:
     return sorted(one for one in folder.glob("*.jsonl") if not one.name.endswith(_ITEMS))
 
 
-def _with_scheme(opened: Opened) -> Opened:
+def _with_scheme(opened: OpenedResults) -> OpenedResults:
     """With the scheme that its label names, such as ``nvfp4``: what to plan with."""
     return opened if opened.scheme else replace(opened, scheme=_named(opened.label))
 

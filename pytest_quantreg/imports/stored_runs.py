@@ -19,7 +19,7 @@ from ..core.records.run import UNVERIFIED, Json, Run
 from ..core.records.timings import Timings
 from ..core.redact_settings import seal
 from ..core.schemes.names import resolve
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .figures_document import read_document, to_timings, to_totals
 from .figures_store import IMPORTED
 from .foreign_files import blaming, unreadable
@@ -104,7 +104,7 @@ def read_run(path: Path) -> tuple[Run, str]:
     with blaming(beside):
         data = rows.matches(read_whole(beside, info.bytes + info.count), info)
         if data is None:
-            raise Damage(f"does not hold the {info.count:,} items that were recorded")
+            raise CorruptFile(f"does not hold the {info.count:,} items that were recorded")
         items = rows.decode(data, info, metrics)
     with blaming(path):
         return to_run(document, items), info.sha256

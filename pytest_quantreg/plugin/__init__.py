@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..gating.model_handles import ModelHandle
     from .compare_accuracy import CompareAccuracy
     from .compare_speed import CompareSpeed
-    from .run_context import Runtime
+    from .run_context import RunContext
 
-RUNTIME = pytest.StashKey["Runtime"]()
+RUN_CONTEXT = pytest.StashKey["RunContext"]()
 SESSION = pytest.StashKey[str]()
 REQUIRED = pytest.StashKey[bool]()
 """Whether --quant-require was set when the session began."""
@@ -84,11 +84,11 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
         return status
     from .requirement import enforce
 
-    return enforce(config, config.stash.get(RUNTIME, None), status or 0)
+    return enforce(config, config.stash.get(RUN_CONTEXT, None), status or 0)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    return config.stash[RUNTIME].header() if RUNTIME in config.stash else None
+    return config.stash[RUN_CONTEXT].header() if RUN_CONTEXT in config.stash else None
 
 
 # First, so that the scheme opens the id: test_x[w8a8-fp8-gsm8k].
@@ -130,7 +130,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    if (ours := _is_ours(item)) or RUNTIME in item.config.stash:
+    if (ours := _is_ours(item)) or RUN_CONTEXT in item.config.stash:
         # Also a test that is not ours yet: its body may ask for a fixture of ours.
         _runtime(item.config).begin(item, ours=ours)
     return (yield from _judged(item, "setup"))
@@ -138,8 +138,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    if RUNTIME in item.config.stash:
-        item.config.stash[RUNTIME].start_body(item)
+    if RUN_CONTEXT in item.config.stash:
+        item.config.stash[RUN_CONTEXT].start_body(item)
     return (yield from _judged(item, "call"))
 
 
@@ -153,8 +153,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if RUNTIME in item.config.stash:
-        item.config.stash[RUNTIME].dress(item, call, report)
+    if RUN_CONTEXT in item.config.stash:
+        item.config.stash[RUN_CONTEXT].annotate_report(item, call, report)
     return report
 
 
@@ -171,24 +171,24 @@ def pytest_report_teststatus(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if RUNTIME in config.stash:
-        config.stash[RUNTIME].summarize(terminalreporter)
+    if RUN_CONTEXT in config.stash:
+        config.stash[RUN_CONTEXT].summarize(terminalreporter)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
-    if RUNTIME not in session.config.stash:
+    if RUN_CONTEXT not in session.config.stash:
         return (yield)
-    runtime = session.config.stash[RUNTIME]
-    runtime.finish(session)
+    run_context = session.config.stash[RUN_CONTEXT]
+    run_context.finish(session)
     try:
         result = yield
     except pytest.exit.Exception as stopped:
         if stopped.returncode is not None:
             session.exitstatus = stopped.returncode  # as pytest does after this hook
-        runtime.conclude(session)
+        run_context.conclude(session)
         raise
-    runtime.conclude(session)
+    run_context.conclude(session)
     return result
 
 
@@ -199,7 +199,7 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    return config.stash[RUNTIME].scheduler(log) if RUNTIME in config.stash else None
+    return config.stash[RUN_CONTEXT].scheduler(log) if RUN_CONTEXT in config.stash else None
 
 
 @pytest.fixture(scope="session")
@@ -270,45 +270,45 @@ class _Collector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "quantreg"):
             _runtime(self._config).collect(report, report.quantreg)
-        if RUNTIME in self._config.stash:
-            self._config.stash[RUNTIME].reporter.hear(report)
+        if RUN_CONTEXT in self._config.stash:
+            self._config.stash[RUN_CONTEXT].reporter.hear(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if RUNTIME in self._config.stash:
-            self._config.stash[RUNTIME].reporter.hear_collection(report)
+        if RUN_CONTEXT in self._config.stash:
+            self._config.stash[RUN_CONTEXT].reporter.hear_collection(report)
 
     # Before pytest keeps its text, and xdist sends it.
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        if RUNTIME in self._config.stash:
+        if RUN_CONTEXT in self._config.stash:
             from .item_state import clean_warning
 
-            clean_warning(warning_message, self._config.stash[RUNTIME].secrets)
+            clean_warning(warning_message, self._config.stash[RUN_CONTEXT].secrets)
 
     # Before hooks that raise instead, as with sys.exit(0).
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(
         self, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> Generator[None]:
-        if RUNTIME in self._config.stash:
-            self._config.stash[RUNTIME].reporter.hear_interruption(excinfo)
+        if RUN_CONTEXT in self._config.stash:
+            self._config.stash[RUN_CONTEXT].reporter.hear_interruption(excinfo)
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_internalerror(self) -> Generator[None]:
-        if RUNTIME in self._config.stash:
-            self._config.stash[RUNTIME].reporter.hear_internal_error()
+        if RUN_CONTEXT in self._config.stash:
+            self._config.stash[RUN_CONTEXT].reporter.hear_internal_error()
         return (yield)
 
 
-def _runtime(config: pytest.Config) -> Runtime:
+def _runtime(config: pytest.Config) -> RunContext:
     """The session's runtime, made (and our other modules imported) on first use."""
-    if RUNTIME not in config.stash:
-        from .run_context import Runtime
+    if RUN_CONTEXT not in config.stash:
+        from .run_context import RunContext
 
         required = config.stash.get(REQUIRED, False)
-        config.stash[RUNTIME] = Runtime(config, _session(config), required=required)
-    return config.stash[RUNTIME]
+        config.stash[RUN_CONTEXT] = RunContext(config, _session(config), required=required)
+    return config.stash[RUN_CONTEXT]
 
 
 def _session(config: pytest.Config) -> str:
@@ -327,14 +327,14 @@ def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:
     try:
         result = yield
     except (KeyboardInterrupt, pytest.exit.Exception):
-        if RUNTIME in item.config.stash:
-            item.config.stash[RUNTIME].stop_short(item)
+        if RUN_CONTEXT in item.config.stash:
+            item.config.stash[RUN_CONTEXT].stop_short(item)
         raise
     except BaseException as raised:
         error = raised
     try:
-        if RUNTIME in item.config.stash:
-            item.config.stash[RUNTIME].end(item, when, error)
+        if RUN_CONTEXT in item.config.stash:
+            item.config.stash[RUN_CONTEXT].end(item, when, error)
         if error is not None:
             raise error
         return result

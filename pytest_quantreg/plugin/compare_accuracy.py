@@ -10,7 +10,7 @@ from ..config.values import check_limit
 from ..core.comparison.accuracy import Comparison
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.run import AccuracyRequest, Json
-from ..gating import Ask
+from ..gating import EvalRequest
 
 
 class CompareAccuracy:
@@ -18,7 +18,7 @@ class CompareAccuracy:
 
     def __init__(
         self,
-        run: Callable[[Ask], Comparison],
+        run: Callable[[EvalRequest], Comparison],
         *,
         seed: int,
         include_paths: tuple[str, ...],
@@ -48,7 +48,7 @@ class CompareAccuracy:
             Refusal: nothing may be concluded; the test is refused whatever it does next.
         """
         try:
-            ask = Ask(
+            call = EvalRequest(
                 AccuracyRequest(
                     task=_text(task, "task"),
                     num_fewshot=_count(num_fewshot, "num_fewshot", least=0),
@@ -69,7 +69,7 @@ class CompareAccuracy:
             )
             self._refuse(task if isinstance(task, str) else None, refusal)
             raise refusal from None
-        return self._run(ask)
+        return self._run(call)
 
 
 def _text(value: Any, named: str) -> str:

@@ -21,7 +21,7 @@ from ..core.records.run import ModelSpec
 from ..core.records.speed import Workload
 from ..core.secret_values import YOUR_OWN
 from ..core.settings import Settings, Update
-from ..gating import Ask, Checker, Evidence
+from ..gating import Checker, EvalRequest, Evidence
 from ..gating.model_handles import ModelHandle
 from ..gating.models import quantized_spec
 from ..gating.speed.preconditions import saturating
@@ -32,7 +32,7 @@ from . import collection, markers
 from .benchmark_figures import published
 from .compare_accuracy import CompareAccuracy
 from .compare_speed import CompareSpeed
-from .item_state import TRIAL, GateFailed, Trial
+from .item_state import ITEM_STATE, GateFailed, ItemState
 from .options import recording_command, secrets_of
 
 Made = TypeVar("Made")
@@ -101,10 +101,10 @@ class Fixtures:
 
     def comparer(self, item: pytest.Item, scheme: str) -> CompareAccuracy:
         """What the fixture compare_accuracy gives to ``item``."""
-        trial = self._trial(item, scheme, "compare_accuracy")
-        evidence = trial.evidence
+        item_state = self._trial(item, scheme, "compare_accuracy")
+        evidence = item_state.evidence
         return CompareAccuracy(
-            lambda ask: self._compare(item, trial, ask),
+            lambda call: self._compare(item, item_state, call),
             seed=self._settings.seed,
             include_paths=self._settings.include_paths,
             refuse=lambda task, error: evidence.refuse(error, task, None),
@@ -112,10 +112,10 @@ class Fixtures:
 
     def timer(self, item: pytest.Item, scheme: str) -> CompareSpeed:
         """What the fixture compare_speed gives to ``item``."""
-        trial = self._trial(item, scheme, "compare_speed")
-        evidence = trial.evidence
+        item_state = self._trial(item, scheme, "compare_speed")
+        evidence = item_state.evidence
         return CompareSpeed(
-            lambda workloads, blocks: self._time(item, trial, workloads, blocks),
+            lambda workloads, blocks: self._time(item, item_state, workloads, blocks),
             saturating=saturating,
             refuse=lambda error: evidence.refuse(error, None, None, speed=True),
         )
@@ -124,57 +124,61 @@ class Fixtures:
         """The device that models run on here."""
         return detect()
 
-    def _trial(self, item: pytest.Item, scheme: str, fixture: str) -> Trial:
+    def _trial(self, item: pytest.Item, scheme: str, fixture: str) -> ItemState:
         """The trial of a test that has asked for one of the fixtures that measure."""
-        trial = item.stash.setdefault(TRIAL, Trial())
-        evidence = trial.evidence
+        item_state = item.stash.setdefault(ITEM_STATE, ItemState())
+        evidence = item_state.evidence
         evidence.scheme = scheme
         self.current = evidence
         names = self._settings.catalogue
         if not self._recording and not markers.schemes_for(item, [scheme], names):
-            trial.passed_over = True
+            item_state.passed_over = True
             pytest.skip(f"not for {scheme} (marker quant_schemes)")
         evidence.fixtures.add(fixture)
-        return trial
+        return item_state
 
-    def _refuse_late(self, trial: Trial, fixture: str) -> None:
-        if trial.ended is not None:
+    def _refuse_late(self, item_state: ItemState, fixture: str) -> None:
+        if item_state.ended is not None:
             raise Refusal(
                 Category.WRONG_USE,
                 f"{fixture} was called after the test had ended and was judged",
                 help="call it in the body of the test or before it, not in a teardown",
             )
 
-    def _plan(self, item: pytest.Item, trial: Trial) -> Plan:
+    def _plan(self, item: pytest.Item, item_state: ItemState) -> Plan:
         return markers.plan(
-            item, self._settings, frozenset(trial.evidence.fixtures), trial.declared
+            item, self._settings, frozenset(item_state.evidence.fixtures), item_state.declared
         )
 
-    def _compare(self, item: pytest.Item, trial: Trial, ask: Ask) -> Comparison:
-        evidence, scheme = trial.evidence, trial.evidence.scheme
+    def _compare(self, item: pytest.Item, item_state: ItemState, call: EvalRequest) -> Comparison:
+        evidence, scheme = item_state.evidence, item_state.evidence.scheme
         self.asked = True
         try:
-            self._refuse_late(trial, "compare_accuracy")
+            self._refuse_late(item_state, "compare_accuracy")
             if self._recording:
-                return self._record(item, evidence, ask)
-            plan = self._plan(item, trial)
-            measured = self._checker.compare(ask, scheme, plan, self._recording_of(item))
+                return self._record(item, evidence, call)
+            plan = self._plan(item, item_state)
+            measured = self._checker.compare(call, scheme, plan, self._recording_of(item))
         except QuantregError as error:
             self._note(error)
-            evidence.refuse(error, ask.request.task, self._checker.known_context(scheme))
+            evidence.refuse(error, call.request.task, self._checker.known_context(scheme))
             raise
         evidence.measured.append(measured)
         return measured.compare(measured.metric, plan.confidence)
 
     def _time(
-        self, item: pytest.Item, trial: Trial, workloads: Sequence[Workload], blocks: int | None
+        self,
+        item: pytest.Item,
+        item_state: ItemState,
+        workloads: Sequence[Workload],
+        blocks: int | None,
     ) -> SpeedResult:
-        evidence, scheme = trial.evidence, trial.evidence.scheme
+        evidence, scheme = item_state.evidence, item_state.evidence.scheme
         try:
-            self._refuse_late(trial, "compare_speed")
+            self._refuse_late(item_state, "compare_speed")
             if self._recording:
                 return self._record_speed(evidence, workloads)
-            plan = self._plan(item, trial)
+            plan = self._plan(item, item_state)
             timing = self._checker.time(
                 workloads, scheme, plan, self._recording_of(item), blocks=blocks
             )
@@ -198,8 +202,8 @@ class Fixtures:
             )
         return with_itself(recorded, self._settings.confidence)
 
-    def _record(self, item: pytest.Item, evidence: Evidence, ask: Ask) -> Comparison:
-        recorded = self._checker.record(ask, self._recording_of(item))
+    def _record(self, item: pytest.Item, evidence: Evidence, call: EvalRequest) -> Comparison:
+        recorded = self._checker.record(call, self._recording_of(item))
         pairs = []
         for one in recorded:
             accuracy = one.run.accuracy
@@ -220,7 +224,7 @@ class Fixtures:
             return compare(accuracy, accuracy, metric, scheme=scheme, confidence=sure)
         return pool(
             pairs,
-            task=ask.request.task,
+            task=call.request.task,
             metric=pairs[0].metric.name,
             scheme=scheme,
             confidence=sure,

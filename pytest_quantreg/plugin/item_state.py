@@ -63,7 +63,7 @@ class Ended:
 
 
 @dataclass
-class Trial:
+class ItemState:
     """One run of one test: the evidence it left, and how it ended as far as it has.
 
     ``ours`` says that its arguments or markers name something of ours, ``heard`` how
@@ -92,7 +92,7 @@ class Trial:
         return self.ours or self.evidence.touched
 
 
-TRIAL = pytest.StashKey[Trial]()
+ITEM_STATE = pytest.StashKey[ItemState]()
 
 
 _ENDS = ("passed", "failed", "skipped")
@@ -112,14 +112,14 @@ def reason(report: pytest.TestReport) -> str:
 
 def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
     """The gates that earlier tries of a test failed on evidence; a refusal may be tried again."""
-    trial = item.stash.get(TRIAL, None)
-    return tuple(with_lost(trial, trial.losing)) if trial is not None else ()
+    item_state = item.stash.get(ITEM_STATE, None)
+    return tuple(with_lost(item_state, item_state.losing)) if item_state is not None else ()
 
 
-def with_lost(trial: Trial, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_lost(item_state: ItemState, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes of a try, and the gates lost before it that it did not lose again."""
     again = {_gate_of(one) for one in outcomes if one.fails}
-    lost = [one for one in trial.lost if _gate_of(one) not in again]
+    lost = [one for one in item_state.lost if _gate_of(one) not in again]
     told = [
         one if _AGAIN in one.details else replace(one, details=(*one.details, _AGAIN))
         for one in lost
@@ -132,14 +132,14 @@ def _gate_of(one: Outcome) -> tuple[object, ...]:
     return (one.scheme, one.task, one.metric, one.gate, *timed)
 
 
-def is_due(trial: Trial, when: str, *, failed: bool) -> bool:
+def is_due(item_state: ItemState, when: str, *, failed: bool) -> bool:
     """Whether the end of a phase is the moment to judge."""
-    evidence = trial.evidence
+    evidence = item_state.evidence
     if when == "call":
-        return trial.is_ours
+        return item_state.is_ours
     if when == "setup":
-        return failed and (evidence.touched or bool(trial.lost))
-    return len(evidence.refused) > trial.heard
+        return failed and (evidence.touched or bool(item_state.lost))
+    return len(evidence.refused) > item_state.heard
 
 
 def own_error(error: BaseException | None) -> BaseException | None:
@@ -163,8 +163,8 @@ def message(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def dress(
-    item: pytest.Item, trial: Trial, ended: Ended, report: pytest.TestReport
+def annotate_report(
+    item: pytest.Item, item_state: ItemState, ended: Ended, report: pytest.TestReport
 ) -> dict[str, Any]:
     """Makes a report say what the gates said; returns the plain values it shall carry."""
     expected = hasattr(report, "wasxfail")
@@ -187,20 +187,22 @@ def dress(
     return {
         "outcomes": [one.to_plain() for one in outcomes],
         "refused": ended.refused and report.failed and (expected or ended.error is None),
-        "fed": list(trial.fed),
-        "idle": list(trial.idle),
-        "generated": generated(trial),
-        "kept": [asdict(one) for one in trial.kept],
-        "answers": trial.evidence.answers(),
-        "stored": list(trial.evidence.stored),
+        "fed": list(item_state.fed),
+        "idle": list(item_state.idle),
+        "generated": generated(item_state),
+        "kept": [asdict(one) for one in item_state.kept],
+        "answers": item_state.evidence.answers(),
+        "stored": list(item_state.evidence.stored),
         # What a teardown is refused comes on top of what was judged before.
-        "unjudged": [] if ended.when == "teardown" else without_gate(item, trial, outcomes),
+        "unjudged": [] if ended.when == "teardown" else without_gate(item, item_state, outcomes),
     }
 
 
-def without_gate(item: pytest.Item, trial: Trial, outcomes: Sequence[Outcome]) -> list[str]:
+def without_gate(
+    item: pytest.Item, item_state: ItemState, outcomes: Sequence[Outcome]
+) -> list[str]:
     """What a test measured for --quant-require in vain, in words."""
-    return unjudged(item.nodeid, trial.evidence, outcomes)
+    return unjudged(item.nodeid, item_state.evidence, outcomes)
 
 
 def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
@@ -214,9 +216,9 @@ def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
     )
 
 
-def generated(trial: Trial) -> list[str]:
+def generated(item_state: ItemState) -> list[str]:
     """The scheme of a test of which generated answers were judged, else nothing."""
-    return [trial.evidence.scheme] if trial.generated else []
+    return [item_state.evidence.scheme] if item_state.generated else []
 
 
 def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:

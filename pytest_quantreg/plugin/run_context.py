@@ -29,12 +29,12 @@ from . import collection, markers
 from .accept import KeptRuns
 from .fixtures import Fixtures
 from .item_state import (
-    TRIAL,
+    ITEM_STATE,
     Ended,
     GateFailed,
-    Trial,
+    ItemState,
+    annotate_report,
     cleaned,
-    dress,
     generated,
     is_due,
     is_end,
@@ -56,7 +56,7 @@ from .requirement import PASSING, write_line
 from .unused_baselines import unused_line
 
 
-class Runtime:
+class RunContext:
     """Everything of ours that lives as long as the session; made on first use.
 
     ``required`` says that --quant-require was set when the session began. ``last_line`` is
@@ -108,7 +108,7 @@ class Runtime:
 
     def _check_request(self) -> None:
         """Tells before collection what would stop every gate. Raises WrongUse."""
-        backend = self.checker.bench.backend
+        backend = self.checker.engines.backend
         if not self.settings.schemes and not self.recording:
             return
         backend.software()
@@ -120,7 +120,7 @@ class Runtime:
                 backend.check_makes(scheme)
             with contextlib.suppress(Refusal):
                 # A server that nobody named is told now, one that is down by the tests.
-                self.checker.bench.software(spec)
+                self.checker.engines.software(spec)
 
     # -- running -----------------------------------------------------------------------
 
@@ -131,31 +131,34 @@ class Runtime:
         """
         callspec = getattr(item, "callspec", None)
         scheme = callspec.params.get("quant_scheme", "") if callspec is not None else ""
-        trial = Trial(Evidence(scheme=str(scheme)), ours=ours, lost=lost_before(item))
-        item.stash[TRIAL] = trial
-        self.fixtures.current = trial.evidence
+        item_state = ItemState(Evidence(scheme=str(scheme)), ours=ours, lost=lost_before(item))
+        item.stash[ITEM_STATE] = item_state
+        self.fixtures.current = item_state.evidence
         # Another try of the same test shall not add to what JUnit has of the first.
         kept = [one for one in item.user_properties if not one[0].startswith(PREFIX)]
         item.user_properties[:] = kept
 
     def start_body(self, item: pytest.Item) -> None:
         """Setup is over: from here on the test's markers can only grow."""
-        if (trial := item.stash.get(TRIAL, None)) is not None:
-            trial.declared = markers.carried(item)
+        if (item_state := item.stash.get(ITEM_STATE, None)) is not None:
+            item_state.declared = markers.carried(item)
 
     def stop_short(self, item: pytest.Item) -> None:
         """``pytest.exit`` or Ctrl-C in a body: what it measured is judged and listed.
 
         No report will come for the test, so its outcomes go to the summary directly.
         """
-        trial = item.stash.get(TRIAL, None)
-        if trial is None or not trial.evidence.touched or trial.ended is not None:
+        item_state = item.stash.get(ITEM_STATE, None)
+        if item_state is None or not item_state.evidence.touched or item_state.ended is not None:
             return
-        trial.evidence.fixtures.update(getattr(item, "fixturenames", ()))
-        trial.evidence.cut_short = True
-        outcomes = struck(self._outcomes(item, trial, "setup"), self.secrets)
-        plain = {"outcomes": [one.to_plain() for one in outcomes], "generated": generated(trial)}
-        self.report.add({**plain, "unjudged": without_gate(item, trial, outcomes)})
+        item_state.evidence.fixtures.update(getattr(item, "fixturenames", ()))
+        item_state.evidence.cut_short = True
+        outcomes = struck(self._outcomes(item, item_state, "setup"), self.secrets)
+        plain = {
+            "outcomes": [one.to_plain() for one in outcomes],
+            "generated": generated(item_state),
+        }
+        self.report.add({**plain, "unjudged": without_gate(item, item_state, outcomes)})
 
     def end(self, item: pytest.Item, when: str, error: BaseException | None) -> None:
         """Judges a test of which a phase has ended, by ``error`` or well.
@@ -165,33 +168,33 @@ class Runtime:
         lost and refused gates, and pytest's skip for a recorded baseline, in place of
         how the phase ended.
         """
-        trial = item.stash.get(TRIAL, None)
-        if trial is None:
+        item_state = item.stash.get(ITEM_STATE, None)
+        if item_state is None:
             return
-        evidence = trial.evidence
+        evidence = item_state.evidence
         if isinstance(error, QuantregError) and not evidence.refused:
             evidence.refuse(error, None, None)
-        if not is_due(trial, when, failed=error is not None):
+        if not is_due(item_state, when, failed=error is not None):
             return
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
-        outcomes = struck(self._outcomes(item, trial, when), self.secrets)
-        trial.heard = len(evidence.refused)
-        trial.ended = Ended(when, tuple(outcomes), own_error(error))
-        trial.losing += tuple(one for one in outcomes if one.fails and one.result in JUDGED)
+        outcomes = struck(self._outcomes(item, item_state, when), self.secrets)
+        item_state.heard = len(evidence.refused)
+        item_state.ended = Ended(when, tuple(outcomes), own_error(error))
+        item_state.losing += tuple(one for one in outcomes if one.fails and one.result in JUDGED)
         item.user_properties.extend(properties(outcomes))
-        if trial.ended.error is not None:
+        if item_state.ended.error is not None:
             return
-        failing = trial.ended.failing
-        if failing and (trial.ended.refused or not isinstance(error, pytest.xfail.Exception)):
+        failing = item_state.ended.failing
+        if failing and (item_state.ended.refused or not isinstance(error, pytest.xfail.Exception)):
             raise GateFailed(message(failing))
         if when == "call" and self.recording and evidence.fixtures & COMPARE_FIXTURES:
             raise pytest.skip.Exception(_recorded(evidence))
 
-    def _outcomes(self, item: pytest.Item, trial: Trial, when: str) -> list[Outcome]:
-        evidence = trial.evidence
+    def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[Outcome]:
+        evidence = item_state.evidence
         if when == "teardown":
-            evidence = Evidence(evidence.scheme, refused=evidence.refused[trial.heard :])
+            evidence = Evidence(evidence.scheme, refused=evidence.refused[item_state.heard :])
         if self.recording:
             refused = (
                 speed_messages.of_refused_recording(one.error)
@@ -203,29 +206,29 @@ class Runtime:
         if not self.settings.schemes:
             return []
         try:
-            plan, added = self._plans(item, trial)
+            plan, added = self._plans(item, item_state)
         except WrongUse as error:
             return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
         try:
-            return self._judged(trial, evidence, plan, added, when)
+            return self._judged(item_state, evidence, plan, added, when)
         except Exception as error:
             # A fault of ours must not be what an xfail excuses.
             return [messages.of_fault(error, scheme=evidence.scheme)]
 
     def _judged(
-        self, trial: Trial, evidence: Evidence, plan: Plan, added: Plan | None, when: str
+        self, item_state: ItemState, evidence: Evidence, plan: Plan, added: Plan | None, when: str
     ) -> list[Outcome]:
         if evidence.measured:
             fed = fed_by(plan, evidence)
             spare = idle(plan.gates, fed.__contains__, measured=True)
-            trial.idle = tuple(map(str, spare))
-            trial.fed = tuple(map(str, fed))
-            trial.kept = tuple(kept_of(plan, evidence))
+            item_state.idle = tuple(map(str, spare))
+            item_state.fed = tuple(map(str, fed))
+            item_state.kept = tuple(kept_of(plan, evidence))
         if evidence.timed:
             timed = speed_fed(plan, evidence)
-            trial.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
-            trial.fed += tuple(map(str, timed))
-        ended = when == "call" and not trial.passed_over
+            item_state.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
+            item_state.fed += tuple(map(str, timed))
+        ended = when == "call" and not item_state.passed_over
         outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
             outcomes += judge(added, evidence, self.settings, body_ended=ended)
@@ -234,47 +237,51 @@ class Runtime:
                 one for one in outcomes if one.result != MEASURED or _what(one) not in judged
             ]
         self.checker.remember(evidence, outcomes, plan.confidence)
-        trial.generated = judged_generation(evidence, outcomes)
-        return with_lost(trial, list(dict.fromkeys(outcomes)))
+        item_state.generated = judged_generation(evidence, outcomes)
+        return with_lost(item_state, list(dict.fromkeys(outcomes)))
 
-    def _plans(self, item: pytest.Item, trial: Trial) -> tuple[Plan, Plan | None]:
+    def _plans(self, item: pytest.Item, item_state: ItemState) -> tuple[Plan, Plan | None]:
         """The gates as the body began, and those that it added to them.
 
         What a body does to its own markers can add a gate, and neither take one away
         nor loosen it.
         """
-        fixtures = frozenset(trial.evidence.fixtures)
+        fixtures = frozenset(item_state.evidence.fixtures)
         now = markers.plan(item, self.settings, fixtures)
-        if trial.declared is None:
+        if item_state.declared is None:
             return now, None
-        plan = markers.plan(item, self.settings, fixtures, trial.declared)
+        plan = markers.plan(item, self.settings, fixtures, item_state.declared)
         added = tuple(gate for gate in now.gates if gate not in plan.gates)
         speed = tuple(gate for gate in now.speed if gate not in plan.speed)
         if not added and not speed:
             return plan, None
         return plan, replace(plan, gates=added, speed=speed, beside=plan.gates)
 
-    def dress(
+    def annotate_report(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> None:
         """Puts what the gates said on the report, as plain JSON types."""
         plain: dict[str, Any] = {}
         if loads := self._new_loads():
             plain["loads"] = loads
-        trial = item.stash.get(TRIAL, None)
-        if trial is not None and trial.ended is not None and trial.ended.when == report.when:
-            plain.update(dress(item, trial, trial.ended, report))
+        item_state = item.stash.get(ITEM_STATE, None)
+        if (
+            item_state is not None
+            and item_state.ended is not None
+            and item_state.ended.when == report.when
+        ):
+            plain.update(annotate_report(item, item_state, item_state.ended, report))
             if report.skipped and self.recording and not hasattr(report, "wasxfail"):
                 place_skip(item, report)
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, QuantregError):
             # The report of a subtest; that of the whole test tells it again, judged.
             show(item, report, f"REFUSED: {call.excinfo.value}")
-        cleaned(report, self.secrets, ours=trial is not None and trial.is_ours)
+        cleaned(report, self.secrets, ours=item_state is not None and item_state.is_ours)
         if plain:
             report.quantreg = plain  # type: ignore[attr-defined]  # reports take any
 
     def _new_loads(self) -> dict[str, int]:
-        loads = dict(self.checker.bench.slot.loads)
+        loads = dict(self.checker.engines.slot.loads)
         new = {
             name: count - self._loads_told.get(name, 0)
             for name, count in loads.items()
@@ -337,7 +344,7 @@ class Runtime:
         """Writes the reports, when nothing can change any more; one that fails is a failure."""
         versions: Mapping[str, str] = {}
         if self.reporter.wanted and (self.settings.schemes or self.recording):
-            versions = self.checker.bench.backend.software().versions
+            versions = self.checker.engines.backend.software().versions
         kept = KeptRuns(self.settings, self.report)
         written = self.reporter.end(session, self.report, versions, self.last_line, kept.packed)
         for line in written.told:

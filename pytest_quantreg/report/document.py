@@ -12,7 +12,7 @@ from ..baselines.json_values import known, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
 from ..core.errors import WrongUse
 from ..core.gates.outcome import Outcome
-from ..core.strict_json import Damage, digest_of, dump_readable, parse
+from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
 from .session_report import Report, Session
 from .summary import excused_gates
 
@@ -37,7 +37,7 @@ MAX_REPORT = 256 * 1024 * 1024
 
 
 def encode(report: Report) -> bytes:
-    """The document in bytes. Raises Damage for what a reader would refuse."""
+    """The document in bytes. Raises CorruptFile for what a reader would refuse."""
     document = to_document(report)
     validate(document, FORM)
     return dump_readable(document)
@@ -69,18 +69,18 @@ def is_document(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> Document:
-    """The validated document in the bytes of a file. Raises Damage for anything else.
+    """The validated document in the bytes of a file. Raises CorruptFile for anything else.
 
     Fields of a newer minor version stay in it; a newer major version is refused.
     """
     document = parse(data)
     if not isinstance(document, dict):
-        raise Damage("is not a JSON object")
+        raise CorruptFile("is not a JSON object")
     if "session" not in document or "outcomes" not in document:
-        raise Damage("is no report of a session", help=_WRITES)
+        raise CorruptFile("is no report of a session", help=_WRITES)
     refuse_newer(document, FORM.current)
     if document.get("digest") != digest_of(document):
-        raise Damage("was changed after it was written (its digest does not fit)")
+        raise CorruptFile("was changed after it was written (its digest does not fit)")
     document = upgrade(document, current=FORM.current, steps=FORM.steps)
     validate(document, FORM)
     if version_of(document) == FORM.current:
@@ -108,7 +108,7 @@ def read(path: Path, named: str) -> Document:
         return decode(read_whole(path, MAX_REPORT))
     except FileNotFoundError:
         raise WrongUse(f"{named}: no such file") from None
-    except Damage as error:
+    except CorruptFile as error:
         other = _WRITES if path.is_file() and path.suffix != ".json" else ""
         raise WrongUse(f"{named} {error}", help=error.help or other or ()) from None
 
@@ -116,6 +116,6 @@ def read(path: Path, named: str) -> Document:
 def _check_conclusion(document: Any) -> None:
     follows = to_report(document).conclusion
     if document["conclusion"] != follows:
-        raise Damage(
+        raise CorruptFile(
             f"contradicts itself: it says {document['conclusion']}, and its outcomes say {follows}"
         )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..core.strict_json import Damage
+from ..core.strict_json import CorruptFile
 from .document import MAX_REPORT, encode, is_document
 from .junit import typed
 from .markdown import COMMENT_LIMIT, is_page, markdown
@@ -29,7 +29,7 @@ def write(report: Report, path: Path) -> str:
         data = encode(report) if path.suffix == ".json" else markdown(report).encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
-    except (OSError, Damage) as error:
+    except (OSError, CorruptFile) as error:
         return _reason(error)
     return ""
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_quantreg.baselines import Store
 from pytest_quantreg.baselines.column_reader import CHUNK, _parse_flat, _parse_rows, columns_of
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.strict_json import Damage
+from pytest_quantreg.core.strict_json import CorruptFile
 
 from .store_samples import KEY, items_path, make_items, make_run, meta_path, reseal, saved
 
@@ -26,7 +26,7 @@ def _same(chunk: bytes, width: int) -> bool:
     flat = _parse_flat(chunk, width)
     try:
         values = _parse_rows(chunk, 0, width)
-    except Damage:
+    except CorruptFile:
         assert flat is None
         return False
     assert flat is None or repr(flat) == repr(values)
@@ -159,7 +159,7 @@ def test_a_digest_of_another_length_is_refused(tmp_path: Path) -> None:
     line = '[{},"{}"]\n'
     first = "".join(line.format(at, "a" * 16) for at in range(CHUNK // 16))
     rest = "".join(line.format(at, "a" * 18) for at in range(CHUNK // 16))
-    with pytest.raises(Damage, match="all equally long"):
+    with pytest.raises(CorruptFile, match="all equally long"):
         columns_of((first + rest).encode(), ("doc_id", "digest"), ("doc_id", "digest"))
 
 

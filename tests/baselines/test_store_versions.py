@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, Document, upgrade
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.strict_json import Damage
+from pytest_quantreg.core.strict_json import CorruptFile
 
 from .store_samples import KEY, make_run, meta_path, reseal, saved
 
@@ -141,7 +141,7 @@ def test_older_documents_go_up_step_by_step() -> None:
 
 def test_a_gap_between_the_steps_is_refused() -> None:
     """A version from which nothing leads on is named, never read as if it were current."""
-    with pytest.raises(Damage, match=r"schema 1\.0, which is no longer read"):
+    with pytest.raises(CorruptFile, match=r"schema 1\.0, which is no longer read"):
         upgrade({"schema_version": "1.0"}, current=(3, 0), steps={})
 
 

@@ -18,7 +18,7 @@ from pytest_quantreg.core.comparison.alignment import value_of
 from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome
 from pytest_quantreg.core.records.acceptance import Kept
 from pytest_quantreg.core.records.run import Run
-from pytest_quantreg.core.strict_json import Damage, digest_of
+from pytest_quantreg.core.strict_json import CorruptFile, digest_of
 from pytest_quantreg.report.document import encode
 from pytest_quantreg.report.session_report import GATES, Report, Session
 
@@ -288,11 +288,11 @@ def test_packed_and_unpacked() -> None:
     run = run_of(INT8)
     whole = pack(INT8, run)
     assert unpack(json.loads(json.dumps(whole))) == (INT8, run)
-    with pytest.raises(Damage, match="items that were measured"):
+    with pytest.raises(CorruptFile, match="items that were measured"):
         unpack({**whole, "items": ""})
     newer = {**whole["meta"], "schema_version": "1.9", "later": 1}  # type: ignore[dict-item]
     newer["digest"] = digest_of(newer)
-    with pytest.raises(Damage, match=r"has schema 1\.9, and this pytest-quantreg writes"):
+    with pytest.raises(CorruptFile, match=r"has schema 1\.9, and this pytest-quantreg writes"):
         unpack({**whole, "meta": newer})
     assert Kept(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
 

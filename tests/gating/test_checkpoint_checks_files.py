@@ -18,7 +18,7 @@ from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue
 from pytest_quantreg.gating import checkpoint_checks
-from pytest_quantreg.gating.checkpoint_checks import Entrance
+from pytest_quantreg.gating.checkpoint_checks import CheckpointChecks
 
 from ..backends.checkpoint.test_headers import CHECKPOINTS, PROJECTION, packed, spoilt, write
 
@@ -31,23 +31,23 @@ HQQ = {"quant_method": "hqq"}
 BESIDE = {"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}
 TORCHAO_INT4 = {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4"}}}
 
-Enter = Callable[..., Entrance]
+Enter = Callable[..., CheckpointChecks]
 
 
 @pytest.fixture
 def enter(backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch) -> Enter:
     """Makes the entrance of a machine without a card, on which ``present`` is installed."""
 
-    def make(*present: str) -> Entrance:
+    def make(*present: str) -> CheckpointChecks:
         monkeypatch.setattr(checkpoint_checks, "all_devices", lambda: (CPU,))
         monkeypatch.setattr(checkpoint_checks, "is_installed", lambda name: name in present)
         monkeypatch.setattr(backend, "device_kind", lambda spec: "cpu")
-        bench: Any = SimpleNamespace(
+        engines: Any = SimpleNamespace(
             backend=backend,
             settings=SimpleNamespace(catalogue=Catalogue()),
             software=lambda spec: SimpleNamespace(versions={"transformers": "5.17.0"}),
         )
-        return Entrance(bench)
+        return CheckpointChecks(engines)
 
     return make
 
@@ -97,7 +97,7 @@ def spec(folder: Path, scheme: str, **more: Any) -> ModelSpec:
     return ModelSpec(str(folder), "model", scheme, "transformers", **more)
 
 
-def refused(door: Entrance, model: ModelSpec) -> Refusal:
+def refused(door: CheckpointChecks, model: ModelSpec) -> Refusal:
     """How a model is refused, by its kernel."""
     door.check_files(model)
     with pytest.raises(Refusal) as caught:

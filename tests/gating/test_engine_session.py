@@ -19,7 +19,7 @@ from pytest_quantreg.core.records.run import (
     Software,
 )
 from pytest_quantreg.core.schemes.catalogue import Catalogue
-from pytest_quantreg.gating.engine_session import Bench, Loaded
+from pytest_quantreg.gating.engine_session import EngineSession, Loaded
 
 SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
 IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")
@@ -28,15 +28,15 @@ MACHINE, SOFTWARE = Machine("cpu", "CPU"), Software("scripted", {})
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes benches of sessions of their own, whose model runs as it is told."""
 
-    def made(effective: EffectiveScheme) -> Bench:
+    def made(effective: EffectiveScheme) -> EngineSession:
         settings: Any = SimpleNamespace(
             cache_dir=tmp_path, catalogue=Catalogue(), backend="scripted"
         )
         progress: Any = SimpleNamespace(say=lambda text: None)
-        found = Bench(settings, progress)
+        found = EngineSession(settings, progress)
         monkeypatch.setattr(found, "identify", lambda spec: IDENTITY)
         monkeypatch.setattr(found, "software", lambda spec: SOFTWARE)
         monkeypatch.setattr(found, "load", lambda spec: Loaded(effective, MACHINE, SOFTWARE))
@@ -45,31 +45,31 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def test_a_session_resumes_another(bench: Any) -> None:
+def test_a_session_resumes_another(engines: Any) -> None:
     """What weights were read of is the same model the next time."""
-    assert bench(EFFECTIVE)._fingerprint(SPEC) == bench(EFFECTIVE)._fingerprint(SPEC)
+    assert engines(EFFECTIVE)._fingerprint(SPEC) == engines(EFFECTIVE)._fingerprint(SPEC)
 
 
-def test_a_server_is_resumed_by_nobody(bench: Any) -> None:
+def test_a_server_is_resumed_by_nobody(engines: Any) -> None:
     """Behind the same address there may be another model: its answers are of one session."""
     served = replace(EFFECTIVE, mode="unverified")
-    one, other = bench(served), bench(served)
+    one, other = engines(served), engines(served)
     assert one._fingerprint(SPEC) == one._fingerprint(SPEC)
     assert one._fingerprint(SPEC) != other._fingerprint(SPEC)
 
 
 def test_a_model_that_is_loaded_again_is_the_same(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
+    engines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that fell back to another kernel or device is refused: half of it was measured."""
-    engines: Iterator[EffectiveScheme] = iter(
+    loads: Iterator[EffectiveScheme] = iter(
         [EFFECTIVE, EFFECTIVE, replace(EFFECTIVE, scheme="w8a16-int8")]
     )
 
     def acquire(*_: Any) -> Any:
-        return SimpleNamespace(effective=next(engines), machine=MACHINE)
+        return SimpleNamespace(effective=next(loads), machine=MACHINE)
 
-    found = bench(EFFECTIVE)
+    found = engines(EFFECTIVE)
     monkeypatch.setattr(found.slot, "acquire", acquire)
     found.engine_of(SPEC)
     found.engine_of(SPEC)

@@ -11,7 +11,7 @@ from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
-from pytest_quantreg.gating.scheme_alias_backend import NamedBackend, named
+from pytest_quantreg.gating.scheme_alias_backend import SchemeAliasBackend, named
 
 CATALOGUE = Catalogue((OwnScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")
@@ -98,4 +98,4 @@ def test_projects_without_own_schemes_have_the_backend_itself(listener: Listener
     """Nothing stands between where nothing has to be translated."""
     backend = cast("Backend", listener)
     assert named(backend, Catalogue()) is backend
-    assert isinstance(named(backend, CATALOGUE), NamedBackend)
+    assert isinstance(named(backend, CATALOGUE), SchemeAliasBackend)

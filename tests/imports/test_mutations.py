@@ -79,14 +79,14 @@ def shape_changed(data: bytes, rng: random.Random) -> bytes:
 def use(path: Path) -> None:
     """Reads, and compares with itself what could be read."""
     from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
-    from pytest_quantreg.cli.compare.pool import Wish
+    from pytest_quantreg.cli.compare.pool import ComparePolicy
 
     found = open_path(path)
     if isinstance(found, Timings):
         compare_timings(found, found, confidence=0.95)
         return
     assert isinstance(found, Evaluation)
-    wish = Wish(minimum=0.5)
+    wish = ComparePolicy(minimum=0.5)
     judged = judge_candidate(found, found, wish)
     assert status_of([judged], wish) in range(4)
     for one in judged.every:
@@ -162,10 +162,10 @@ def test_no_mutation_lets_a_lost_candidate_pass(
 def status_against(baseline: Evaluation, path: Path) -> int:
     """The exit status of a certified .95 on what lies at ``path``."""
     from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
-    from pytest_quantreg.cli.compare.pool import Wish
+    from pytest_quantreg.cli.compare.pool import ComparePolicy
     from pytest_quantreg.core.settings import GateMode
 
-    wish = Wish(minimum=0.95, mode=GateMode.CERTIFY)
+    wish = ComparePolicy(minimum=0.95, mode=GateMode.CERTIFY)
     try:
         found = open_path(path)
         assert isinstance(found, Evaluation)

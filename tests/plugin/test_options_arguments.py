@@ -9,7 +9,7 @@ import pytest
 from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import AccuracyRequest
-from pytest_quantreg.gating import Ask
+from pytest_quantreg.gating import EvalRequest
 from pytest_quantreg.plugin.compare_accuracy import CompareAccuracy
 
 from .conftest import Suite
@@ -19,7 +19,7 @@ class Heard:
     """A compare_accuracy that measures nothing and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[EvalRequest] = []
         self.refused: list[tuple[str | None, Refusal]] = []
         self.compare_accuracy = CompareAccuracy(
             self._run,
@@ -28,7 +28,7 @@ class Heard:
             refuse=lambda task, error: self.refused.append((task, error)),
         )
 
-    def _run(self, ask: Ask) -> Comparison:
+    def _run(self, ask: EvalRequest) -> Comparison:
         self.asked.append(ask)
         result: Any = "the comparison"
         return result  # type: ignore[no-any-return]
@@ -60,7 +60,7 @@ def test_everything_is_handed_on() -> None:
         seed=7,
         include_paths=("tasks",),
     )
-    assert heard.asked == [Ask(request, limit=5, metric="exact_match,strict-match")]
+    assert heard.asked == [EvalRequest(request, limit=5, metric="exact_match,strict-match")]
 
 
 def test_defaults() -> None:
@@ -68,7 +68,7 @@ def test_defaults() -> None:
     heard = Heard()
     heard.compare_accuracy("gsm8k")
     request = AccuracyRequest(task="gsm8k", seed=7, include_paths=("tasks",))
-    assert heard.asked == [Ask(request)]
+    assert heard.asked == [EvalRequest(request)]
 
 
 @pytest.mark.parametrize(

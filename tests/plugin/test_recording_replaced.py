@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines import Store
-from pytest_quantreg.gating.engine_session import Bench
+from pytest_quantreg.gating.engine_session import EngineSession
 
 from .conftest import WRONG, Suite
 
@@ -92,14 +92,14 @@ def test_a_smaller_recording_that_ended_last_replaced_the_larger(
     assert suite.record("--quant-limit=300").ret == 0
     store, larger = suite.path / "baselines", suite.path / "larger"
     store.rename(larger)
-    measure = Bench.measure
+    measure = EngineSession.measure
 
     def while_another_records(*args: Any, **kwargs: Any) -> Any:
         if not store.exists():
             shutil.copytree(larger, store)
         return measure(*args, **kwargs)
 
-    monkeypatch.setattr(Bench, "measure", while_another_records)
+    monkeypatch.setattr(EngineSession, "measure", while_another_records)
     result = suite.run(flag, "--quant-limit=100")
     assert result.ret == 0
     [key] = Store(store).keys()

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
-from pytest_quantreg.core.strict_json import Damage, digest_of, dump_readable
+from pytest_quantreg.core.strict_json import CorruptFile, digest_of, dump_readable
 from pytest_quantreg.report.document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
 
@@ -107,7 +107,7 @@ def _at(*path: str | int, to: Any) -> Callable[[Any], object]:
 )
 def test_what_is_wrong_is_refused(change: Callable[[Any], object], why: str) -> None:
     """Wrong values, missing and unknown fields and a conclusion that does not follow."""
-    with pytest.raises(Damage, match=why):
+    with pytest.raises(CorruptFile, match=why):
         decode(edited(change))
 
 
@@ -156,7 +156,7 @@ def test_a_newer_minor_version_is_read_and_kept() -> None:
 )
 def test_what_is_no_report_is_refused(data: bytes, why: str) -> None:
     """Other files, also stored baselines, with what they are instead."""
-    with pytest.raises(Damage, match=why):
+    with pytest.raises(CorruptFile, match=why):
         decode(data)
 
 
@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_what_was_changed_is_refused() -> None:
     """One digit of a figure is enough."""
     data = encode(report(*EVERY))
-    with pytest.raises(Damage, match=r"was changed after it was written \(its digest"):
+    with pytest.raises(CorruptFile, match=r"was changed after it was written \(its digest"):
         decode(data.replace(b"0.9931", b"0.9932", 1))
 
 
@@ -195,7 +195,7 @@ def test_mutated_files_are_refused() -> None:
                 data[at:at] = good[chance.randrange(len(good)) :][: chance.randint(1, 40)]
         try:
             found = decode(bytes(data))
-        except Damage:
+        except CorruptFile:
             continue
         # White space between fields carries nothing.
         assert found == decode(good)

@@ -28,7 +28,7 @@ from .stored_scheme import config_of
 _AT_ONCE = 1 << 22
 """Bytes of scales in memory at once."""
 
-Place = tuple[Tensor, int]
+StoreRoot = tuple[Tensor, int]
 """A tensor, and where its data begin in the file."""
 
 
@@ -127,7 +127,7 @@ def _refuse_slow(claim: Claim, found: Iterable[str], name: str) -> None:
         ) from None
 
 
-def _places(path: Path, name: str) -> Iterator[tuple[str, Place]]:
+def _places(path: Path, name: str) -> Iterator[tuple[str, StoreRoot]]:
     """Where the tensors of a file lie, whose header `check_weights` has read before."""
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
@@ -151,7 +151,7 @@ def _odd(path: Path, name: str, tensor: str) -> Refusal:
     )
 
 
-def _scales(path: Path, name: str, place: Place, of_inputs: bool) -> Scales | None:
+def _scales(path: Path, name: str, place: StoreRoot, of_inputs: bool) -> Scales | None:
     """Counts over all values of one tensor of scales; None for a type that is none.
 
     Quantized scales (bitsandbytes with nested statistics) have scales of their own,
@@ -183,7 +183,7 @@ def _counted(read: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
     return np.array([read.size, *(times[kind].sum() for kind in kinds)], np.int64)
 
 
-def _pieces(path: Path, place: Place) -> Iterator[bytes]:
+def _pieces(path: Path, place: StoreRoot) -> Iterator[bytes]:
     tensor, start = place
     left = math.prod(tensor.shape) * SIZES[tensor.dtype] // 8
     with path.open("rb") as file:
@@ -193,7 +193,7 @@ def _pieces(path: Path, place: Place) -> Iterator[bytes]:
             yield raw
 
 
-def _integers(path: Path, place: Place) -> tuple[int, ...]:
+def _integers(path: Path, place: StoreRoot) -> tuple[int, ...]:
     tensor = place[0]
     if tensor.dtype not in ("I64", "I32"):
         return ()

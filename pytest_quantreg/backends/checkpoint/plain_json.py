@@ -22,7 +22,7 @@ def parse(data: bytes) -> Any:
         value = strict_json.parse(data, infinity=True)
         if b"\\u" in data:
             _refuse_half_characters(value)
-    except strict_json.Damage as damage:
+    except strict_json.CorruptFile as damage:
         raise ValueError(f"it {damage}") from None
     return value
 

@@ -10,7 +10,7 @@ from ...core.schemes.gguf_types import PLAIN
 from ..device import cpu_name
 from ..gguf.files import GgufModel
 from ..gguf.scheme import linear, stored_scheme, types
-from .log_capture import Heard
+from .log_capture import LogCapture
 from .native import Native
 
 _KINDS = {
@@ -55,7 +55,7 @@ def effective_scheme(model: GgufModel, native: Native, args: Mapping[str, Json])
     )
 
 
-def machine(heard: Heard) -> Machine:
+def machine(heard: LogCapture) -> Machine:
     """Where most of the weights lie; a processor, or the devices that hold some of them."""
     held: dict[str, float] = {}
     for name, size in heard.buffers.items():
@@ -88,7 +88,7 @@ def _known(scheme: str | None) -> str | None:
     return scheme if scheme is not None and scheme.startswith("gguf-") else None
 
 
-def _kernel(heard: Heard) -> str:
+def _kernel(heard: LogCapture) -> str:
     """ggml, and the layouts and devices that it put weights into: ``ggml (CPU_REPACK)``."""
     places = [name for name in heard.buffers if name not in ("CPU", "CPU_Mapped")]
     return f"ggml ({', '.join(places)})" if places else "ggml"

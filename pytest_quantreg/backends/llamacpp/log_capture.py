@@ -12,7 +12,7 @@ _BUFFER = re.compile(r"(\S+) model buffer size\s*=\s*([\d.]+) MiB")
 _DEVICE = re.compile(r"using device (\S+) \((.+?)\)(?: \(.*\))? - ")
 
 
-class Heard:
+class LogCapture:
     """Keeps llama.cpp's log off the terminal, from `listen` until `stop`.
 
     ``buffers`` maps what llama.cpp calls a buffer (``CPU_Mapped``, ``CPU_REPACK``,

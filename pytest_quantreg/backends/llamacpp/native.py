@@ -15,7 +15,7 @@ from ...core.errors import Category, Refusal
 from ...core.records.run import Json
 from ..quiet import quietly_imported
 from .arguments import set_context, set_model
-from .log_capture import Heard
+from .log_capture import LogCapture
 
 Logits = npt.NDArray[np.float32]
 
@@ -49,7 +49,7 @@ class Native:
         self._args = args
         self._context: Any = None
         self._batch: Any = None
-        self.heard = Heard()
+        self.heard = LogCapture()
         self.heard.listen()
         self._llama.llama_backend_init()
         parameters = self._llama.llama_model_default_params()

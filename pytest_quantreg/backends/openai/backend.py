@@ -14,12 +14,12 @@ from ..packages import installed
 from ..quiet import quiet
 from .arguments import EXAMPLE, OPTION, check_names, server_args
 from .client import Client
-from .connection import Session
+from .connection import Connection
 from .effective import unverified
 from .engine import OpenaiEngine
 from .key import Key
 from .probe import TEXT, probe
-from .server import Served, served
+from .server import ServedModel, served
 
 REQUIRED = ("lm_eval", "transformers", "torch", "aiohttp", "tenacity", "requests")
 TOLD = ("lm_eval",)
@@ -39,7 +39,7 @@ class OpenaiBackend(CheckpointBackend):
 
     def __init__(self, *, cache_dir: Path) -> None:
         super().__init__(cache_dir=cache_dir)
-        self._served: dict[tuple[object, ...], Served] = {}
+        self._served: dict[tuple[object, ...], ServedModel] = {}
 
     def software(self) -> Software:
         """Installed versions of this side; `software_of` has those of a server."""
@@ -86,10 +86,10 @@ class OpenaiBackend(CheckpointBackend):
             tokens = list(tokenizer.encode(TEXT))
         abilities = probe(client, served_model.model, tokens)
         effective = unverified(self.identify(spec), self.stored_scheme(spec), self.inspect(spec))
-        session = Session(spec, client, served_model, abilities)
+        session = Connection(spec, client, served_model, abilities)
         return OpenaiEngine(session, folder, tokenizer, effective)
 
-    def _of_server(self, spec: ModelSpec) -> Served:
+    def _of_server(self, spec: ModelSpec) -> ServedModel:
         client = self._client(spec)
         key = (client.args.base_url, client.args.model, spec.ref, spec.role)
         if key not in self._served:

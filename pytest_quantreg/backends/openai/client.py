@@ -31,7 +31,7 @@ _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _SHOWN = 300
 
 
-class Trouble(Exception):
+class ServerError(Exception):
     """A request that failed: ``what`` in words, and whether it may help to send it again.
 
     ``status`` is what the server answered with, None where it did not answer; ``gone``
@@ -57,7 +57,7 @@ class Client:
         self._sleep = sleep
 
     def get(self, path: str, *, of_root: bool = False) -> Any:
-        """One answer, asked for once; ``of_root`` leaves the version out. Raises Trouble."""
+        """One answer, asked for once; ``of_root`` leaves the version out. Raises ServerError."""
         url = f"{self.args.root if of_root else self.args.base_url}/{path}"
 
         async def once() -> Any:
@@ -67,7 +67,7 @@ class Client:
         return run(once())
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """One answer, asked for again where that may help. Raises Trouble."""
+        """One answer, asked for again where that may help. Raises ServerError."""
 
         async def ask() -> Any:
             async with self.session() as session:
@@ -80,7 +80,7 @@ class Client:
     ) -> list[Any]:
         """The answers to all ``bodies``, ``num_concurrent`` at a time; ``hear`` each place.
 
-        Raises Trouble for the first that fails for good; the others are given up then.
+        Raises ServerError for the first that fails for good; the others are given up then.
         """
         found: list[Any] = [None] * len(bodies)
         waiting = iter(enumerate(bodies))
@@ -119,20 +119,20 @@ class Client:
                 yield response
         except aiohttp.ConnectionTimeoutError:
             what = f"cannot be reached (nothing within {CONNECT_SECONDS:g} s)"
-            raise Trouble(what, again=True, gone=True) from None
+            raise ServerError(what, again=True, gone=True) from None
         except (asyncio.TimeoutError, TimeoutError):
             what = f"did not answer within {self.args.timeout:g} s"
-            raise Trouble(what, again=True) from None
+            raise ServerError(what, again=True) from None
         except aiohttp.ClientConnectorError as error:
-            raise Trouble(f"cannot be reached{_why(error)}", again=True, gone=True) from None
+            raise ServerError(f"cannot be reached{_why(error)}", again=True, gone=True) from None
         except (aiohttp.ClientError, OSError) as error:
             what = f"broke the connection off ({type(error).__name__})"
-            raise Trouble(what, again=True, gone=True) from None
+            raise ServerError(what, again=True, gone=True) from None
         except ValueError as error:
             what = f"sent something that is not JSON ({str(error)[:80]})"
-            raise Trouble(what, again=False) from None
+            raise ServerError(what, again=False) from None
 
-    def refusal(self, trouble: Trouble, doing: str = "") -> Refusal:
+    def refusal(self, trouble: ServerError, doing: str = "") -> Refusal:
         """What is told of a request that failed for good while ``doing``."""
         return Refusal(
             Category.ENGINE,
@@ -148,13 +148,13 @@ class Client:
                 await self._sleep(min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT))
             try:
                 return await self._once(session, "POST", url, body)
-            except Trouble as error:
+            except ServerError as error:
                 trouble = error
                 if not trouble.again:
                     raise
         tries = self.args.max_retries + 1
         if tries > 1:
-            trouble = Trouble(
+            trouble = ServerError(
                 f"{trouble.what}, asked {tries} times",
                 again=False,
                 status=trouble.status,
@@ -167,12 +167,12 @@ class Client:
             # Names and versions are shown and stored, and a server may repeat anything there.
             return json.loads(self._key.hidden_in(await response.text()))
 
-    def _declined(self, status: int, text: str) -> Trouble:
+    def _declined(self, status: int, text: str) -> ServerError:
         said = self._key.hidden_in(_message(text))
         what = f"answered {status}" + (f": {said}" if said else "")
-        return Trouble(what, again=status in _BUSY, status=status)
+        return ServerError(what, again=status in _BUSY, status=status)
 
-    def _help(self, trouble: Trouble) -> tuple[str, ...]:
+    def _help(self, trouble: ServerError) -> tuple[str, ...]:
         if trouble.status in (401, 403):
             if self._key:
                 return (f"the key in {VARIABLE} is not one that it takes",)

@@ -8,13 +8,13 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.run import ModelSpec
-from .client import Client, Hear, Trouble
+from .client import Client, Hear, ServerError
 from .probe import Abilities
-from .server import Served, last, served
+from .server import ServedModel, last, served
 
 
 @dataclass
-class Session:
+class Connection:
     """One served model; ``gone`` is what happened when its server was last lost.
 
     A server that was lost is asked once, without retries, before anything else: the next
@@ -23,7 +23,7 @@ class Session:
 
     spec: ModelSpec
     client: Client
-    served: Served
+    served: ServedModel
     abilities: Abilities
     gone: str | None = None
     closed: bool = False
@@ -32,7 +32,7 @@ class Session:
         """The answers to completion requests. Raises Refusal for a server that fails."""
         try:
             return await self.client.answers("completions", bodies, hear)
-        except Trouble as error:
+        except ServerError as error:
             if error.gone or error.status is None:
                 self.gone = error.what
             raise self.client.refusal(error, f"answering {len(bodies)} requests") from None
@@ -50,7 +50,7 @@ class Session:
             )
         try:
             self.client.get("models")
-        except Trouble as error:
+        except ServerError as error:
             if self.gone is None:
                 return  # the requests themselves are tried more often
             raise Refusal(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.records.run import EffectiveScheme, Machine
 from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..quiet import quietly_imported
-from .connection import Session
+from .connection import Connection
 from .server import UNKNOWN
 from .timing import Streaming
 
@@ -29,7 +29,7 @@ class OpenaiEngine:
     load_seconds = math.nan
 
     def __init__(
-        self, session: Session, folder: Path, tokenizer: Any, effective: EffectiveScheme
+        self, session: Connection, folder: Path, tokenizer: Any, effective: EffectiveScheme
     ) -> None:
         self._session = session
         self._folder = folder

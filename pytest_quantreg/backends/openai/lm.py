@@ -15,7 +15,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from ...core.errors import Category, Refusal
 from ..quiet import quiet
 from .client import bare
-from .connection import Session
+from .connection import Connection
 from .probe import refuse_unscored
 
 LENGTH = 2048
@@ -44,7 +44,7 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
     cut_answers: tuple[bool, ...] = ()
     tokenizer: Any
 
-    def __init__(self, session: Session, folder: Path, batch_size: int) -> None:
+    def __init__(self, session: Connection, folder: Path, batch_size: int) -> None:
         args = session.client.args
         with quiet():
             super().__init__(

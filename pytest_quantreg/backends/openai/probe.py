@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import Category, Refusal
-from .client import Client, Trouble
+from .client import Client, ServerError
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 _REJECTED = (400, 404, 405, 413, 422, 501)
@@ -60,11 +60,11 @@ def refuse_unscored(abilities: Abilities, engine: str) -> None:
         )
 
 
-def _asked(client: Client, body: Mapping[str, Any]) -> tuple[Any, Trouble | None]:
+def _asked(client: Client, body: Mapping[str, Any]) -> tuple[Any, ServerError | None]:
     """An answer, or why the server rejects the request. Raises Refusal where it gives none."""
     try:
         return client.post("completions", body), None
-    except Trouble as error:
+    except ServerError as error:
         if error.status in _REJECTED:
             return None, error
         raise client.refusal(error, "telling what it can do") from None

@@ -12,7 +12,7 @@ from ...core.errors import Category, Refusal
 from ...core.records.run import ModelSpec
 from ..checkpoint.hub import shown
 from .arguments import OPTION
-from .client import Client, Trouble
+from .client import Client, ServerError
 
 UNKNOWN = "unknown"
 
@@ -30,7 +30,7 @@ vLLM and TensorRT-LLM (docs/source/commands/trtllm-serve.rst) have /version, SGL
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """One model of a server: its name there, what it was loaded from, and by which engine.
 
     ``root`` and ``max_length`` (tokens) are None where the server does not tell.
@@ -48,11 +48,11 @@ class Served:
         return {"server": self.engine, **known}
 
 
-def served(client: Client, spec: ModelSpec) -> Served:
+def served(client: Client, spec: ModelSpec) -> ServedModel:
     """What the server of ``spec`` serves. Raises Refusal for another model, or no answer."""
     try:
         cards = _cards(client.get("models"))
-    except Trouble as error:
+    except ServerError as error:
         raise client.refusal(error) from None
     card = _chosen(cards, client.args.model, spec)
     name, root = str(card["id"]), card.get("root")
@@ -60,7 +60,7 @@ def served(client: Client, spec: ModelSpec) -> Served:
         _refuse_other_model(spec, name, root)
     engine = re.sub(r"[^a-z0-9]+", "_", str(card.get("owned_by") or UNKNOWN).lower()).strip("_")
     longest = card.get("max_model_len")
-    return Served(
+    return ServedModel(
         name,
         engine or UNKNOWN,
         _version(client, engine),
@@ -73,7 +73,7 @@ def _cards(told: Any) -> list[Mapping[str, Any]]:
     data = told.get("data") if isinstance(told, Mapping) else None
     cards = [one for one in data or () if isinstance(one, Mapping) and one.get("id")]
     if not cards:
-        raise Trouble("lists no model under /models", again=False)
+        raise ServerError("lists no model under /models", again=False)
     # Adapters have the model that they belong to as their parent.
     return [one for one in cards if not one.get("parent")] or cards
 
@@ -143,7 +143,7 @@ def _version(client: Client, engine: str) -> str | None:
     for path, field in _VERSIONS.get(engine, (("version", "version"),)):
         try:
             told = client.get(path, of_root=True)
-        except Trouble:
+        except ServerError:
             # Not every server has it, and some hide it behind a proxy.
             continue
         if isinstance(told, Mapping) and isinstance(told.get(field), str):

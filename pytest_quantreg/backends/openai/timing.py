@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Category, Refusal
 from ...core.records.speed import Load, Request
-from .client import Client, Trouble, bare, together
+from .client import Client, ServerError, bare, together
 
 if TYPE_CHECKING:
     import aiohttp
@@ -80,7 +80,7 @@ class Streaming:
         """Answers every prompt with exactly its number of tokens. Raises Refusal."""
         try:
             return self._loop.run_until_complete(self._round(load))
-        except Trouble as error:
+        except ServerError as error:
             raise self._client.refusal(
                 error, f"streaming the answers to {len(load.prompts)} requests"
             ) from None
@@ -148,7 +148,7 @@ class Streaming:
             async with self._client.response(self._session, "POST", url, body) as response:
                 async for told in _events(response):
                     heard.chunk(told, time.perf_counter() - start)
-        except Trouble as error:
+        except ServerError as error:
             if error.status in _REJECTED:
                 raise _Rejected(error.what, again=False, status=error.status) from None
             raise
@@ -193,12 +193,12 @@ def _refuse_buffered(requests: tuple[Request, ...], tokens: int) -> None:
         )
 
 
-class _Rejected(Trouble):
+class _Rejected(ServerError):
     """The server does not take a request as it is."""
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str, Any]]:
-    """The data of server-sent events, up to ``[DONE]``. Raises Trouble for an error in them."""
+    """The data of server-sent events, up to ``[DONE]``. Raises ServerError for an error in them."""
     async for line in response.content:
         if not line.startswith(b"data:"):
             continue
@@ -207,9 +207,9 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str
             return
         told = json.loads(text)
         if not isinstance(told, Mapping) or told.get("error"):
-            raise Trouble("broke an answer off with an error", again=False)
+            raise ServerError("broke an answer off with an error", again=False)
         yield told
-    raise Trouble("ended an answer before it was done", again=False, gone=True)
+    raise ServerError("ended an answer before it was done", again=False, gone=True)
 
 
 def _odd(what: str, way_out: str) -> Refusal:

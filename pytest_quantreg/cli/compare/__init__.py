@@ -19,7 +19,7 @@ from ...core.strict_json import dump_readable
 if TYPE_CHECKING:
     from ...core.records.timings import Timings
     from .judge import Judged
-    from .pool import Wish
+    from .pool import ComparePolicy
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -152,10 +152,10 @@ def _labelled(
     ]
 
 
-def _wish(chosen: argparse.Namespace) -> Wish:
-    from .pool import Wish
+def _wish(chosen: argparse.Namespace) -> ComparePolicy:
+    from .pool import ComparePolicy
 
-    return Wish(
+    return ComparePolicy(
         minimum=chosen.min_retention,
         mode=GateMode(chosen.gate or GateMode.DETECT),
         confidence=chosen.confidence,
@@ -173,42 +173,42 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
     from .judge import judge_candidate, status_of
     from .sanity_checks import twins
 
-    wish = _wish(chosen)
+    policy = _wish(chosen)
     baseline = sides[0]
-    judged = [judge_candidate(baseline, one, wish) for one in sides[1:]]
-    status = status_of(judged, wish)
+    judged = [judge_candidate(baseline, one, policy) for one in sides[1:]]
+    status = status_of(judged, policy)
     outcomes = [one for each in judged for one in each.outcomes]
     outcomes += [one for each in judged for one in each.pooled]
     labels = [one.candidate.label for one in judged]
     notes = [*dict.fromkeys(note for one in judged for note in one.notes), *_narrower(judged)]
     notes += twins([one.candidate for one in judged])
-    if len(judged) > 1 and wish.minimum is not None and wish.mode is GateMode.CERTIFY:
+    if len(judged) > 1 and policy.minimum is not None and policy.mode is GateMode.CERTIFY:
         notes.append(
-            f"{len(judged)} candidates under certify: {wish.confidence * 100:g} % is promised for "
-            "one that was chosen before; the best of several had as many chances to pass"
+            f"{len(judged)} candidates under certify: {policy.confidence * 100:g} % is promised "
+            "for one that was chosen before; the best of several had as many chances to pass"
         )
     if chosen.format == "json":
         plain = comparison_page.document(baseline.label, labels, outcomes, notes, status)
-        plain["gate"] = _plain(wish)
+        plain["gate"] = _plain(policy)
         return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
-    if wish.minimum is not None:
-        sure = "" if wish.mode is GateMode.POINT else f", {wish.confidence * 100:g} %"
-        gate = f"{wish.mode.value} {wish.minimum:g}{sure}"
+    if policy.minimum is not None:
+        sure = "" if policy.mode is GateMode.POINT else f", {policy.confidence * 100:g} %"
+        gate = f"{policy.mode.value} {policy.minimum:g}{sure}"
     head = comparison_page.title(baseline.label, labels, gate)
     page = comparison_page.text_page if chosen.format == "text" else comparison_page.markdown_page
     return page(head, labels, outcomes, notes), status
 
 
-def _plain(wish: Wish) -> dict[str, object] | None:
+def _plain(policy: ComparePolicy) -> dict[str, object] | None:
     """The gate that was asked for, as JSON values."""
-    if wish.minimum is None:
+    if policy.minimum is None:
         return None
     return {
-        "min_retention": wish.minimum,
-        "mode": wish.mode.value,
-        "confidence": None if wish.mode is GateMode.POINT else wish.confidence,
-        "pooled": wish.pooled,
+        "min_retention": policy.minimum,
+        "mode": policy.mode.value,
+        "confidence": None if policy.mode is GateMode.POINT else policy.confidence,
+        "pooled": policy.pooled,
     }
 
 

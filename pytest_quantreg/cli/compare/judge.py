@@ -17,7 +17,7 @@ from ...core.settings import GateMode
 from ...report import messages
 from ...report.messages import bare
 from .pair import Task, claimed, task_of
-from .pool import Wish, pooled, refused
+from .pool import ComparePolicy, pooled, refused
 from .remarks import kept_apart, left_out, lost_parts, remarked, told
 from .sanity_checks import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
 from .unjudged_metrics import beside
@@ -42,7 +42,7 @@ class Judged:
         return (*self.outcomes, *self.pooled)
 
 
-def status_of(judged: Sequence[Judged], wish: Wish) -> int:
+def status_of(judged: Sequence[Judged], policy: ComparePolicy) -> int:
     """0 all gates hold, 1 one fell short, 2 refused or nothing judged, 3 undecided."""
     outcomes = [one for each in judged for one in each.every]
     if any(one.result == LOST and one.fails for one in outcomes):
@@ -52,19 +52,19 @@ def status_of(judged: Sequence[Judged], wish: Wish) -> int:
     if any(one.result == UNDECIDED and one.fails for one in outcomes):
         return NOT_DECIDED
     unjudged = [one for one in judged if not any(o.result in JUDGED for o in one.every)]
-    return NOT_USABLE if wish.minimum is not None and unjudged else HOLDS
+    return NOT_USABLE if policy.minimum is not None and unjudged else HOLDS
 
 
-def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> Judged:
+def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> Judged:
     """Compares all tasks of the baseline, and judges them as wished.
 
     Raises Refusal for tasks that are not there, and gates on sides that changed places.
     """
-    if wish.minimum is not None:
+    if policy.minimum is not None:
         refuse_swapped(baseline, candidate)
-    gated = wish.minimum is not None and not wish.allow_rerun
+    gated = policy.minimum is not None and not policy.allow_rerun
     same = nothing_quantized(baseline, candidate) if gated else None
-    names = _chosen(baseline, candidate, wish)
+    names = _chosen(baseline, candidate, policy)
     context = Context(candidate.model, None, baseline.label, candidate.label, candidate.engine, "")
     outcomes: list[Outcome] = []
     tasks: list[Task] = []
@@ -72,10 +72,10 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
     for name in names:
         try:
             task = task_of(
-                name, baseline, candidate, wish.metric, declared=wish.allow_rerun, same=same
+                name, baseline, candidate, policy.metric, declared=policy.allow_rerun, same=same
             )
             made = task.compare(
-                label=candidate.label, scheme=claimed(candidate), confidence=wish.confidence
+                label=candidate.label, scheme=claimed(candidate), confidence=policy.confidence
             )
         except Refusal as error:
             outcomes.append(refused(error, candidate.label, context, name))
@@ -83,26 +83,26 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
         tasks.append(task)
         if not task.paired and (width := paired_width(made)) is not None:
             widths.append(width)
-        outcome = _judged(task, made, context, wish)
+        outcome = _judged(task, made, context, policy)
         if not outcome.fails:
-            hidden = lost_parts(task, baseline, candidate, wish)
+            hidden = lost_parts(task, baseline, candidate, policy)
             outcome = replace(outcome, notes=(*outcome.notes, *hidden))
-        plan, _ = wish.plan(name)
-        outcomes += beside(outcome, [task], baseline, candidate, wish, plan, context)
+        plan, _ = policy.plan(name)
+        outcomes += beside(outcome, [task], baseline, candidate, policy, plan, context)
     missing = [name for name in baseline.tasks if name not in candidate.results]
-    if not wish.tasks and wish.minimum is not None:
+    if not policy.tasks and policy.minimum is not None:
         outcomes += [_absent(name, candidate.label, context) for name in missing]
         outcomes += [_empty(name, baseline.label, context) for name in baseline.unmeasured]
-    together = tuple(pooled(tasks, outcomes, candidate, context, wish))
-    if wish.pooled:
-        plan, _ = wish.plan(None)
-        left = [one for one in tasks if wish.judges(one.metric)]
+    together = tuple(pooled(tasks, outcomes, candidate, context, policy))
+    if policy.pooled:
+        plan, _ = policy.plan(None)
+        left = [one for one in tasks if policy.judges(one.metric)]
         together = tuple(
             made
             for one in together
-            for made in beside(one, left, baseline, candidate, wish, plan, context)
+            for made in beside(one, left, baseline, candidate, policy, plan, context)
         )
-    notes = [*told(baseline, candidate, missing, wish), *kept_apart(tasks, wish)]
+    notes = [*told(baseline, candidate, missing, policy), *kept_apart(tasks, policy)]
     return Judged(
         candidate,
         tuple(outcomes),
@@ -112,8 +112,8 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> 
     )
 
 
-def _chosen(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> list[str]:
-    for name in wish.tasks:
+def _chosen(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> list[str]:
+    for name in policy.tasks:
         for one in (baseline, candidate):
             if name not in one.results:
                 raise Refusal(
@@ -121,8 +121,8 @@ def _chosen(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> list[str
                     f"{one.label} has no task {name!r}",
                     help=f"its tasks: {', '.join(one.tasks)}",
                 )
-    if wish.tasks:
-        return list(dict.fromkeys(wish.tasks))
+    if policy.tasks:
+        return list(dict.fromkeys(policy.tasks))
     names = [name for name in baseline.tasks if name in candidate.results]
     if not names:
         raise Refusal(
@@ -136,28 +136,28 @@ def _chosen(baseline: Evaluation, candidate: Evaluation, wish: Wish) -> list[str
     return names
 
 
-def _judged(task: Task, made: Comparison, context: Context, wish: Wish) -> Outcome:
-    plan, gate = wish.plan(task.name)
-    judgeable = wish.judges(task.metric)
+def _judged(task: Task, made: Comparison, context: Context, policy: ComparePolicy) -> Outcome:
+    plan, gate = policy.plan(task.name)
+    judgeable = policy.judges(task.metric)
     suspicion = task.suspicion
-    if gate is None or (not judgeable and wish.mode is not GateMode.CERTIFY):
+    if gate is None or (not judgeable and policy.mode is not GateMode.CERTIFY):
         outcome = remarked(task, messages.of_measurement(made, context))
-        if wish.minimum is not None and not judgeable:
+        if policy.minimum is not None and not judgeable:
             notes = (*outcome.notes, left_out(task))
             # A gate and no verdict of it: this is what "not judged" is told by.
-            outcome = replace(outcome, notes=notes, gate=f"min_retention({wish.minimum:g})")
-        suspicion = suspicion or _would_refuse(task, made, wish)
+            outcome = replace(outcome, notes=notes, gate=f"min_retention({policy.minimum:g})")
+        suspicion = suspicion or _would_refuse(task, made, policy)
         return _suspect(outcome, suspicion) if suspicion else outcome
     try:
         if suspicion is not None:
             raise _suspicious(suspicion)
         if not judgeable:
             raise _perplexity(task)
-        if wish.metric is None and not task.baseline.ordered:
+        if policy.metric is None and not task.baseline.ordered:
             raise _ambiguous(task)
         refuse_undirected(task.metric, task.name)
         verdict = judge(
-            gate, made, plan, max_undetected=wish.max_undetected, allow_better=wish.allow_better
+            gate, made, plan, max_undetected=policy.max_undetected, allow_better=policy.allow_better
         )
     except Refusal as error:
         return messages.of_refusal(
@@ -181,11 +181,11 @@ def _perplexity(task: Task) -> Refusal:
     )
 
 
-def _would_refuse(task: Task, made: Comparison, wish: Wish) -> str | None:
+def _would_refuse(task: Task, made: Comparison, policy: ComparePolicy) -> str | None:
     """Why any gate would be refused, so that figures without one are not believed either."""
     try:
-        refuse_chance(made.slices, 1.0, name=task.name, confidence=wish.confidence)
-        if not wish.allow_better:
+        refuse_chance(made.slices, 1.0, name=task.name, confidence=policy.confidence)
+        if not policy.allow_better:
             refuse_too_good(made)
     except Refusal as error:
         return error.what

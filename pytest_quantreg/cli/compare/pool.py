@@ -22,7 +22,7 @@ from .pair import Task, claimed, refuse_from_pool
 
 
 @dataclass(frozen=True)
-class Wish:
+class ComparePolicy:
     """What `quantreg compare` was asked for; ``minimum`` None: figures alone.
 
     ``pooled`` judges all tasks together and none by itself. ``tasks`` and ``metric`` choose;
@@ -61,23 +61,23 @@ def pooled(
     outcomes: Sequence[Outcome],
     candidate: Evaluation,
     context: Context,
-    wish: Wish,
+    policy: ComparePolicy,
 ) -> Iterator[Outcome]:
     """The outcome of all tasks together, where there are two or more."""
     # Perplexities are averaged with nothing, unless somebody names them.
     # A task beside the group that it belongs to would count twice.
     parts = {part for one in tasks for part in one.baseline.parts}
     every = tasks
-    tasks = [one for one in tasks if one.name not in parts and wish.judges(one.metric)]
+    tasks = [one for one in tasks if one.name not in parts and policy.judges(one.metric)]
     count = len(tasks) + sum(one.result == REFUSED and one.baseline is None for one in outcomes)
-    if not wish.pooled and (count < 2 or (wish.minimum is not None and apart(tasks))):
+    if not policy.pooled and (count < 2 or (policy.minimum is not None and apart(tasks))):
         return
-    plan, gate = wish.plan(None)
+    plan, gate = policy.plan(None)
     name = "all tasks"
     try:
         if gate is not None:
-            certified = wish.mode is GateMode.CERTIFY
-            left = [one.name for one in every if certified and not wish.judges(one.metric)]
+            certified = policy.mode is GateMode.CERTIFY
+            left = [one.name for one in every if certified and not policy.judges(one.metric)]
             _refuse_incomplete(tasks, outcomes, left)
         usable = tasks if gate is not None else _poolable(tasks, outcomes)
         if len(usable) < 2:
@@ -88,18 +88,18 @@ def pooled(
                 "there are fewer than two tasks to judge together",
                 help="leave --pooled out",
             )
-        made = _pool(usable, count, candidate, wish)
+        made = _pool(usable, count, candidate, policy)
         if gate is None:
             yield messages.of_measurement(made, context)
             return
         for one in usable:
-            each = one.compare(label=context.scheme, scheme=None, confidence=wish.confidence)
-            refuse_chance(each.slices, gate.minimum, name=one.name, confidence=wish.confidence)
-            if not wish.allow_better:
+            each = one.compare(label=context.scheme, scheme=None, confidence=policy.confidence)
+            refuse_chance(each.slices, gate.minimum, name=one.name, confidence=policy.confidence)
+            if not policy.allow_better:
                 # What one task gains beyond belief would make up for what another lost.
                 refuse_too_good(each)
         verdict = judge(
-            gate, made, plan, max_undetected=wish.max_undetected, allow_better=wish.allow_better
+            gate, made, plan, max_undetected=policy.max_undetected, allow_better=policy.allow_better
         )
         yield messages.of_verdict(verdict, context)
     except Refusal as error:
@@ -136,7 +136,9 @@ def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
     return found
 
 
-def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) -> Comparison:
+def _pool(
+    tasks: Sequence[Task], count: int, candidate: Evaluation, policy: ComparePolicy
+) -> Comparison:
     name = f"all {count} tasks" if len(tasks) == count else f"{len(tasks)} of {count} tasks"
     for one in tasks:
         refuse_from_pool(one)
@@ -147,7 +149,7 @@ def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) 
             task=name,
             metric=names[0] if len(names) == 1 else "scores",
             scheme=candidate.label,
-            confidence=wish.confidence,
+            confidence=policy.confidence,
         )
         if (scheme := claimed(candidate)) is not None:
             return replace(made, claims=scheme)
@@ -155,7 +157,7 @@ def _pool(tasks: Sequence[Task], count: int, candidate: Evaluation, wish: Wish) 
     totals = pool_totals(
         [(one.name, *one.totals) for one in tasks],
         label=candidate.label,
-        confidence=wish.confidence,
+        confidence=policy.confidence,
     )
     if totals is None:
         raise Refusal(

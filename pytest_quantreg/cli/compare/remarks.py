@@ -10,7 +10,7 @@ from ...core.gates.outcome import Outcome
 from ...core.records.evaluation import Evaluation
 from ...report.messages import bare, floor_3
 from .pair import Task, task_of
-from .pool import Wish, apart
+from .pool import ComparePolicy, apart
 from .sanity_checks import same_model
 
 MOST_PARTS = 5
@@ -18,14 +18,14 @@ MOST_PARTS = 5
 
 
 def lost_parts(
-    task: Task, baseline: Evaluation, candidate: Evaluation, wish: Wish
+    task: Task, baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy
 ) -> Iterator[str]:
     """Which tasks of a group surely fall short by themselves: its mean may hide them."""
     parts = [one for one in task.baseline.parts if one in baseline.results]
-    if wish.minimum is None or not parts:
+    if policy.minimum is None or not parts:
         return
     # So many looks at once find a loss where there is none no more often than one does.
-    confidence = 1.0 - (1.0 - wish.confidence) / len(parts)
+    confidence = 1.0 - (1.0 - policy.confidence) / len(parts)
     found = []
     for name in parts:
         try:
@@ -33,12 +33,12 @@ def lost_parts(
             made = one.compare(label=candidate.label, scheme=None, confidence=confidence)
         except (KeyError, Refusal):  # not there, or not comparable: its group says so
             continue
-        if made.high is not None and made.high < wish.minimum:
+        if made.high is not None and made.high < policy.minimum:
             found.append(f"{name} keeps {floor_3(made.retention)}")
     if found:
         rest = f" and {len(found) - MOST_PARTS} more" if len(found) > MOST_PARTS else ""
         yield (
-            f"{candidate.label}: {task.name} as a whole hides a loss below {wish.minimum:g}: "
+            f"{candidate.label}: {task.name} as a whole hides a loss below {policy.minimum:g}: "
             f"{', '.join(found[:MOST_PARTS])}{rest}; gate such tasks with --task"
         )
 
@@ -73,11 +73,11 @@ def _other_way(task: Task) -> str | None:
     return None
 
 
-def kept_apart(tasks: Sequence[Task], wish: Wish) -> Iterator[str]:
+def kept_apart(tasks: Sequence[Task], policy: ComparePolicy) -> Iterator[str]:
     """Why no gate judges all tasks together, where nobody asked for it by --pooled."""
-    judged = [one for one in tasks if wish.judges(one.metric)]
+    judged = [one for one in tasks if policy.judges(one.metric)]
     names = apart(judged)
-    if names and len(judged) > 1 and wish.minimum is not None and not wish.pooled:
+    if names and len(judged) > 1 and policy.minimum is not None and not policy.pooled:
         yield (
             f"scores of {', '.join(names)} cannot be averaged with others: each task is judged by "
             "itself, and none together"
@@ -93,16 +93,16 @@ def left_out(task: Task) -> str:
 
 
 def told(
-    baseline: Evaluation, candidate: Evaluation, missing: Sequence[str], wish: Wish
+    baseline: Evaluation, candidate: Evaluation, missing: Sequence[str], policy: ComparePolicy
 ) -> Iterator[str]:
     """What is told of both sides once: their own notes, one model twice, tasks of one alone."""
     for one in (baseline, candidate):
         yield from one.notes
-        for name in wish.tasks or one.tasks:
+        for name in policy.tasks or one.tasks:
             if name in one.results:
                 yield from one.results[name].notes
-    yield from same_model(baseline, candidate, declared=wish.allow_rerun)
-    if wish.tasks:
+    yield from same_model(baseline, candidate, declared=policy.allow_rerun)
+    if policy.tasks:
         return
     more = [name for name in candidate.tasks if name not in baseline.results]
     for whose, names in ((baseline.label, missing), (candidate.label, more)):

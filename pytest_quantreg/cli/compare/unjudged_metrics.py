@@ -15,7 +15,7 @@ from ...imports.lm_eval_results.items import is_mean
 from ...report.messages import bare
 from ...report.unjudged_messages import with_other_losses
 from .pair import Task, claimed, task_of
-from .pool import Wish
+from .pool import ComparePolicy
 
 
 def beside(
@@ -23,16 +23,16 @@ def beside(
     tasks: list[Task],
     baseline: Evaluation,
     candidate: Evaluation,
-    wish: Wish,
+    policy: ComparePolicy,
     plan: Plan,
     context: Context,
 ) -> list[Outcome]:
     """The verdict on some tasks, with what is lost of their other metrics."""
-    if outcome.result not in JUDGED or wish.minimum is None:
+    if outcome.result not in JUDGED or policy.minimum is None:
         return [outcome]
     others = [one for task in tasks for one in _others(task, baseline, candidate)]
     return with_other_losses(
-        outcome, others, wish.minimum, plan=plan, context=context, way_out=_way_out
+        outcome, others, policy.minimum, plan=plan, context=context, way_out=_way_out
     )
 
 

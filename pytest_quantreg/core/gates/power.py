@@ -22,7 +22,7 @@ TRUTH_STEP = 0.02
 """Items needed are given for a lossless model and for one this far below the minimum."""
 
 
-class Sight(Protocol):
+class GatePower(Protocol):
     """What ``n`` of the ``total`` items there are can show of one minimum."""
 
     @property
@@ -51,7 +51,7 @@ class Sight(Protocol):
 
 def sight(
     comparison: Comparison, minimum: float, *, confidence: float, broken: bool = False
-) -> Sight:
+) -> GatePower:
     """The sight of a comparison that was made.
 
     Planned with the upper Wilson bound of the flips it saw, and with the scheme's default
@@ -88,7 +88,7 @@ def foresight(
     discordance: float,
     planned: float,
     exact: bool,
-) -> Sight:
+) -> GatePower:
     """The sight of tasks whose baseline is known.
 
     ``discordance`` is the share of flips it is taken with, ``planned`` the one that a
@@ -122,7 +122,7 @@ def default_discordance(scheme: str) -> float:
     return 0.08 if weights is not None and weights.bits < 8 else 0.04
 
 
-def refuse_toothless(seen: Sight, gate: Gate, task: str, *, max_undetected: float) -> None:
+def refuse_toothless(seen: GatePower, gate: Gate, task: str, *, max_undetected: float) -> None:
     """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal (too weak).
 
     The items that the message asks for are enough, 4 times in 5, after a run in which as
@@ -335,7 +335,7 @@ class _Bounds:
 class _Copied:
     """Items some of which are copies: the sight of fewer distinct ones, counted in items."""
 
-    distinct: Sight
+    distinct: GatePower
     n: int
     total: int
 
@@ -366,7 +366,9 @@ def _of_bounds(comparison: Comparison, minimum: float, confidence: float) -> _Bo
     return _Bounds(comparison.n, comparison.total_items, half, minimum, confidence)
 
 
-def _more_items(seen: Sight, gate: Gate, floor: float, max_undetected: float) -> tuple[str, ...]:
+def _more_items(
+    seen: GatePower, gate: Gate, floor: float, max_undetected: float
+) -> tuple[str, ...]:
     needed = seen.enough(floor)
     shows = f"a ratio of {_ceiling(1.0 / floor)}" if gate.of_perplexity else f"{floor:g}"
     more = gate.of_perplexity if needed is None else seen.n < needed <= seen.total

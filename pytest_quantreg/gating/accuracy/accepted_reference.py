@@ -15,7 +15,7 @@ from ...core.records.run import Accuracy, Metric, Run
 from ...core.settings import Settings
 from ...measure import PreparedTask
 from ..history import Seen
-from ..memo import Once
+from ..memo import Memo
 
 _ACCEPT = (
     "to make this run the new reference, type the same command with --quant-accept, and then the "
@@ -23,7 +23,7 @@ _ACCEPT = (
 )
 
 
-class References:
+class AcceptedReferences:
     """The accepted runs of a session, each read once.
 
     A session that accepts (``--quant-accept``) is told why there is nothing to compare
@@ -33,7 +33,7 @@ class References:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = AcceptedRuns(settings.baselines)
-        self._read: Once[tuple[Run, Acceptance, Acceptance] | None] = Once()
+        self._read: Memo[tuple[Run, Acceptance, Acceptance] | None] = Memo()
 
     def check_writable(self, key: BaselineKey) -> None:
         """Raises WrongUse where this session could not accept what it is about to measure."""

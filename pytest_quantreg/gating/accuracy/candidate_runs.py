@@ -20,7 +20,7 @@ from ...core.gates.selection import MIN_RETENTION, matching
 from ...core.records.acceptance import Filed, Kept, Reference
 from ...core.records.run import Accuracy, ModelSpec, Provenance, Run
 from ...core.settings import GateMode, Settings
-from ..engine_session import Bench, Loaded
+from ..engine_session import EngineSession, Loaded
 from ..evidence import Evidence, Measured
 from ..history import Flips
 from ..provenance import git_commit, now
@@ -37,16 +37,16 @@ ABANDONED_AFTER = 30 * 24 * 3600
 """Seconds after which a session that still has runs in the cache was surely killed."""
 
 
-def provenance_of(bench: Bench, spec: ModelSpec, loaded: Loaded) -> Provenance:
+def provenance_of(engines: EngineSession, spec: ModelSpec, loaded: Loaded) -> Provenance:
     """Which model was measured, where, on what and when."""
     return Provenance(
-        model=replace(bench.identify(spec), name=spec.name),
+        model=replace(engines.identify(spec), name=spec.name),
         claimed=spec.scheme,
         effective=loaded.effective,
-        software=bench.software(spec),
+        software=engines.software(spec),
         machine=loaded.machine,
         recorded_at=now(),
-        git_commit=git_commit(bench.settings.baselines.parent),
+        git_commit=git_commit(engines.settings.baselines.parent),
     )
 
 
@@ -85,12 +85,12 @@ def drop_abandoned(settings: Settings) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-class Keeper:
+class CandidateRuns:
     """Keeps each measurement that may be accepted, or that a JSON report shall hold."""
 
-    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+    def __init__(self, settings: Settings, engines: EngineSession, session: str) -> None:
         self._settings = settings
-        self._bench = bench
+        self._engines = engines
         self._session = session
 
     @property
@@ -117,7 +117,7 @@ class Keeper:
         try:
             if not store.exists(key):
                 run = Run(
-                    provenance_of(self._bench, spec, loaded), replace(accuracy, resumed_items=0)
+                    provenance_of(self._engines, spec, loaded), replace(accuracy, resumed_items=0)
                 )
                 store.save(key, run)
         except QuantregError:

@@ -29,14 +29,14 @@ from .. import models
 from ..engine_session import Loaded
 from ..evidence import Finished, Grouped, Measured
 from ..history import Seen, expected
-from .accepted_reference import References
-from .candidate_runs import Keeper
+from .accepted_reference import AcceptedReferences
+from .candidate_runs import CandidateRuns
 from .feasibility import refuse_hopeless
 from .gate_selection import assign, refuse_unjudged
 from .no_regression import refuse_uncovered
 from .pool import takes
-from .preconditions import Grounds
-from .request import Ask, Subject, alike, asked, passed_over
+from .preconditions import Preconditions
+from .request import EvalRequest, GateTarget, alike, asked, passed_over
 from .stored_baselines import Recording
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
@@ -56,7 +56,7 @@ class _Ready:
     how much was flipped before, on the task and on all.
     """
 
-    ask: Ask
+    call: EvalRequest
     prepared: PreparedTask
     baseline: Run
     part: Accuracy
@@ -70,9 +70,9 @@ class _Ready:
     seen_elsewhere: tuple[Seen, ...] = ()
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> GateTarget:
         """What gates see of it."""
-        return Subject(self.ask.request.task, self.metric, (self.part.protocol,))
+        return GateTarget(self.call.request.task, self.metric, (self.part.protocol,))
 
     def reference(self, gate: Gate) -> Accuracy | None:
         """What ``gate`` compares with, as far as it is there."""
@@ -84,25 +84,25 @@ class _Ready:
 class Comparer:
     """Pairs the quantized model with its baseline, one call at a time."""
 
-    def __init__(self, grounds: Grounds, context: ContextOf, session: str) -> None:
-        self._grounds = grounds
-        self._references = References(grounds.settings)
-        self._keeper = Keeper(grounds.settings, grounds.bench, session)
-        self._bench = grounds.bench
-        self._settings = grounds.settings
+    def __init__(self, preconditions: Preconditions, context: ContextOf, session: str) -> None:
+        self._preconditions = preconditions
+        self._references = AcceptedReferences(preconditions.settings)
+        self._keeper = CandidateRuns(preconditions.settings, preconditions.engines, session)
+        self._engines = preconditions.engines
+        self._settings = preconditions.settings
         self._context = context
 
-    def compare(self, ask: Ask, scheme: str, plan: Plan, recording: Recording) -> Finished:
+    def compare(self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording) -> Finished:
         """Measures a task, or every task of a group, and pairs it with its baseline.
 
         Raises:
             Refusal: anything that must not be judged; before loading where possible.
         """
-        group = self._bench.group(ask.request)
-        spec = self._grounds.tested(scheme)
-        asks = [ask] if group is None else ask.each(group.subtasks)
+        group = self._engines.group(call.request)
+        spec = self._preconditions.tested(scheme)
+        asks = [call] if group is None else call.each(group.subtasks)
         ready = [
-            self._ready(asked(one, group), spec, recording, _asks_accepted(plan, ask, one))
+            self._ready(asked(one, group), spec, recording, _asks_accepted(plan, call, one))
             for one in asks
         ]
         weights = _weights(group, ready)
@@ -110,12 +110,12 @@ class Comparer:
             refuse_overlap([one.part for one in ready])
             for one in ready:
                 refuse_unpoolable(alike(one.part.protocol, ready[0].metric), one.part)
-        self._foresee(ask.request.task, ready, weights, plan, scheme)
-        self._grounds.before_loading(spec)
-        loaded = self._bench.load(spec)
+        self._foresee(call.request.task, ready, weights, plan, scheme)
+        self._preconditions.before_loading(spec)
+        loaded = self._engines.load(spec)
         notes = models.how_made(spec, self._settings.catalogue)
         notes += tuple(dict.fromkeys(one.itself for one in ready if one.itself))
-        notes += self._grounds.not_compared(spec, ready[0].baseline.provenance.model)
+        notes += self._preconditions.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
         for one in ready:
@@ -125,7 +125,7 @@ class Comparer:
                 self._references.check(one.accepted, here)
         parts = tuple(self._measured(one, spec, loaded, context, plan) for one in ready)
         if plan.mode is GateMode.CERTIFY and plan.gates:
-            notes = (*notes, self._grounds.attempt(spec, plan.confidence))
+            notes = (*notes, self._preconditions.attempt(spec, plan.confidence))
         parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
         if group is None:
             return parts[0]
@@ -133,26 +133,28 @@ class Comparer:
         expected = _expected(ready, plan)
         return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
 
-    def _ready(self, ask: Ask, spec: ModelSpec, recording: Recording, accepted: bool) -> _Ready:
-        prepared = self._bench.prepare(ask.request, spec)
-        n = self._grounds.items(ask, prepared)
-        baseline = self._grounds.baseline(ask, spec, prepared, n, recording)
+    def _ready(
+        self, call: EvalRequest, spec: ModelSpec, recording: Recording, accepted: bool
+    ) -> _Ready:
+        prepared = self._engines.prepare(call.request, spec)
+        n = self._preconditions.items(call, prepared)
+        baseline = self._preconditions.baseline(call, spec, prepared, n, recording)
         names = self._settings.catalogue
-        identity = self._bench.identify(spec)
+        identity = self._engines.identify(spec)
         itself = models.baseline_itself(spec, identity, baseline.provenance, names)
         if itself is not None and not self._settings.allow_rerun:
             raise models.refused_itself(itself)
-        metric = ask.metric_of(baseline.accuracy.protocol)
-        candidate = self._grounds.candidate(spec, baseline, prepared, n)
+        metric = call.metric_of(baseline.accuracy.protocol)
+        candidate = self._preconditions.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
-        key = self._grounds.key(ask, prepared, spec.scheme)
-        ready = _Ready(ask, prepared, baseline, part, metric, candidate, recording, key)
+        key = self._preconditions.key(call, prepared, spec.scheme)
+        ready = _Ready(call, prepared, baseline, part, metric, candidate, recording, key)
         _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
         if itself is not None:
             ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
         self._differ(ready, spec, candidate)
         self._references.check_writable(key)
-        flips, origin = self._grounds.flips, self._grounds.origin(spec, baseline)
+        flips, origin = self._preconditions.flips, self._preconditions.origin(spec, baseline)
         seen = flips.of(origin, ready.subject.task) or self._references.flips(
             key, baseline.accuracy, metric
         )
@@ -170,7 +172,7 @@ class Comparer:
         scheme: str,
     ) -> None:
         """Refuses what no candidate could rightly pass or fail, as far as it is known now."""
-        whole = Subject(task, ready[0].metric, tuple(one.part.protocol for one in ready))
+        whole = GateTarget(task, ready[0].metric, tuple(one.part.protocol for one in ready))
         self._foresee_gates(matching(plan.gates, task), whole, ready, weights, plan, scheme)
         if len(ready) > 1:
             for one in ready:
@@ -187,7 +189,7 @@ class Comparer:
     def _foresee_gates(
         self,
         gates: Sequence[Gate],
-        subject: Subject,
+        subject: GateTarget,
         ready: Sequence[_Ready],
         weights: Weights,
         plan: Plan,
@@ -215,7 +217,7 @@ class Comparer:
         self,
         gate: Gate,
         metric: Metric,
-        subject: Subject,
+        subject: GateTarget,
         ready: Sequence[_Ready],
         weights: Weights,
         plan: Plan,
@@ -245,7 +247,7 @@ class Comparer:
 
     def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
         """Refuses what cannot be compared; returns what is only told."""
-        return self._grounds.differ(one.baseline, one.ask, spec, one.recording)(candidate)
+        return self._preconditions.differ(one.baseline, one.call, spec, one.recording)(candidate)
 
     def _measured(
         self,
@@ -256,9 +258,9 @@ class Comparer:
         plan: Plan,
     ) -> Measured:
         """Measures one task on the loaded model. Raises Refusal."""
-        task = ready.ask.request.task
+        task = ready.call.request.task
         n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
-        accuracy = self._bench.measure(spec, ready.prepared, n, batch_size=batch_size)
+        accuracy = self._engines.measure(spec, ready.prepared, n, batch_size=batch_size)
         refuse_partial(ready.part, accuracy)
         told_same = refuse_same_answers(
             ready.part, accuracy, loaded.effective, rerun=self._settings.allow_rerun
@@ -281,22 +283,22 @@ class Comparer:
         return Measured(
             scheme=spec.scheme,
             task=task,
-            metric=ready.ask.metric_of(part.protocol),
+            metric=ready.call.metric_of(part.protocol),
             baseline=part,
             candidate=accuracy,
             context=context,
             notes=(
-                *self._bench.told(spec, accuracy, batch_size=batch_size),
+                *self._engines.told(spec, accuracy, batch_size=batch_size),
                 *told_same,
                 *answers(part, accuracy),
-                *passed_over(ready.ask, part.protocol),
+                *passed_over(ready.call, part.protocol),
                 *(f"{task}: {one}" for one in told),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
             accepted=accepted,
             answered=self._answered(spec, accuracy, loaded),
             kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
-            origin=self._grounds.origin(spec, ready.baseline),
+            origin=self._preconditions.origin(spec, ready.baseline),
             expected=_expected([ready], plan),
         )
 
@@ -305,7 +307,7 @@ class Comparer:
         noted = stands_for(accuracy)
         if noted or spec.quantize or loaded.effective.mode == UNVERIFIED:
             return noted
-        return self._bench.identify(spec).weights_digest
+        return self._engines.identify(spec).weights_digest
 
 
 def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
@@ -321,9 +323,9 @@ def _expected(ready: Sequence[_Ready], plan: Plan) -> float | None:
     return expected(own or ready[0].seen_elsewhere, plan.confidence)
 
 
-def _asks_accepted(plan: Plan, ask: Ask, part: Ask) -> bool:
+def _asks_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:
     """Whether a gate of the test is on what was accepted of a task, or of its group."""
-    tasks = (None, POOLED, ask.request.task, part.request.task)
+    tasks = (None, POOLED, call.request.task, part.request.task)
     return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
 
 
@@ -344,7 +346,7 @@ def _refuse_uncounted(ready: _Ready) -> None:
     if "tokens" not in ready.part.items.facts:
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"the baseline of {ready.ask.request.task} was recorded without counting tokens, and "
+            f"the baseline of {ready.call.request.task} was recorded without counting tokens, and "
             "its perplexity is judged per token",
             help=f"record it again: {ready.recording(Update.ALL)}",
         )

@@ -12,7 +12,7 @@ from ...core.gates.selection import Gate, choose
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Metric
 from .pool import takes
-from .request import Subject
+from .request import GateTarget
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Assigned:
     unsuited: tuple[Gate, ...] = ()
 
 
-def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
+def assign(gates: Sequence[Gate], subject: GateTarget) -> Assigned:
     """Which of ``gates``, all of which admit its task, judges which metric of ``subject``.
 
     Gates that name no metric judge the one that the call asked for, but for perplexities:
@@ -58,7 +58,7 @@ def assign(gates: Sequence[Gate], subject: Subject) -> Assigned:
     )
 
 
-def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
+def refuse_unjudged(plan: Plan, found: Assigned, subject: GateTarget) -> None:
     """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
     pools = [gate for gate in plan.gates if gate.pools]
     unsuited = [*found.unsuited, *(gate for gate in pools if not takes(gate, subject))]
@@ -67,7 +67,7 @@ def refuse_unjudged(plan: Plan, found: Assigned, subject: Subject) -> None:
         raise _other_kind(unsuited[0], subject)
 
 
-def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
+def _judged_by(gate: Gate, subject: GateTarget) -> Metric | None:
     if gate.of_perplexity:
         return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
     metric = subject.find(gate.metric) if gate.metric else subject.metric
@@ -77,7 +77,7 @@ def _judged_by(gate: Gate, subject: Subject) -> Metric | None:
     return metric
 
 
-def _other_kind(gate: Gate, subject: Subject) -> Refusal:
+def _other_kind(gate: Gate, subject: GateTarget) -> Refusal:
     if gate.of_perplexity:
         return Refusal(
             Category.NOTHING_MEASURED,

@@ -14,13 +14,13 @@ from ...core.records.run import Metric
 from ..evidence import Evidence, Finished
 from .gate_selection import assign
 from .pool import pooled, takes
-from .request import Subject
+from .request import GateTarget
 
 REFERENCE = "the last accepted run"
 
 
 def refuse_uncovered(
-    gate: Gate, metric: Metric, subject: Subject, plan: Plan, *, part: bool = False
+    gate: Gate, metric: Metric, subject: GateTarget, plan: Plan, *, part: bool = False
 ) -> None:
     """Refuses ``no_regression`` where no ``min_retention`` judges the same. Raises Refusal.
 

@@ -12,10 +12,10 @@ from ...core.errors import Category, Refusal
 from ...core.gates.selection import Gate
 from ...core.records.run import Metric
 from ..evidence import Evidence, Finished
-from .request import Subject
+from .request import GateTarget
 
 
-def takes(gate: Gate, subject: Subject) -> bool:
+def takes(gate: Gate, subject: GateTarget) -> bool:
     """Whether a pool takes a task in: perplexities only when ``metric=`` names them."""
     return gate.metric is not None or subject.metric.kind != "perplexity"
 

@@ -22,30 +22,30 @@ from ...core.records.run import Items, ModelIdentity, ModelSpec, Run
 from ...core.settings import Settings, Update
 from ...measure import PreparedTask
 from .. import models
-from ..checkpoint_checks import Entrance
-from ..engine_session import Bench
+from ..checkpoint_checks import CheckpointChecks
+from ..engine_session import EngineSession
 from ..history import Attempts, Flips, Origin
-from ..memo import Once
+from ..memo import Memo
 from ..provenance import now
-from .request import Ask
+from .request import EvalRequest
 from .stored_baselines import Recording, StoredBaselines
 
 Differ: TypeAlias = Callable[[Candidate], list[Difference]]
 """Refuses a candidate that cannot be compared; returns what is only told."""
 
 
-class Grounds:
+class Preconditions:
     """What is known of models and baselines before anything is loaded."""
 
-    def __init__(self, settings: Settings, bench: Bench, session: str) -> None:
+    def __init__(self, settings: Settings, engines: EngineSession, session: str) -> None:
         self._attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
         self.flips = Flips(settings.cache_dir / "flips.jsonl", session)
         self.settings = settings
-        self.bench = bench
+        self.engines = engines
         self.store = Store(settings.baselines)
         self.stored = StoredBaselines(self.store)
-        self._schemes: Once[str | None] = Once()
-        self._entrance = Entrance(bench)
+        self._schemes: Memo[str | None] = Memo()
+        self._checkpoint_checks = CheckpointChecks(engines)
 
     def model_name(self) -> str:
         """What the model under test is called in the store."""
@@ -55,7 +55,7 @@ class Grounds:
         """The full-precision model, its scheme (``bf16``, ...) read from its files."""
         spec = models.baseline_spec(self.settings, self.model_name())
         stored = self.stored_scheme(spec)
-        return replace(spec, scheme=models.baseline_scheme(self.bench.identify(spec), stored))
+        return replace(spec, scheme=models.baseline_scheme(self.engines.identify(spec), stored))
 
     def attempt(self, spec: ModelSpec, confidence: float) -> str:
         """Counts this session as an attempt to certify the checkpoint, and says the count."""
@@ -76,7 +76,7 @@ class Grounds:
         )
 
     def _checkpoint(self, spec: ModelSpec) -> str:
-        digest = self.bench.identify(spec).weights_digest
+        digest = self.engines.identify(spec).weights_digest
         claims = self.settings.catalogue.claims(spec.scheme)
         return f"{digest} {claims}" if spec.quantize else digest
 
@@ -88,53 +88,58 @@ class Grounds:
         """
         spec = models.quantized_spec(self.settings, self.model_name(), scheme)
         if not spec.quantize:
-            self._entrance.check_files(spec)
+            self._checkpoint_checks.check_files(spec)
             models.refuse_wrong_checkpoint(spec, self.stored_scheme(spec), self.settings.catalogue)
-        self._entrance.kernel(spec)
+        self._checkpoint_checks.kernel(spec)
         return spec
 
     def kernel(self, spec: ModelSpec) -> KernelChoice | None:
         """How it will run on the device at hand, as far as tables know. Raises Refusal."""
-        return self._entrance.kernel(spec)
+        return self._checkpoint_checks.kernel(spec)
 
     def before_loading(self, spec: ModelSpec) -> None:
         """Looks at a checkpoint on the hub, whose files come only now. Raises Refusal."""
-        self._entrance.before_loading(spec)
+        self._checkpoint_checks.before_loading(spec)
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What the files of ``spec`` say that they hold. Raises Refusal."""
         key = replace(spec, scheme="").key()
-        return self._schemes.of(key, lambda: self.bench.backend.stored_scheme(spec))
+        return self._schemes.of(key, lambda: self.engines.backend.stored_scheme(spec))
 
-    def items(self, ask: Ask, prepared: PreparedTask) -> int:
+    def items(self, call: EvalRequest, prepared: PreparedTask) -> int:
         """How many items of a task are compared."""
-        limits = [limit for limit in (ask.limit, self.settings.limit) if limit is not None]
+        limits = [limit for limit in (call.limit, self.settings.limit) if limit is not None]
         return min([len(prepared), *limits])
 
-    def key(self, ask: Ask, prepared: PreparedTask, scheme: str) -> BaselineKey:
+    def key(self, call: EvalRequest, prepared: PreparedTask, scheme: str) -> BaselineKey:
         """What the baseline of a call is filed under."""
         return BaselineKey(
             model=self.model_name(),
             scheme=scheme,
             engine=self.settings.backend,
-            task=ask.request.task,
+            task=call.request.task,
             num_fewshot=prepared.protocol.num_fewshot,
-            settings=RunSettings.of(ask.request),
+            settings=RunSettings.of(call.request),
         )
 
     def baseline(
-        self, ask: Ask, spec: ModelSpec, prepared: PreparedTask, n: int, recording: Recording
+        self,
+        call: EvalRequest,
+        spec: ModelSpec,
+        prepared: PreparedTask,
+        n: int,
+        recording: Recording,
     ) -> Run:
         """The stored baseline of ``spec``, with at least ``n`` items. Raises Refusal."""
-        schemes = models.baseline_schemes(self.bench.identify(spec))
-        keys = [self.key(ask, prepared, scheme) for scheme in schemes]
+        schemes = models.baseline_schemes(self.engines.identify(spec))
+        keys = [self.key(call, prepared, scheme) for scheme in schemes]
         return self.stored.load(keys, n, recording)
 
     def candidate(
         self, spec: ModelSpec, baseline: Run, prepared: PreparedTask, n: int
     ) -> Candidate:
         """What can be compared before anything is loaded."""
-        identity = self.bench.identify(spec)
+        identity = self.engines.identify(spec)
         declared = {one.name: one for one in prepared.protocol.metrics}
         # Which metrics came out 0/1 is known only after measuring; which way they are better
         # is known now, and an old baseline may have guessed it.
@@ -144,18 +149,20 @@ class Grounds:
         )
         return Candidate(
             model=identity,
-            software=self.bench.software(spec),
+            software=self.engines.software(spec),
             protocol=replace(prepared.protocol, metrics=metrics),
             items=Items(prepared.doc_ids[:n], prepared.digests[:n], {}),
             base=identity if spec.quantize else self.base_at_hand(spec.name),
         )
 
-    def differ(self, baseline: Run, ask: Ask, spec: ModelSpec, recording: Recording) -> Differ:
+    def differ(
+        self, baseline: Run, call: EvalRequest, spec: ModelSpec, recording: Recording
+    ) -> Differ:
         """What compares candidates with ``baseline``."""
 
         def differ(candidate: Candidate) -> list[Difference]:
             differences = compare_runs(baseline, candidate, drift=self.settings.drift)
-            if (error := refusal(differences, ask.request.task)) is not None:
+            if (error := refusal(differences, call.request.task)) is not None:
                 first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
                 raise _with_command(error, recording, first)
             return differences
@@ -168,13 +175,13 @@ class Grounds:
             return None
         spec = models.baseline_spec(self.settings, name)
         if Path(spec.ref).exists():
-            return self.bench.identify(spec)
-        at_hand = getattr(self.bench.backend, "at_hand", None)
+            return self.engines.identify(spec)
+        at_hand = getattr(self.engines.backend, "at_hand", None)
         here: ModelSpec | None = None if at_hand is None else at_hand(spec)
         if here is None:
             return None
         # The snapshot's folder is named by its commit.
-        return replace(self.bench.identify(here), revision=Path(here.ref).name)
+        return replace(self.engines.identify(here), revision=Path(here.ref).name)
 
     def not_compared(self, spec: ModelSpec, baseline: ModelIdentity) -> tuple[str, ...]:
         """A note where the named full-precision model could not be compared with the baseline."""

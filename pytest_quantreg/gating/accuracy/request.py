@@ -10,14 +10,14 @@ from ...measure import TaskGroup, default_metric, find_metric
 
 
 @dataclass(frozen=True)
-class Ask:
+class EvalRequest:
     """One call of compare_accuracy."""
 
     request: AccuracyRequest
     limit: int | None = None
     metric: str | None = None
 
-    def each(self, tasks: Sequence[str]) -> list[Ask]:
+    def each(self, tasks: Sequence[str]) -> list[EvalRequest]:
         """The same for each task of a group."""
         return [replace(self, request=replace(self.request, task=task)) for task in tasks]
 
@@ -26,22 +26,22 @@ class Ask:
         return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
 
 
-def passed_over(ask: Ask, protocol: Protocol) -> tuple[str, ...]:
+def passed_over(call: EvalRequest, protocol: Protocol) -> tuple[str, ...]:
     """A note if the task's first metric has no known direction, so that another one counts."""
-    first, metric = protocol.metrics[0], ask.metric_of(protocol)
-    if ask.metric is not None or metric == first:
+    first, metric = protocol.metrics[0], call.metric_of(protocol)
+    if call.metric is not None or metric == first:
         return ()
     return (
-        f"{ask.request.task}: the direction of {first.name} is unknown (no higher_is_better in the "
-        f"task's YAML), so {metric.name} is compared instead",
+        f"{call.request.task}: the direction of {first.name} is unknown (no higher_is_better in "
+        f"the task's YAML), so {metric.name} is compared instead",
     )
 
 
-def asked(ask: Ask, group: TaskGroup | None) -> Ask:
+def asked(call: EvalRequest, group: TaskGroup | None) -> EvalRequest:
     """With the metric that a group's file names, where the call names none."""
-    if group is None or ask.metric is not None:
-        return ask
-    return replace(ask, metric=group.metric)
+    if group is None or call.metric is not None:
+        return call
+    return replace(call, metric=group.metric)
 
 
 def alike(protocol: Protocol, metric: Metric) -> Metric:
@@ -55,7 +55,7 @@ def alike(protocol: Protocol, metric: Metric) -> Metric:
 
 
 @dataclass(frozen=True)
-class Subject:
+class GateTarget:
     """A task, or a group of tasks (``protocols``), that gates may judge by ``metric``."""
 
     task: str

@@ -19,7 +19,7 @@ from .pool import takes
 from .request import alike
 
 
-class Unjudged:
+class UnjudgedMetrics:
     """What the gates of one test leave out.
 
     A task is looked at by the gates that judge another metric of it, at the least of their

@@ -26,11 +26,11 @@ from ...core.settings import GateMode
 from ...measure.accelerator import detect
 from ...measure.speed.measure import BLOCKS, measure_alone, measure_pair
 from .. import models
-from ..accuracy.preconditions import Grounds
+from ..accuracy.preconditions import Preconditions
 from ..accuracy.stored_baselines import Recording
-from ..engine_session import Bench
-from ..memo import Once
-from .engine_process import Opened, opened, refuse_shared
+from ..engine_session import EngineSession
+from ..memo import Memo
+from .engine_process import EngineProcess, opened, refuse_shared
 from .preconditions import (
     disturbances,
     emulated,
@@ -103,12 +103,12 @@ class _Asked:
 class Timer:
     """Times the quantized model beside its baseline, one call at a time."""
 
-    def __init__(self, grounds: Grounds) -> None:
-        self._grounds = grounds
-        self._bench: Bench = grounds.bench
-        self._settings = grounds.settings
-        self._stored = SpeedBaselines(grounds.settings)
-        self._done: Once[Timing] = Once()
+    def __init__(self, preconditions: Preconditions) -> None:
+        self._preconditions = preconditions
+        self._engines: EngineSession = preconditions.engines
+        self._settings = preconditions.settings
+        self._stored = SpeedBaselines(preconditions.settings)
+        self._done: Memo[Timing] = Memo()
 
     def compare(
         self,
@@ -128,7 +128,7 @@ class Timer:
         """
         refuse_shared(self._settings)
         gates = self._foresee(workloads, plan, blocks or 0)
-        spec = self._grounds.tested(scheme)
+        spec = self._preconditions.tested(scheme)
         self._refuse_known_emulated(spec)
         asked = _Asked(
             spec,
@@ -141,7 +141,7 @@ class Timer:
         timing = self._shared(asked, recording)
         if plan.mode is not GateMode.CERTIFY or not gates:
             return timing
-        attempt = self._grounds.attempt(spec, plan.confidence)
+        attempt = self._preconditions.attempt(spec, plan.confidence)
         return replace(timing, notes=(*timing.notes, attempt))
 
     def _shared(self, asked: _Asked, recording: Recording) -> Timing:
@@ -162,7 +162,7 @@ class Timer:
         """Both models, or the quantized one ``without`` its baseline, for that reason."""
         spec = asked.spec
         given = self._settings.model is not None
-        base = self._grounds.baseline_spec() if given and without is None else None
+        base = self._preconditions.baseline_spec() if given and without is None else None
         notes = [without] if without is not None else []
         notes += self._refuse_unlike(base, spec) if base is not None else []
         stored = not given and self._has_stored(asked, recording)
@@ -177,8 +177,8 @@ class Timer:
                 # Only now is the device known; whether it has a baseline is asked before rounds.
                 found = self._found(asked, machine, recording)
 
-        self._grounds.before_loading(spec)
-        quantized = opened(self._bench, spec, check)
+        self._preconditions.before_loading(spec)
+        quantized = opened(self._engines, spec, check)
         before, now = self._measured(asked, base, quantized, notes)
         machine, effective = quantized.machine, quantized.effective
         assert machine is not None
@@ -192,7 +192,7 @@ class Timer:
         context = models.context_of(
             spec.name,
             spec.scheme,
-            self._bench.software(spec),
+            self._engines.software(spec),
             machine=machine,
             effective=effective,
         )
@@ -210,22 +210,22 @@ class Timer:
         )
 
     def _measured(
-        self, asked: _Asked, base: ModelSpec | None, quantized: Opened, notes: list[str]
+        self, asked: _Asked, base: ModelSpec | None, quantized: EngineProcess, notes: list[str]
     ) -> tuple[ModelSpeed | None, ModelSpeed]:
         """Both models, or the quantized one where the other is not at hand, nor needed."""
-        vocab = self._bench.identify(asked.spec).vocab_size
+        vocab = self._engines.identify(asked.spec).vocab_size
         if base is not None:
-            baseline = opened(self._bench, base, refuse_unfit_baseline(base))
-            notes += unequal_arguments(base, asked.spec, self._bench.private_args)
+            baseline = opened(self._engines, base, refuse_unfit_baseline(base))
+            notes += unequal_arguments(base, asked.spec, self._engines.private_args)
             both = measure_pair(
                 baseline.open,
                 quantized.open,
                 asked.workloads,
-                exclusive=self._bench.exclusive,
+                exclusive=self._engines.exclusive,
                 seed=self._settings.seed,
-                vocab_size=min(vocab, self._bench.identify(base).vocab_size),
-                say=self._bench.say,
-                announce=self._bench.announce,
+                vocab_size=min(vocab, self._engines.identify(base).vocab_size),
+                say=self._engines.say,
+                announce=self._engines.announce,
                 extra_loads=asked.loads - 1,
                 blocks=asked.blocks,
                 names=(base.scheme, asked.spec.scheme),
@@ -240,8 +240,8 @@ class Timer:
             asked.workloads,
             seed=self._settings.seed,
             vocab_size=vocab,
-            say=self._bench.say,
-            announce=self._bench.announce,
+            say=self._engines.say,
+            announce=self._engines.announce,
             extra_loads=asked.loads - 1,
             name=asked.spec.scheme,
         )
@@ -251,8 +251,8 @@ class Timer:
         """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
         try:
             self._stored.refuse_absent(
-                self._grounds.model_name(),
-                models.baseline_schemes(self._bench.identify(asked.spec)),
+                self._preconditions.model_name(),
+                models.baseline_schemes(self._engines.identify(asked.spec)),
                 asked.workloads,
                 recording,
             )
@@ -264,11 +264,11 @@ class Timer:
 
     def _found(self, asked: _Asked, machine: Machine, recording: Recording) -> Found:
         """The stored sessions that a model on ``machine`` may be judged against."""
-        identity = self._bench.identify(asked.spec)
+        identity = self._engines.identify(asked.spec)
         try:
             return self._stored.find(
-                Candidate(identity, self._bench.software(asked.spec), machine),
-                self._grounds.model_name(),
+                Candidate(identity, self._engines.software(asked.spec), machine),
+                self._preconditions.model_name(),
                 models.baseline_schemes(identity),
                 asked.workloads,
                 recording,
@@ -283,7 +283,7 @@ class Timer:
         """Refuses before anything is made what this engine is known to emulate."""
         if not spec.quantize or spec.made_by_argument:
             return  # what a checkpoint holds, or an argument asks for, is known once loaded
-        choice = self._grounds.kernel(spec)
+        choice = self._preconditions.kernel(spec)
         if choice is not None and choice.mode == "emulated":
             raise emulated(spec.scheme, choice.why)
 
@@ -300,7 +300,7 @@ class Timer:
             judged = [one for one in gates if one.of_workload and sensible(one, workload)]
             refuse_senseless(gates, workload)
             most = max(_blocks(gates, plan), blocks)
-            units = min(workload.rounds, most) if self._bench.exclusive else workload.rounds
+            units = min(workload.rounds, most) if self._engines.exclusive else workload.rounds
             refuse_too_few(judged, workload, plan, units=units)
         return [one for one in gates if any(sensible(one, load) for load in workloads)]
 
@@ -309,8 +309,8 @@ class Timer:
 
         Returns what differs and is only told.
         """
-        ours, theirs = self._bench.identify(base), self._bench.identify(spec)
-        software = self._bench.software(base), self._bench.software(spec)
+        ours, theirs = self._engines.identify(base), self._engines.identify(spec)
+        software = self._engines.software(base), self._engines.software(spec)
         differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
         if (error := refusal(differences, "the speed")) is not None:
             raise error

@@ -10,14 +10,14 @@ from ...backends.process.remote import RemoteEngine
 from ...core.errors import Category, Refusal
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ...core.settings import Settings
-from ..engine_session import Bench
+from ..engine_session import EngineSession
 
 Check: TypeAlias = Callable[[EffectiveScheme, Machine], None]
 """Hears what a process loaded and where; may refuse it."""
 
 
 @dataclass
-class Opened:
+class EngineProcess:
     """Starts the processes of one model, and remembers what was read from them.
 
     ``check`` is given what each really loaded and where, and may refuse it; ``loaded``
@@ -50,12 +50,12 @@ class Opened:
         return engine
 
 
-def opened(bench: Bench, spec: ModelSpec, check: Check) -> Opened:
+def opened(engines: EngineSession, spec: ModelSpec, check: Check) -> EngineProcess:
     """A model made ready to be started; frees what this process holds."""
     # It would be missing to the others.
-    bench.slot.close()
-    made = Opened(spec, bench.settings, check, bench.slot.note)
-    made.prepared = bench.backend.prepare(spec, bench.say)
+    engines.slot.close()
+    made = EngineProcess(spec, engines.settings, check, engines.slot.note)
+    made.prepared = engines.backend.prepare(spec, engines.say)
     return made
 
 

@@ -17,9 +17,9 @@ from ...core.secret_values import without_secrets
 from ...measure.accelerator import detect
 from ...measure.speed.measure import measure_alone
 from .. import models
-from ..accuracy.preconditions import Grounds
+from ..accuracy.preconditions import Preconditions
 from ..provenance import git_commit, now
-from .engine_process import Opened, opened, refuse_shared
+from .engine_process import EngineProcess, opened, refuse_shared
 from .preconditions import refuse_unfit_baseline
 from .stored_baselines import SpeedBaselines
 
@@ -36,18 +36,18 @@ class RecordedSpeed:
 class SpeedRecorder:
     """Records speed baselines, one call at a time."""
 
-    def __init__(self, grounds: Grounds) -> None:
-        self._grounds = grounds
-        self._bench = grounds.bench
-        self._settings = grounds.settings
-        self._stored = SpeedBaselines(grounds.settings)
+    def __init__(self, preconditions: Preconditions) -> None:
+        self._preconditions = preconditions
+        self._engines = preconditions.engines
+        self._settings = preconditions.settings
+        self._stored = SpeedBaselines(preconditions.settings)
 
     def record(self, workloads: Sequence[Workload]) -> list[RecordedSpeed]:
         """Times the baseline in as many sessions as are to be stored and are not there yet."""
         refuse_shared(self._settings)
         for workload in workloads:
             _refuse_short(workload)
-        spec = self._grounds.baseline_spec()
+        spec = self._preconditions.baseline_spec()
         keys = self._stored_keys(spec, workloads)
         if keys and (present := self._present(spec, keys)) is not None:
             return present
@@ -88,7 +88,7 @@ class SpeedRecorder:
 
     def _refuse_other(self, key: SpeedKey, spec: ModelSpec, machine: Machine) -> None:
         """Refuses to call present what is of another model, or of other software."""
-        identity, software = self._bench.identify(spec), self._bench.software(spec)
+        identity, software = self._engines.identify(spec), self._engines.software(spec)
         self._stored.refuse_other(key, Candidate(identity, software, machine, base=identity))
 
     def _recorded(self, key: SpeedKey) -> RecordedSpeed:
@@ -104,25 +104,25 @@ class SpeedRecorder:
 
     def _session(self, spec: ModelSpec, workloads: Sequence[Workload]) -> dict[SpeedKey, SpeedRun]:
         """One session of the baseline, in a fresh process."""
-        started = opened(self._bench, spec, refuse_unfit_baseline(spec))
+        started = opened(self._engines, spec, refuse_unfit_baseline(spec))
         speed = measure_alone(
             started.open,
             workloads,
             seed=self._settings.seed,
-            vocab_size=self._bench.identify(spec).vocab_size,
-            say=self._bench.say,
+            vocab_size=self._engines.identify(spec).vocab_size,
+            say=self._engines.say,
             name=spec.scheme,
         )
         return self._runs(spec, started, speed)
 
     def _runs(
-        self, spec: ModelSpec, started: Opened, speed: ModelSpeed
+        self, spec: ModelSpec, started: EngineProcess, speed: ModelSpeed
     ) -> dict[SpeedKey, SpeedRun]:
         assert started.machine is not None
         assert started.effective is not None
         commit = git_commit(self._settings.baselines.parent)
         runs = {}
-        private = self._bench.private_args
+        private = self._engines.private_args
         args = {
             name: without_secrets(value, name)
             for name, value in spec.args.items()
@@ -132,11 +132,11 @@ class SpeedRecorder:
         for workload, session in when:
             key = self._stored.key(spec.name, spec.scheme, workload, started.machine)
             runs[key] = SpeedRun(
-                replace(self._bench.identify(spec), name=spec.name),
+                replace(self._engines.identify(spec), name=spec.name),
                 spec.scheme,
                 workload,
                 started.machine,
-                self._bench.software(spec),
+                self._engines.software(spec),
                 started.effective,
                 (session,),
             )

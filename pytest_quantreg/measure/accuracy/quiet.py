@@ -17,7 +17,7 @@ LIBRARIES = ("datasets", "evaluate", "filelock", "fsspec", "huggingface_hub", "t
 TRUNCATION = ("Combined length of context", "Left truncation applied")
 
 
-class Overheard(logging.Handler):
+class CapturedOutput(logging.Handler):
     """Swallows what lm-eval logs and counts the messages that change what is measured."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Overheard(logging.Handler):
 
 
 @contextmanager
-def quiet(tick: Callable[[float], None] | None = None) -> Iterator[Overheard]:
+def quiet(tick: Callable[[float], None] | None = None) -> Iterator[CapturedOutput]:
     """No bars, no log lines, no warnings from third parties inside; all as before after it.
 
     ``tick`` hears by how much a hidden bar would have moved.
@@ -39,7 +39,7 @@ def quiet(tick: Callable[[float], None] | None = None) -> Iterator[Overheard]:
     Warnings are dropped rather than shown, so that ``-W error`` cannot turn one of
     lm-eval's into a failed measurement.
     """
-    overheard = Overheard()
+    overheard = CapturedOutput()
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Libraries set up their loggers on import; that has to happen before they are muted.

@@ -9,7 +9,7 @@ from ...core.engine import Say
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.speed import ModelSpeed, Workload
 from .rounds import Rounds, check
-from .timed_model import Contender, Open, Sleeper, Timed
+from .timed_model import Open, Sleeper, Timed, TimedModel
 
 __all__ = ["BLOCKS", "Open", "Sleeper", "Timed", "measure_alone", "measure_pair"]
 
@@ -52,9 +52,9 @@ def measure_pair(
     _check(workloads)
     rounds = Rounds(seed, vocab_size)
 
-    def contenders() -> tuple[Contender, Contender]:
-        baseline = Contender(names[0], open_baseline, workloads, rounds)
-        return baseline, Contender(names[1], open_quantized, workloads, rounds)
+    def contenders() -> tuple[TimedModel, TimedModel]:
+        baseline = TimedModel(names[0], open_baseline, workloads, rounds)
+        return baseline, TimedModel(names[1], open_quantized, workloads, rounds)
 
     models = contenders()
     if exclusive or not _together(models, workloads, say):
@@ -81,13 +81,13 @@ def measure_alone(
     same errors are raised.
     """
     _check(workloads)
-    model = Contender(name, open_engine, workloads, Rounds(seed, vocab_size))
+    model = TimedModel(name, open_engine, workloads, Rounds(seed, vocab_size))
     _play_all((model,), workloads, say)
     _load_more(model, extra_loads, announce or say)
     return model.result()
 
 
-def _load_more(model: Contender, count: int, announce: Say) -> None:
+def _load_more(model: TimedModel, count: int, announce: Say) -> None:
     if math.isnan(model.load_seconds):
         return  # a server has loaded its model long ago
     if count:
@@ -108,7 +108,7 @@ def _check(workloads: Sequence[Workload]) -> None:
         raise WrongUse("the same workload is given twice")
 
 
-def _together(models: tuple[Contender, ...], workloads: Sequence[Workload], say: Say) -> bool:
+def _together(models: tuple[TimedModel, ...], workloads: Sequence[Workload], say: Say) -> bool:
     """Measures both at once; False when they do not fit beside each other."""
     try:
         _play_all(models, workloads, say)
@@ -120,7 +120,7 @@ def _together(models: tuple[Contender, ...], workloads: Sequence[Workload], say:
     return True
 
 
-def _play_all(models: Sequence[Contender], workloads: Sequence[Workload], say: Say) -> None:
+def _play_all(models: Sequence[TimedModel], workloads: Sequence[Workload], say: Say) -> None:
     try:
         # The quantized one first: what must not be timed is refused before the other loads.
         for model in reversed(models):
@@ -136,7 +136,7 @@ def _play_all(models: Sequence[Contender], workloads: Sequence[Workload], say: S
             model.close()
 
 
-def _play(models: Sequence[Contender], workload: Workload, say: Say) -> None:
+def _play(models: Sequence[TimedModel], workload: Workload, say: Say) -> None:
     seconds = [model.warm(workload) for model in models]
     say(_forecast(models, workload, seconds))
     for number in range(workload.rounds):
@@ -147,7 +147,7 @@ def _play(models: Sequence[Contender], workload: Workload, say: Say) -> None:
             model.play(workload, number)
 
 
-def _forecast(models: Sequence[Contender], workload: Workload, seconds: Sequence[float]) -> str:
+def _forecast(models: Sequence[TimedModel], workload: Workload, seconds: Sequence[float]) -> str:
     rounds = f"{workload.label}: {_count(workload.rounds, 'round')}"
     if not all(seconds):
         return rounds
@@ -164,7 +164,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _in_blocks(
-    models: tuple[Contender, Contender],
+    models: tuple[TimedModel, TimedModel],
     workloads: Sequence[Workload],
     blocks: int,
     say: Say,
@@ -204,7 +204,7 @@ def _turns(blocks: int) -> Iterator[tuple[int, int]]:
 
 
 def _process(
-    model: Contender,
+    model: TimedModel,
     own: Sequence[int],
     workloads: Sequence[Workload],
     blocks: int,

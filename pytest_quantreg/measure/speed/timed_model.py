@@ -82,7 +82,7 @@ Open: TypeAlias = Callable[[], Timed]
 """Starts a fresh process with the model loaded."""
 
 
-class Contender:
+class TimedModel:
     """Opens processes of one model, plays rounds on them and keeps what they gave.
 
     ``beside`` is how many processes of other models live at the same time.

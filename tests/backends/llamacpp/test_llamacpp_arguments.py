@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_quantreg.backends.llamacpp.arguments import ARGUMENTS, check_arguments
 from pytest_quantreg.backends.llamacpp.batches import Row, batches, row_of
 from pytest_quantreg.backends.llamacpp.effective import machine
-from pytest_quantreg.backends.llamacpp.log_capture import Heard
+from pytest_quantreg.backends.llamacpp.log_capture import LogCapture
 from pytest_quantreg.backends.llamacpp.quantize import check_makes
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import Json, ModelSpec
@@ -131,7 +131,7 @@ def test_rows_keep_their_end() -> None:
 
 def test_the_log_tells_where_weights_lie() -> None:
     """Buffers and devices are read from llama.cpp's own words."""
-    heard = Heard()
+    heard = LogCapture()
     for line in (
         "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA A40) (0000:01:00.0) - 45 MiB",
         "load_tensors:        CUDA0 model buffer size =  4095.05 MiB",
@@ -144,7 +144,7 @@ def test_the_log_tells_where_weights_lie() -> None:
     assert heard.first_error == "error loading model: tensor 'x' has invalid data"
     found = machine(heard)
     assert (found.kind, found.accelerator, found.count) == ("cuda", "NVIDIA A40", 1)
-    assert machine(Heard()).kind == "cpu"
+    assert machine(LogCapture()).kind == "cpu"
 
 
 def test_naming_the_backend_imports_no_engine() -> None:

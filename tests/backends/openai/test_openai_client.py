@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.openai.client import Client, Trouble, run
+from pytest_quantreg.backends.openai.client import Client, ServerError, run
 from pytest_quantreg.core.errors import Category
 
 from .scripted_server import ScriptedServer
@@ -43,7 +43,7 @@ def test_gives_up(client: MakeClient, server: ScriptedServer, waits: list[float]
     """After the last try it is told what happened and how often it was tried."""
     server.failures = [503] * 3
     one = client(max_retries=2)
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(ServerError) as caught:
         ask(one)
     refusal = one.refusal(caught.value, "answering 1 request")
     assert refusal.category is Category.ENGINE
@@ -64,7 +64,7 @@ def test_what_cannot_help_is_not_tried_again(
     """A request that is wrong stays so: it is sent once, and the way out is named."""
     server.failures = [status]
     one = client()
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(ServerError) as caught:
         ask(one)
     assert help in one.refusal(caught.value).help[0]
     assert waits == []
@@ -75,7 +75,7 @@ def test_time_out(client: MakeClient, server: ScriptedServer) -> None:
     """A server that does not answer in time is told so, with the argument that gives more."""
     server.failures = ["hang"]
     one = client(timeout=0.3, max_retries=0)
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(ServerError) as caught:
         ask(one)
     assert caught.value.what == "did not answer within 0.3 s"
     assert "--quant-backend-arg=timeout=0.6" in one.refusal(caught.value).help[0]
@@ -91,7 +91,7 @@ def test_nobody_listens(client: MakeClient, server: ScriptedServer, waits: list[
     """Where no server is any more all tries are made, and its end is told."""
     one = client()
     server.stop()
-    with pytest.raises(Trouble, match=r"cannot be reached .*, asked 4 times") as caught:
+    with pytest.raises(ServerError, match=r"cannot be reached .*, asked 4 times") as caught:
         ask(one)
     assert caught.value.gone
     assert waits == [0.5, 1.0, 2.0]
@@ -100,7 +100,7 @@ def test_nobody_listens(client: MakeClient, server: ScriptedServer, waits: list[
 def test_not_json(client: MakeClient, server: ScriptedServer, waits: list[float]) -> None:
     """A page of a proxy in place of an answer is named as what it is not."""
     server.failures = ["page"]
-    with pytest.raises(Trouble, match="sent something that is not JSON"):
+    with pytest.raises(ServerError, match="sent something that is not JSON"):
         ask(client())
     assert waits == []
 
@@ -122,7 +122,7 @@ def test_one_failure_ends_the_others(client: MakeClient, server: ScriptedServer)
     """When one request fails for good, those not sent yet are not sent."""
     server.failures = [400]
     server.pause = 0.02
-    with pytest.raises(Trouble):
+    with pytest.raises(ServerError):
         ask(client(num_concurrent=2), count=50)
     assert len(server.seen) < 10
 

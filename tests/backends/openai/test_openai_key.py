@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
-from pytest_quantreg.backends.openai.client import Client, Trouble
+from pytest_quantreg.backends.openai.client import Client, ServerError
 from pytest_quantreg.backends.openai.key import Key
 from pytest_quantreg.core.errors import Refusal
 
@@ -59,7 +59,7 @@ def test_a_server_that_repeats_it(client: Callable[..., Client], server: Scripte
     """Servers quote the key that they reject; messages do not."""
     server.key = "another"
     one = client()
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(ServerError) as caught:
         one.get("models")
     assert caught.value.what == "answered 401: Incorrect API key provided: Bearer ***"
     assert "OPENAI_API_KEY is not one that it takes" in one.refusal(caught.value).help[0]
@@ -72,7 +72,7 @@ def test_no_frame_holds_it(
 ) -> None:
     """A traceback with all locals, as pytest shows it on demand, has no trace of it."""
     server.failures = [failure]
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(ServerError) as caught:
         client(timeout=0.3, max_retries=0).post("completions", {"prompt": [1], "max_tokens": 1})
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert SECRET not in "".join(told.format())

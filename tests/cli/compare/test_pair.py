@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.cli.compare.judge import Judged, judge_candidate, status_of
-from pytest_quantreg.cli.compare.pool import Wish
+from pytest_quantreg.cli.compare.pool import ComparePolicy
 from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_width
 from pytest_quantreg.core.gates.outcome import Outcome
 from pytest_quantreg.core.records.evaluation import Aggregate, Evaluation
@@ -80,7 +80,7 @@ def test_items_are_paired(evaluate: Evaluate) -> None:
     """Two lost and one won of 100: counts, and an interval narrower than that of totals."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(100, [*range(1, 20), 50, 51])})
-    found = only(judge_candidate(base, quant, Wish()), "t")
+    found = only(judge_candidate(base, quant, ComparePolicy()), "t")
     assert (found.lost, found.won, found.n) == (2, 1, 100)
     assert found.low is not None
     assert found.high is not None
@@ -104,22 +104,22 @@ def test_a_group_is_pooled_from_the_items_of_its_tasks(evaluate: Evaluate) -> No
     base = evaluate("base", {"a": scores(60, range(10)), "b": scores(40, range(10))}, below)
     quant = evaluate("quant", {"a": scores(60, range(12)), "b": scores(40, range(10))}, below)
     assert base.tasks == ("all",)
-    judged = judge_candidate(base, quant, Wish())
+    judged = judge_candidate(base, quant, ComparePolicy())
     found = only(judged, "all")
     assert (found.lost, found.won, found.n) == (2, 0, 100)
     assert found.baseline == pytest.approx(0.8)
     assert found.retention == pytest.approx(0.78 / 0.8)
     assert judged.narrower == ()
-    assert only(judge_candidate(base, quant, Wish(tasks=("a",))), "a").lost == 2
+    assert only(judge_candidate(base, quant, ComparePolicy(tasks=("a",))), "a").lost == 2
 
 
 def test_a_smaller_limit_is_compared_on_its_own_items(evaluate: Evaluate) -> None:
     """A baseline with more items serves a candidate with fewer, on those alone."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(50, range(20))})
-    found = only(judge_candidate(base, quant, Wish()), "t")
+    found = only(judge_candidate(base, quant, ComparePolicy()), "t")
     assert (found.n, found.baseline, found.quantized) == (50, 0.6, 0.6)
-    assert only(judge_candidate(quant, base, Wish()), "t").category == "not comparable"
+    assert only(judge_candidate(quant, base, ComparePolicy()), "t").category == "not comparable"
 
 
 def test_all_tasks_are_one_line_and_one_gate(evaluate: Evaluate) -> None:
@@ -127,32 +127,32 @@ def test_all_tasks_are_one_line_and_one_gate(evaluate: Evaluate) -> None:
     tasks = {name: scores(300, range(30)) for name in ("a", "b", "c", "d")}
     base, quant = evaluate("base", tasks), evaluate("quant", tasks)
     quant = replace(quant, scheme="w8a8-int8")
-    judged = judge_candidate(base, quant, Wish())
+    judged = judge_candidate(base, quant, ComparePolicy())
     assert judged.pooled[0].task == "all 4 tasks"
     assert judged.pooled[0].n == 1200
     from pytest_quantreg.core.settings import GateMode
 
-    wish = Wish(0.99, GateMode.CERTIFY, pooled=True)
-    assert status_of([judge_candidate(base, quant, wish)], wish) == 0
+    policy = ComparePolicy(0.99, GateMode.CERTIFY, pooled=True)
+    assert status_of([judge_candidate(base, quant, policy)], policy) == 0
 
 
 def test_a_loss_is_a_loss(evaluate: Evaluate) -> None:
     """A tenth of the right answers lost on 400 items turns the gate red."""
     base = evaluate("base", {"t": scores(400, range(40))})
     quant = evaluate("quant", {"t": scores(400, range(80))})
-    wish = Wish(0.98)
-    judged = judge_candidate(base, quant, wish)
+    policy = ComparePolicy(0.98)
+    judged = judge_candidate(base, quant, policy)
     assert only(judged, "t").result == "lost"
-    assert status_of([judged], wish) == 1
+    assert status_of([judged], policy) == 1
 
 
 def test_a_candidate_far_above_is_suspect(evaluate: Evaluate) -> None:
     """Quantizing does not teach: 90 % against 60 % was asked differently."""
     base = evaluate("base", {"t": scores(400, range(160))})
     quant = evaluate("quant", {"t": scores(400, range(40))})
-    assert only(judge_candidate(base, quant, Wish()), "t").category == "suspicious"
-    assert only(judge_candidate(base, quant, Wish(0.9)), "t").category == "suspicious"
-    allowed = judge_candidate(base, quant, Wish(0.9, allow_better=True))
+    assert only(judge_candidate(base, quant, ComparePolicy()), "t").category == "suspicious"
+    assert only(judge_candidate(base, quant, ComparePolicy(0.9)), "t").category == "suspicious"
+    allowed = judge_candidate(base, quant, ComparePolicy(0.9, allow_better=True))
     assert only(allowed, "t").result == "kept"
 
 
@@ -160,7 +160,7 @@ def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
     """A quarter right of four choices: nothing can be lost there."""
     guessed = {"t": [float(at % 4 == 0) for at in range(200)]}
     base, quant = evaluate("base", guessed), evaluate("quant", guessed)
-    found = only(judge_candidate(base, quant, Wish(0.9)), "t")
+    found = only(judge_candidate(base, quant, ComparePolicy(0.9)), "t")
     assert found.category == "suspicious"
     assert "not above chance" in found.headline
 
@@ -173,7 +173,7 @@ def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
     claimed = replace(run, provenance=replace(run.provenance, claimed="w8a8-int8"))
     base = Evaluation("base", "m", "e", {"recall": result_of(run)})
     quant = Evaluation("quant", "m", "e", {"recall": result_of(claimed)})
-    found = only(judge_candidate(base, quant, Wish(0.98)), "recall")
+    found = only(judge_candidate(base, quant, ComparePolicy(0.98)), "recall")
     assert found.category == "suspicious"
     assert "nothing in its loaded weights was quantized" in found.headline
 
@@ -183,7 +183,7 @@ def test_the_same_model_on_both_sides_is_told(twice: list[Path]) -> None:
     sides = [open_path(path) for path in twice]
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
-    notes = judge_candidate(sides[0], sides[1], Wish()).notes
+    notes = judge_candidate(sides[0], sides[1], ComparePolicy()).notes
     assert any("both name meta-llama/Meta-Llama-3-8B-Instruct" in note for note in notes)
 
 
@@ -247,7 +247,7 @@ def test_a_task_beside_its_group_counts_once(data: Path) -> None:
     sides = [open_path(data / f"lm-eval/qwen3.6-27b/{arm}/mmlu_pro") for arm in ("bf16", "nvfp4")]
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
-    judged = judge_candidate(sides[0], sides[1], Wish(tasks=("mmlu_pro", "mmlu_pro_law")))
+    judged = judge_candidate(sides[0], sides[1], ComparePolicy(tasks=("mmlu_pro", "mmlu_pro_law")))
     assert [one.task for one in judged.every] == ["mmlu_pro", "mmlu_pro_law"]
 
 
@@ -256,5 +256,7 @@ def test_a_pool_of_totals_knows_how_many_items_there_are(data: Path) -> None:
     sides = [open_path(data / f"lm-eval/qwen3.6-27b/{arm}") for arm in ("bf16", "nvfp4")]
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
-    pooled = judge_candidate(sides[0], sides[1], Wish(tasks=("mmlu_pro", "gsm8k"))).pooled[0]
+    pooled = judge_candidate(sides[0], sides[1], ComparePolicy(tasks=("mmlu_pro", "gsm8k"))).pooled[
+        0
+    ]
     assert (pooled.n, pooled.total_items) == (1300, 12032 + 1319)

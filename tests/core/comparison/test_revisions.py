@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.core.comparison.comparability import Level, compare_runs
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec
 from pytest_quantreg.core.settings import ModelRef
-from pytest_quantreg.gating.accuracy.preconditions import Grounds
+from pytest_quantreg.gating.accuracy.preconditions import Preconditions
 
 from .test_comparability import BASELINE, CANDIDATE, MODEL
 
@@ -21,7 +21,7 @@ SPEC = ModelSpec("/int8", "org/x", "w8a8-int8", "scripted")
 HERE = replace(MODEL, revision=NEW)
 
 
-def grounds(model: ModelRef | None, snapshot: str | None) -> Grounds:
+def grounds(model: ModelRef | None, snapshot: str | None) -> Preconditions:
     """The grounds of a session whose hub cache holds the model in ``snapshot``, or does not."""
 
     def at_hand(spec: ModelSpec) -> ModelSpec | None:
@@ -38,7 +38,7 @@ def grounds(model: ModelRef | None, snapshot: str | None) -> Grounds:
     bench: Any = SimpleNamespace(
         backend=backend, identify=lambda spec: replace(MODEL, revision=spec.revision)
     )
-    return Grounds(settings, bench, "session")
+    return Preconditions(settings, bench, "session")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.cli.compare.judge import judge_candidate
-from pytest_quantreg.cli.compare.pool import Wish
+from pytest_quantreg.cli.compare.pool import ComparePolicy
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
 from pytest_quantreg.imports.to_runs import run_of
@@ -144,7 +144,7 @@ def test_two_evaluations_compare_item_by_item(evaluated: list[Path]) -> None:
     sides = [open_path(path) for path in evaluated]
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
-    judged = judge_candidate(sides[0], sides[1], Wish())
+    judged = judge_candidate(sides[0], sides[1], ComparePolicy())
     group = next(one for one in judged.every if one.task == "both")
     assert group.n == 60
     assert group.lost is not None
