@@ -15,7 +15,7 @@ from made_runs import made_accuracy
 from numpy.typing import NDArray
 
 from pytest_quantreg.core.comparison.accuracy import Comparison
-from pytest_quantreg.core.comparison.pairs import compare
+from pytest_quantreg.core.comparison.pairs import compare_items
 from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import judge
@@ -140,7 +140,9 @@ def of_items(repeats: int, rng: np.random.Generator) -> list[Timed]:
     baseline, candidate = measured(before), measured(after)
 
     def pair() -> Comparison:
-        return compare(baseline, candidate, ACC, scheme="w8a8-int8", confidence=PLAN.confidence)
+        return compare_items(
+            baseline, candidate, ACC, scheme="w8a8-int8", confidence=PLAN.confidence
+        )
 
     def decide(comparison: Comparison) -> object:
         return judge(PLAN.gates[0], comparison, PLAN, max_undetected=0.1)

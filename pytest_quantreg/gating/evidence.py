@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison, Pair
 from ..core.comparison.alignment import same_kinds, value_of
-from ..core.comparison.pairs import compare, pool
+from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.perplexity import compare_tokens
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.gates.outcome import Context, Outcome
@@ -58,14 +58,14 @@ class Measured:
         """What gates see of it."""
         return GateTarget(self.task, self.metric, (self.baseline.protocol,))
 
-    def compare(self, metric: Metric, confidence: float) -> Comparison:
+    def compare_metric(self, metric: Metric, confidence: float) -> Comparison:
         """The two measurements paired under ``metric``.
 
         Raises Refusal for perplexity per token where tokens were not counted alike.
         """
         if metric == TOKEN_PERPLEXITY:
             return self._per_token(confidence)
-        made = compare(
+        made = compare_items(
             self.baseline,
             self.candidate,
             metric,
@@ -144,7 +144,7 @@ class Grouped:
             self.task, self.metric, tuple(one.baseline.protocol for one in self.parts)
         )
 
-    def compare(self, metric: Metric, confidence: float) -> Comparison:
+    def compare_metric(self, metric: Metric, confidence: float) -> Comparison:
         """The parts pooled under ``metric``, as lm-eval weighs them."""
         made = pool(
             self.pairs(metric),

@@ -100,7 +100,7 @@ def _judge_task(
     judged = [metric for metric, _ in found.chosen]
     same_text = one.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
     if one.metric not in judged and not same_text:
-        comparison = one.compare(one.metric, plan.confidence)
+        comparison = one.compare_metric(one.metric, plan.confidence)
         yield messages.of_measurement(comparison, one.context, part_of=part_of)
     for metric, gate in found.chosen:
         yield _judge_metric(gate, metric, one, plan, settings, part=part)
@@ -113,7 +113,7 @@ def _judge_metric(
         if gate.of_accepted:
             comparison = accepted_task(gate, metric, one, plan, part=part)
         else:
-            comparison = one.compare(metric, plan.confidence)
+            comparison = one.compare_metric(metric, plan.confidence)
     except Refusal as error:
         return _refused(error, one, gate)
     if comparison is None:

@@ -52,13 +52,15 @@ class Checker:
         """The full-precision model, its scheme (``bf16``, ...) read from its files."""
         return self._preconditions.baseline_spec()
 
-    def compare(self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording) -> Finished:
+    def compare_accuracy(
+        self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording
+    ) -> Finished:
         """Measures the quantized model and pairs it with the stored baseline.
 
         Raises:
             Refusal: anything that must not be judged; before loading where possible.
         """
-        return self._comparer.compare(call, scheme, plan, recording)
+        return self._comparer.compare_accuracy(call, scheme, plan, recording)
 
     def record(self, call: EvalRequest, recording: Recording) -> list[Recorded]:
         """Measures the baseline and stores it, unless a good one is there already.
@@ -77,7 +79,7 @@ class Checker:
         blocks: int | None = None,
     ) -> Timing:
         """Times the quantized model beside its baseline. Raises Refusal as `compare`."""
-        timing = self._timer.compare(workloads, scheme, plan, recording, blocks=blocks)
+        timing = self._timer.time_models(workloads, scheme, plan, recording, blocks=blocks)
         self._contexts[scheme] = timing.context
         return timing
 

@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 import pytest
 
 from ..core.comparison.accuracy import Comparison, Pair
-from ..core.comparison.pairs import compare, pool
+from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.speed import SpeedResult
 from ..core.engine import Engine
 from ..core.errors import Category, QuantregError, Refusal
@@ -158,13 +158,13 @@ class Fixtures:
             if self._recording:
                 return self._record(item, evidence, call)
             plan = self._plan(item, item_state)
-            measured = self._checker.compare(call, scheme, plan, self._recording_of(item))
+            measured = self._checker.compare_accuracy(call, scheme, plan, self._recording_of(item))
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, call.request.task, self._checker.known_context(scheme))
             raise
         evidence.measured.append(measured)
-        return measured.compare(measured.metric, plan.confidence)
+        return measured.compare_metric(measured.metric, plan.confidence)
 
     def _time(
         self,
@@ -221,7 +221,7 @@ class Fixtures:
         scheme, sure = recorded[0].run.provenance.claimed, self._settings.confidence
         if len(pairs) == 1:
             accuracy, _, metric, _ = pairs[0]
-            return compare(accuracy, accuracy, metric, scheme=scheme, confidence=sure)
+            return compare_items(accuracy, accuracy, metric, scheme=scheme, confidence=sure)
         return pool(
             pairs,
             task=call.request.task,

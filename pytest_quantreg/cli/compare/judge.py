@@ -74,7 +74,7 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: Compare
             task = task_of(
                 name, baseline, candidate, policy.metric, declared=policy.allow_rerun, same=same
             )
-            made = task.compare(
+            made = task.compare_results(
                 label=candidate.label, scheme=claimed(candidate), confidence=policy.confidence
             )
         except Refusal as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ...core.comparison.accuracy import Comparison, Pair
 from ...core.comparison.alignment import refuse_partial, same_kinds
 from ...core.comparison.comparability import Difference, Level, aligned
-from ...core.comparison.pairs import compare, pool, refuse_unpoolable
+from ...core.comparison.pairs import compare_items, pool, refuse_unpoolable
 from ...core.comparison.partial_comparability import differences
 from ...core.comparison.suspicion import answers
 from ...core.comparison.unpaired import compare_totals
@@ -65,7 +65,7 @@ class Task:
                     return f"the {whose}'s {one.task} is suspect: {why}"
         return self.doubt
 
-    def compare(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
+    def compare_results(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
         """The comparison, paired where it can be."""
         if not self.parts:
             return compare_totals(
@@ -79,7 +79,7 @@ class Task:
             )
         if len(self.parts) == 1:
             before, after = self.parts[0]
-            made = compare(
+            made = compare_items(
                 before, after, self.metric, scheme=label, confidence=confidence, notes=self.notes
             )
         else:

@@ -93,7 +93,9 @@ def pooled(
             yield messages.of_measurement(made, context)
             return
         for one in usable:
-            each = one.compare(label=context.scheme, scheme=None, confidence=policy.confidence)
+            each = one.compare_results(
+                label=context.scheme, scheme=None, confidence=policy.confidence
+            )
             refuse_chance(each.slices, gate.minimum, name=one.name, confidence=policy.confidence)
             if not policy.allow_better:
                 # What one task gains beyond belief would make up for what another lost.

@@ -30,7 +30,7 @@ def lost_parts(
     for name in parts:
         try:
             one = task_of(name, baseline, candidate, task.metric.name)
-            made = one.compare(label=candidate.label, scheme=None, confidence=confidence)
+            made = one.compare_results(label=candidate.label, scheme=None, confidence=confidence)
         except (KeyError, Refusal):  # not there, or not comparable: its group says so
             continue
         if made.high is not None and made.high < policy.minimum:

@@ -68,7 +68,9 @@ def _compared(
         one = _sibling(name, metric, task, baseline, candidate)
         if not is_score(one.metric) or one.suspicion is not None:
             raise Refusal(Category.NOT_JUDGED, f"{metric} of {name} cannot be judged")
-        return one.compare(label=candidate.label, scheme=claimed(candidate), confidence=confidence)
+        return one.compare_results(
+            label=candidate.label, scheme=claimed(candidate), confidence=confidence
+        )
 
     return compared
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..errors import Refusal
 from ..records.run import Accuracy, Items, Metric
 from .alignment import items_at, refuse_partial, same_kinds, value_of_few
-from .pairs import compare
+from .pairs import compare_items
 
 
 def replaced(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float) -> str:
@@ -26,7 +26,7 @@ def replaced(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float)
         return f"{task}: not paired with what it replaces: {unlike}"
     before, after = same_kinds(before, after)
     named = next(one for one in after.protocol.metrics if one.name == metric.name)
-    made = compare(before, after, named, scheme=new.protocol.task, confidence=confidence)
+    made = compare_items(before, after, named, scheme=new.protocol.task, confidence=confidence)
     counts = [] if made.lost is None else [f"{made.lost:,} lost", f"{made.won:,} won"]
     ratio = f"retention {made.retention:.3f}"
     if made.low is not None and made.high is not None:

@@ -23,7 +23,7 @@ MOST_SHARED = 0.05
 """Of a task's items, those that may also be another's in the same pool."""
 
 
-def compare(
+def compare_items(
     baseline: Accuracy,
     candidate: Accuracy,
     metric: Metric,

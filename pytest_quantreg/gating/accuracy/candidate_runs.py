@@ -209,4 +209,4 @@ def remember(
     if not judged or not all(sound) or others:
         return
     for part, origin in parts:
-        flips.note(origin, part.compare(part.metric, confidence), now())
+        flips.note(origin, part.compare_metric(part.metric, confidence), now())

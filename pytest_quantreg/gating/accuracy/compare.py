@@ -92,7 +92,9 @@ class Comparer:
         self._settings = preconditions.settings
         self._context = context
 
-    def compare(self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording) -> Finished:
+    def compare_accuracy(
+        self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording
+    ) -> Finished:
         """Measures a task, or every task of a group, and pairs it with its baseline.
 
         Raises:

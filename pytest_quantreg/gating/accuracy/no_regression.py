@@ -54,7 +54,7 @@ def accepted_task(
     against = _against(gate, one)
     if against is None:
         return None
-    made = against.compare(against.subject.find(metric.name), plan.confidence)
+    made = against.compare_metric(against.subject.find(metric.name), plan.confidence)
     return _named(made, one.drift(metric))
 
 

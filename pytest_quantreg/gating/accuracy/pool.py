@@ -40,7 +40,7 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: b
         for pair in part:
             refuse_unpoolable(metric, pair.baseline, pair.candidate)
             _refuse_large(pair)
-        alone = one.compare(metric, confidence)
+        alone = one.compare_metric(metric, confidence)
         refuse_chance(alone.slices, gate.minimum, name=one.task, confidence=confidence)
         if not allow_better:
             refuse_too_good(alone)

@@ -89,7 +89,9 @@ class UnjudgedMetrics:
         """The scores of a task, and of each task of a group, that no gate judges."""
         judged = self._judged(one, group)
         found: list[Compared] = [
-            partial(one.compare, metric) for metric in _scores(one) if metric.name not in judged
+            partial(one.compare_metric, metric)
+            for metric in _scores(one)
+            if metric.name not in judged
         ]
         if isinstance(one, Grouped):
             for part in one.parts:

@@ -110,7 +110,7 @@ class Timer:
         self._stored = SpeedBaselines(preconditions.settings)
         self._done: Memo[Timing] = Memo()
 
-    def compare(
+    def time_models(
         self,
         workloads: Sequence[Workload],
         scheme: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pytest_quantreg.core.comparison.accuracy import Comparison
-from pytest_quantreg.core.comparison.pairs import compare
+from pytest_quantreg.core.comparison.pairs import compare_items
 from pytest_quantreg.core.records.run import Accuracy, Items, Metric, Protocol
 
 ACC = Metric("acc,none", True, "binary")
@@ -67,7 +67,7 @@ def paired(
     """A comparison with these counts."""
     before = [1] * both + [0] * won + [1] * lost + [0] * neither
     after = [1] * both + [1] * won + [0] * lost + [0] * neither
-    return compare(
+    return compare_items(
         accuracy(before, total=total, chance=chance),
         accuracy(after, total=total),
         ACC,

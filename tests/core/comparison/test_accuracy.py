@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core.comparison.alignment import first_items, refuse_partial, same_kinds
-from pytest_quantreg.core.comparison.pairs import compare
+from pytest_quantreg.core.comparison.pairs import compare_items
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import Metric
 
@@ -38,7 +38,7 @@ def test_a_print_of_it_stays_short() -> None:
 def test_other_items_are_a_bug() -> None:
     """Comparability is checked before; here unequal items raise."""
     with pytest.raises(ValueError, match="same items"):
-        compare(accuracy([1, 0]), accuracy([1]), ACC, scheme="x", confidence=0.95)
+        compare_items(accuracy([1, 0]), accuracy([1]), ACC, scheme="x", confidence=0.95)
 
 
 def test_lower_is_better_is_inverted() -> None:
@@ -46,7 +46,7 @@ def test_lower_is_better_is_inverted() -> None:
     metric = Metric("word_perplexity,none", False, "perplexity")
     base = accuracy([-math.log(4.0)], metric, value=4.0, weights=[1.0])
     worse = accuracy([-math.log(5.0)], metric, value=5.0, weights=[1.0])
-    found = compare(base, worse, metric, scheme="x", confidence=0.95)
+    found = compare_items(base, worse, metric, scheme="x", confidence=0.95)
     assert found.retention == pytest.approx(0.8)
     assert (found.low, found.high, found.counts, found.flips) == (0.0, math.inf, None, None)
 
@@ -56,7 +56,7 @@ def test_a_0_1_metric_where_lower_is_better_is_not_counted_upside_down() -> None
     metric = Metric("error_rate,none", False, "binary")
     base = accuracy([1] * 100 + [0] * 300, metric)
     worse = accuracy([1] * 200 + [0] * 200, metric)
-    found = compare(base, worse, metric, scheme="x", confidence=0.95)
+    found = compare_items(base, worse, metric, scheme="x", confidence=0.95)
     assert (found.retention, found.counts, found.won) == (0.5, None, 0)
     assert found.lost == len(found.lost_items) == 100
     assert found.low is not None
@@ -77,7 +77,7 @@ def test_a_metric_that_some_answers_lack_is_refused() -> None:
 @pytest.mark.parametrize(("base", "other", "ratio"), [(0, 0, 1.0), (0, 1, math.inf), (1, 0, 0.0)])
 def test_ratios_without_a_right_answer(base: int, other: int, ratio: float) -> None:
     """No division by zero: nothing of nothing is kept, something of nothing is infinite."""
-    found = compare(accuracy([base]), accuracy([other]), ACC, scheme="x", confidence=0.95)
+    found = compare_items(accuracy([base]), accuracy([other]), ACC, scheme="x", confidence=0.95)
     assert found.retention == ratio
 
 
@@ -88,7 +88,7 @@ def test_a_metric_is_binary_only_if_it_is_in_both(swap: bool) -> None:
     pair = [accuracy([1, 0]), accuracy([1, 0.5], share)]
     first, second = same_kinds(*(reversed(pair) if swap else pair))
     assert first.protocol == second.protocol
-    found = compare(first, second, first.protocol.metrics[0], scheme="x", confidence=0.95)
+    found = compare_items(first, second, first.protocol.metrics[0], scheme="x", confidence=0.95)
     assert found.counts is None
     assert {found.baseline, found.quantized} == {0.5, 0.75}
     assert same_kinds(pair[0], pair[0]) == (pair[0], pair[0])

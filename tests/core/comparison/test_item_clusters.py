@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.comparison import item_clusters
 from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
-from pytest_quantreg.core.comparison.pairs import compare, pool, refuse_overlap
+from pytest_quantreg.core.comparison.pairs import compare_items, pool, refuse_overlap
 from pytest_quantreg.core.comparison.suspicion import refuse_chance
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.gates.plan import Plan
@@ -46,7 +46,7 @@ def repeated(measured: Accuracy, copies: Sequence[int]) -> Accuracy:
 
 def compared(*sides: Accuracy, metric: Metric = ACC) -> Comparison:
     """The comparison of two measurements, the baseline first."""
-    return compare(sides[0], sides[1], metric, scheme="w8a8-int8", confidence=0.95)
+    return compare_items(sides[0], sides[1], metric, scheme="w8a8-int8", confidence=0.95)
 
 
 def scores(n: int, lost: int, won: int) -> tuple[list[float], list[float]]:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_quantreg.core import stats
 from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
-from pytest_quantreg.core.comparison.pairs import compare, pool
+from pytest_quantreg.core.comparison.pairs import compare_items, pool
 from pytest_quantreg.core.comparison.perplexity import compare_tokens
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.gates.power import sight
@@ -26,7 +26,7 @@ def made(
     baseline: Accuracy, candidate: Accuracy, metric: Metric = ACC, confidence: float = 0.95
 ) -> Comparison:
     """A comparison of two measurements."""
-    return compare(baseline, candidate, metric, scheme="w8a8-int8", confidence=confidence)
+    return compare_items(baseline, candidate, metric, scheme="w8a8-int8", confidence=confidence)
 
 
 def drawn(rng: np.random.Generator, n: int, share: float) -> list[float]:

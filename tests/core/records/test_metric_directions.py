@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines.versions import upgrade
-from pytest_quantreg.core.comparison.pairs import compare, refuse_unpoolable
+from pytest_quantreg.core.comparison.pairs import compare_items, refuse_unpoolable
 from pytest_quantreg.core.comparison.unpaired import compare_totals
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.evaluation import Aggregate
@@ -52,7 +52,7 @@ def test_texts_and_numbers_were_taken_for_booleans(
 def test_figures_without_a_direction_had_a_retention() -> None:
     """They are listed: no retention, no bounds, nothing counted as lost or won."""
     metric = Metric("score,none", None, "binary")
-    made = compare(
+    made = compare_items(
         accuracy(BEFORE, metric),
         accuracy(AFTER, metric),
         metric,
