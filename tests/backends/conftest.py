@@ -26,7 +26,7 @@ TEMPLATE = (
 
 MAKE_ALL = """
 import json, sys
-from pytest_quantreg.backends.checkpoint.make import main
+from pytest_quantreg.backends.checkpoint.quantize_process import main
 for request in json.load(sys.stdin):
     main(request)
 """

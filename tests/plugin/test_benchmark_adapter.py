@@ -16,7 +16,7 @@ APART = ("-p", "no:quantreg", "-p", "no:hypothesispytest", "-p", "no:anyio")
 CONFTEST = """
 import os
 import pytest
-from pytest_quantreg.benchmark import as_benchmarks, publish
+from pytest_quantreg.plugin.benchmark_adapter import as_benchmarks, publish
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):

@@ -224,7 +224,7 @@ CROWDED = '''
 import os
 from pathlib import Path
 
-from pytest_quantreg.backends.scripted import ScriptedBackend, ScriptedEngine, read
+from pytest_quantreg.testing.scripted import ScriptedBackend, ScriptedEngine, read
 
 CARD = Path(__file__).with_name("card")
 LIVES = CARD.with_name("lives.log")

@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 TINY = EXAMPLES / "tiny-llama"
 
 # Building llama.cpp takes minutes: `make test-llamacpp` does it, in an environment of its own.
-collect_ignore_glob = [] if find_spec("llama_cpp") else ["test_*.py"]
+collect_ignore_glob = [] if find_spec("llama_cpp") else ["test_llamacpp_*.py"]
 
 INI = """\
 [pytest]
