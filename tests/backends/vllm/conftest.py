@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 TINY = EXAMPLES / "tiny-llama"
 
 # vLLM is large and pins what others need too: `make test-vllm` installs it in an
-# environment of its own. What needs no vLLM (test_vllm_*.py) runs everywhere.
+# environment of its own. The other tests need no vLLM and run everywhere.
 collect_ignore_glob = [] if find_spec("vllm") else ["test_real_*.py", "test_served*.py"]
 
 LIMIT = 600
