@@ -16,9 +16,9 @@ from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS, WITHOUT_T
 if TYPE_CHECKING:
     from ..core.hardware.accelerators import Accelerator
     from ..gating.model_handles import ModelHandle
-    from .compare_accuracy import CompareAccuracy
-    from .compare_speed import CompareSpeed
+    from .accuracy_fixture import CompareAccuracy
     from .run_context import RunContext
+    from .speed_fixture import CompareSpeed
 
 RUN_CONTEXT = pytest.StashKey["RunContext"]()
 SESSION = pytest.StashKey[str]()

@@ -29,11 +29,11 @@ from ..gating.speed.record import with_itself
 from ..measure.accelerator import detect
 from ..report import messages, speed_messages
 from . import collection, markers
+from .accuracy_fixture import CompareAccuracy
 from .benchmark_figures import published
-from .compare_accuracy import CompareAccuracy
-from .compare_speed import CompareSpeed
 from .item_state import ITEM_STATE, GateFailed, ItemState
 from .options import recording_command, secrets_of
+from .speed_fixture import CompareSpeed
 
 Made = TypeVar("Made")
 

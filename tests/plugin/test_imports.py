@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from pytest_quantreg import plugin
+from pytest_quantreg.plugin.option_table import OUR_FIXTURES
+
 ENGINES = ["torch", "transformers", "vllm", "lm_eval", "llmcompressor", "datasets", "accelerate"]
 LIBRARIES = ["numpy", "scipy", "jsonschema"]
 
 RUN = """
 import json, sys
 import pytest
+
+from pytest_quantreg import plugin
+from pytest_quantreg.plugin.option_table import OUR_FIXTURES
 
 class Spy:
     def pytest_unconfigure(self):
@@ -96,3 +102,10 @@ def test_refused_options_import_no_engine(folder: Path) -> None:
     found, _ = modules(folder, "--quant-model=model", "--quant-backend=transformers")
     assert "pytest_quantreg.backends.transformers" in found
     assert found.isdisjoint(ENGINES)
+
+
+def test_no_module_hides_a_fixture() -> None:
+    """A module that is imported becomes a name of its package, where pytest finds fixtures."""
+    names = {path.stem for path in Path(plugin.__file__).parent.glob("*.py")}
+    assert names.isdisjoint(OUR_FIXTURES)
+    assert all(hasattr(plugin, name) for name in OUR_FIXTURES)

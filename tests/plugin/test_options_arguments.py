@@ -10,7 +10,7 @@ from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import AccuracyRequest
 from pytest_quantreg.gating import EvalRequest
-from pytest_quantreg.plugin.compare_accuracy import CompareAccuracy
+from pytest_quantreg.plugin.accuracy_fixture import CompareAccuracy
 
 from .conftest import Suite
 
