@@ -53,7 +53,7 @@ class Slice:
         """As many distinct items as say no less than these do; itself without copies."""
         if self.repetition == 1.0:
             return self
-        n, total = (max(int(one / self.repetition), 1) for one in (self.n, self.total))
+        n, total = (max(int(count / self.repetition), 1) for count in (self.n, self.total))
         changed = self.changed / self.repetition
         return replace(self, n=n, total=total, changed=changed, repetition=1.0)
 

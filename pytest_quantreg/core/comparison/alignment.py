@@ -33,12 +33,12 @@ def refuse_partial(baseline: Accuracy, candidate: Accuracy) -> None:
     A task's own scoring may leave a metric out for some answers, such as empty ones.
     """
     for metric in baseline.protocol.metrics:
-        has = [metric.name in one.items.scores for one in (baseline, candidate)]
-        if has[0] != has[1]:
-            whose = "the quantized model's" if has[0] else "the baseline's"
+        scored = [metric.name in accuracy.items.scores for accuracy in (baseline, candidate)]
+        if scored[0] != scored[1]:
+            owner = "the quantized model's" if scored[0] else "the baseline's"
             raise Refusal(
                 Category.NOT_COMPARABLE,
-                f"{metric.name} of {baseline.protocol.task} is missing for some of {whose} answers",
+                f"{metric.name} of {baseline.protocol.task} is missing for some of {owner} answers",
                 help="the task's scoring returns no such metric for them; let it return 0 instead",
             )
 
@@ -49,7 +49,10 @@ def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accur
     Whether scores such as shares are all 0 or 1 depends on the answers and on how many
     items there are; that is no difference between two ways of measuring.
     """
-    kinds = [{one.name: one.kind for one in of.protocol.metrics} for of in (baseline, candidate)]
+    kinds = [
+        {metric.name: metric.kind for metric in accuracy.protocol.metrics}
+        for accuracy in (baseline, candidate)
+    ]
     either = {"binary", "mean"}
     loose = {name for name in kinds[0] if {kind.get(name) for kind in kinds} == either}
     return _loosened(baseline, loose), _loosened(candidate, loose)
@@ -57,7 +60,8 @@ def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accur
 
 def _loosened(accuracy: Accuracy, names: set[str]) -> Accuracy:
     metrics = tuple(
-        replace(one, kind="mean") if one.name in names else one for one in accuracy.protocol.metrics
+        replace(metric, kind="mean") if metric.name in names else metric
+        for metric in accuracy.protocol.metrics
     )
     return replace(accuracy, protocol=replace(accuracy.protocol, metrics=metrics))
 
@@ -93,10 +97,10 @@ def perplexity_form(accuracy: Accuracy, metric: Metric) -> Callable[[float], flo
 
     Which of its perplexities it is, the figure itself tells.
     """
-    known = accuracy.values[metric.name]
-    if not math.isfinite(known):
+    reported = accuracy.values[metric.name]
+    if not math.isfinite(reported):
         return None
-    fits = [form for form in _PERPLEXITIES if math.isclose(form(_loss(accuracy, metric)), known)]
+    fits = [form for form in _PERPLEXITIES if math.isclose(form(_loss(accuracy, metric)), reported)]
     return fits[0] if fits else None
 
 

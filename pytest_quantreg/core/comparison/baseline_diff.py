@@ -18,31 +18,38 @@ def replaced(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float)
     Of the items that both hold, by their digests; where they cannot be paired, why.
     """
     task = new.protocol.task
-    before, after = _shared(old, new)
+    before, after = _shared_items(old, new)
     if not len(before.items):
         return f"{task}: not paired with what it replaces: no item asks the same as before"
-    unlike = _unlike(before, after, metric)
+    unlike = _reason_unpaired(before, after, metric)
     if unlike is not None:
         return f"{task}: not paired with what it replaces: {unlike}"
     before, after = same_kinds(before, after)
-    named = next(one for one in after.protocol.metrics if one.name == metric.name)
-    made = compare_items(before, after, named, scheme=new.protocol.task, confidence=confidence)
-    counts = [] if made.lost is None else [f"{made.lost:,} lost", f"{made.won:,} won"]
-    ratio = f"retention {made.retention:.3f}"
-    if made.low is not None and made.high is not None:
+    named = next(entry for entry in after.protocol.metrics if entry.name == metric.name)
+    comparison = compare_items(
+        before, after, named, scheme=new.protocol.task, confidence=confidence
+    )
+    counts = (
+        [] if comparison.lost is None else [f"{comparison.lost:,} lost", f"{comparison.won:,} won"]
+    )
+    ratio = f"retention {comparison.retention:.3f}"
+    if comparison.low is not None and comparison.high is not None:
         # Outwards, so that what is printed is still true.
-        ratio += (
-            f", {math.floor(made.low * 1000) / 1000:.3f}-{math.ceil(made.high * 1000) / 1000:.3f}"
+        low, high = (
+            math.floor(comparison.low * 1000) / 1000,
+            math.ceil(comparison.high * 1000) / 1000,
         )
-    few = len(before.items)
-    of = "" if few == len(new.items) == len(old.items) else f" on {few:,} shared items"
+        ratio += f", {low:.3f}-{high:.3f}"
+    n = len(before.items)
+    shared = "" if n == len(new.items) == len(old.items) else f" on {n:,} shared items"
     return (
-        f"{task}: {made.baseline:.3f} -> {made.quantized:.3f}{of} ({', '.join([*counts, ratio])})"
+        f"{task}: {comparison.baseline:.3f} -> {comparison.quantized:.3f}{shared} "
+        f"({', '.join([*counts, ratio])})"
     )
 
 
-def _unlike(before: Accuracy, after: Accuracy, metric: Metric) -> str | None:
-    names = {one.name for one in before.protocol.metrics}
+def _reason_unpaired(before: Accuracy, after: Accuracy, metric: Metric) -> str | None:
+    names = {entry.name for entry in before.protocol.metrics}
     if metric.name not in names:
         return f"it had no {metric.name}, but {', '.join(sorted(names))}"
     if metric.kind == "aggregate":
@@ -54,25 +61,31 @@ def _unlike(before: Accuracy, after: Accuracy, metric: Metric) -> str | None:
     return None
 
 
-def _shared(old: Accuracy, new: Accuracy) -> tuple[Accuracy, Accuracy]:
+def _shared_items(old: Accuracy, new: Accuracy) -> tuple[Accuracy, Accuracy]:
     """Both cut to the items that ask the same, in the order of the new one."""
-    there = {pair: at for at, pair in enumerate(_asked(old.items))}
-    at = [(there[pair], here) for here, pair in enumerate(_asked(new.items)) if pair in there]
+    old_rows = {key: row for row, key in enumerate(_item_keys(old.items))}
+    shared = [
+        (old_rows[key], new_row)
+        for new_row, key in enumerate(_item_keys(new.items))
+        if key in old_rows
+    ]
     return (
-        _cut(old, [one for one, _ in at]),
-        _cut(new, [other for _, other in at]),
+        _subset(old, [old_row for old_row, _ in shared]),
+        _subset(new, [new_row for _, new_row in shared]),
     )
 
 
-def _asked(items: Items) -> list[tuple[int, str]]:
+def _item_keys(items: Items) -> list[tuple[int, str]]:
     return list(zip(items.doc_ids, items.digests, strict=True))
 
 
-def _cut(accuracy: Accuracy, rows: Sequence[int]) -> Accuracy:
+def _subset(accuracy: Accuracy, rows: Sequence[int]) -> Accuracy:
     items = accuracy.items
     if not rows or list(rows) == list(range(len(items))):
         return accuracy if rows else replace(accuracy, items=items.first(0))
 
-    few = replace(accuracy, items=items_at(items, rows))
-    metrics = [one for one in accuracy.protocol.metrics if one.name in accuracy.values]
-    return replace(few, values={one.name: value_of_few(few, one, accuracy) for one in metrics})
+    subset = replace(accuracy, items=items_at(items, rows))
+    metrics = [metric for metric in accuracy.protocol.metrics if metric.name in accuracy.values]
+    return replace(
+        subset, values={metric.name: value_of_few(subset, metric, accuracy) for metric in metrics}
+    )

@@ -164,29 +164,29 @@ def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") 
     ``drift="warn"`` turns the rules marked so from refusals into notes.
     """
     provenance, accuracy = baseline.provenance, baseline.accuracy
-    found = Found(RULES, drift)
-    found.differ_models(provenance.model, candidate)
-    found.differ_software(provenance.software, candidate.software)
+    log = Found(RULES, drift)
+    log.differ_models(provenance.model, candidate)
+    log.differ_software(provenance.software, candidate.software)
     if candidate.machine is not None:
-        _machines(found, provenance.machine, candidate.machine)
+        _note_machines(log, provenance.machine, candidate.machine)
     if candidate.protocol is not None:
-        _protocols(found, accuracy.protocol, candidate.protocol)
+        _note_protocols(log, accuracy.protocol, candidate.protocol)
     if candidate.items is not None:
-        _items(found, accuracy.items, candidate.items)
+        _note_items(log, accuracy.items, candidate.items)
     if candidate.batch_size is not None:
-        found.differ("batch_size", accuracy.batch_size, candidate.batch_size)
-    return found.in_order()
+        log.differ("batch_size", accuracy.batch_size, candidate.batch_size)
+    return log.in_order()
 
 
-def refusal(differences: Iterable[Difference], what: str) -> Refusal | None:
-    """The one error for all refused differences of ``what``; None when none is refused."""
-    refused = [one for one in differences if one.level is Level.REFUSE]
+def refusal(differences: Iterable[Difference], subject: str) -> Refusal | None:
+    """The one error for all refused differences of ``subject``; None when none is refused."""
+    refused = [difference for difference in differences if difference.level is Level.REFUSE]
     if not refused:
         return None
     return Refusal(
         Category.NOT_COMPARABLE,
-        f"{what} cannot be compared with its baseline: {refused[0]}",
-        help=(*map(str, refused[1:]), *dict.fromkeys(one.way_out for one in refused)),
+        f"{subject} cannot be compared with its baseline: {refused[0]}",
+        help=(*map(str, refused[1:]), *dict.fromkeys(difference.way_out for difference in refused)),
     )
 
 
@@ -214,63 +214,67 @@ class Found:
 
     def in_order(self) -> list[Difference]:
         """What was found, refusals first."""
-        return sorted(self.differences, key=lambda one: one.level is not Level.REFUSE)
+        return sorted(self.differences, key=lambda difference: difference.level is not Level.REFUSE)
 
     def differ(
-        self, field: str, ours: object, theirs: object, *, name: str = "", way_out: str = ""
+        self, field: str, baseline: object, candidate: object, *, name: str = "", way_out: str = ""
     ) -> None:
         """Notes a difference if the values differ and the field's rule cares."""
-        if ours != theirs:
-            self.note(field, _short(ours), _short(theirs), name=name, way_out=way_out)
+        if baseline != candidate:
+            self.note(
+                field, _shortened(baseline), _shortened(candidate), name=name, way_out=way_out
+            )
 
     def note(
-        self, field: str, ours: str, theirs: str, *, name: str = "", way_out: str = ""
+        self, field: str, baseline: str, candidate: str, *, name: str = "", way_out: str = ""
     ) -> None:
         """Notes a difference whose values are already texts."""
         rule = self.rules[field]
         level = Level.TELL if rule.drift and self.relax else rule.level
         if level is not Level.IGNORE:
             self.differences.append(
-                Difference(name or field, level, ours, theirs, rule.why, way_out or rule.way_out)
+                Difference(
+                    name or field, level, baseline, candidate, rule.why, way_out or rule.way_out
+                )
             )
 
-    def differ_models(self, ours: ModelIdentity, candidate: Candidate) -> None:
+    def differ_models(self, baseline: ModelIdentity, candidate: Candidate) -> None:
         """Notes where the candidate, or its full-precision model, is another model."""
-        theirs = candidate.model
+        tested = candidate.model
         for field in ("architecture", "vocab_size", "tokenizer_digest"):
-            self.differ(f"model.{field}", getattr(ours, field), getattr(theirs, field))
-        if UNSTATED not in (ours.dtype, theirs.dtype):
-            self.differ("model.dtype", ours.dtype, theirs.dtype)
-        self._shapes(ours.shapes, theirs.shapes)
+            self.differ(f"model.{field}", getattr(baseline, field), getattr(tested, field))
+        if UNSTATED not in (baseline.dtype, tested.dtype):
+            self.differ("model.dtype", baseline.dtype, tested.dtype)
+        self._shapes(baseline.shapes, tested.shapes)
         if candidate.base is not None:
-            self._bases(ours, candidate.base, theirs)
+            self._bases(baseline, candidate.base, tested)
 
-    def _bases(self, ours: ModelIdentity, base: ModelIdentity, tested: ModelIdentity) -> None:
+    def _bases(self, baseline: ModelIdentity, base: ModelIdentity, tested: ModelIdentity) -> None:
         fields = ["weights_digest"]
         if base.tokenizer_digest != tested.tokenizer_digest:  # else it is compared already
             fields.append("tokenizer_digest")
         for field in fields:
-            self.differ(f"base.{field}", getattr(ours, field), getattr(base, field))
-        same = all(getattr(ours, field) == getattr(base, field) for field in fields)
-        if same and None not in (ours.revision, base.revision):
-            self.differ("base.revision", ours.revision, base.revision)
+            self.differ(f"base.{field}", getattr(baseline, field), getattr(base, field))
+        same = all(getattr(baseline, field) == getattr(base, field) for field in fields)
+        if same and None not in (baseline.revision, base.revision):
+            self.differ("base.revision", baseline.revision, base.revision)
 
-    def _shapes(self, ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
-        shared = {*ours} & {*theirs}
+    def _shapes(self, baseline: Mapping[str, int], candidate: Mapping[str, int]) -> None:
+        shared = {*baseline} & {*candidate}
         if not shared:
-            self.differ("model.shapes", sorted(ours), sorted(theirs))
+            self.differ("model.shapes", sorted(baseline), sorted(candidate))
             return
-        for name in sorted({*ours, *theirs}):
+        for name in sorted({*baseline, *candidate}):
             # Saving a checkpoint again writes out figures that its config.json had left out.
             rule = "model.shapes" if name in shared else "model.shapes?"
-            self.differ(rule, ours.get(name), theirs.get(name), name=f"model.{name}")
+            self.differ(rule, baseline.get(name), candidate.get(name), name=f"model.{name}")
 
-    def differ_software(self, ours: Software, theirs: Software) -> None:
+    def differ_software(self, baseline: Software, candidate: Software) -> None:
         """Notes another engine, and other versions of packages; those by minor version."""
-        self.differ("software.backend", ours.backend, theirs.backend)
-        mine, its = _packages(ours.versions), _packages(theirs.versions)
-        for package in sorted({*mine, *its}):
-            old, new = mine.get(package), its.get(package)
+        self.differ("software.backend", baseline.backend, candidate.backend)
+        old_versions, new_versions = _packages(baseline.versions), _packages(candidate.versions)
+        for package in sorted({*old_versions, *new_versions}):
+            old, new = old_versions.get(package), new_versions.get(package)
             if old == new:
                 continue
             rule = self.rules.get(f"version.{package}")
@@ -283,34 +287,44 @@ def _packages(versions: Mapping[str, str]) -> dict[str, str]:
     return {normal_package(name): version for name, version in versions.items()}
 
 
-def _machines(found: Found, ours: Machine, theirs: Machine) -> None:
-    if ours.kind != theirs.kind:
-        found.differ("machine.kind", ours.kind, theirs.kind)
+def _note_machines(log: Found, baseline: Machine, candidate: Machine) -> None:
+    if baseline.kind != candidate.kind:
+        log.differ("machine.kind", baseline.kind, candidate.kind)
         return
-    families = (gpu_family(ours.accelerator), gpu_family(theirs.accelerator))
-    if ours.kind != "cpu" and families[0] != families[1]:
-        found.differ("machine.family", ours.accelerator, theirs.accelerator)
+    families = (gpu_family(baseline.accelerator), gpu_family(candidate.accelerator))
+    if baseline.kind != "cpu" and families[0] != families[1]:
+        log.differ("machine.family", baseline.accelerator, candidate.accelerator)
     else:
-        found.differ("machine.accelerator", ours.accelerator, theirs.accelerator)
-    found.differ("machine.count", ours.count, theirs.count)
-    found.differ("machine.driver", ours.driver, theirs.driver)
+        log.differ("machine.accelerator", baseline.accelerator, candidate.accelerator)
+    log.differ("machine.count", baseline.count, candidate.count)
+    log.differ("machine.driver", baseline.driver, candidate.driver)
 
 
-def _protocols(found: Found, ours: Protocol, theirs: Protocol) -> None:
+def _note_protocols(log: Found, baseline: Protocol, candidate: Protocol) -> None:
     for field in _PROTOCOL_FIELDS:
         if field == "metrics":
-            found.differ("protocol.metrics", _named(ours.metrics), _named(theirs.metrics))
+            log.differ(
+                "protocol.metrics",
+                _metric_names(baseline.metrics),
+                _metric_names(candidate.metrics),
+            )
         elif field == "code_packages":
-            for package, old, new in unlike(ours.code_packages, theirs.code_packages):
-                found.differ("protocol.code_packages", old, new, name=f"{package} version")
+            for package, old, new in unlike(baseline.code_packages, candidate.code_packages):
+                log.differ("protocol.code_packages", old, new, name=f"{package} version")
         else:
-            files = unlike(ours.code_files, theirs.code_files) if field == "config_digest" else ()
-            changed = f" (changed: {', '.join(one[0] for one in files)})" if files else ""
+            files = (
+                unlike(baseline.code_files, candidate.code_files)
+                if field == "config_digest"
+                else ()
+            )
+            changed = f" (changed: {', '.join(change[0] for change in files)})" if files else ""
             name = f"protocol.{field}"
-            found.differ(name, getattr(ours, field), getattr(theirs, field), name=name + changed)
+            log.differ(
+                name, getattr(baseline, field), getattr(candidate, field), name=name + changed
+            )
 
 
-def _named(metrics: tuple[Metric, ...]) -> str:
+def _metric_names(metrics: tuple[Metric, ...]) -> str:
     """The metrics without their kind: whether scores came out 0/1 may differ by model."""
     return " ".join(metric.name + _DIRECTIONS[metric.higher_is_better] for metric in metrics)
 
@@ -323,55 +337,55 @@ _PROTOCOL_FIELDS = tuple(
 )
 
 
-def _items(found: Found, ours: Items, theirs: Items) -> None:
-    if not len(theirs) or has_twice(theirs.doc_ids):
-        what = "the same item twice" if len(theirs) else "none"
-        found.note("items.count", f"{len(ours):,} items", what)
+def _note_items(log: Found, baseline: Items, candidate: Items) -> None:
+    if not len(candidate) or has_twice(candidate.doc_ids):
+        problem = "the same item twice" if len(candidate) else "none"
+        log.note("items.count", f"{len(baseline):,} items", problem)
         return
     # Of a million items that all agree, nothing need be looked up one by one.
-    if not _all_agree(ours, theirs):
-        _differing(found, ours, theirs)
-    odd = _first_odd(theirs)
-    if odd:
-        found.note("items.scores", "finite scores", odd)
+    if not _all_agree(baseline, candidate):
+        _note_item_differences(log, baseline, candidate)
+    non_finite = _first_non_finite(candidate)
+    if non_finite:
+        log.note("items.scores", "finite scores", non_finite)
 
 
-def _all_agree(ours: Items, theirs: Items) -> bool:
+def _all_agree(baseline: Items, candidate: Items) -> bool:
     """Whether every item is known, and asks the same."""
-    n = len(theirs)
-    if (ours.doc_ids[:n], ours.digests[:n]) == (theirs.doc_ids, theirs.digests):
+    n = len(candidate)
+    if (baseline.doc_ids[:n], baseline.digests[:n]) == (candidate.doc_ids, candidate.digests):
         return True
     try:
-        rows = places(ours.doc_ids, theirs.doc_ids)
+        rows = places(baseline.doc_ids, candidate.doc_ids)
     except KeyError:
         return False
-    return tuple(picked(ours.digests, rows)) == tuple(theirs.digests)
+    return tuple(picked(baseline.digests, rows)) == tuple(candidate.digests)
 
 
-def _differing(found: Found, ours: Items, theirs: Items) -> None:
-    known = dict(zip(ours.doc_ids, ours.digests, strict=True))
-    missing = [doc for doc in theirs.doc_ids if doc not in known]
+def _note_item_differences(log: Found, baseline: Items, candidate: Items) -> None:
+    baseline_digests = dict(zip(baseline.doc_ids, baseline.digests, strict=True))
+    missing = [doc for doc in candidate.doc_ids if doc not in baseline_digests]
     if missing:
-        found.note(
+        log.note(
             "items.missing",
-            f"{len(ours):,} items",
-            f"{len(theirs):,} asked, {len(missing):,} not recorded, first doc {missing[0]}",
-            way_out=f"{RECORD} (with no smaller limit), or --quant-limit={len(ours)}"
-            if len(theirs) > len(ours)
+            f"{len(baseline):,} items",
+            f"{len(candidate):,} asked, {len(missing):,} not recorded, first doc {missing[0]}",
+            way_out=f"{RECORD} (with no smaller limit), or --quant-limit={len(baseline)}"
+            if len(candidate) > len(baseline)
             else "",
         )
     changed = [
-        (doc, known[doc], digest)
-        for doc, digest in zip(theirs.doc_ids, theirs.digests, strict=True)
-        if known.get(doc, digest) != digest
+        (doc, baseline_digests[doc], digest)
+        for doc, digest in zip(candidate.doc_ids, candidate.digests, strict=True)
+        if baseline_digests.get(doc, digest) != digest
     ]
     if changed:
         doc, old, new = changed[0]
-        share = f"{len(changed):,} of {len(theirs):,} items, first doc {doc}"
-        found.note("items.digests", old[:12], f"{new[:12]} in {share}")
+        share = f"{len(changed):,} of {len(candidate):,} items, first doc {doc}"
+        log.note("items.digests", old[:12], f"{new[:12]} in {share}")
 
 
-def _first_odd(items: Items) -> str | None:
+def _first_non_finite(items: Items) -> str | None:
     for metric, column in (*items.scores.items(), *items.weights.items()):
         if np.isfinite(np.asarray(column, dtype=np.float64)).all():
             continue
@@ -384,7 +398,7 @@ def _first_odd(items: Items) -> str | None:
     return None
 
 
-def _short(value: object) -> str:
+def _shortened(value: object) -> str:
     if value is None:
         return "none"
     text = str(value)

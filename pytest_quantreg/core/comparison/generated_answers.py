@@ -48,13 +48,13 @@ def stands_for(accuracy: Accuracy) -> str:
     Made of what is noted of generated answers, or of log-likelihoods.
     """
     facts = accuracy.items.facts
-    scored = [one.name for one in accuracy.protocol.metrics if one.kind == "perplexity"]
-    noted = facts.get("answer") if same_answers(accuracy, accuracy) else None
-    columns = [noted, facts.get("likelihood"), *map(accuracy.items.scores.get, scored)]
-    known = next((one for one in columns if one is not None), None)
-    if known is None:
+    scored = [metric.name for metric in accuracy.protocol.metrics if metric.kind == "perplexity"]
+    answers = facts.get("answer") if same_answers(accuracy, accuracy) else None
+    columns = [answers, facts.get("likelihood"), *map(accuracy.items.scores.get, scored)]
+    column = next((column for column in columns if column is not None), None)
+    if column is None:
         return ""
-    text = repr([accuracy.protocol.task, list(accuracy.items.digests), list(map(float, known))])
+    text = repr([accuracy.protocol.task, list(accuracy.items.digests), list(map(float, column))])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -64,11 +64,11 @@ def same_answers(baseline: Accuracy, candidate: Accuracy) -> str | None:
     Both must hold the same items in the same order. Either 100 answers of 64 tokens, or as
     many tokens in shorter ones.
     """
-    facts = [one.items.facts for one in (baseline, candidate)]
-    if not all({"answer", "length"} <= one.keys() for one in facts):
+    both_facts = [accuracy.items.facts for accuracy in (baseline, candidate)]
+    if not all({"answer", "length"} <= facts.keys() for facts in both_facts):
         return None
-    marks = [np.asarray(one["answer"], dtype=np.float64) for one in facts]
-    lengths = [np.asarray(one["length"], dtype=np.float64) for one in facts]
+    marks = [np.asarray(facts["answer"], dtype=np.float64) for facts in both_facts]
+    lengths = [np.asarray(facts["length"], dtype=np.float64) for facts in both_facts]
     longer, shorter = np.maximum(*lengths), np.minimum(*lengths)
     for least in (LONG_TOKENS, SHORT_TOKENS):
         chosen = longer >= least

@@ -30,10 +30,12 @@ def united(*labels: Sequence[Hashable] | None) -> tuple[int, ...] | None:
     Items belong to one unit if any of ``labels``, one entry per item, is equal for them, or
     a chain of such items links them.
     """
-    held = [one for one in labels if one is not None and len(set(one)) < len(one)]
-    if not held:
+    repeating = [
+        column for column in labels if column is not None and len(set(column)) < len(column)
+    ]
+    if not repeating:
         return None
-    above = list(range(len(held[0])))
+    above = list(range(len(repeating[0])))
 
     def root(at: int) -> int:
         while above[at] != at:
@@ -41,7 +43,7 @@ def united(*labels: Sequence[Hashable] | None) -> tuple[int, ...] | None:
             at = above[at]
         return at
 
-    for column in held:
+    for column in repeating:
         first: dict[Hashable, int] = {}
         for at, label in enumerate(column):
             above[root(at)] = root(first.setdefault(label, at))
@@ -63,7 +65,7 @@ def copies_of(*measured: Items) -> tuple[int, ...] | None:
 
 
 def _facts(measured: Sequence[Items], name: str) -> list[Sequence[float] | None]:
-    return [one.facts.get(name) for one in measured]
+    return [items.facts.get(name) for items in measured]
 
 
 def share_passages(*measured: Items) -> bool:
@@ -78,7 +80,7 @@ def repetition(codes: Sequence[int] | None) -> float:
     return sum(size * size for size in Counter(codes).values()) / len(codes)
 
 
-def told(task: str, *measured: Items) -> tuple[str, ...]:
+def copy_notes(task: str, *measured: Items) -> tuple[str, ...]:
     """``t: 1,200 items, 60 distinct: copies count as one``; nothing without copies."""
     codes = copies_of(*measured)
     if codes is None:
@@ -93,16 +95,16 @@ def copy_keys(doc: Any, target: Any, requests: Sequence[Sequence[Any]]) -> tuple
     whose examples differ: the document without its number, the target, and how each request
     ends.
     """
-    asked = doc
+    content = doc
     if isinstance(doc, Mapping):
-        asked = {name: value for name, value in doc.items() if name.lower() not in NUMBERING}
-    ends = [[_end(one[0]), *one[1:]] for one in requests if one]
-    return _digest([requests, target]), _digest([asked, target, ends])
+        content = {name: value for name, value in doc.items() if name.lower() not in NUMBERING}
+    ends = [[_end(request[0]), *request[1:]] for request in requests if request]
+    return _digest([requests, target]), _digest([content, target, ends])
 
 
 def copy_column(keys: Sequence[tuple[str, str]]) -> Columns:
     """The fact of which items are copies of each other; empty if none is."""
-    codes = united([one for one, _ in keys], [one for _, one in keys])
+    codes = united([digest for digest, _ in keys], [digest for _, digest in keys])
     return {} if codes is None else {COPY: tuple(map(float, codes))}
 
 

@@ -40,17 +40,32 @@ def compare_items(
         ValueError: the items differ; comparability is checked before (`comparable`).
     """
     check_same_items(baseline, candidate)
-    notes = (*notes, *item_clusters.told(baseline.protocol.task, baseline.items, candidate.items))
+    notes = (
+        *notes,
+        *item_clusters.copy_notes(baseline.protocol.task, baseline.items, candidate.items),
+    )
     if metric.kind not in ("binary", "mean") or metric.higher_is_better is None:
         return compare_perplexity(
             baseline, candidate, metric, scheme=scheme, confidence=confidence, notes=notes
         )
     pair = Pair(baseline, candidate, metric)
+    comparison = _without_bounds(pair, scheme, confidence, notes)
+    # A share of scores below 0 means nothing, and has no bounds.
+    negative = min(float(scores.min()) for scores in _scores(pair)) < 0.0
+    return comparison if negative else _with_bounds(comparison, pair)
+
+
+def _without_bounds(
+    pair: Pair, scheme: str, confidence: float, notes: tuple[str, ...]
+) -> Comparison:
+    """Return the figures of a pair that need no interval."""
+    baseline, candidate, metric = pair.baseline, pair.candidate, pair.metric
     before, after = _scores(pair)
-    fell, rose = _moved(baseline, before > after), _moved(baseline, after > before)
+    fell = _changed_doc_ids(baseline, before > after)
+    rose = _changed_doc_ids(baseline, after > before)
     lost, won = (fell, rose) if metric.higher_is_better else (rose, fell)
     values = float(np.mean(before)), float(np.mean(after))
-    made = Comparison(
+    return Comparison(
         scheme=scheme,
         task=baseline.protocol.task,
         metric=metric.name,
@@ -66,21 +81,18 @@ def compare_items(
         notes=notes,
         lost=len(lost),
         won=len(won),
-        empty=_shares("empty", baseline, candidate),
-        truncated=_shares("truncated", baseline, candidate),
+        empty=_fact_shares("empty", baseline, candidate),
+        truncated=_fact_shares("truncated", baseline, candidate),
     )
-    # A share of scores below 0 means nothing, and has no bounds.
-    negative = min(float(before.min()), float(after.min())) < 0.0
-    return made if negative else _bounded(made, pair)
 
 
-def _bounded(made: Comparison, pair: Pair) -> Comparison:
+def _with_bounds(comparison: Comparison, pair: Pair) -> Comparison:
     """With the interval of its retention, and what that rests on."""
     stratum = _stratum(pair)
-    low, high, surely = _bounds([pair], made.confidence)
+    low, high, surely = _bounds([pair], comparison.confidence)
     floor = _floor([pair])
     return replace(
-        made,
+        comparison,
         low=low,
         high=high,
         surely=surely,
@@ -88,7 +100,7 @@ def _bounded(made: Comparison, pair: Pair) -> Comparison:
         slices=(_slice(pair, stratum),),
         floor=floor,
         own_width=_has_own_width([pair], [stratum]),
-        exact=made.counts is not None and stratum.clusters is None,
+        exact=comparison.counts is not None and stratum.clusters is None,
     )
 
 
@@ -111,50 +123,66 @@ def pool(
     """
     if not pairs:
         raise ValueError("nothing to pool")
-    for one in pairs:
-        check_same_items(one.baseline, one.candidate)
-        refuse_unpoolable(one.metric, one.baseline, one.candidate)
-    refuse_overlap([one.baseline for one in pairs])
-    strata = [_stratum(one) for one in pairs]
-    copied = [
-        note
-        for one in pairs
-        for note in item_clusters.told(
-            one.baseline.protocol.task, one.baseline.items, one.candidate.items
-        )
-    ]
+    _check_poolable(pairs)
+    strata = [_stratum(pair) for pair in pairs]
+    scores = [_scores(pair) for pair in pairs]
     low, high, surely = _bounds(pairs, confidence)
-    moved = [_scores(one) for one in pairs]
-    whole = math.fsum(one.weight for one in pairs)
-    shares = [one.weight / whole for one in pairs]
-    values = [
-        math.fsum(
-            share * float(np.mean(scores[side]))
-            for share, scores in zip(shares, moved, strict=True)
-        )
-        for side in (0, 1)
-    ]
+    baseline, quantized = _weighted_means(pairs, scores)
     return Comparison(
         scheme=scheme,
         task=task,
         metric=metric,
-        n=sum(len(one.baseline.items) for one in pairs),
-        total_items=sum(one.baseline.protocol.total_items for one in pairs),
+        n=sum(len(pair.baseline.items) for pair in pairs),
+        total_items=sum(pair.baseline.protocol.total_items for pair in pairs),
         confidence=confidence,
-        baseline=values[0],
-        quantized=values[1],
+        baseline=baseline,
+        quantized=quantized,
         retention=stats.pooled_estimate(strata),
         low=low,
         high=high,
-        notes=(*notes, *copied),
-        lost=sum(int(np.count_nonzero(before > after)) for before, after in moved),
-        won=sum(int(np.count_nonzero(before < after)) for before, after in moved),
+        notes=(*notes, *_copy_notes(pairs)),
+        lost=sum(int(np.count_nonzero(before > after)) for before, after in scores),
+        won=sum(int(np.count_nonzero(before < after)) for before, after in scores),
         surely=surely,
-        support=stats.support([_distinct(*one) for one in zip(pairs, strata, strict=True)]),
-        slices=tuple(_slice(one, stratum) for one, stratum in zip(pairs, strata, strict=True)),
+        support=stats.support(list(map(_distinct, pairs, strata))),
+        slices=tuple(map(_slice, pairs, strata)),
         floor=_floor(pairs),
         own_width=_has_own_width(pairs, strata),
     )
+
+
+def _check_poolable(pairs: Sequence[Pair]) -> None:
+    for pair in pairs:
+        check_same_items(pair.baseline, pair.candidate)
+        refuse_unpoolable(pair.metric, pair.baseline, pair.candidate)
+    refuse_overlap([pair.baseline for pair in pairs])
+
+
+def _copy_notes(pairs: Sequence[Pair]) -> list[str]:
+    """Return the notes on copied items, of all tasks."""
+    return [
+        note
+        for pair in pairs
+        for note in item_clusters.copy_notes(
+            pair.baseline.protocol.task, pair.baseline.items, pair.candidate.items
+        )
+    ]
+
+
+def _weighted_means(
+    pairs: Sequence[Pair], scores: Sequence[tuple[Floats, Floats]]
+) -> tuple[float, float]:
+    """Return the mean scores of baseline and quantized model, weighted over the tasks."""
+    total = math.fsum(pair.weight for pair in pairs)
+    shares = [pair.weight / total for pair in pairs]
+    baseline, quantized = (
+        math.fsum(
+            share * float(np.mean(task_scores[side]))
+            for share, task_scores in zip(shares, scores, strict=True)
+        )
+        for side in (0, 1)
+    )
+    return baseline, quantized
 
 
 def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = None) -> None:
@@ -169,7 +197,7 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
         why = "has no score per item that could be averaged"
     elif not metric.higher_is_better:
         why = "is better when it is lower"
-    elif any(_column(one.items, metric).min(initial=0.0) < 0.0 for one in measured):
+    elif any(_column(accuracy.items, metric).min(initial=0.0) < 0.0 for accuracy in measured):
         why = "has scores below 0"
     if why is not None:
         raise Refusal(
@@ -187,19 +215,22 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
     """
     owner: dict[str, str] = {}
     tasks: Counter[str] = Counter()
-    for one in measured:
-        task = one.protocol.task
-        tasks.update({*one.items.digests})
-        shared = [owner[digest] for digest in one.items.digests if digest in owner]
-        if len(shared) > MOST_SHARED * len(one.items):
+    for accuracy in measured:
+        task = accuracy.protocol.task
+        tasks.update({*accuracy.items.digests})
+        shared = [owner[digest] for digest in accuracy.items.digests if digest in owner]
+        if len(shared) > MOST_SHARED * len(accuracy.items):
             raise Refusal(
                 Category.WRONG_USE,
                 f"{task} and {shared[0]} hold the same items ({len(shared):,} of "
-                f"{len(one.items):,}), which would count twice in a pool",
+                f"{len(accuracy.items):,}), which would count twice in a pool",
                 help="pool tasks with items of their own",
             )
-        owner.update(dict.fromkeys(one.items.digests, task))
-    if sum(held * held for held in tasks.values()) > (1.0 + MOST_SHARED) * tasks.total():
+        owner.update(dict.fromkeys(accuracy.items.digests, task))
+    if (
+        sum(task_count * task_count for task_count in tasks.values())
+        > (1.0 + MOST_SHARED) * tasks.total()
+    ):
         raise Refusal(
             Category.WRONG_USE,
             f"the same items are in up to {max(tasks.values())} of the {len(measured)} tasks, and "
@@ -210,8 +241,8 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
 
 def _runs(accuracy: Accuracy, metric: Metric) -> list[Floats]:
     """The scores of each run, one array per run."""
-    again = [np.asarray(one[metric.name], dtype=np.float64) for one in accuracy.items.reruns]
-    return [_column(accuracy.items, metric), *again]
+    reruns = [np.asarray(scores[metric.name], dtype=np.float64) for scores in accuracy.items.reruns]
+    return [_column(accuracy.items, metric), *reruns]
 
 
 def _column(items: Items, metric: Metric) -> Floats:
@@ -259,16 +290,24 @@ def _bounds(pairs: Sequence[Pair], confidence: float) -> tuple[float, float, flo
     hide what has not been lost yet. The same items, thinned out to as many distinct ones,
     do not, but know nothing of how copies and losses fall together.
     """
-    ways = [[_stratum(one) for one in pairs]]
-    thinned = [_thinned(*one) for one in zip(pairs, ways[0], strict=True)]
-    if any(one.repetition > 1.0 for one in thinned):
-        ways.append(thinned)
-    found = [stats.pooled_retention(one, confidence=confidence, sides=1) for one in ways]
-    surely = [stats.pooled_retention(one, confidence=SURE, sides=1).low for one in ways]
-    return min(one.low for one in found), max(one.high for one in found), min(surely)
+    alternatives = [[_stratum(pair) for pair in pairs]]
+    thinned = [_thinned_stratum(*row) for row in zip(pairs, alternatives[0], strict=True)]
+    if any(stratum.repetition > 1.0 for stratum in thinned):
+        alternatives.append(thinned)
+    intervals = [
+        stats.pooled_retention(strata, confidence=confidence, sides=1) for strata in alternatives
+    ]
+    surely = [
+        stats.pooled_retention(strata, confidence=SURE, sides=1).low for strata in alternatives
+    ]
+    return (
+        min(interval.low for interval in intervals),
+        max(interval.high for interval in intervals),
+        min(surely),
+    )
 
 
-def _thinned(pair: Pair, stratum: stats.Stratum) -> stats.Stratum:
+def _thinned_stratum(pair: Pair, stratum: stats.Stratum) -> stats.Stratum:
     """As many distinct items; with passages the stratum as it is."""
     if item_clusters.share_passages(pair.baseline.items, pair.candidate.items):
         return stratum
@@ -278,9 +317,9 @@ def _thinned(pair: Pair, stratum: stats.Stratum) -> stats.Stratum:
 
 def _has_own_width(pairs: Sequence[Pair], strata: Sequence[stats.Stratum]) -> bool:
     passages = any(
-        item_clusters.share_passages(one.baseline.items, one.candidate.items) for one in pairs
+        item_clusters.share_passages(pair.baseline.items, pair.candidate.items) for pair in pairs
     )
-    return passages or any(one.excess > 0.0 for one in strata)
+    return passages or any(stratum.excess > 0.0 for stratum in strata)
 
 
 def _counts(pair: Pair) -> stats.PairedCounts | None:
@@ -296,15 +335,15 @@ def _counts(pair: Pair) -> stats.PairedCounts | None:
     )
 
 
-def _moved(accuracy: Accuracy, which: NDArray[np.bool_]) -> tuple[int, ...]:
-    return tuple(np.sort(np.asarray(accuracy.items.doc_ids)[which]).tolist())
+def _changed_doc_ids(accuracy: Accuracy, mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.sort(np.asarray(accuracy.items.doc_ids)[mask]).tolist())
 
 
 def _slice(pair: Pair, stratum: stats.Stratum) -> Slice:
     before, after = np.asarray(stratum.baseline), np.asarray(stratum.quantized)
     copies = item_clusters.copies_of(pair.baseline.items, pair.candidate.items)
-    made = slice_of(pair.baseline, pair.metric, pair.weight, before, after)
-    return replace(made, repetition=item_clusters.repetition(copies))
+    piece = slice_of(pair.baseline, pair.metric, pair.weight, before, after)
+    return replace(piece, repetition=item_clusters.repetition(copies))
 
 
 def flipped(pair: Pair) -> float:
@@ -337,24 +376,26 @@ def slice_of(
     )
 
 
-def _shares(fact: str, baseline: Accuracy, candidate: Accuracy) -> tuple[float, float] | None:
-    noted = [one.items.facts.get(fact) for one in (baseline, candidate)]
-    if noted[0] is None or noted[1] is None:
+def _fact_shares(fact: str, baseline: Accuracy, candidate: Accuracy) -> tuple[float, float] | None:
+    columns = [accuracy.items.facts.get(fact) for accuracy in (baseline, candidate)]
+    if columns[0] is None or columns[1] is None:
         return None
-    return float(np.mean(noted[0])), float(np.mean(noted[1]))
+    return float(np.mean(columns[0])), float(np.mean(columns[1]))
 
 
 def _floor(pairs: Sequence[Pair]) -> Floor | None:
     """None unless every task has as many runs of the baseline, two or more."""
-    runs = [_runs(one.baseline, one.metric) for one in pairs]
-    count = min(len(one) for one in runs)
-    if count < 2 or any(len(one) != count for one in runs):
+    runs_by_pair = [_runs(pair.baseline, pair.metric) for pair in pairs]
+    count = min(len(scores) for scores in runs_by_pair)
+    if count < 2 or any(len(scores) != count for scores in runs_by_pair):
         return None
-    every = [np.concatenate([one[index] for one in runs]) for index in range(count)]
-    after = np.concatenate([_scores(one)[1] for one in pairs])
-    noise = stats.rerun_noise(every)
-    change = float(np.mean([np.mean(np.abs(run - after)) for run in every]))
+    pooled_runs = [
+        np.concatenate([pair_runs[index] for pair_runs in runs_by_pair]) for index in range(count)
+    ]
+    after = np.concatenate([_scores(pair)[1] for pair in pairs])
+    noise = stats.rerun_noise(pooled_runs)
+    change = float(np.mean([np.mean(np.abs(run - after)) for run in pooled_runs]))
     # A statement about the models, so the same at every gate's own confidence.
-    low, high = stats.pooled_retention([_stratum(one) for one in pairs], confidence=0.95, sides=1)
+    low, high = stats.pooled_retention([_stratum(pair) for pair in pairs], confidence=0.95, sides=1)
     within = low <= 1.0 <= high and change <= noise.highest
     return Floor(noise, change, within, of_items=all(p.metric.kind == "binary" for p in pairs))

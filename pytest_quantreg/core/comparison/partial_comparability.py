@@ -25,49 +25,53 @@ def differences(baseline: Result, candidate: Result) -> list[Difference]:
     """
     if baseline.run is not None and candidate.run is not None:
         return compare_runs(baseline.run, _candidate(candidate.run))
-    found = Found(RULES, "refuse")
+    log = Found(RULES, "refuse")
     for name in _names(baseline, candidate):
         if name in baseline.known and name in candidate.known:
-            _differ(found, name, baseline, candidate)
-    _configs(found, baseline, candidate)
-    _counts(found, baseline, candidate)
-    said = [_only(*pair) for pair in ((baseline, candidate), (candidate, baseline))]
-    if any(said):
-        shown = [f"says {', '.join(names)}" if names else "says no more" for names in said]
-        found.note("imported.unknown", *shown, name="not compared")
-    return found.in_order()
+            _note_difference(log, name, baseline, candidate)
+    _note_configs(log, baseline, candidate)
+    _note_counts(log, baseline, candidate)
+    named_alone = [_names_only_in(*pair) for pair in ((baseline, candidate), (candidate, baseline))]
+    if any(named_alone):
+        shown = [f"says {', '.join(names)}" if names else "says no more" for names in named_alone]
+        log.note("imported.unknown", *shown, name="not compared")
+    return log.in_order()
 
 
 def _names(baseline: Result, candidate: Result) -> list[str]:
     """The fields that either knows, in the order of the rules."""
-    either = {*baseline.known, *candidate.known}
+    names = {*baseline.known, *candidate.known}
     order = {rule.field: place for place, rule in enumerate(RULES)}
     if baseline.accuracy is not None and candidate.accuracy is not None:
-        either.discard(ITEMS)  # the items themselves are compared
-    return sorted(either, key=lambda name: (order.get(name, len(order)), name))
+        names.discard(ITEMS)  # the items themselves are compared
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
-def _only(one: Result, other: Result) -> list[str]:
+def _names_only_in(result: Result, other_result: Result) -> list[str]:
     """What one side says and the other does not; that nothing was said is nothing to tell."""
     return [
         name.rpartition(".")[2]
-        for name in _names(one, other)
-        if name in one.known and name not in other.known and one.known[name] != NOT_GIVEN
+        for name in _names(result, other_result)
+        if name in result.known
+        and name not in other_result.known
+        and result.known[name] != NOT_GIVEN
     ]
 
 
-def _differ(found: Found, name: str, baseline: Result, candidate: Result) -> None:
-    ours, theirs = baseline.known[name], candidate.known[name]
-    if _same(name, ours, theirs):
+def _note_difference(log: Found, name: str, baseline: Result, candidate: Result) -> None:
+    old, new = baseline.known[name], candidate.known[name]
+    if _is_same_value(name, old, new):
         return
-    rule = found.rules.get(name)
+    rule = log.rules.get(name)
     if name.startswith("version."):
-        minor = rule is not None and not same_minor(str(ours), str(theirs))
-        rule = rule if minor else found.rules["version.*"]
+        minor = rule is not None and not same_minor(str(old), str(new))
+        rule = rule if minor else log.rules["version.*"]
     if rule is None:
         return
-    shown = [one.words.get(name) or _text(one.known[name]) for one in (baseline, candidate)]
-    found.note(
+    shown = [
+        result.words.get(name) or _text(result.known[name]) for result in (baseline, candidate)
+    ]
+    log.note(
         rule.field,
         shown[0],
         shown[1],
@@ -76,25 +80,25 @@ def _differ(found: Found, name: str, baseline: Result, candidate: Result) -> Non
     )
 
 
-def _same(name: str, ours: Json, theirs: Json) -> bool:
+def _is_same_value(name: str, baseline: Json, candidate: Json) -> bool:
     if name == "machine.family":
-        return gpu_family(str(ours)) == gpu_family(str(theirs))
-    return same(ours, theirs)
+        return gpu_family(str(baseline)) == gpu_family(str(candidate))
+    return same(baseline, candidate)
 
 
-def _configs(found: Found, baseline: Result, candidate: Result) -> None:
+def _note_configs(log: Found, baseline: Result, candidate: Result) -> None:
     """The first entries of the task's file that differ, where both sides show theirs."""
     if not baseline.config or not candidate.config:
         return
     for key in sorted({*baseline.config, *candidate.config}):
-        ours, theirs = (one.config.get(key) for one in (baseline, candidate))
-        if key == DEFAULTS_WRITTEN and None in (ours, theirs) and _itemwise(baseline, candidate):
+        old, new = (result.config.get(key) for result in (baseline, candidate))
+        if key == DEFAULTS_WRITTEN and None in (old, new) and _itemwise(baseline, candidate):
             continue
-        if not same(ours, theirs):
-            found.note(
+        if not same(old, new):
+            log.note(
                 "protocol.config_digest",
-                _text(ours),
-                _text(theirs),
+                _text(old),
+                _text(new),
                 name=f"{key} in the task's file",
                 way_out=SAME_RUN,
             )
@@ -104,39 +108,39 @@ def _itemwise(baseline: Result, candidate: Result) -> bool:
     return baseline.accuracy is not None and candidate.accuracy is not None
 
 
-def _counts(found: Found, baseline: Result, candidate: Result) -> None:
+def _note_counts(log: Found, baseline: Result, candidate: Result) -> None:
     """Without items, other numbers of items are other items."""
     if baseline.accuracy is not None and candidate.accuracy is not None:
-        mine, its = baseline.accuracy.items, candidate.accuracy.items
-        known = dict(zip(mine.doc_ids, mine.digests, strict=True))
-        missing = [doc for doc in its.doc_ids if doc not in known]
+        old, new = baseline.accuracy.items, candidate.accuracy.items
+        baseline_digests = dict(zip(old.doc_ids, old.digests, strict=True))
+        missing = [doc for doc in new.doc_ids if doc not in baseline_digests]
         if missing:
-            found.note(
+            log.note(
                 "items.missing",
-                f"{len(mine):,} items",
-                f"{len(its):,}, of which the baseline lacks {len(missing):,}",
-                way_out=f"evaluate both with --limit {min(len(mine), len(its))}, or without limit",
+                f"{len(old):,} items",
+                f"{len(new):,}, of which the baseline lacks {len(missing):,}",
+                way_out=f"evaluate both with --limit {min(len(old), len(new))}, or without limit",
             )
         changed = [
             doc
-            for doc, digest in zip(its.doc_ids, its.digests, strict=True)
-            if known.get(doc, digest) != digest
+            for doc, digest in zip(new.doc_ids, new.digests, strict=True)
+            if baseline_digests.get(doc, digest) != digest
         ]
         if changed:
-            found.note(
+            log.note(
                 ITEMS,
-                known[changed[0]][:12],
-                f"other prompts or targets in {len(changed):,} of {len(its):,} items, "
+                baseline_digests[changed[0]][:12],
+                f"other prompts or targets in {len(changed):,} of {len(new):,} items, "
                 f"first doc {changed[0]}",
                 way_out="evaluate both models with the same task files and arguments",
             )
         return
-    counts = {one.n for result in (baseline, candidate) for one in result.aggregates[:1]}
+    counts = {
+        aggregate.n for result in (baseline, candidate) for aggregate in result.aggregates[:1]
+    }
     if None not in counts and len(counts) > 1:
-        shown = [f"{one.aggregates[0].n:,} items" for one in (baseline, candidate)]
-        found.note(
-            "items.missing", shown[0], shown[1], way_out="evaluate both with the same --limit"
-        )
+        shown = [f"{result.aggregates[0].n:,} items" for result in (baseline, candidate)]
+        log.note("items.missing", shown[0], shown[1], way_out="evaluate both with the same --limit")
 
 
 def _candidate(run: Run) -> RunCandidate:
@@ -164,7 +168,7 @@ def _text(value: Json) -> str:
 def known_of(run: Run) -> Mapping[str, Json]:
     """What a stored run says, under the names of the rules."""
     provenance, protocol = run.provenance, run.accuracy.protocol
-    known: dict[str, Json] = {
+    values: dict[str, Json] = {
         "software.backend": provenance.software.backend,
         "model.tokenizer_digest": provenance.model.tokenizer_digest,
         "model.dtype": provenance.model.dtype,
@@ -175,12 +179,12 @@ def known_of(run: Run) -> Mapping[str, Json]:
     }
     for name in _PROTOCOL:
         value = getattr(protocol, name)
-        known[f"protocol.{name}"] = dict(value) if isinstance(value, Mapping) else value
+        values[f"protocol.{name}"] = dict(value) if isinstance(value, Mapping) else value
     system = "protocol.system_instruction_digest"
-    known[system] = NO_INSTRUCTION if known[system] is None else known[system]
+    values[system] = NO_INSTRUCTION if values[system] is None else values[system]
     if protocol.chat_template in (UNKNOWN, "off"):
-        del known["protocol.fewshot_as_multiturn"]
-    return {name: value for name, value in known.items() if not is_unknown(value)}
+        del values["protocol.fewshot_as_multiturn"]
+    return {name: value for name, value in values.items() if not is_unknown(value)}
 
 
 _PROTOCOL = (

@@ -11,7 +11,7 @@ from .. import stats
 from ..records.run import Accuracy, Metric
 from .accuracy import SURE, TOKEN_PERPLEXITY, Comparison, Floats
 from .alignment import bits, check_same_items, perplexity_form, ratio_of, value_of
-from .item_clusters import told, units_of
+from .item_clusters import copy_notes, units_of
 
 
 def compare_tokens(
@@ -32,7 +32,7 @@ def compare_tokens(
         ValueError: the items differ.
     """
     check_same_items(baseline, candidate)
-    tokens = [one.items.facts.get("tokens") for one in (baseline, candidate)]
+    tokens = [accuracy.items.facts.get("tokens") for accuracy in (baseline, candidate)]
     if tokens[0] is None or tokens[0] != tokens[1]:
         return None
     return _per_unit(
@@ -43,7 +43,7 @@ def compare_tokens(
         np.asarray(tokens[0], dtype=np.float64),
         scheme=scheme,
         confidence=confidence,
-        notes=(*notes, *told(baseline.protocol.task, baseline.items, candidate.items)),
+        notes=(*notes, *copy_notes(baseline.protocol.task, baseline.items, candidate.items)),
     )
 
 
@@ -76,7 +76,7 @@ def compare_perplexity(
             notes=notes,
         )
     values = value_of(baseline, metric), value_of(candidate, metric)
-    made = Comparison(
+    comparison = Comparison(
         scheme=scheme,
         task=baseline.protocol.task,
         metric=metric.name,
@@ -88,23 +88,24 @@ def compare_perplexity(
         retention=ratio_of(*values, higher_is_better=metric.higher_is_better),
         notes=notes,
     )
-    return _with_bits(made, baseline, candidate, metric) if form is bits else made
+    return _with_bits(comparison, baseline, candidate, metric) if form is bits else comparison
 
 
 def _with_bits(
-    made: Comparison, baseline: Accuracy, candidate: Accuracy, metric: Metric
+    comparison: Comparison, baseline: Accuracy, candidate: Accuracy, metric: Metric
 ) -> Comparison:
     """With the bounds of a ratio of bits per byte, over the same bytes."""
     now, before = (
-        -np.asarray(one.items.scores[metric.name], np.float64) for one in (candidate, baseline)
+        -np.asarray(accuracy.items.scores[metric.name], np.float64)
+        for accuracy in (candidate, baseline)
     )
     if min(now.min(), before.min()) < 0.0:
-        return made
+        return comparison
     stratum = stats.Stratum(now, before, clusters=units_of(baseline.items, candidate.items))
-    low, high = stats.pooled_retention([stratum], confidence=made.confidence, sides=1)
+    low, high = stats.pooled_retention([stratum], confidence=comparison.confidence, sides=1)
     surely = stats.pooled_retention([stratum], confidence=SURE, sides=1).low
     support = stats.support([stratum])
-    return replace(made, low=low, high=high, surely=surely, support=support)
+    return replace(comparison, low=low, high=high, surely=surely, support=support)
 
 
 def _per_unit(
@@ -120,7 +121,8 @@ def _per_unit(
 ) -> Comparison:
     """The ratio of exp(nats per unit), documents being what varies."""
     before, after = (
-        np.asarray(one.items.scores[metric.name], dtype=np.float64) for one in (baseline, candidate)
+        np.asarray(accuracy.items.scores[metric.name], dtype=np.float64)
+        for accuracy in (baseline, candidate)
     )
     clusters = units_of(baseline.items, candidate.items)
 

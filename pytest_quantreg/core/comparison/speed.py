@@ -33,13 +33,13 @@ class SpeedComparison:
     @cached_property
     def ratio(self) -> stats.Estimate:
         """How many times the baseline's tokens per second, with its bounds."""
-        now = self.quantized.throughputs()
+        after = self.quantized.throughputs()
         if self.baseline is not None:
-            then = self.baseline.throughputs()
-            return stats.speedup_interval(then, now, confidence=self.confidence, sides=1)
+            before = self.baseline.throughputs()
+            return stats.speedup_interval(before, after, confidence=self.confidence, sides=1)
         if not self.stored:
             return stats.Estimate(math.nan, 0.0, math.inf)
-        typical = [_typical(one) for one in self.stored]
+        typical = [_typical(series) for series in self.stored]
         return stats.session_ratio(
             typical, _typical(self.quantized), confidence=self.confidence, sides=1
         )
@@ -70,12 +70,12 @@ class SpeedComparison:
         if self.baseline is not None:
             return _typical(self.baseline)
         # Sessions weigh alike, however many rounds each had.
-        return median([_typical(one) for one in self.stored]) if self.stored else None
+        return median([_typical(series) for series in self.stored]) if self.stored else None
 
     @property
     def requests_per_second(self) -> float:
         """Requests that the quantized model answers per second."""
-        return median([one.requests_per_second for one in self.quantized.rounds])
+        return median([round_.requests_per_second for round_ in self.quantized.rounds])
 
     def latency(self, kind: str, percentile: float = 50.0) -> stats.Estimate:
         """``ttft``, ``tpot`` or ``e2e`` of the quantized model in seconds, with its bounds.
@@ -106,7 +106,7 @@ class SpeedResult:
     @property
     def speedup(self) -> float:
         """The least of the workloads' speed-ups."""
-        return min(one.speedup for one in self.workloads)
+        return min(comparison.speedup for comparison in self.workloads)
 
     @property
     def weights_gib(self) -> float | None:

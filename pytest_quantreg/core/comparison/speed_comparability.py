@@ -51,13 +51,13 @@ def comparable_speed(
     turns the rules marked so from refusals into notes; raises ValueError for others than
     that and ``"refuse"``. `core.comparable.refusal` makes the one error of them.
     """
-    found = Found(SPEED_RULES, drift)
-    _differ(found, stored, candidate)
-    return found.in_order()
+    log = Found(SPEED_RULES, drift)
+    _note_differences(log, stored, candidate)
+    return log.in_order()
 
 
 def comparable_models(
-    ours: ModelIdentity, candidate: Candidate, software: Software | None = None
+    reference: ModelIdentity, candidate: Candidate, software: Software | None = None
 ) -> list[Difference]:
     """What keeps ``candidate`` from being a quantized form of the model that it runs beside.
 
@@ -66,13 +66,11 @@ def comparable_models(
     the other model: servers need not be of one engine.
     """
     rules = [rule for rule in SPEED_RULES if rule.field != "model.dtype"]
-    found = Found(
-        (*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse"
-    )
-    found.differ_models(ours, candidate)
+    log = Found((*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse")
+    log.differ_models(reference, candidate)
     if software is not None:
-        found.differ_software(software, candidate.software)
-    return found.in_order()
+        log.differ_software(software, candidate.software)
+    return log.in_order()
 
 
 def comparable_sessions(stored: SpeedRun, newer: SpeedRun) -> list[Difference]:
@@ -81,25 +79,25 @@ def comparable_sessions(stored: SpeedRun, newer: SpeedRun) -> list[Difference]:
     As `comparable_speed`, for the same model; what really ran must be the same too, and
     no version is relaxed: a baseline is of one software. The way out is a new one.
     """
-    found = Found((replace(rule, way_out=RECORD) for rule in SPEED_RULES), "refuse")
+    log = Found((replace(rule, way_out=RECORD) for rule in SPEED_RULES), "refuse")
     candidate = Candidate(newer.model, newer.software, newer.machine, base=newer.model)
-    _differ(found, stored, candidate)
+    _note_differences(log, stored, candidate)
     for item in fields(EffectiveScheme):
-        ours, theirs = getattr(stored.effective, item.name), getattr(newer.effective, item.name)
-        found.differ("effective", ours, theirs, name=f"effective.{item.name}")
-    return found.in_order()
+        old, new = getattr(stored.effective, item.name), getattr(newer.effective, item.name)
+        log.differ("effective", old, new, name=f"effective.{item.name}")
+    return log.in_order()
 
 
-def _differ(found: Found, stored: SpeedRun, candidate: Candidate) -> None:
-    found.differ_models(stored.model, candidate)
-    found.differ_software(stored.software, candidate.software)
+def _note_differences(log: Found, stored: SpeedRun, candidate: Candidate) -> None:
+    log.differ_models(stored.model, candidate)
+    log.differ_software(stored.software, candidate.software)
     if candidate.machine is not None:
-        _differ_machines(found, stored.machine, candidate.machine)
+        _note_machines(log, stored.machine, candidate.machine)
 
 
-def _differ_machines(found: Found, ours: Machine, theirs: Machine) -> None:
-    if ours.kind != theirs.kind:
-        found.differ("machine.kind", ours.kind, theirs.kind)
+def _note_machines(log: Found, baseline: Machine, candidate: Machine) -> None:
+    if baseline.kind != candidate.kind:
+        log.differ("machine.kind", baseline.kind, candidate.kind)
         return
     for item in ("accelerator", "count", "driver"):
-        found.differ(f"machine.{item}", getattr(ours, item), getattr(theirs, item))
+        log.differ(f"machine.{item}", getattr(baseline, item), getattr(candidate, item))

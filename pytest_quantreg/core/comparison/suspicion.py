@@ -20,7 +20,7 @@ TOO_GOOD = 1.05
 MOST_DILUTED = 0.5
 """The weight that tasks at chance may have in a group."""
 
-TOLD_RISE = 0.02
+NOTED_RISE = 0.02
 """A rise of empty or truncated answers is told above this share of the items."""
 
 FAR_MORE = 0.10
@@ -40,14 +40,14 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
     ``slices`` are judged as one, called ``name``. Raises Refusal (suspicious).
     """
     # Copies of an item say no more than one of them does.
-    known = [one.effective for one in slices if one.chance is not None]
-    if not known:
+    guessable = [piece.effective for piece in slices if piece.chance is not None]
+    if not guessable:
         return
-    whole = math.fsum(one.weight for one in known)
-    accuracy = math.fsum(one.weight * one.accuracy for one in known) / whole
-    chance = math.fsum(one.weight * (one.chance or 0.0) for one in known) / whole
-    n = sum(one.n for one in known)
-    if _guesses(accuracy, n, chance, confidence):
+    whole = math.fsum(piece.weight for piece in guessable)
+    accuracy = math.fsum(piece.weight * piece.accuracy for piece in guessable) / whole
+    chance = math.fsum(piece.weight * (piece.chance or 0.0) for piece in guessable) / whole
+    n = sum(piece.n for piece in guessable)
+    if _is_at_chance(accuracy, n, chance, confidence):
         raise Refusal(
             Category.SUSPICIOUS,
             f"the baseline is not above chance on {name}: {accuracy:.3f} on {n_items(n)}, and "
@@ -55,14 +55,18 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
             help="nothing can be lost on this task; check its prompts, few-shot examples and "
             "chat template, or gate another task",
         )
-    idle = [one for one in known if _guesses(one.accuracy, one.n, one.chance or 0.0, confidence)]
-    diluted = math.fsum(one.weight for one in idle) / whole
+    idle = [
+        piece
+        for piece in guessable
+        if _is_at_chance(piece.accuracy, piece.n, piece.chance or 0.0, confidence)
+    ]
+    diluted = math.fsum(piece.weight for piece in idle) / whole
     if diluted > MOST_DILUTED:
         raise Refusal(
             Category.SUSPICIOUS,
-            f"the baseline is not above chance on {len(idle)} of the {len(known)} tasks of {name}, "
-            f"{diluted * 100:.0f} % of its weight: {', '.join(one.task for one in idle[:3])}"
-            + (", ..." if len(idle) > 3 else ""),
+            f"the baseline is not above chance on {len(idle)} of the {len(guessable)} tasks of "
+            f"{name}, {diluted * 100:.0f} % of its weight: "
+            f"{', '.join(piece.task for piece in idle[:3])}" + (", ..." if len(idle) > 3 else ""),
             help="nothing can be lost there, and what the others lose is diluted; gate those",
         )
     if minimum * accuracy <= chance:
@@ -74,7 +78,7 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
         )
 
 
-def _guesses(accuracy: float, n: int, chance: float, confidence: float) -> bool:
+def _is_at_chance(accuracy: float, n: int, chance: float, confidence: float) -> bool:
     right = math.floor(accuracy * n + 1e-9)
     return stats.wilson(right, n, confidence=confidence, sides=1).low <= chance
 
@@ -125,11 +129,11 @@ def _same_answers(
     if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
         return None
     task = candidate.protocol.task
-    for ours, theirs in _likelihoods(baseline, candidate):
-        same = sum(one == other for one, other in zip(ours, theirs, strict=True))
-        if same > MOST_SAME * len(ours):
+    for before, after in _likelihoods(baseline, candidate):
+        same = sum(old == new for old, new in zip(before, after, strict=True))
+        if same > MOST_SAME * len(before):
             return (
-                f"{same:,} of {len(ours):,} items of {task} have the baseline's log-likelihood "
+                f"{same:,} of {len(before):,} items of {task} have the baseline's log-likelihood "
                 "to the last bit"
             )
     texts = same_answers(baseline, candidate)
@@ -142,19 +146,21 @@ def same_likelihoods(baseline: Accuracy, candidate: Accuracy) -> bool:
     Of others' files nobody knows how coarse their numbers are (lm-eval's hf model rounds those
     of a bfloat16 model to eight bits), so that here it takes all of them.
     """
-    return any(ours == theirs for ours, theirs in _likelihoods(baseline, candidate))
+    return any(before == after for before, after in _likelihoods(baseline, candidate))
 
 
 def _likelihoods(
     baseline: Accuracy, candidate: Accuracy
 ) -> list[tuple[Sequence[float], Sequence[float]]]:
     """The columns of log-likelihoods that both have."""
-    scored = [one.name for one in candidate.protocol.metrics if one.kind == "perplexity"]
+    scored = [metric.name for metric in candidate.protocol.metrics if metric.kind == "perplexity"]
     columns = [
         (baseline.items.facts.get(_LIKELIHOOD), candidate.items.facts.get(_LIKELIHOOD)),
-        *((baseline.items.scores.get(one), candidate.items.scores.get(one)) for one in scored),
+        *((baseline.items.scores.get(name), candidate.items.scores.get(name)) for name in scored),
     ]
-    return [(ours, theirs) for ours, theirs in columns if ours is not None and theirs is not None]
+    return [
+        (before, after) for before, after in columns if before is not None and after is not None
+    ]
 
 
 def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
@@ -164,17 +170,17 @@ def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
         Refusal: far more of them, or far more empty ones in the baseline (suspicious): by
             over 10 points, and beyond chance.
     """
-    _refuse_silent(baseline, candidate)
+    _refuse_empty_baseline(baseline, candidate)
     return tuple(
-        told
+        note
         for kind in ("empty", "truncated")
-        if (told := _more(kind, baseline, candidate)) is not None
+        if (note := _note_increase(kind, baseline, candidate)) is not None
     )
 
 
-def _refuse_silent(baseline: Accuracy, candidate: Accuracy) -> None:
+def _refuse_empty_baseline(baseline: Accuracy, candidate: Accuracy) -> None:
     """Refuses a baseline that did not answer, beside which any loss looks small."""
-    before, after = (one.items.facts.get("empty") for one in (baseline, candidate))
+    before, after = (accuracy.items.facts.get("empty") for accuracy in (baseline, candidate))
     if before is None or after is None:
         return
     shares = [float(np.mean(fact)) for fact in (before, after)]
@@ -190,13 +196,13 @@ def _refuse_silent(baseline: Accuracy, candidate: Accuracy) -> None:
 
 def _surely_more(fewer: Sequence[float], more: Sequence[float]) -> bool:
     """Whether the second fact holds of more items than the first, beyond chance."""
-    rose = sum(now > was for was, now in zip(fewer, more, strict=True))
-    fell = sum(now < was for was, now in zip(fewer, more, strict=True))
+    rose = sum(after > before for before, after in zip(fewer, more, strict=True))
+    fell = sum(after < before for before, after in zip(fewer, more, strict=True))
     return stats.mcnemar(fell, rose) < 1.0 - SURE
 
 
-def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
-    facts = [one.items.facts.get(kind) for one in (baseline, candidate)]
+def _note_increase(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
+    facts = [accuracy.items.facts.get(kind) for accuracy in (baseline, candidate)]
     if facts[1] is not None and facts[0] is None:
         return (
             f"{baseline.protocol.task}: {kind} answers were not counted when the baseline was "
@@ -206,7 +212,7 @@ def _more(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
         return None
     before, after = (float(np.mean(fact)) for fact in (facts[0], facts[1]))
     rise = after - before
-    if rise <= TOLD_RISE:
+    if rise <= NOTED_RISE:
         return None
     task = baseline.protocol.task
     figures = f"{after * 100:.1f} % of the quantized model's answers are {kind}, " + (

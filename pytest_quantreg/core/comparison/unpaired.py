@@ -35,7 +35,7 @@ def compare_totals(
     Without an interval where it takes what the files do not say: the number of items, or a
     standard error where scores are not right and wrong.
     """
-    made = Comparison(
+    comparison = Comparison(
         scheme=label,
         task=task,
         metric=baseline.metric.name,
@@ -52,11 +52,11 @@ def compare_totals(
     )
     data = independent(baseline, candidate)
     if data is None:
-        return made
+        return comparison
     if not (isinstance(data, stats.Shares) and baseline.metric.higher_is_better):
         chance = None  # known of right and wrong answers alone
-    piece = Slice(task, made.n, made.total_items, 1.0, baseline.value, 0.0, chance)
-    return _bounded(made, [data], (piece,))
+    piece = Slice(task, comparison.n, comparison.total_items, 1.0, baseline.value, 0.0, chance)
+    return _with_bounds(comparison, [data], (piece,))
 
 
 def pool_totals(
@@ -68,16 +68,18 @@ def pool_totals(
     """
     data = [independent(before, after) for _, before, after in parts]
     poolable = [
-        one
-        for one, (_, before, _) in zip(data, parts, strict=True)
-        if one is not None and before.metric.higher_is_better and max(one.means) <= 1.0
+        task_data
+        for task_data, (_, before, _) in zip(data, parts, strict=True)
+        if task_data is not None and before.metric.higher_is_better and max(task_data.means) <= 1.0
     ]
     if len(poolable) < len(parts) or not parts:
         return None
     n = sum(after.n or 0 for _, _, after in parts)
-    values = [math.fsum(one.means[side] for one in poolable) / len(parts) for side in (0, 1)]
+    values = [
+        math.fsum(task_data.means[side] for task_data in poolable) / len(parts) for side in (0, 1)
+    ]
     names = list(dict.fromkeys(before.metric.name for _, before, _ in parts))
-    made = Comparison(
+    comparison = Comparison(
         scheme=label,
         task=f"all {len(parts)} tasks",
         metric=names[0] if len(names) == 1 else "scores",
@@ -89,7 +91,7 @@ def pool_totals(
         retention=ratio_of(values[0], values[1], higher_is_better=True),
         own_width=True,
     )
-    return _bounded(made, poolable, ())
+    return _with_bounds(comparison, poolable, ())
 
 
 def independent(baseline: Aggregate, candidate: Aggregate) -> stats.Shares | stats.Means | None:
@@ -138,9 +140,9 @@ def paired_width(comparison: Comparison) -> float | None:
     return share if share < 0.95 else None
 
 
-def _bounded(
-    made: Comparison, data: Sequence[stats.Shares | stats.Means], slices: tuple[Slice, ...]
+def _with_bounds(
+    comparison: Comparison, data: Sequence[stats.Shares | stats.Means], slices: tuple[Slice, ...]
 ) -> Comparison:
-    low, high = stats.unpaired_retention(data, confidence=made.confidence, sides=1)
+    low, high = stats.unpaired_retention(data, confidence=comparison.confidence, sides=1)
     surely = stats.unpaired_retention(data, confidence=SURE, sides=1).low
-    return replace(made, low=low, high=high, surely=surely, slices=slices)
+    return replace(comparison, low=low, high=high, surely=surely, slices=slices)

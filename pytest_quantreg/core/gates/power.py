@@ -49,7 +49,7 @@ class GatePower(Protocol):
         ...
 
 
-def sight(
+def observed_power(
     comparison: Comparison, minimum: float, *, confidence: float, broken: bool = False
 ) -> GatePower:
     """The sight of a comparison that was made.
@@ -65,11 +65,11 @@ def sight(
     default = default_discordance(comparison.claims or comparison.scheme)
     discordance = planned = comparison.expected or default
     if not broken:
-        distinct = [one.effective for one in comparison.slices]
-        changed = math.ceil(math.fsum(one.changed for one in distinct) - 1e-9)
-        n = sum(one.n for one in distinct)
-        seen = stats.PairedCounts(0, 0, min(changed, n), max(n - changed, 0))
-        discordance = stats.planning_discordance(seen, default=default, confidence=confidence)
+        distinct = [piece.effective for piece in comparison.slices]
+        changed = math.ceil(math.fsum(distinct_slice.changed for distinct_slice in distinct) - 1e-9)
+        n = sum(distinct_slice.n for distinct_slice in distinct)
+        flips = stats.PairedCounts(0, 0, min(changed, n), max(n - changed, 0))
+        discordance = stats.planning_discordance(flips, default=default, confidence=confidence)
     return foresight(
         comparison.slices,
         minimum,
@@ -96,9 +96,9 @@ def foresight(
     of approximating by the normal distribution; for one task alone. Where items are copies
     of each other, it is the sight of as many distinct ones as say the same.
     """
-    if any(one.repetition > 1.0 for one in slices):
+    if any(piece.repetition > 1.0 for piece in slices):
         distinct = foresight(
-            [one.effective for one in slices],
+            [piece.effective for piece in slices],
             minimum,
             confidence=confidence,
             discordance=discordance,
@@ -122,28 +122,28 @@ def default_discordance(scheme: str) -> float:
     return 0.08 if weights is not None and weights.bits < 8 else 0.04
 
 
-def refuse_toothless(seen: GatePower, gate: Gate, task: str, *, max_undetected: float) -> None:
+def refuse_toothless(power: GatePower, gate: Gate, task: str, *, max_undetected: float) -> None:
     """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal (too weak).
 
     The items that the message asks for are enough, 4 times in 5, after a run in which as
     many answers flip as is planned for.
     """
     floor = gate.minimum - max_undetected
-    sees = seen.detectable
-    if sees is not None and sees >= floor:
+    detectable = power.detectable
+    if detectable is not None and detectable >= floor:
         return
-    what = "nothing"
-    if sees is not None:
-        what = (
-            f"only a ratio of {_ceiling(1.0 / sees)} or above"
+    visible = "nothing"
+    if detectable is not None:
+        visible = (
+            f"only a ratio of {_ceiling(1.0 / detectable)} or above"
             if gate.of_perplexity
-            else f"only a retention of {_floor(sees)} or below"
+            else f"only a retention of {_floor(detectable)} or below"
         )
     raise Refusal(
         Category.TOO_WEAK,
-        f"too few items for {gate.marker}({gate.bound:.10g}) on {task}: {n_items(seen.n)} would "
-        f"show, 4 times in 5, {what}",
-        help=_more_items(seen, gate, max(floor, 0.0), max_undetected),
+        f"too few items for {gate.marker}({gate.bound:.10g}) on {task}: {n_items(power.n)} would "
+        f"show, 4 times in 5, {visible}",
+        help=_ask_for_items(power, gate, max(floor, 0.0), max_undetected),
     )
 
 
@@ -261,11 +261,11 @@ class _Layers:
 
     @property
     def n(self) -> int:
-        return sum(one.n for one in self.slices)
+        return sum(piece.n for piece in self.slices)
 
     @property
     def total(self) -> int:
-        return sum(one.total for one in self.slices)
+        return sum(piece.total for piece in self.slices)
 
     @cached_property
     def detectable(self) -> float | None:
@@ -289,8 +289,8 @@ class _Layers:
 
     def _layers(self) -> list[stats.Layer]:
         return [
-            stats.Layer(one.n, one.accuracy, self.discordance, one.weight, one.total)
-            for one in self.slices
+            stats.Layer(piece.n, piece.accuracy, self.discordance, piece.weight, piece.total)
+            for piece in self.slices
         ]
 
 
@@ -344,9 +344,9 @@ class _Copied:
         return self.distinct.detectable
 
     def needed(self, truth: float) -> stats.ItemsNeeded:
-        found = self.distinct.needed(truth)
-        needed = self._items(found.needed)
-        return replace(found, needed=needed, n=self.total if found.capped else needed)
+        answer = self.distinct.needed(truth)
+        needed = self._items(answer.needed)
+        return replace(answer, needed=needed, n=self.total if answer.capped else needed)
 
     def enough(self, floor: float) -> int | None:
         return self._items(self.distinct.enough(floor))
@@ -366,20 +366,20 @@ def _of_bounds(comparison: Comparison, minimum: float, confidence: float) -> _Bo
     return _Bounds(comparison.n, comparison.total_items, half, minimum, confidence)
 
 
-def _more_items(
-    seen: GatePower, gate: Gate, floor: float, max_undetected: float
+def _ask_for_items(
+    power: GatePower, gate: Gate, floor: float, max_undetected: float
 ) -> tuple[str, ...]:
-    needed = seen.enough(floor)
+    needed = power.enough(floor)
     shows = f"a ratio of {_ceiling(1.0 / floor)}" if gate.of_perplexity else f"{floor:g}"
-    more = gate.of_perplexity if needed is None else seen.n < needed <= seen.total
-    if seen.n < seen.total and more:
-        enough = f"about {needed:,} items would show {shows}, and the task has {seen.total:,}"
+    more = gate.of_perplexity if needed is None else power.n < needed <= power.total
+    if power.n < power.total and more:
+        enough = f"about {needed:,} items would show {shows}, and the task has {power.total:,}"
         if needed is None:
-            enough = f"{n_items(seen.n)} of the task's {seen.total:,} were compared"
+            enough = f"{n_items(power.n)} of the task's {power.total:,} were compared"
         return (f"{enough}: raise --quant-limit or limit=",)
     looser = "allow a larger ratio" if gate.of_perplexity else "lower the minimum"
     return (
-        f"the task has {n_items(seen.total)}, too few to show {shows}"
+        f"the task has {n_items(power.total)}, too few to show {shows}"
         + (f" (about {needed:,} would)" if needed is not None else ""),
         f"gate a task with more items, {looser}, or allow a larger undetected loss "
         f"(quant_max_undetected, now {max_undetected:g})",

@@ -11,7 +11,7 @@ from ..comparison.suspicion import refuse_chance, refuse_too_good
 from ..errors import Category, Refusal
 from ..settings import GateMode
 from .plan import Plan
-from .power import TRUTH_STEP, refuse_blind, refuse_toothless, sight
+from .power import TRUTH_STEP, observed_power, refuse_blind, refuse_toothless
 from .selection import Gate
 
 
@@ -47,11 +47,11 @@ def refuse_other_scores(gate: Gate, task: str, metric: str, kinds: Mapping[str, 
 
 
 def _no_scores(gate: Gate, task: str, metric: str, others: Sequence[str]) -> Refusal:
-    other = f", or name a metric= that has: {', '.join(others)}" if others else ""
+    alternatives = f", or name a metric= that has: {', '.join(others)}" if others else ""
     return Refusal(
         Category.NOT_JUDGED,
         f"{gate} cannot judge {metric} of {task}: it has no score of 0 or more for each item",
-        help=f"take the marker off this test to have it measured and listed{other}",
+        help=f"take the marker off this test to have it measured and listed{alternatives}",
     )
 
 
@@ -82,25 +82,25 @@ def judge(
         evidence = stats.Evidence.UNDECIDED
     broken = evidence is stats.Evidence.LOST
     # The flips of a broken candidate, or of one trained further, are not those of a sound one.
-    other = broken or comparison.low > 1.0
-    seen = sight(comparison, gate.minimum, confidence=plan.confidence, broken=other)
+    unusual = broken or comparison.low > 1.0
+    power = observed_power(comparison, gate.minimum, confidence=plan.confidence, broken=unusual)
     if plan.mode is GateMode.DETECT and not broken:
         # Evidence that decides needs no teeth: they matter where nothing was shown.
         if evidence is stats.Evidence.UNDECIDED:
-            refuse_toothless(seen, gate, comparison.task, max_undetected=max_undetected)
+            refuse_toothless(power, gate, comparison.task, max_undetected=max_undetected)
         refuse_blind(comparison, gate, confidence=plan.confidence)
         if support is not None and sparse is not None:
             refuse_sparse(support, gate, comparison.task)
     needed = None
     if TRUTH_STEP < gate.minimum < 1:
-        needed = seen.needed(1.0), seen.needed(gate.minimum - TRUTH_STEP)
+        needed = power.needed(1.0), power.needed(gate.minimum - TRUTH_STEP)
     return Verdict(
         gate=gate,
         mode=plan.mode,
         comparison=comparison,
         evidence=evidence,
         fails=_fails(plan.mode, evidence, comparison.retention, gate.minimum),
-        detectable=None if sparse is not None else seen.detectable,
+        detectable=None if sparse is not None else power.detectable,
         needed=needed,
         family=plan.family,
         sparse=sparse,
@@ -122,8 +122,8 @@ def too_sparse(support: stats.Support) -> str | None:
     if support.suffices:
         return None
     if support.units < stats.LEAST_UNITS:
-        what = f"{support.units} independent items or groups of items"
-        return f"{what} are too few to judge, {stats.LEAST_UNITS} are the least"
+        units = f"{support.units} independent items or groups of items"
+        return f"{units} are too few to judge, {stats.LEAST_UNITS} are the least"
     if support.right < stats.LEAST_RIGHT:
         return (
             f"the baseline's scores add up to {support.right:.3g} right answers, too few to "

@@ -16,7 +16,7 @@ from pytest_quantreg.core.comparison.pairs import compare_items, pool, refuse_ov
 from pytest_quantreg.core.comparison.suspicion import refuse_chance
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.gates.plan import Plan
-from pytest_quantreg.core.gates.power import sight
+from pytest_quantreg.core.gates.power import observed_power
 from pytest_quantreg.core.gates.selection import Gate
 from pytest_quantreg.core.gates.verdict import judge
 from pytest_quantreg.core.records.run import Accuracy, Metric
@@ -75,7 +75,7 @@ def test_a_question_asked_many_times_was_many_questions(n: int, times: int) -> N
     assert made.support == stats.Support(n, sum(before))
     assert not made.exact
     assert made.notes == (f"sum: {n * times:,} items, {n} distinct: copies count as one",)
-    known = [sight(one, 0.9, confidence=0.95).detectable for one in (once, made)]
+    known = [observed_power(one, 0.9, confidence=0.95).detectable for one in (once, made)]
     assert known[0] == known[1]
 
 
@@ -100,7 +100,7 @@ def test_a_handful_of_duplicates_hardly_widens_the_interval() -> None:
     assert plain.exact
     assert made.low == pytest.approx(plain.low, abs=2e-4)
     assert made.high == pytest.approx(plain.high, abs=2e-4)
-    seen = [sight(one, 0.98, confidence=0.95) for one in (plain, made)]
+    seen = [observed_power(one, 0.98, confidence=0.95) for one in (plain, made)]
     assert seen[1].detectable == pytest.approx(seen[0].detectable, abs=2e-3)
     needed = [one.needed(1.0).needed for one in seen]
     assert needed[0] is not None

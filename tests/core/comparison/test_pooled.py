@@ -13,7 +13,7 @@ from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
 from pytest_quantreg.core.comparison.pairs import compare_items, pool
 from pytest_quantreg.core.comparison.perplexity import compare_tokens
 from pytest_quantreg.core.errors import Refusal
-from pytest_quantreg.core.gates.power import sight
+from pytest_quantreg.core.gates.power import observed_power
 from pytest_quantreg.core.records.run import Accuracy, Metric
 
 from .comparisons import ACC, accuracy
@@ -140,7 +140,7 @@ def test_a_plan_with_passages_goes_by_the_width_of_the_interval() -> None:
     facts = {"cluster": [float(one) for one in np.repeat(np.arange(100), 10)]}
     clustered = made(accuracy(list(before)), accuracy(list(after), facts=facts))
     plain = made(accuracy(list(before)), accuracy(list(after)))
-    seen = [sight(one, 0.9, confidence=0.95).detectable for one in (clustered, plain)]
+    seen = [observed_power(one, 0.9, confidence=0.95).detectable for one in (clustered, plain)]
     assert seen[0] is not None
     assert seen[1] is not None
     assert seen[0] < seen[1] - 0.02
