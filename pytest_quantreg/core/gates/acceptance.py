@@ -24,31 +24,39 @@ class Findings:
 
 def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[Kept]) -> Findings:
     """What stands against accepting what was measured at ``scheme``."""
-    own = [one for one in outcomes if one.scheme == scheme]
-    never = [f"{_what(one)} is {one.result}" for one in own if _is_bad(one)]
-    if not any(one.result in JUDGED for one in own):
-        never.append(f"no gate was judged for {scheme}")
-    if not chosen([one for one in kept if one.scheme == scheme]):
-        never.append(
+    at_scheme = [outcome for outcome in outcomes if outcome.scheme == scheme]
+    obstacles = [
+        f"{_subject_of(outcome)} is {outcome.result}"
+        for outcome in at_scheme
+        if _forbids_acceptance(outcome)
+    ]
+    if not any(outcome.result in JUDGED for outcome in at_scheme):
+        obstacles.append(f"no gate was judged for {scheme}")
+    if not chosen([measurement for measurement in kept if measurement.scheme == scheme]):
+        obstacles.append(
             f"no task of {scheme} was judged against its baseline by a min_retention that "
             "promises anything (detect or certify)"
         )
-    undecided = [f"{one.gate} on {_what(one)}" for one in own if _is_open(one)]
-    return Findings(tuple(dict.fromkeys(never)), tuple(dict.fromkeys(undecided)))
+    undecided = [
+        f"{outcome.gate} on {_subject_of(outcome)}"
+        for outcome in at_scheme
+        if _is_undecided(outcome)
+    ]
+    return Findings(tuple(dict.fromkeys(obstacles)), tuple(dict.fromkeys(undecided)))
 
 
-def _is_bad(one: Outcome) -> bool:
+def _forbids_acceptance(outcome: Outcome) -> bool:
     # One that an xfail excuses is lost all the same.
-    return one.fails or one.result in (LOST, REFUSED)
+    return outcome.fails or outcome.result in (LOST, REFUSED)
 
 
-def _is_open(one: Outcome) -> bool:
+def _is_undecided(outcome: Outcome) -> bool:
     """Undecided, or judged by nothing for want of an accepted run that compares."""
-    incomparable = one.category == Category.NOT_COMPARABLE.value
-    return one.result == UNDECIDED or (one.result == NOT_APPLICABLE and incomparable)
+    incomparable = outcome.category == Category.NOT_COMPARABLE.value
+    return outcome.result == UNDECIDED or (outcome.result == NOT_APPLICABLE and incomparable)
 
 
-def _what(one: Outcome) -> str:
-    if one.speed is not None:
-        return " ".join(word for word in (one.speed.subject, one.speed.quantity) if word)
-    return one.task or one.scheme
+def _subject_of(outcome: Outcome) -> str:
+    if outcome.speed is not None:
+        return " ".join(word for word in (outcome.speed.subject, outcome.speed.quantity) if word)
+    return outcome.task or outcome.scheme

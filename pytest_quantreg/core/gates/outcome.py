@@ -153,11 +153,15 @@ class Outcome(Printable):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Outcome:
         """The inverse of `to_plain`; keys of a newer version are dropped."""
-        values = _known(cls, plain)
+        values = _known_fields(cls, plain)
         for name, kind in (("context", Context), ("speed", SpeedFigures)):
             inner = values.get(name)
-            values[name] = kind(**_known(kind, inner)) if isinstance(inner, Mapping) else None
-        others = (OtherLoss(**_known(OtherLoss, one)) for one in plain.get("also_lost") or ())
+            values[name] = (
+                kind(**_known_fields(kind, inner)) if isinstance(inner, Mapping) else None
+            )
+        others = (
+            OtherLoss(**_known_fields(OtherLoss, loss)) for loss in plain.get("also_lost") or ()
+        )
         return cls(**{**values, "also_lost": tuple(others)})
 
     def excuse(self) -> Outcome:
@@ -174,10 +178,10 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _known(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
-    known = {one.name for one in fields(kind)}
+def _known_fields(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in plain.items()
-        if name in known
+        if name in names
     }

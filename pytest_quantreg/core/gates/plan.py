@@ -41,11 +41,11 @@ class Plan:
         ``certify`` a model must pass every gate, so more gates make it no easier.
         """
         shared = family if mode is GateMode.DETECT else 1
-        each = confidence if shared == 1 else 1.0 - (1.0 - confidence) / shared
+        per_gate = confidence if shared == 1 else 1.0 - (1.0 - confidence) / shared
         return cls(
             tuple(gate for gate in gates if isinstance(gate, Gate)),
             mode,
-            each,
+            per_gate,
             shared,
             tuple(gate for gate in gates if isinstance(gate, SpeedGate)),
         )

@@ -145,9 +145,9 @@ def _choose(
     rivals: tuple[SpeedGate, ...], device: str, machine: Machine, as_gpu: str | None
 ) -> Choice:
     fitting = [gate for gate in rivals if fits(gate, device)]
-    this = f"this is {machine.accelerator}"
+    device_note = f"this is {machine.accelerator}"
     if as_gpu is not None:
-        this = f"--quant-gpu={as_gpu}; {this}"
+        device_note = f"--quant-gpu={as_gpu}; {device_note}"
     if not fitting:
         names = list(dict.fromkeys(gate.gpu for gate in rivals if gate.gpu is not None))
         shown = machine.accelerator if as_gpu is None else f"taken for {as_gpu} (--quant-gpu)"
@@ -159,8 +159,10 @@ def _choose(
                 f"{best} and {gate} both fit {device}, with as many words each",
                 help="name one of them more fully, as nvidia-smi -L spells it",
             )
-    meant = f"for {best.gpu}" if best.gpu else "for any device"
-    return Choice(best, f"{meant} ({this})" if best.gpu or as_gpu is not None else "", rivals)
+    target = f"for {best.gpu}" if best.gpu else "for any device"
+    return Choice(
+        best, f"{target} ({device_note})" if best.gpu or as_gpu is not None else "", rivals
+    )
 
 
 def _rank(gate: SpeedGate, device: str) -> tuple[int, int, float]:

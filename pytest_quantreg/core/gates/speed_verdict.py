@@ -90,8 +90,8 @@ def _judged(
     before = _baseline_speed(gate, comparison, plan)
     both: float | None = None
     if comparison.baseline is not None:
-        then, now = comparison.baseline.throughputs(), comparison.quantized.throughputs()
-        both = stats.timing_spread(then, now)
+        old_rates, new_rates = comparison.baseline.throughputs(), comparison.quantized.throughputs()
+        both = stats.timing_spread(old_rates, new_rates)
     return _verdict(
         gate,
         why,
@@ -120,15 +120,17 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
                 help="take the marker off, or measure with an engine that can",
             )
         estimate = stats.quantile_interval(
-            [(one,) for one in loads], MEDIAN, confidence=plan.confidence, sides=1
+            [(seconds,) for seconds in loads], MEDIAN, confidence=plan.confidence, sides=1
         )
-        then = median(before.load_seconds) if before is not None and before.load_seconds else None
-        verdict = _verdict(gate, why, plan, estimate, len(loads), None, baseline=then)
+        baseline_seconds = (
+            median(before.load_seconds) if before is not None and before.load_seconds else None
+        )
+        verdict = _verdict(gate, why, plan, estimate, len(loads), None, baseline=baseline_seconds)
         if verdict.evidence is not stats.Evidence.LOST:
             _refuse_few_loads(gate, plan, len(loads))
         return verdict
-    now = result.quantized.footprint
-    size = now.weights if gate.kind == "weights" else now.peak
+    footprint = result.quantized.footprint
+    size = footprint.weights if gate.kind == "weights" else footprint.peak
     if size is None:
         raise Refusal(
             Category.NOTHING_MEASURED,
@@ -139,8 +141,8 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     if before is not None:
         old = before.footprint
         baseline = gib(old.weights if gate.kind == "weights" else old.peak)
-    counted = size / GIB
-    exact = stats.Estimate(counted, counted, counted)
+    used = size / GIB
+    exact = stats.Estimate(used, used, used)
     return _verdict(gate, why, plan, exact, 1, None, baseline=baseline)
 
 

@@ -29,17 +29,17 @@ def surely_lost(
     """
     if not others:
         return []
-    each = 1.0 - (1.0 - confidence) / len(others)
-    found = []
+    per_look = 1.0 - (1.0 - confidence) / len(others)
+    lost = []
     for compared in others:
         try:
-            made = compared(each)
+            comparison = compared(per_look)
         except Refusal:
             continue
-        if made.high is not None and made.high < minimum and _is_enough(made):
-            found.append(made)
-    return found
+        if comparison.high is not None and comparison.high < minimum and _is_enough(comparison):
+            lost.append(comparison)
+    return lost
 
 
-def _is_enough(made: Comparison) -> bool:
-    return made.exact or made.support is None or too_sparse(made.support) is None
+def _is_enough(comparison: Comparison) -> bool:
+    return comparison.exact or comparison.support is None or too_sparse(comparison.support) is None
