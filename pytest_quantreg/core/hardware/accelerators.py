@@ -52,8 +52,8 @@ def fit(gpu: str, device_name: str) -> int:
     Words are whole: ``A10`` is not ``NVIDIA A100``. A slice of a card, whose name says
     MIG, is meant only by a ``gpu`` that says MIG too, for it is a fraction as fast.
     """
-    wanted, has = words(gpu), words(device_name)
-    if not wanted <= has or ("mig" in has and "mig" not in wanted):
+    wanted, available = words(gpu), words(device_name)
+    if not wanted <= available or ("mig" in available and "mig" not in wanted):
         return 0
     return len(wanted)
 
@@ -83,11 +83,11 @@ def meant(name: str, devices: Sequence[KnownDevice] = DEVICES) -> tuple[KnownDev
     Those whose own names stand in it: the one with most words. Else those that have all
     its words, as RTX 4090 has those of ``4090``; they may be several.
     """
-    full = [known for known in devices if words(known.name) <= words(name)]
+    full = [device for device in devices if words(device.name) <= words(name)]
     if full:
-        return (max(full, key=lambda known: len(words(known.name))),)
+        return (max(full, key=lambda device: len(words(device.name))),)
     wanted = words(name) - {"mig"}
-    return tuple(known for known in devices if wanted and wanted <= words(known.name))
+    return tuple(device for device in devices if wanted and wanted <= words(device.name))
 
 
 def nearest(gpu: str, devices: Sequence[KnownDevice] = DEVICES) -> str | None:
@@ -102,9 +102,9 @@ def nearest_names(
     gpu: str, devices: Sequence[KnownDevice] = DEVICES, *, count: int = 3
 ) -> tuple[str, ...]:
     """Known names, the most like ``gpu`` first; makers' words (NVIDIA, AMD) do not count."""
-    by_name = {known.name.lower(): known.name for known in devices}
-    asked = " ".join(word for word in gpu.lower().split() if word not in _MAKERS)
-    near = difflib.get_close_matches(asked, by_name, n=count, cutoff=0.5)
+    by_name = {device.name.lower(): device.name for device in devices}
+    model_words = " ".join(word for word in gpu.lower().split() if word not in _MAKERS)
+    near = difflib.get_close_matches(model_words, by_name, n=count, cutoff=0.5)
     return tuple(by_name[name] for name in near)
 
 

@@ -116,7 +116,7 @@ class Engine:
         return f"{major}.{minor - 1}"
 
     @property
-    def known(self) -> str:
+    def known_releases(self) -> str:
         """The releases of the table, ``0.32 to 0.33``."""
         first = "{}.{}".format(*self.releases[0])
         return first if first == self.newest else f"{first} to {self.newest}"

@@ -67,23 +67,27 @@ def runs_as(
     wanted = resolve(scheme).scheme
     if wanted.weights is None:
         return KernelChoice("full precision", "", "nothing is quantized", "", wanted.name)
-    table = next((one for one in engines if one.name == engine), None)
+    table = next((engine_table for engine_table in engines if engine_table.name == engine), None)
     if table is None:
         return _not_known(f"there is no table of the kernels of {engine}")
     release = _release(version)
     if release is None or not _within(release, table.releases):
-        return _not_known(f"the table was made for {engine} {table.known}, not for {version}")
+        return _not_known(
+            f"the table was made for {engine} {table.known_releases}, not for {version}"
+        )
     for rule in table.rules:
         if _decides(rule, wanted.name, release, device) and rule.takes(form):
             return _choice(rule, wanted.name)
-    other = f"{form.method} files on " if form.method != MADE_HERE.method else ""
-    return _not_known(f"the table of {engine} says nothing of {other}this device")
+    files = f"{form.method} files on " if form.method != MADE_HERE.method else ""
+    return _not_known(f"the table of {engine} says nothing of {files}this device")
 
 
 def form_of(checkpoint: Checkpoint) -> Form:
     """What of a checkpoint decides, beside its scheme, which kernels there are."""
-    scales = (one for layer in checkpoint.layers for one in layer.scales)
-    return Form(checkpoint.claim.method or MADE_HERE.method, any(one.of_inputs for one in scales))
+    scales = (scale for layer in checkpoint.layers for scale in layer.scales)
+    return Form(
+        checkpoint.claim.method or MADE_HERE.method, any(scale.of_inputs for scale in scales)
+    )
 
 
 def reader_of(engine: str, method: str) -> str:
@@ -114,8 +118,8 @@ def _within(release: Release, span: tuple[Release, Release]) -> bool:
 
 
 def _release(version: str) -> Release | None:
-    found = minor_release(version)
-    return None if found is None or found[0] else found[1:]
+    release = minor_release(version)
+    return None if release is None or release[0] else release[1:]
 
 
 def _not_known(why: str) -> KernelChoice:

@@ -103,19 +103,23 @@ def silicon(device: Accelerator) -> Silicon | None:
         numbers, source = GFX[device.gfx]
         return Silicon(_ordered(numbers), source)
     if device.kind == "cpu" and device.features:
-        found = [FLAGS[flag] for flag in device.features if flag in FLAGS]
-        numbers = tuple(number for number, _ in found if number is not None)
-        return Silicon(_ordered(numbers), "; ".join(dict.fromkeys(source for _, source in found)))
+        matches = [FLAGS[flag] for flag in device.features if flag in FLAGS]
+        numbers = tuple(number for number, _ in matches if number is not None)
+        return Silicon(_ordered(numbers), "; ".join(dict.fromkeys(source for _, source in matches)))
     return None
 
 
 def _cuda(device: Accelerator, capability: tuple[int, int]) -> Silicon:
     if capability == (7, 5) and "gtx" in words(device.name):
         return Silicon((), "NVIDIA, Turing TU116 and TU117", _NO_CORES)
-    has = [s for s in SPANS if s.first <= capability and (s.last is None or capability <= s.last)]
-    source = "; ".join(dict.fromkeys(span.source for span in has))
+    spans = [
+        span
+        for span in SPANS
+        if span.first <= capability and (span.last is None or capability <= span.last)
+    ]
+    source = "; ".join(dict.fromkeys(span.source for span in spans))
     remark = _SLOW_INT8 if capability == (10, 3) else ""
-    return Silicon(_ordered(tuple(span.number for span in has)), source, remark)
+    return Silicon(_ordered(tuple(span.number for span in spans)), source, remark)
 
 
 def _ordered(numbers: tuple[str, ...]) -> tuple[str, ...]:

@@ -40,18 +40,18 @@ def minor_release(version: str) -> tuple[int, int, int] | None:
 
     ``2.13.0+cpu`` gives (0, 2, 13), ``5.18.0.dev0`` gives (0, 5, 18), ``5`` (0, 5, 0).
     """
-    found = _VERSION.fullmatch(version.strip())
-    if found is None:
+    match = _VERSION.fullmatch(version.strip())
+    if match is None:
         return None
-    return int(found["epoch"] or 0), int(found["major"]), int(found["minor"] or 0)
+    return int(match["epoch"] or 0), int(match["major"]), int(match["minor"] or 0)
 
 
-def same_minor(one: str | None, other: str | None) -> bool:
+def same_minor(first: str | None, second: str | None) -> bool:
     """Whether two versions share their minor release; unreadable ones only when equal."""
-    if one is None or other is None or one == other:
-        return one == other
-    release = minor_release(one)
-    return release is not None and release == minor_release(other)
+    if first is None or second is None or first == second:
+        return first == second
+    release = minor_release(first)
+    return release is not None and release == minor_release(second)
 
 
 def normal_package(name: str) -> str:
@@ -73,12 +73,12 @@ def gpu_family(accelerator: str) -> str:
 
 
 def unlike(
-    ours: Mapping[str, str], theirs: Mapping[str, str]
+    old: Mapping[str, str], new: Mapping[str, str]
 ) -> list[tuple[str, str | None, str | None]]:
     """Return what differs between two listings, such as of packages and their versions.
 
     Nothing where one is empty: an older version recorded none.
     """
-    names = sorted({*ours, *theirs}) if ours and theirs else []
-    both = [(name, ours.get(name), theirs.get(name)) for name in names]
-    return [one for one in both if one[1] != one[2]]
+    names = sorted({*old, *new}) if old and new else []
+    both = [(name, old.get(name), new.get(name)) for name in names]
+    return [row for row in both if row[1] != row[2]]

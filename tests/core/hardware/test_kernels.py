@@ -268,4 +268,4 @@ def test_spans_include_both_ends() -> None:
 
 def test_newest_release_of_a_table() -> None:
     """The page shows what a table speaks for when the engine is absent."""
-    assert (VLLM.newest, VLLM.known) == ("0.33", "0.32 to 0.33")
+    assert (VLLM.newest, VLLM.known_releases) == ("0.33", "0.32 to 0.33")
