@@ -59,24 +59,26 @@ class Acceptance:
 
     def of(self, stem: str) -> AcceptedTask | None:
         """What was accepted of one task, None where it was not part of the run."""
-        return next((one for one in self.tasks if one.stem == stem), None)
+        return next((task for task in self.tasks if task.stem == stem), None)
 
 
 def last_with(history: Sequence[Acceptance], stem: str) -> Acceptance | None:
     """The latest acceptance that a task was part of: the reference for ``no_regression``."""
-    return next((one for one in reversed(history) if one.of(stem) is not None), None)
+    return next(
+        (acceptance for acceptance in reversed(history) if acceptance.of(stem) is not None), None
+    )
 
 
 def first_with(history: Sequence[Acceptance], stem: str) -> Acceptance | None:
     """The earliest acceptance that a task was part of: what drift is counted from."""
-    return next((one for one in history if one.of(stem) is not None), None)
+    return next((acceptance for acceptance in history if acceptance.of(stem) is not None), None)
 
 
 def needed(history: Sequence[Acceptance]) -> set[int]:
     """The numbers of the acceptances that are the latest for any of their tasks."""
-    stems = {task.stem for one in history for task in one.tasks}
+    stems = {task.stem for acceptance in history for task in acceptance.tasks}
     latest = (last_with(history, stem) for stem in stems)
-    return {one.number for one in latest if one is not None}
+    return {acceptance.number for acceptance in latest if acceptance is not None}
 
 
 @dataclass(frozen=True)
@@ -121,26 +123,26 @@ class Drift:
 
         return cls(
             task,
-            min(one.since for one in parts),
+            min(part.since for part in parts),
             metric,
-            mean([one.now for one in parts]),
-            mean([one.baseline_now for one in parts]),
-            mean([one.then for one in parts]),
-            mean([one.baseline_then for one in parts]),
+            mean([part.now for part in parts]),
+            mean([part.baseline_now for part in parts]),
+            mean([part.then for part in parts]),
+            mean([part.baseline_then for part in parts]),
         )
 
     @property
     def retention(self) -> float:
         """The share of the first accepted run's retention that is left; NaN for 0/0."""
         better = self.metric.higher_is_better
-        now = ratio_of(self.baseline_now, self.now, higher_is_better=better)
-        then = ratio_of(self.baseline_then, self.then, higher_is_better=better)
-        return now / then if then > 0.0 and math.isfinite(then) else math.nan
+        after = ratio_of(self.baseline_now, self.now, higher_is_better=better)
+        before = ratio_of(self.baseline_then, self.then, higher_is_better=better)
+        return after / before if before > 0.0 and math.isfinite(before) else math.nan
 
     def __str__(self) -> str:
         # Rounded down, as every share that is a promise.
-        left = math.floor(self.retention * 1000 + 1e-9) / 1000
-        return f"{self.task}: {left:.3f} of the first accepted run ({self.since[:10]})"
+        share = math.floor(self.retention * 1000 + 1e-9) / 1000
+        return f"{self.task}: {share:.3f} of the first accepted run ({self.since[:10]})"
 
 
 @dataclass(frozen=True)
@@ -190,13 +192,13 @@ class Kept:
 def chosen(kept: Sequence[Kept]) -> list[Kept]:
     """Of each task the measurement of the most items that a gate has judged, in order."""
     best: dict[tuple[object, ...], Kept] = {}
-    for one in kept:
-        place = (*one.owner, one.stem)
+    for measurement in kept:
+        place = (*measurement.owner, measurement.stem)
         rival = best.get(place)
-        if one.minimum is not None and (rival is None or _better(one, rival)):
-            best[place] = one
+        if measurement.minimum is not None and (rival is None or _better(measurement, rival)):
+            best[place] = measurement
     return list(best.values())
 
 
-def _better(one: Kept, rival: Kept) -> bool:
-    return (one.items, one.minimum or 0.0) > (rival.items, rival.minimum or 0.0)
+def _better(measurement: Kept, rival: Kept) -> bool:
+    return (measurement.items, measurement.minimum or 0.0) > (rival.items, rival.minimum or 0.0)

@@ -42,8 +42,8 @@ class Numbers(Sequence[Number], Generic[Number]):
         return iter(self.values.tolist())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        made = self.values if dtype is None else self.values.astype(dtype, copy=False)
-        return made.copy() if copy else made
+        values = self.values if dtype is None else self.values.astype(dtype, copy=False)
+        return values.copy() if copy else values
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Numbers):
@@ -76,7 +76,7 @@ class Texts(Sequence[str]):
             return self.joined[places : places + self.width]
         if places.step == self.width:
             return Texts(self.joined[places.start : places.stop], self.width)
-        return tuple(self.joined[one : one + self.width] for one in places)
+        return tuple(self.joined[start : start + self.width] for start in places)
 
     def __iter__(self) -> Iterator[str]:
         joined, width = self.joined, self.width
@@ -102,15 +102,15 @@ def has_twice(ids: Sequence[int]) -> bool:
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
-def places(known: Sequence[int], wanted: Sequence[int]) -> Sequence[int]:
-    """Where in ``known``, which has no number twice, each of ``wanted`` is. Raises KeyError."""
-    if not (isinstance(known, Numbers) and isinstance(wanted, Numbers) and len(known)):
-        place = {one: at for at, one in enumerate(known)}
-        return tuple(place[one] for one in wanted)
-    order = np.argsort(known.values)
-    found = np.searchsorted(known.values, wanted.values, sorter=order)
-    at = order[np.minimum(found, len(known) - 1)]
-    missing = np.flatnonzero(known.values[at] != wanted.values)
+def places(ids: Sequence[int], wanted: Sequence[int]) -> Sequence[int]:
+    """Where in ``ids``, which has no number twice, each of ``wanted`` is. Raises KeyError."""
+    if not (isinstance(ids, Numbers) and isinstance(wanted, Numbers) and len(ids)):
+        place = {number: at for at, number in enumerate(ids)}
+        return tuple(place[number] for number in wanted)
+    order = np.argsort(ids.values)
+    ranks = np.searchsorted(ids.values, wanted.values, sorter=order)
+    at = order[np.minimum(ranks, len(ids) - 1)]
+    missing = np.flatnonzero(ids.values[at] != wanted.values)
     if missing.size:
         raise KeyError(wanted[int(missing[0])])
     return Numbers(at)

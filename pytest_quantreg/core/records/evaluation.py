@@ -89,12 +89,18 @@ class Result:
         if metric is None:
             first = self.aggregates[0]
             below = first.metric.name.partition(",")[2]
-            alike = [one for one in self.aggregates if one.metric.name.partition(",")[2] == below]
-            directed = (one for one in alike if one.metric.higher_is_better is not None)
+            alike = [
+                aggregate
+                for aggregate in self.aggregates
+                if aggregate.metric.name.partition(",")[2] == below
+            ]
+            directed = (
+                aggregate for aggregate in alike if aggregate.metric.higher_is_better is not None
+            )
             return next(directed, first)
-        for one in self.aggregates:
-            if metric in (one.metric.name, one.metric.name.partition(",")[0]):
-                return one
+        for aggregate in self.aggregates:
+            if metric in (aggregate.metric.name, aggregate.metric.name.partition(",")[0]):
+                return aggregate
         return None
 
     def suspicion(self, metric: str) -> str | None:
@@ -126,5 +132,5 @@ class Evaluation:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks and groups that are no part of another group of this evaluation."""
-        parts = {part for one in self.results.values() for part in one.parts}
+        parts = {part for result in self.results.values() for part in result.parts}
         return tuple(name for name in self.results if name not in parts)

@@ -27,10 +27,10 @@ def direction(name: str, declared: object, *, kind: str = "") -> bool | None:
     the text "false" is true, and so is "no". A declaration that contradicts lm-eval, or calls
     a perplexity better when it is higher, is a mistake in the task and makes it unknown.
     """
-    known = False if kind == "perplexity" else KNOWN.get(name)
+    expected = False if kind == "perplexity" else KNOWN.get(name)
     if declared is None:
-        return known
-    if not isinstance(declared, bool) or known not in (None, declared):
+        return expected
+    if not isinstance(declared, bool) or expected not in (None, declared):
         return None
     return declared
 
@@ -40,8 +40,8 @@ def refuse_undirected(metric: Metric, task: str) -> None:
     if metric.higher_is_better is not None:
         return
     name = metric.name.partition(",")[0]
-    known = KNOWN.get(name)
-    value = "true (or false)" if known is None else str(known).lower()
+    usual = KNOWN.get(name)
+    value = "true (or false)" if usual is None else str(usual).lower()
     raise Refusal(
         Category.NOT_JUDGED,
         f"the direction of {metric.name} of {task} is unknown, so no gate can judge it: a loss "

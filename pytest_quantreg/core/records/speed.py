@@ -90,12 +90,12 @@ class Round:
     @property
     def seconds(self) -> float:
         """From the start of the round to its last token."""
-        return max(one.ended for one in self.requests)
+        return max(request.ended for request in self.requests)
 
     @property
     def tokens_per_second(self) -> float:
         """Generated tokens, prompts not counted."""
-        return sum(one.output_tokens for one in self.requests) / self.seconds
+        return sum(request.output_tokens for request in self.requests) / self.seconds
 
     @property
     def requests_per_second(self) -> float:
@@ -155,10 +155,12 @@ class Series:
 
     def units(self) -> tuple[tuple[Round, ...], ...]:
         """The rounds by block where there are several, else one by one: what is independent."""
-        blocks = list(dict.fromkeys(one.block for one in self.rounds))
+        blocks = list(dict.fromkeys(round_.block for round_ in self.rounds))
         if len(blocks) < 2:
-            return tuple((one,) for one in self.rounds)
-        return tuple(tuple(r for r in self.rounds if r.block == block) for block in blocks)
+            return tuple((round_,) for round_ in self.rounds)
+        return tuple(
+            tuple(round_ for round_ in self.rounds if round_.block == block) for block in blocks
+        )
 
     def throughputs(self) -> tuple[float, ...]:
         """Generated tokens per second of each unit."""
@@ -167,7 +169,7 @@ class Series:
     def latencies(self, kind: str) -> tuple[tuple[float, ...], ...]:
         """Seconds of each request, by unit."""
         return tuple(
-            tuple(request.latency(kind) for one in unit for request in one.requests)
+            tuple(request.latency(kind) for round_ in unit for request in round_.requests)
             for unit in self.units()
         )
 
@@ -189,5 +191,5 @@ class ModelSpeed:
 
 
 def _throughput(unit: Sequence[Round]) -> float:
-    tokens = sum(request.output_tokens for one in unit for request in one.requests)
-    return tokens / math.fsum(one.seconds for one in unit)
+    tokens = sum(request.output_tokens for round_ in unit for request in round_.requests)
+    return tokens / math.fsum(round_.seconds for round_ in unit)

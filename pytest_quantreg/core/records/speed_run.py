@@ -47,11 +47,11 @@ class SpeedRun:
 
     def series(self) -> tuple[Series, ...]:
         """One series per session."""
-        return tuple(Series(self.workload, one.rounds) for one in self.sessions)
+        return tuple(Series(self.workload, session.rounds) for session in self.sessions)
 
     def throughputs(self) -> tuple[tuple[float, ...], ...]:
         """Generated tokens per second of each independent unit, by session."""
-        return tuple(one.throughputs() for one in self.series())
+        return tuple(series.throughputs() for series in self.series())
 
     def continued(self, newer: SpeedRun) -> SpeedRun:
         """``newer`` after the sessions of this run; whether they compare is not asked."""

@@ -41,14 +41,14 @@ class Timings:
     @property
     def workloads(self) -> tuple[str, ...]:
         """The workloads, in the order in which they come."""
-        return tuple(dict.fromkeys(one.workload for one in self.repeats))
+        return tuple(dict.fromkeys(repeat.workload for repeat in self.repeats))
 
     def values(self, workload: str, figure: str) -> tuple[float, ...]:
         """One figure of all repeats of a workload; those that lack it are left out."""
         return tuple(
-            one.figures[figure]
-            for one in self.repeats
-            if one.workload == workload and figure in one.figures
+            repeat.figures[figure]
+            for repeat in self.repeats
+            if repeat.workload == workload and figure in repeat.figures
         )
 
 
