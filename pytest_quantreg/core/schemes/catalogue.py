@@ -28,7 +28,7 @@ class OwnScheme:
 
     def is_called(self, name: str) -> bool:
         """Whether ``name`` is its name or one of its aliases, in any spelling."""
-        return any(same_words(name, known) for known in (self.name, *self.aliases))
+        return any(same_words(name, alias) for alias in (self.name, *self.aliases))
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,21 @@ class Catalogue:
 
     def find(self, name: str) -> OwnScheme | None:
         """The project's own scheme of that name; None for any other name."""
-        return next((one for one in self.own if one.is_called(name)), None)
+        return next((scheme for scheme in self.own if scheme.is_called(name)), None)
 
     def choose(self, name: str) -> SchemeChoice:
         """What ``name`` stands for; of an own scheme under its own name.
 
         Raises WrongUse for an unknown name, with the nearest of both kinds.
         """
-        own = self.find(name)
-        if own is not None:
-            return replace(resolve(own.claims), name=own.name, note=None)
-        more = [each for one in self.own for each in (one.name, *one.aliases)]
+        scheme = self.find(name)
+        if scheme is not None:
+            return replace(resolve(scheme.claims), name=scheme.name, note=None)
+        more = [
+            spelling
+            for own_scheme in self.own
+            for spelling in (own_scheme.name, *own_scheme.aliases)
+        ]
         choice = resolve(name, more=more)
         if choice.scheme not in SCHEMES:
             # The words for nameless data are for files and own schemes only.
@@ -58,8 +62,8 @@ class Catalogue:
 
     def claims(self, name: str) -> str:
         """What `schemes.resolve` understands in place of ``name``: itself, or what it is like."""
-        own = self.find(name) if self.own else None
-        return name if own is None else own.claims
+        scheme = self.find(name) if self.own else None
+        return name if scheme is None else scheme.claims
 
     def is_own(self, name: str) -> bool:
         """Whether the project defines ``name``."""

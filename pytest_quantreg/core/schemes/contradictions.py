@@ -15,19 +15,19 @@ NAMED = 3
 
 def contradictions(checkpoint: Checkpoint) -> tuple[str, ...]:
     """What cannot all be true of one checkpoint, a sentence each; none for a sound one."""
-    found: list[str] = []
+    sentences: list[str] = []
     for rule in _GGUF_RULES if checkpoint.claim.container == "gguf" else _RULES:
-        found += rule(checkpoint)
-    return tuple(found)
+        sentences += rule(checkpoint)
+    return tuple(sentences)
 
 
 def _plain_throughout(checkpoint: Checkpoint) -> Iterator[str]:
     claim = checkpoint.claim
     if claim.scheme is None or not claim.groups or checkpoint.quantized:
         return
-    linear = [one for one in checkpoint.layers if one.linear]
-    known = any(group.weights is not None for group in claim.groups)
-    if not known and (not linear or any(one.dtype in PACKED for one in checkpoint.layers)):
+    linear = [layer for layer in checkpoint.layers if layer.linear]
+    described = any(group.weights is not None for group in claim.groups)
+    if not described and (not linear or any(layer.dtype in PACKED for layer in checkpoint.layers)):
         return  # a method of which nobody here knows what its tensors are called
     yield (
         f"config.json says {claim.scheme}, but none of the {len(linear)} linear layers is "
@@ -38,7 +38,7 @@ def _plain_throughout(checkpoint: Checkpoint) -> Iterator[str]:
 def _quantized_unsaid(checkpoint: Checkpoint) -> Iterator[str]:
     if checkpoint.claim.scheme is None and checkpoint.quantized:
         yield (
-            f"config.json says nothing of quantization, but {_some(checkpoint.quantized)} "
+            f"config.json says nothing of quantization, but {_subject(checkpoint.quantized)} "
             "quantized; an engine would take the numbers for weights"
         )
 
@@ -47,25 +47,28 @@ def _not_named(checkpoint: Checkpoint) -> Iterator[str]:
     claim = checkpoint.claim
     if not checkpoint.quantized or claim.ignore is None:
         return
-    left = [
-        one
-        for one in checkpoint.layers
-        if one.held is None
-        and (one.linear or (one.kind == "lm_head" and claim.exact))
-        and claimed(claim, one) is not None
-        and not ignored(claim, one.name)
+    omitted = [
+        layer
+        for layer in checkpoint.layers
+        if layer.held is None
+        and (layer.linear or (layer.kind == "lm_head" and claim.exact))
+        and claimed(claim, layer) is not None
+        and not ignored(claim, layer.name)
     ]
-    if left:
+    if omitted:
         yield (
-            f"{_some(left)} not quantized, and the ignore list of config.json does not name "
-            f"{_it(left)}"
+            f"{_subject(omitted)} not quantized, and the ignore list of config.json does not name "
+            f"{_pronoun(omitted)}"
         )
 
 
 def _named_and_quantized(checkpoint: Checkpoint) -> Iterator[str]:
-    wrong = [one for one in checkpoint.quantized if ignored(checkpoint.claim, one.name)]
+    wrong = [layer for layer in checkpoint.quantized if ignored(checkpoint.claim, layer.name)]
     if wrong:
-        yield f"{_some(wrong)} quantized, and the ignore list of config.json names {_it(wrong)}"
+        yield (
+            f"{_subject(wrong)} quantized, and the ignore list of config.json names "
+            f"{_pronoun(wrong)}"
+        )
 
 
 def _other_numbers(checkpoint: Checkpoint) -> Iterator[str]:
@@ -73,49 +76,49 @@ def _other_numbers(checkpoint: Checkpoint) -> Iterator[str]:
     wrong: dict[str, list[Layer]] = {}
     for layer in checkpoint.quantized:
         group = claimed(checkpoint.claim, layer)
-        said = group.weights if group else None
-        if layer.held is None or said is None:
+        declared = group.weights if group else None
+        if layer.held is None or declared is None:
             continue
-        for what in _differences(layer.held, said, layer.dtype):
-            wrong.setdefault(what, []).append(layer)
-    for what, layers in wrong.items():
-        yield f"{what} ({len(layers)} layers, {layers[0].name} first)"
+        for sentence in _differences(layer.held, declared, layer.dtype):
+            wrong.setdefault(sentence, []).append(layer)
+    for sentence, layers in wrong.items():
+        yield f"{sentence} ({len(layers)} layers, {layers[0].name} first)"
 
 
-def _differences(held: Held, said: Quantization, dtype: str) -> Iterator[str]:
-    words = f"config.json says {_number(said.type, said.bits)} weights, the tensors are"
-    if held.type is not None and held.type != said.type:
+def _differences(held: Held, declared: Quantization, dtype: str) -> Iterator[str]:
+    words = f"config.json says {_number(declared.type, declared.bits)} weights, the tensors are"
+    if held.type is not None and held.type != declared.type:
         yield f"{words} {dtype}"
     # int4 values may lie in bytes of their own; the other way round they do not fit.
     elif held.bits is not None and (
-        held.bits < said.bits or (held.packed and held.bits > said.bits)
+        held.bits < declared.bits or (held.packed and held.bits > declared.bits)
     ):
         yield f"{words} of {held.bits} bits"
-    sizes = held.group_size, said.group_size
-    rows = held.granularity in ("group", "channel") and said.granularity == "group"
+    sizes = held.group_size, declared.group_size
+    rows = held.granularity in ("group", "channel") and declared.granularity == "group"
     if rows and None not in sizes and sizes[0] != sizes[1]:
         yield f"config.json says groups of {sizes[1]}, the scales are for groups of {sizes[0]}"
 
 
 def _no_scales(checkpoint: Checkpoint) -> Iterator[str]:
-    bare = [one for one in checkpoint.quantized if one.held and not one.held.scaled]
+    bare = [layer for layer in checkpoint.quantized if layer.held and not layer.held.scaled]
     if bare and checkpoint.claim.scheme is not None:
-        yield f"{_some(bare)} quantized, but the files hold no scales for {_it(bare)}"
+        yield f"{_subject(bare)} quantized, but the files hold no scales for {_pronoun(bare)}"
 
 
 def _bad_scales(checkpoint: Checkpoint) -> Iterator[str]:
-    found = [one for layer in checkpoint.layers for one in layer.scales if one.count]
-    weights = [one for one in found if not one.of_inputs]
-    if broken := [one for one in found if one.not_finite]:
+    all_scales = [scale for layer in checkpoint.layers for scale in layer.scales if scale.count]
+    weights = [scale for scale in all_scales if not scale.of_inputs]
+    if broken := [scale for scale in all_scales if scale.not_finite]:
         yield f"scales are NaN or infinite: {_tensors(broken)}"
-    if empty := [one for one in found if one.zeros == one.count]:
+    if empty := [scale for scale in all_scales if scale.zeros == scale.count]:
         yield f"scales are all zero: {_tensors(empty)}"
-    ones = [one for one in weights if one.ones == one.count]
+    all_one = [scale for scale in weights if scale.ones == scale.count]
     # One scale for a whole tensor may be 1 by chance; many, or those of all layers, may not.
-    if len(ones) < len(weights):
-        ones = [one for one in ones if one.count > 1]
-    if ones:
-        yield f"weight scales are all one, as if nothing had been scaled: {_tensors(ones)}"
+    if len(all_one) < len(weights):
+        all_one = [scale for scale in all_one if scale.count > 1]
+    if all_one:
+        yield f"weight scales are all one, as if nothing had been scaled: {_tensors(all_one)}"
 
 
 def _other_types(checkpoint: Checkpoint) -> Iterator[str]:
@@ -124,9 +127,9 @@ def _other_types(checkpoint: Checkpoint) -> Iterator[str]:
     for layer in checkpoint.layers:
         if layer.linear:
             types[layer.dtype] += layer.parameters
-    said = checkpoint.claim.stated
-    for what in differences(said, types):
-        yield f"general.file_type says {said}, but {what}"
+    declared = checkpoint.claim.stated
+    for contradiction in differences(declared, types):
+        yield f"general.file_type says {declared}, but {contradiction}"
 
 
 def _applied_by_some(checkpoint: Checkpoint) -> Iterator[str]:
@@ -151,17 +154,17 @@ _RULES: tuple[Callable[[Checkpoint], Iterator[str]], ...] = (
 )
 
 
-def _some(layers: Sequence[Layer]) -> str:
-    names = _listed([one.name for one in layers])
+def _subject(layers: Sequence[Layer]) -> str:
+    names = _listed([layer.name for layer in layers])
     return f"{names} {'is' if len(layers) == 1 else 'are'}"
 
 
-def _it(layers: Sequence[Layer]) -> str:
+def _pronoun(layers: Sequence[Layer]) -> str:
     return "it" if len(layers) == 1 else "them"
 
 
 def _tensors(scales: Sequence[Scales]) -> str:
-    return _listed([one.name for one in scales])
+    return _listed([scale.name for scale in scales])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -29,8 +29,8 @@ LEAST = 0.9
 """Share of the quantized numbers that must be of the types that go with a name."""
 
 
-def scheme_of(said: str | None, types: Mapping[str, int]) -> str | None:
-    """The scheme of a file that calls itself ``said``, None for an unquantized one.
+def scheme_of(declared: str | None, types: Mapping[str, int]) -> str | None:
+    """The scheme of a file that calls itself ``declared``, None for an unquantized one.
 
     ``types`` maps the types of its layers to how many numbers are held in each. The name
     counts only where they bear it out; without one they decide. A quantized file of no
@@ -39,33 +39,33 @@ def scheme_of(said: str | None, types: Mapping[str, int]) -> str | None:
     quantized = Counter({kind: n for kind, n in types.items() if kind not in PLAIN})
     if not quantized:
         return None
-    called = said if said in NAMES and not list(differences(said, types)) else None
+    called = declared if declared in NAMES and not list(differences(declared, types)) else None
     if called is None and (_share(quantized, MIXTURES["Q8_0"]) == 1):
         called = "Q8_0"
-    if called is None and said is None and quantized.most_common(1)[0][0] == "Q4_K":
+    if called is None and declared is None and quantized.most_common(1)[0][0] == "Q4_K":
         # Q4_K_S has no Q6_K in its layers.
         called = "Q4_K_M" if "Q6_K" in quantized else None
     listed = " and ".join(kind for kind, _ in quantized.most_common())
-    return NAMES[called] if called else f"GGUF {said or listed} (not a known scheme)"
+    return NAMES[called] if called else f"GGUF {declared or listed} (not a known scheme)"
 
 
-def differences(said: str | None, types: Mapping[str, int]) -> Iterator[str]:
-    """Why layers of ``types`` are not what a file called ``said`` holds; nothing if they are.
+def differences(declared: str | None, types: Mapping[str, int]) -> Iterator[str]:
+    """Why layers of ``types`` are not what a file called ``declared`` holds; nothing if they are.
 
     Of names whose mixture is not known here only whether anything is quantized.
     """
-    if said is None or not types:
+    if declared is None or not types:
         return
     quantized = Counter({kind: n for kind, n in types.items() if kind not in PLAIN})
     most = Counter(types).most_common(1)[0][0]
-    if said in PLAIN:
+    if declared in PLAIN:
         if quantized:
             yield f"layers are quantized: {_listed(quantized)}"
     elif not quantized:
         yield f"none of the layers is quantized: they are {PLAIN[most]}"
-    elif said in MIXTURES and (
-        _share(quantized, MIXTURES[said]) < LEAST
-        or quantized.most_common(1)[0][0] not in MAIN[said]
+    elif declared in MIXTURES and (
+        _share(quantized, MIXTURES[declared]) < LEAST
+        or quantized.most_common(1)[0][0] not in MAIN[declared]
     ):
         yield f"the layers are {_listed(quantized)}"
 

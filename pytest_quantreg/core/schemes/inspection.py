@@ -105,12 +105,12 @@ class Claim:
     @cached_property
     def ignored_names(self) -> frozenset[str]:
         """The entries of ``ignore`` that are whole names; models have thousands of layers."""
-        return frozenset(one for one in self.ignore or () if self.exact and one[:3] != "re:")
+        return frozenset(entry for entry in self.ignore or () if self.exact and entry[:3] != "re:")
 
     @cached_property
     def ignored_patterns(self) -> tuple[str, ...]:
         """The other entries."""
-        return tuple(one for one in self.ignore or () if one not in self.ignored_names)
+        return tuple(entry for entry in self.ignore or () if entry not in self.ignored_names)
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ class Checkpoint:
     def scheme(self) -> str:
         """What the tensors are: the scheme of the config only if they bear it out."""
         if not self.quantized:
-            plain = Counter(one.dtype for one in self.layers if one.linear) or Counter(
-                one.dtype for one in self.layers
+            plain = Counter(layer.dtype for layer in self.layers if layer.linear) or Counter(
+                layer.dtype for layer in self.layers
             )
             most = plain.most_common(1)
             return PLAIN.get(most[0][0], most[0][0]) if most else "nothing"
@@ -147,7 +147,11 @@ class Checkpoint:
     def bits_per_weight(self, layers: Iterable[Layer]) -> float:
         """Bits in the files for each parameter, scales and zero points included."""
         chosen = tuple(layers)
-        return 8 * sum(one.size for one in chosen) / max(sum(one.parameters for one in chosen), 1)
+        return (
+            8
+            * sum(layer.size for layer in chosen)
+            / max(sum(layer.parameters for layer in chosen), 1)
+        )
 
 
 def kind_of(module: str) -> Kind:
@@ -190,7 +194,7 @@ def claimed(claim: Claim, layer: Layer) -> Group | None:
             return group
     if not layer.linear and layer.kind != "lm_head":
         return None
-    return next((one for one in claim.groups if "Linear" in one.targets), None)
+    return next((group for group in claim.groups if "Linear" in group.targets), None)
 
 
 def _names(entry: str, module: str, exact: bool) -> bool:

@@ -81,14 +81,16 @@ def resolve(
     its name. Raises WrongUse for an unknown name, with the nearest known ones, those of
     ``more`` among them.
     """
-    known = tuple(schemes)
+    candidates = tuple(schemes)
     base, _, extra = normal(name).partition("+")
     base = SHORTHANDS.get(base, base)
     words = base.split("-")
     method = "-".join(m for m in METHODS if m in words) or None
-    scheme = _lookup([word for word in words if word not in METHODS], known) or _described(name)
+    scheme = _lookup([word for word in words if word not in METHODS], candidates) or _described(
+        name
+    )
     if scheme is None:
-        raise unknown(name, known, more)
+        raise unknown(name, candidates, more)
     if method and scheme.container != "tensors":
         raise WrongUse(
             f"scheme {name!r}: {scheme.name} does not go with the method {method}",
@@ -116,7 +118,7 @@ def same_identity(claimed: str, stored: str) -> bool:
         files = resolve(stored)
     except WrongUse:
         return False
-    return _same(promise.scheme, files.scheme) and files.kv in (None, promise.kv)
+    return _is_same_scheme(promise.scheme, files.scheme) and files.kv in (None, promise.kv)
 
 
 def runs_as_claimed(claimed: str, effective: str | None) -> bool:
@@ -147,9 +149,9 @@ def name_of(
     for scheme in schemes:
         same_box = scheme.container == container
         if same_box and kind(scheme.weights) == kind(weights):
-            wanted, found = kind(scheme.activations), kind(activations)
+            scheme_kind, activation_kind = kind(scheme.activations), kind(activations)
             # Groups of activations go with blocks of weights; they name nothing alone.
-            if wanted == found:
+            if scheme_kind == activation_kind:
                 return scheme.name
     return None
 
@@ -159,19 +161,19 @@ def normal(name: str) -> str:
     return name.strip().lower().replace("_", "-").replace(" ", "-")
 
 
-def same_words(name: str, other: str) -> bool:
+def same_words(first: str, second: str) -> bool:
     """Whether two names are one but for case, separators and the order of words."""
-    return sorted(normal(name).split("-")) == sorted(normal(other).split("-"))
+    return sorted(normal(first).split("-")) == sorted(normal(second).split("-"))
 
 
-def _same(one: Scheme, other: Scheme) -> bool:
-    if one.name == other.name:
+def _is_same_scheme(first: Scheme, second: Scheme) -> bool:
+    if first.name == second.name:
         return True
     # What has no name is called by its data, the size of groups among them.
     named = {scheme.name for scheme in SCHEMES}
-    if one.name in named or other.name in named:
+    if first.name in named or second.name in named:
         return False
-    return _kinds(one) == _kinds(other)
+    return _kinds(first) == _kinds(second)
 
 
 def _kinds(scheme: Scheme) -> tuple[object, object]:
@@ -180,19 +182,19 @@ def _kinds(scheme: Scheme) -> tuple[object, object]:
 
 def _described(text: str) -> Scheme | None:
     words = " ".join(text.partition("+")[0].split())
-    found = understood(words)
-    if found is None:
+    data = understood(words)
+    if data is None:
         return None
-    name = name_of(*found)
+    name = name_of(*data)
     built_in = next((scheme for scheme in SCHEMES if scheme.name == name), None)
-    return built_in or Scheme(words, words, *found)
+    return built_in or Scheme(words, words, *data)
 
 
 def _lookup(words: Sequence[str], schemes: tuple[Scheme, ...]) -> Scheme | None:
     wanted = sorted(words)
     for scheme in schemes:
-        for known in (scheme.name, *scheme.aliases):
-            if sorted(normal(known).split("-")) == wanted:
+        for spelling in (scheme.name, *scheme.aliases):
+            if sorted(normal(spelling).split("-")) == wanted:
                 return scheme
     return None
 
@@ -210,18 +212,18 @@ def unknown(name: str, schemes: Iterable[Scheme] = SCHEMES, more: Iterable[str] 
 
     ``more`` are names beside those of ``schemes``.
     """
-    known = tuple(schemes)
-    names = {normal(s): s for scheme in known for s in (scheme.name, *scheme.aliases)}
+    candidates = tuple(schemes)
+    names = {normal(s): s for scheme in candidates for s in (scheme.name, *scheme.aliases)}
     names.update({short: short for short in SHORTHANDS})
-    names.update({normal(one): one for one in more})
+    names.update({normal(spelling): spelling for spelling in more})
     near = difflib.get_close_matches(normal(name), names, n=3, cutoff=0.5)
     nearest = f"nearest: {', '.join(names[n] for n in near)}" if near else None
-    every = ", ".join([*(scheme.name for scheme in known if scheme.is_quantized), *more])
+    all_names = ", ".join([*(scheme.name for scheme in candidates if scheme.is_quantized), *more])
     suffixes = (
         "with -rtn, -gptq, -awq, -smoothquant and +kv-fp8 behind them; "
         "`quantreg schemes` describes them"
     )
     return WrongUse(
         f"unknown scheme {name!r}",
-        help=tuple(h for h in (nearest, f"known: {every}", suffixes) if h),
+        help=tuple(h for h in (nearest, f"known: {all_names}", suffixes) if h),
     )

@@ -95,4 +95,4 @@ def making(backend: str, scheme: str) -> Making | None:
     The scripted double stands for transformers.
     """
     rows = MAKINGS.get("transformers" if backend == "scripted" else backend, ())
-    return next((one for one in rows if scheme in one.schemes), None)
+    return next((row for row in rows if scheme in row.schemes), None)

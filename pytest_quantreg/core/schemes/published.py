@@ -51,11 +51,11 @@ _TASKS = (
 _ALL_TASKS = "gsm8k, humaneval, mbpp and mmlu_pro, ratio of the mean scores"
 
 
-def _arms(how: str, mean: float, *each: float) -> tuple[Published, ...]:
+def _arms(how: str, mean: float, *retentions: float) -> tuple[Published, ...]:
     """One arm of a benchmark of Qwen3.6-27B: all of its tasks, and each."""
     tasks = (
         Published(_BENCHMARK, _QWEN, task, retention, how, average=False)
-        for task, retention in zip(_TASKS, each, strict=True)
+        for task, retention in zip(_TASKS, retentions, strict=True)
     )
     return (Published(_BENCHMARK, _QWEN, _ALL_TASKS, mean, how), *tasks)
 
@@ -111,12 +111,12 @@ def lowest(scheme: str) -> float | None:
 
     Single tasks are left out: of a few hundred items each, their lowest is mostly noise.
     """
-    found = [
-        one.retention
-        for one in PUBLISHED.get(scheme, ())
-        if one.retention is not None and one.average
+    retentions = [
+        figure.retention
+        for figure in PUBLISHED.get(scheme, ())
+        if figure.retention is not None and figure.average
     ]
-    return min(found, default=None)
+    return min(retentions, default=None)
 
 
 def suggested(retention: float | None) -> float | None:

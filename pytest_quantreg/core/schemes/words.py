@@ -35,13 +35,13 @@ def describe(quantization: Quantization | None) -> str:
     """A few words for people: ``fp8 e4m3 per token, dynamic``; ``unquantized``."""
     if quantization is None:
         return "unquantized"
-    what = _number_words(quantization)
+    number = _number_words(quantization)
     size = quantization.group_size
     shared = {
         "group": f"in groups of {size}" if size else "in groups",
         "block": f"in blocks of {size}" if size else "in blocks",
     }.get(quantization.granularity, f"per {quantization.granularity}")
-    return f"{what} {shared}" + (", dynamic" if quantization.dynamic else "")
+    return f"{number} {shared}" + (", dynamic" if quantization.dynamic else "")
 
 
 def described(weights: Quantization, activations: Quantization | None) -> str:
@@ -77,7 +77,7 @@ def _read(words: str) -> Quantization | None:
     shared = _SHARED.fullmatch(words, number.end()) if number is not None else None
     if number is None or shared is None or shared[1] not in _SHARES:
         return None
-    name, bits = (one for one in number.groups() if one is not None)
+    name, bits = (group for group in number.groups() if group is not None)
     type_, scale = _TYPES[name]
     return Quantization(
         type_,
