@@ -47,7 +47,7 @@ def retention_interval(
 
     Raises ValueError for negative counts, an impossible confidence, another method.
     """
-    found = retention_intervals(
+    intervals = retention_intervals(
         both,
         quantized_only,
         baseline_only,
@@ -56,7 +56,7 @@ def retention_interval(
         sides=sides,
         method=method,
     )
-    return Interval(float(found.low), float(found.high))
+    return Interval(float(intervals.low), float(intervals.high))
 
 
 def retention_intervals(

@@ -58,10 +58,10 @@ def mean_ratio_interval(
     if not np.all((share >= 0.0) & np.isfinite(share)):
         raise ValueError("weights must be finite and 0 or more")
     # Items that weigh nothing are not there, not even as units.
-    counted = share > 0.0
+    weighing = share > 0.0
     codes = cluster_codes(clusters, before.size)
-    codes = None if codes is None else codes[counted]
-    before, after, share = before[counted], after[counted], share[counted]
+    codes = None if codes is None else codes[weighing]
+    before, after, share = before[weighing], after[weighing], share[weighing]
     nonnegative = not before.size or min(before.min(), after.min()) >= 0.0
     totals, units = _totals(share * after, share * before, share, codes)
     floor = 0.0 if nonnegative else -math.inf
@@ -130,7 +130,7 @@ def _totals(
     """Sums and their cluster-robust variances; the number of units beside them."""
     if codes is not None:
         _, codes = np.unique(codes, return_inverse=True)
-        above, below, size = (cluster_sums(codes, one) for one in (above, below, size))
+        above, below, size = (cluster_sums(codes, values) for values in (above, below, size))
     units, whole = above.size, float(size.sum())
     x, y = float(above.sum()), float(below.sum())
     if units < 2:

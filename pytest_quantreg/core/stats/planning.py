@@ -108,18 +108,18 @@ def detectable_retention(
 
     if n == 0 or red(0.0) < power:
         return None
-    seen, missed = 0.0, minimum
+    detected, missed = 0.0, minimum
     if baseline_accuracy * minimum > 1.0:
         missed = 1.0 / baseline_accuracy
         if red(missed) >= power:
             return missed
-    while missed - seen > 1e-6:
-        middle = (seen + missed) / 2.0
+    while missed - detected > 1e-6:
+        middle = (detected + missed) / 2.0
         if red(middle) >= power:
-            seen = middle
+            detected = middle
         else:
             missed = middle
-    return seen
+    return detected
 
 
 def items_needed(

@@ -70,11 +70,11 @@ def pooled_verdict_chance(
     Raises ValueError for impossible arguments, or when there are no layers.
     """
     z = _quantile(minimum, confidence)
-    held = _held(layers, retention)
+    held = _nonempty(layers, retention)
     if not held:
         return 1.0 if verdict is Evidence.UNDECIDED else 0.0
     if verdict is Evidence.UNDECIDED:
-        decided = sum(_chance(one, retention, held, minimum, z) for one in _DECIDED)
+        decided = sum(_chance(outcome, retention, held, minimum, z) for outcome in _DECIDED)
         return max(1.0 - decided, 0.0)
     return _chance(verdict, retention, held, minimum, z)
 
@@ -89,7 +89,7 @@ def pooled_detectable_retention(
     """
     z = _quantile(minimum, confidence)
     _check_power(power)
-    held = _held(layers, 0.0)
+    held = _nonempty(layers, 0.0)
 
     def red(retention: float) -> bool:
         return _chance(Evidence.LOST, retention, held, minimum, z) >= power
@@ -97,19 +97,19 @@ def pooled_detectable_retention(
     if not held or not red(0.0):
         return None
     most = min(
-        (1.0 / one.baseline_accuracy for one in held if one.baseline_accuracy > 0.0),
+        (1.0 / layer.baseline_accuracy for layer in held if layer.baseline_accuracy > 0.0),
         default=minimum,
     )
-    seen, missed = 0.0, min(minimum, most)
+    detected, missed = 0.0, min(minimum, most)
     if most < minimum and red(most):
         return most
-    while missed - seen > 1e-6:
-        middle = (seen + missed) / 2.0
+    while missed - detected > 1e-6:
+        middle = (detected + missed) / 2.0
         if red(middle):
-            seen = middle
+            detected = middle
         else:
             missed = middle
-    return seen
+    return detected
 
 
 def pooled_items_needed(
@@ -128,17 +128,17 @@ def pooled_items_needed(
     """
     z = _quantile(minimum, confidence)
     _check_power(power)
-    held = _held(layers, truth)
+    held = _nonempty(layers, truth)
     verdict = Evidence.KEPT if truth >= minimum else Evidence.LOST
-    known = [one.available for one in layers if one.available is not None]
-    available = sum(known) if len(known) == len(layers) else None
+    counts = [layer.available for layer in layers if layer.available is not None]
+    available = sum(counts) if len(counts) == len(layers) else None
 
     def decides(items: int) -> bool:
-        whole = sum(one.n for one in held)
-        grown = [_grown(one, items / whole) for one in held]
+        whole = sum(layer.n for layer in held)
+        grown = [_grown(layer, items / whole) for layer in held]
         return _chance(verdict, truth, grown, minimum, z) >= power
 
-    needed = _least(decides) if held and truth != minimum else None
+    needed = _least_items(decides) if held and truth != minimum else None
     capped = available is not None and (needed is None or needed > available)
     return ItemsNeeded(needed, available if capped else needed, capped, verdict)
 
@@ -155,24 +155,24 @@ def _chance(
     the pool's statistic is the more cautious; the quantile grows by as much as that shows
     in the statistics of the expected answers.
     """
-    chances = np.array([_outcomes(one, retention) for one in layers])
-    alike = _alike(layers, chances)
+    chances = np.array([_outcomes(layer, retention) for layer in layers])
+    alike = _equivalent_counts(layers, chances)
     n = float(alike.sum())
     single = float(statistic(tables(*alike), np.asarray(minimum), z, DEFAULT_METHOD))
-    pooled = statistic_of(_expected(layers, chances), minimum, z)
+    pooled = statistic_of(_expected_cells(layers, chances), minimum, z)
     caution = single / pooled if pooled != 0.0 else 1.0
     both, won, lost, _ = alike / n
     rule = Rule(minimum, z * max(caution, 1.0), DEFAULT_METHOD)
     return table_chance(verdict, Truth(both + lost, won, lost), max(round(n), 1), rule)
 
 
-def _alike(layers: Sequence[Layer], chances: FloatArray) -> FloatArray:
+def _equivalent_counts(layers: Sequence[Layer], chances: FloatArray) -> FloatArray:
     """Expected counts of one task with the same mean and variance of its pooled score.
 
     An item of it weighs what a flipped item of the pool weighs on average.
     """
-    share = np.array([one.weight / one.n for one in layers])
-    items = np.array([one.n for one in layers], dtype=np.float64)
+    share = np.array([layer.weight / layer.n for layer in layers])
+    items = np.array([layer.n for layer in layers], dtype=np.float64)
     flipped = items * (chances[:, 1] + chances[:, 2])
     if not flipped.any():
         flipped = items
@@ -180,10 +180,10 @@ def _alike(layers: Sequence[Layer], chances: FloatArray) -> FloatArray:
     return np.asarray((share * items) @ chances / weight)
 
 
-def _expected(layers: Sequence[Layer], chances: FloatArray) -> Cells:
+def _expected_cells(layers: Sequence[Layer], chances: FloatArray) -> Cells:
     """The expected answers of a pool."""
-    share = np.array([one.weight / one.n for one in layers])
-    items = np.array([one.n for one in layers], dtype=np.float64)
+    share = np.array([layer.weight / layer.n for layer in layers])
+    items = np.array([layer.n for layer in layers], dtype=np.float64)
     before = np.outer(share, (1.0, 0.0, 1.0, 0.0))
     after = np.outer(share, (1.0, 1.0, 0.0, 0.0))
     return Cells(
@@ -216,7 +216,7 @@ def _grown(layer: Layer, factor: float) -> Layer:
     return Layer(layer.n * factor, layer.baseline_accuracy, layer.discordance, layer.weight)
 
 
-def _least(decides: Callable[[int], bool]) -> int | None:
+def _least_items(decides: Callable[[int], bool]) -> int | None:
     high = 8
     while not decides(high):
         high *= 2
@@ -232,12 +232,12 @@ def _least(decides: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _held(layers: Sequence[Layer], retention: float) -> list[Layer]:
+def _nonempty(layers: Sequence[Layer], retention: float) -> list[Layer]:
     if not layers:
         raise ValueError("no layers: there is nothing to plan")
-    for one in layers:
-        _outcomes(one, retention)
-    return [one for one in layers if one.n > 0.0]
+    for layer in layers:
+        _outcomes(layer, retention)
+    return [layer for layer in layers if layer.n > 0.0]
 
 
 def _quantile(minimum: float, confidence: float) -> float:

@@ -68,7 +68,7 @@ def pooled_retention(
 
     Raises ValueError when there are no strata, or for an impossible confidence.
     """
-    held = _held(strata)
+    held = _nonempty(strata)
     quantile = pooled_quantile(held, confidence, sides)
     if not held or not math.isfinite(quantile):
         return Interval(0.0, math.inf)
@@ -101,7 +101,7 @@ def pooled_statistic(strata: Sequence[Stratum], ratio: float, quantile: float) -
     """
     if not 0.0 < ratio < math.inf:
         raise ValueError(f"ratio={ratio!r} must be positive and finite")
-    return statistic_of(cells_of(_held(strata)), ratio, quantile)
+    return statistic_of(cells_of(_nonempty(strata)), ratio, quantile)
 
 
 def pooled_quantile(strata: Sequence[Stratum], confidence: float, sides: int) -> float:
@@ -112,9 +112,9 @@ def pooled_quantile(strata: Sequence[Stratum], confidence: float, sides: int) ->
     variation of their sizes (Carter, Schnepel and Steigerwald 2017).
     """
     z = normal_quantile(confidence, sides)
-    if all(one.codes is None for one in strata):
+    if all(stratum.codes is None for stratum in strata):
         return z
-    freedom = sum(_effective_units(one) - 1.0 for one in strata)
+    freedom = sum(_effective_units(stratum) - 1.0 for stratum in strata)
     if freedom <= 0.0:
         return math.inf
     tail = confidence if sides == 1 else 0.5 + confidence / 2.0
@@ -144,8 +144,8 @@ def statistic_of(cells: Cells, ratio: float, quantile: float) -> float:
     plain = total / math.sqrt(variance)
     corrected = total / math.sqrt(inflated)
     weight = max(quantile * quantile - 1.0, 0.0) / 6.0
-    seen = float(cells.counts @ (cells.after if total > 0.0 else cells.before)) / (unit * scale)
-    if seen <= weight * variance / inflated:
+    observed = float(cells.counts @ (cells.after if total > 0.0 else cells.before)) / (unit * scale)
+    if observed <= weight * variance / inflated:
         return 0.0
     if abs(corrected) >= quantile / 2.0:
         corrected -= weight * moments.third / inflated**1.5
@@ -156,14 +156,14 @@ def statistic_of(cells: Cells, ratio: float, quantile: float) -> float:
 
 def cells_of(strata: Sequence[Stratum]) -> Cells:
     """The strata's units, those alike counted together."""
-    parts = [_units(one) for one in strata]
-    sizes = [one.n / one.repetition for one in strata]
-    shares = [one.weight / size for one, size in zip(strata, sizes, strict=True)]
+    parts = [_units(stratum) for stratum in strata]
+    sizes = [stratum.n / stratum.repetition for stratum in strata]
+    shares = [stratum.weight / size for stratum, size in zip(strata, sizes, strict=True)]
     lengths = [part[0].size for part in parts]
     before, after, size, counts = (np.concatenate([part[i] for part in parts]) for i in range(4))
-    stratum = np.repeat(np.arange(len(strata)), lengths)
+    stratum_of_unit = np.repeat(np.arange(len(strata)), lengths)
     share = np.asarray(shares)
-    units = np.array([one.units / one.repetition for one in strata], dtype=np.float64)
+    units = np.array([stratum.units / stratum.repetition for stratum in strata], dtype=np.float64)
     typical = [
         share * _typical(np.maximum(part[0], part[1]), part[3])
         for share, part in zip(shares, parts, strict=True)
@@ -173,15 +173,15 @@ def cells_of(strata: Sequence[Stratum]) -> Cells:
     if alone.all():
         factors[:] = np.inf
     excess = [
-        (one.excess * share**2 / one.runs, one.excess * share**2)
-        for one, share in ((one, one.weight / one.n) for one in strata)
+        (stratum.excess * share**2 / stratum.runs, stratum.excess * share**2)
+        for stratum, share in ((stratum, stratum.weight / stratum.n) for stratum in strata)
     ]
     return Cells(
-        before * share[stratum],
-        after * share[stratum],
+        before * share[stratum_of_unit],
+        after * share[stratum_of_unit],
         size,
         counts,
-        stratum,
+        stratum_of_unit,
         np.array(sizes, dtype=np.float64),
         np.asarray(typical),
         factors,
@@ -235,8 +235,8 @@ def _lower_bound(cells: Cells, quantile: float) -> float:
     # Half of what importing the statistics costs, and most comparisons do without.
     from scipy.optimize import brentq
 
-    found = float(brentq(beyond, LEAST_RATIO, estimate, xtol=1e-13, rtol=1e-13))
-    return found / (1.0 - found)
+    root = float(brentq(beyond, LEAST_RATIO, estimate, xtol=1e-13, rtol=1e-13))
+    return root / (1.0 - root)
 
 
 def _units(stratum: Stratum) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -252,10 +252,10 @@ def _units(stratum: Stratum) -> tuple[FloatArray, FloatArray, FloatArray, FloatA
     return pairs.real, pairs.imag, np.ones(pairs.size), counts / stratum.repetition
 
 
-def _held(strata: Sequence[Stratum]) -> list[Stratum]:
+def _nonempty(strata: Sequence[Stratum]) -> list[Stratum]:
     if not strata:
         raise ValueError("no strata: there is nothing to pool")
-    return [one for one in strata if one.n]
+    return [stratum for stratum in strata if stratum.n]
 
 
 def _plain_counts(strata: Sequence[Stratum]) -> PairedCounts | None:

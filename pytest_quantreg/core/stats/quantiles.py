@@ -45,7 +45,7 @@ def quantile_interval(
     if not 0.0 < percentile < 100.0:
         raise ValueError(f"percentile={percentile!r} is not between 0 and 100; the median is 50")
     tail = tail_of(confidence, sides)
-    times, starts, sizes = _flat(groups)
+    times, starts, sizes = _flattened(groups)
     order = np.argsort(times, kind="stable")
     distinct, inverse = np.unique(times, return_inverse=True)
     # The sum of shares at each distinct time, every request worth 1/size of its unit.
@@ -68,24 +68,26 @@ def least_rank(n: int, share: float) -> int:
     return min(max(math.ceil(round(share * n, 9)), 1), n)
 
 
-def _flat(groups: Sequence[ArrayLike]) -> tuple[FloatArray, int, NDArray[np.int64]]:
+def _flattened(groups: Sequence[ArrayLike]) -> tuple[FloatArray, int, NDArray[np.int64]]:
     arrays = [np.asarray(group, dtype=np.float64) for group in groups]
     if not arrays:
         raise ValueError("no latencies: there must be one unit at least")
-    for number, one in enumerate(arrays, 1):
-        if one.ndim != 1 or one.size == 0:
-            raise ValueError(f"unit {number} has latencies of shape {one.shape}: one per request")
-        wrong = one[~((one >= 0.0) & np.isfinite(one))]
+    for number, values in enumerate(arrays, 1):
+        if values.ndim != 1 or values.size == 0:
+            raise ValueError(
+                f"unit {number} has latencies of shape {values.shape}: one per request"
+            )
+        wrong = values[~((values >= 0.0) & np.isfinite(values))]
         if wrong.size:
             raise ValueError(
                 f"latency {wrong[0]:g} in unit {number} is no time: seconds, 0 or more "
                 "(a request of a single token has no time per further token)"
             )
-    return np.concatenate(arrays), len(arrays), np.array([one.size for one in arrays])
+    return np.concatenate(arrays), len(arrays), np.array([values.size for values in arrays])
 
 
 def at_least(successes: FloatArray, n: int, share: float) -> FloatArray:
     """P(Binomial(n, share) >= successes), by the beta function between whole numbers; 1 at 0."""
-    some = successes > 1e-9
-    safe = np.where(some, successes, 1.0)
-    return np.asarray(np.where(some, betainc(safe, n - safe + 1.0, share), 1.0))
+    positive = successes > 1e-9
+    safe = np.where(positive, successes, 1.0)
+    return np.asarray(np.where(positive, betainc(safe, n - safe + 1.0, share), 1.0))

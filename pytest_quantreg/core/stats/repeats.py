@@ -26,19 +26,19 @@ def repeats_ratio(
     not positive numbers, an impossible confidence.
     """
     before, after = (
-        np.log(speeds(one, whose))
-        for one, whose in ((baseline, "baseline"), (candidate, "candidate"))
+        np.log(speeds(values, owner))
+        for values, owner in ((baseline, "baseline"), (candidate, "candidate"))
     )
     centre = math.exp(float(after.mean() - before.mean()))
     tail = tail_of(confidence, sides)
     if min(before.size, after.size) < 2:
         return Estimate(centre, 0.0, math.inf)
-    parts = [float(np.var(one, ddof=1)) / one.size for one in (before, after)]
+    parts = [float(np.var(logs, ddof=1)) / logs.size for logs in (before, after)]
     error = math.sqrt(sum(parts))
     if error == 0.0:
         return Estimate(centre, centre, centre)
     freedom = sum(parts) ** 2 / sum(
-        part**2 / (one.size - 1) for part, one in zip(parts, (before, after), strict=True)
+        part**2 / (logs.size - 1) for part, logs in zip(parts, (before, after), strict=True)
     )
     reach = -float(stdtrit(freedom, tail)) * error
     high = centre * math.exp(reach) if reach < 500 else math.inf

@@ -57,7 +57,8 @@ def rerun_noise(runs: Sequence[ArrayLike] | FloatArray) -> RerunNoise:
         raise ValueError("scores of runs must be finite numbers")
     count = scores.shape[0]
     differ = [
-        float(np.mean(np.abs(one - other))) for one, other in itertools.combinations(scores, 2)
+        float(np.mean(np.abs(first - second)))
+        for first, second in itertools.combinations(scores, 2)
     ]
     expected = float(np.sum(np.var(scores, axis=0, ddof=1)))
     observed = float(np.var(np.sum(scores, axis=1), ddof=1))

@@ -36,8 +36,8 @@ def restricted_moments(
     """
     total = float(counts @ values)
     if total < 0.0:
-        found = restricted_moments(-values, counts, factors, -most, -least)
-        return found._replace(third=-found.third)
+        mirrored = restricted_moments(-values, counts, factors, -most, -least)
+        return mirrored._replace(third=-mirrored.third)
     worst = min(least, float(values.min(initial=0.0)))
     if worst >= 0.0:
         return Moments(0.0, 0.0, 0.0)

@@ -114,16 +114,16 @@ def statistic(cells: Cells, ratio: FloatArray, z: float, method: Method) -> Floa
     right = a + b + c
     one_both, one_won, one_lost = _restricted(a, won, lost, theta)
     variance = theta * right * (one_won + one_lost)
-    known = variance > 0.0
-    deviation = np.sqrt(np.where(known, variance, 1.0))
-    tang = sign * np.where(known, (a + won - theta * (a + lost)) / deviation, 0.0)
+    defined = variance > 0.0
+    deviation = np.sqrt(np.where(defined, variance, 1.0))
+    tang = sign * np.where(defined, (a + won - theta * (a + lost)) / deviation, 0.0)
     if method == "tang":
         return np.asarray(tang)
     n = right + d
     shrink = np.maximum(n - 1.0, 0.0) / np.maximum(n, 1.0)
     third = right * ((1.0 - theta) ** 3 * one_both + one_won - theta**3 * one_lost)
-    known &= np.abs(third) >= NEGLIGIBLE_THIRD_MOMENT * n**3
-    skew = sign * np.where(known, third / deviation**3 / 6.0, 0.0)
+    defined &= np.abs(third) >= NEGLIGIBLE_THIRD_MOMENT * n**3
+    skew = sign * np.where(defined, third / deviation**3 / 6.0, 0.0)
     scas = _corrected(cells, tang * np.sqrt(shrink), skew * shrink**1.5, shrink, z)
     if method == "scas":
         return scas

@@ -65,8 +65,8 @@ def walsh_averages(values: FloatArray, ranks: Sequence[int]) -> tuple[float, ...
     if values.size > MOST_LISTED:
         ordered = np.sort(values)
         return tuple(_selected(ordered, rank) for rank in ranks)
-    one, other = np.triu_indices(values.size)
-    averages = np.sqrt(values[one] * values[other])
+    lower, upper = np.triu_indices(values.size)
+    averages = np.sqrt(values[lower] * values[upper])
     averages.partition([rank - 1 for rank in ranks])
     return tuple(float(averages[rank - 1]) for rank in ranks)
 
@@ -79,11 +79,11 @@ def _selected(ordered: FloatArray, rank: int) -> float:
         if not low < middle < high:
             break
         below = np.searchsorted(ordered, math.exp(middle) / ordered, side="right")
-        itself = np.count_nonzero(ordered * ordered <= math.exp(middle))
-        if (int(below.sum()) + int(itself)) // 2 >= rank:
+        squares = np.count_nonzero(ordered * ordered <= math.exp(middle))
+        if (int(below.sum()) + int(squares)) // 2 >= rank:
             high = middle
         else:
             low = middle
     partner = np.searchsorted(ordered, math.exp(low) / ordered, side="right")
-    there = partner < ordered.size
-    return float(np.sqrt(ordered[there] * ordered[partner[there]]).min())
+    within = partner < ordered.size
+    return float(np.sqrt(ordered[within] * ordered[partner[within]]).min())

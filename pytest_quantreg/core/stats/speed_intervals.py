@@ -84,20 +84,20 @@ def typical(values: ArrayLike, *, confidence: float = 0.95, sides: int = 2) -> E
     return Estimate(estimate, float(ordered[rank - 1]), float(ordered[n - rank]))
 
 
-def speeds(values: ArrayLike, whose: str) -> FloatArray:
+def speeds(values: ArrayLike, owner: str) -> FloatArray:
     """The values as an array of positive numbers; ValueError names the first that is none."""
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or found.size == 0:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
         raise ValueError(
-            f"{whose} throughputs have the shape {found.shape}: one per unit, and one at least"
+            f"{owner} throughputs have the shape {array.shape}: one per unit, and one at least"
         )
-    wrong = np.flatnonzero(~((found > 1.0 / EXTREME) & (found < EXTREME)))
+    wrong = np.flatnonzero(~((array > 1.0 / EXTREME) & (array < EXTREME)))
     if wrong.size:
         raise ValueError(
-            f"{whose} throughput {found[wrong[0]]:g} (unit {wrong[0] + 1} of {found.size}) "
+            f"{owner} throughput {array[wrong[0]]:g} (unit {wrong[0] + 1} of {array.size}) "
             "is not a positive number: a unit that answered nothing cannot be timed"
         )
-    return found
+    return array
 
 
 def tail_of(confidence: float, sides: int) -> float:

@@ -93,13 +93,13 @@ def detectable_ratio(
     chance = _Chance(n, tail_of(confidence, 1), alone)
     if chance.rank == 0 or math.isinf(spread):
         return None
-    seen, missed = 1.0, 0.0
-    while chance.at(seen) < power:
-        seen *= 2.0
-    while seen - missed > 1e-6 * seen:
-        middle = (seen + missed) / 2.0
-        seen, missed = (middle, missed) if chance.at(middle) >= power else (seen, middle)
-    return minimum * math.exp(-spread * seen)
+    detected, missed = 1.0, 0.0
+    while chance.at(detected) < power:
+        detected *= 2.0
+    while detected - missed > 1e-6 * detected:
+        middle = (detected + missed) / 2.0
+        detected, missed = (middle, missed) if chance.at(middle) >= power else (detected, middle)
+    return minimum * math.exp(-spread * detected)
 
 
 def units_needed(
@@ -188,13 +188,13 @@ def _robust_spread(logs: FloatArray) -> float:
         return 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
     half = n // 2 + 1
     rank = half * (half - 1) // 2
-    one, other = np.triu_indices(n, 1)
-    gaps = np.abs(logs[one] - logs[other])
+    lower, upper = np.triu_indices(n, 1)
+    gaps = np.abs(logs[lower] - logs[upper])
     gaps.partition(rank - 1)
-    return float(gaps[rank - 1]) * 2.2219 * _few(n)
+    return float(gaps[rank - 1]) * 2.2219 * _small_sample_factor(n)
 
 
-def _few(n: int) -> float:
+def _small_sample_factor(n: int) -> float:
     """Croux and Rousseeuw's (1992) factors that make Qn right on average for few normal values."""
     small = (0.399, 0.994, 0.512, 0.844, 0.611, 0.857, 0.669, 0.872)
     if n < 10:

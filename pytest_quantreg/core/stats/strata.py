@@ -112,18 +112,18 @@ class Support:
 
 def support(strata: Sequence[Stratum]) -> Support:
     """Units over all strata, and the baseline's scores in units of the task's largest."""
-    whole = math.fsum(one.weight for one in strata)
-    rights = [_right(one) for one in strata]
+    whole = math.fsum(stratum.weight for stratum in strata)
+    rights = [_right_answers(stratum) for stratum in strata]
     blind = [
-        one.weight / whole
-        for one, right in zip(strata, rights, strict=True)
-        if right < LEAST_RIGHT and one.n and one.weight > HEAVY_ITEM * whole * one.n
+        stratum.weight / whole
+        for stratum, right in zip(strata, rights, strict=True)
+        if right < LEAST_RIGHT and stratum.n and stratum.weight > HEAVY_ITEM * whole * stratum.n
     ]
-    units = sum(one.units for one in strata)
+    units = sum(stratum.units for stratum in strata)
     return Support(units, math.fsum(rights), math.fsum(blind) if len(strata) > 1 else 0.0)
 
 
-def _right(stratum: Stratum) -> float:
+def _right_answers(stratum: Stratum) -> float:
     before, after = stratum.scores
     largest = max(float(before.max(initial=0.0)), float(after.max(initial=0.0)))
     return float(before.sum()) / largest if largest > 0.0 else 0.0
@@ -144,10 +144,10 @@ def pooled_means(strata: Sequence[Stratum]) -> tuple[float, float]:
     """Weighted sums of the mean scores, baseline and quantized."""
     if not strata:
         raise ValueError("no strata: there is nothing to pool")
-    held = [one for one in strata if one.n]
+    held = [stratum for stratum in strata if stratum.n]
     return (
-        math.fsum(one.weight * float(one.scores[0].mean()) for one in held),
-        math.fsum(one.weight * float(one.scores[1].mean()) for one in held),
+        math.fsum(stratum.weight * float(stratum.scores[0].mean()) for stratum in held),
+        math.fsum(stratum.weight * float(stratum.scores[1].mean()) for stratum in held),
     )
 
 

@@ -87,9 +87,9 @@ def unpaired_retention(
     z = normal_quantile(confidence, sides)
     if not tasks:
         raise ValueError("nothing to compare")
-    for one in tasks:
-        _check(one)
-    before, after = (math.fsum(one.weight * one.means[side] for one in tasks) for side in (0, 1))
+    for task in tasks:
+        _check(task)
+    before, after = (math.fsum(task.weight * task.means[side] for task in tasks) for side in (0, 1))
     if before <= 0.0 and after <= 0.0:
         return Interval(0.0, math.inf)
     middle = after / (after + before)
@@ -104,8 +104,8 @@ def _statistic(tasks: Sequence[Shares | Means], at: float) -> float:
     ratio = _ratio(at)
     if math.isinf(ratio):
         return -math.inf
-    distance = math.fsum(one.weight * (one.means[1] - ratio * one.means[0]) for one in tasks)
-    variance = math.fsum(one.weight * one.weight * one.variance(ratio) for one in tasks)
+    distance = math.fsum(task.weight * (task.means[1] - ratio * task.means[0]) for task in tasks)
+    variance = math.fsum(task.weight * task.weight * task.variance(ratio) for task in tasks)
     if variance <= 0.0:
         return math.copysign(math.inf, distance) if distance else 0.0
     return distance / math.sqrt(variance)
