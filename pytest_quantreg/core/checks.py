@@ -28,18 +28,18 @@ def check_retention(value: Any, *, example: float = 0.98) -> float:
     if 0 < value <= 1:
         return float(value)
     if 2 <= value < 50:
-        meant = f"did you mean {1 - value / 100:g}?"
+        hint = f"did you mean {1 - value / 100:g}?"
     else:
-        meant = f"did you mean {value / 100:g}?" if 50 <= value <= 100 else f"e.g. {example:g}"
-    raise WrongUse(f"{fraction}{',' if meant.startswith('e.g.') else ';'} {meant}")
+        hint = f"did you mean {value / 100:g}?" if 50 <= value <= 100 else f"e.g. {example:g}"
+    raise WrongUse(f"{fraction}{',' if hint.startswith('e.g.') else ';'} {hint}")
 
 
 def check_speedup(value: float) -> float:
     """A multiple of the baseline's throughput, above 0. Raises WrongUse for a slip."""
     factor = "expected a multiple of the baseline's throughput, e.g. 1.8"
     if value > MOST_SPEEDUP:
-        meant = f"; did you mean {value / 100:g}?" if value < 10 * MOST_SPEEDUP else ""
-        raise WrongUse(f"{factor}, and at most {MOST_SPEEDUP:g}{meant}")
+        hint = f"; did you mean {value / 100:g}?" if value < 10 * MOST_SPEEDUP else ""
+        raise WrongUse(f"{factor}, and at most {MOST_SPEEDUP:g}{hint}")
     if value <= LEAST_SPEEDUP:
         raise WrongUse(
             f"a minimum of {LEAST_SPEEDUP:g} or less passes a model far slower than its baseline; "

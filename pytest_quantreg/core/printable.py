@@ -22,8 +22,8 @@ def printable(text: str) -> str:
     letters of every script and spaces of every width stay. Twice is the same as once.
     """
     if not text.isprintable():
-        text = "".join(one if _is_shown(one) else _visible(one) for one in text)
-    return _COMMAND.sub(_broken, text)
+        text = "".join(char if _is_printable_char(char) else _escaped(char) for char in text)
+    return _COMMAND.sub(_broken_command, text)
 
 
 def printable_lines(text: str) -> str:
@@ -33,9 +33,11 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """Return a JSON text with the same value and nothing that a terminal or a CI acts on."""
-    shown = "".join(one if one == "\n" or _is_shown(one) else _json_escape(one) for one in text)
+    shown = "".join(
+        char if char == "\n" or _is_printable_char(char) else _json_escape(char) for char in text
+    )
     # In JSON both stand inside of strings only.
-    return _COMMAND.sub(lambda found: _JSON.get(found[0][:1], found[0]), shown)
+    return _COMMAND.sub(lambda match: _JSON.get(match[0][:1], match[0]), shown)
 
 
 def quoted_lines(error: BaseException, most: int = 8) -> tuple[str, ...]:
@@ -54,39 +56,39 @@ class Printable:
     def __post_init__(self) -> None:
         for item in fields(self):  # type: ignore[arg-type]  # of the dataclasses below
             value = getattr(self, item.name)
-            if (shown := _shown(value)) is not value:
+            if (shown := _printable_value(value)) is not value:
                 object.__setattr__(self, item.name, shown)
 
 
-def _shown(value: Any) -> Any:
+def _printable_value(value: Any) -> Any:
     if isinstance(value, str):
         return printable(value)
-    if isinstance(value, tuple) and any(isinstance(one, str) for one in value):
-        return tuple(map(_shown, value))
-    if isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values()):
-        return {printable(name): printable(one) for name, one in value.items()}
+    if isinstance(value, tuple) and any(isinstance(item, str) for item in value):
+        return tuple(map(_printable_value, value))
+    if isinstance(value, Mapping) and all(isinstance(item, str) for item in value.values()):
+        return {printable(name): printable(item) for name, item in value.items()}
     return value
 
 
-def _is_shown(one: str) -> bool:
+def _is_printable_char(char: str) -> bool:
     # Spaces of other widths do not count as printable for Python.
     return (
-        one.isprintable()
-        or one == "\t"
-        or (one > "\x9f" and one.isspace() and one not in _SEPARATORS)
+        char.isprintable()
+        or char == "\t"
+        or (char > "\x9f" and char.isspace() and char not in _SEPARATORS)
     )
 
 
-def _visible(one: str) -> str:
-    return repr(one)[1:-1]
+def _escaped(char: str) -> str:
+    return repr(char)[1:-1]
 
 
-def _json_escape(one: str) -> str:
-    if "\ud800" <= one <= "\udfff":
-        return one  # no valid text: whoever encodes it says so
-    units = one.encode("utf-16-be").hex()
+def _json_escape(char: str) -> str:
+    if "\ud800" <= char <= "\udfff":
+        return char  # no valid text: whoever encodes it says so
+    units = char.encode("utf-16-be").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _broken(found: re.Match[str]) -> str:
-    return f"{found[0]}\\"
+def _broken_command(match: re.Match[str]) -> str:
+    return f"{match[0]}\\"

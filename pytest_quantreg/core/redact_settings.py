@@ -27,16 +27,16 @@ def sealed(value: Json, *, words_only: bool = False) -> Json:
     return value if _plain(value, _WORD if words_only else _SHORT_TEXT) else seal(value)
 
 
-def same(one: Json, other: Json) -> bool:
+def same(first: Json, second: Json) -> bool:
     """Whether two values are equal, either of which may be sealed."""
-    return one == other or seal(one) == seal(other)
+    return first == second or seal(first) == seal(second)
 
 
-def same_settings(one: Mapping[str, Json] | None, other: Mapping[str, Json] | None) -> bool:
+def same_settings(first: Mapping[str, Json] | None, second: Mapping[str, Json] | None) -> bool:
     """Whether two sets of settings are equal, either of which may hold seals; None is no set."""
-    if one is None or other is None:
-        return one is other
-    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if first is None or second is None:
+        return first is second
+    return first.keys() == second.keys() and all(same(first[name], second[name]) for name in first)
 
 
 def seal(value: Json) -> str:

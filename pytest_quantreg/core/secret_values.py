@@ -104,7 +104,7 @@ def is_secret_name(name: str) -> bool:
 def without_shapes(text: str) -> str:
     """Return ``text`` without what looks like a key, and without logins in addresses."""
     text = _SENT.sub(
-        lambda found: f"{found['bearer'] or found['basic']}{HIDDEN}", _SHAPED.sub(HIDDEN, text)
+        lambda match: f"{match['bearer'] or match['basic']}{HIDDEN}", _SHAPED.sub(HIDDEN, text)
     )
     return _QUERY.sub(rf"\g<name>{HIDDEN}", _LOGIN.sub(f"{HIDDEN}@", text))
 
@@ -114,22 +114,22 @@ def without_secrets(value: Json, name: str = "") -> Json:
     if is_secret_name(name) and _may_be_secret(value):
         return HIDDEN
     if isinstance(value, dict):
-        return {inner: without_secrets(one, inner) for inner, one in value.items()}
+        return {inner: without_secrets(item, inner) for inner, item in value.items()}
     if isinstance(value, list):
-        return [without_secrets(one, name) for one in value]
+        return [without_secrets(item, name) for item in value]
     if isinstance(value, str):
         return _ALONE.sub(HIDDEN, without_shapes(_PAIR.sub(_without_value, value)))
     return value
 
 
-def _without_value(found: re.Match[str]) -> str:
-    return f"{found['name']}{found['gap']}{HIDDEN}" if _is_secret_pair(found) else found[0]
+def _without_value(match: re.Match[str]) -> str:
+    return f"{match['name']}{match['gap']}{HIDDEN}" if _is_secret_pair(match) else match[0]
 
 
-def _is_secret_pair(found: re.Match[str]) -> bool:
+def _is_secret_pair(match: re.Match[str]) -> bool:
     """Return whether a name in a text says that what follows is a secret."""
-    spaced = not found["gap"].strip()
-    return (found["name"].startswith("--") or not spaced) and is_secret_name(found["name"])
+    spaced = not match["gap"].strip()
+    return (match["name"].startswith("--") or not spaced) and is_secret_name(match["name"])
 
 
 def _may_be_secret(value: Json) -> bool:
@@ -148,7 +148,7 @@ class Secrets:
     @classmethod
     def of(cls, *arguments: Mapping[str, Json]) -> Secrets:
         """Return those among the arguments of engines."""
-        found = {
+        secrets = {
             text
             for args in arguments
             for name, value in args.items()
@@ -156,7 +156,7 @@ class Secrets:
             for text in _forms(secret)
             if len(text) >= _LEAST and text.lower() not in _PLACEHOLDERS
         }
-        return cls(tuple(sorted(found, key=lambda text: (-len(text), text))))
+        return cls(tuple(sorted(secrets, key=lambda text: (-len(text), text))))
 
     def struck(self, text: str) -> str:
         """Return ``text`` with `HIDDEN` for each of them, and for whatever looks like one."""
@@ -185,20 +185,20 @@ def _finding(value: str) -> re.Pattern[str]:
 def _secrets_in(value: Json, name: str) -> Iterator[str]:
     if isinstance(value, dict):
         secret = is_secret_name(name)
-        for inner, one in value.items():
-            yield from _secrets_in(one, name if secret else inner)
+        for inner, item in value.items():
+            yield from _secrets_in(item, name if secret else inner)
     elif isinstance(value, list):
-        for one in value:
-            yield from _secrets_in(one, name)
+        for item in value:
+            yield from _secrets_in(item, name)
     elif is_secret_name(name) and _may_be_secret(value):
         yield from (str(value), *_PARTS.findall(str(value)))
     elif isinstance(value, str):
         yield from _ALONE.findall(value)
         for login in _LOGIN.findall(value):
             yield from _login_parts(login[:-1])
-        yield from (found[0].partition("=")[2] for found in _QUERY.finditer(value))
-        for found in filter(_is_secret_pair, _PAIR.finditer(value)):
-            yield from (found["value"], *_PARTS.findall(found["value"]))
+        yield from (match[0].partition("=")[2] for match in _QUERY.finditer(value))
+        for match in filter(_is_secret_pair, _PAIR.finditer(value)):
+            yield from (match["value"], *_PARTS.findall(match["value"]))
 
 
 def _login_parts(login: str) -> Iterable[str]:

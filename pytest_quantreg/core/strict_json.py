@@ -100,12 +100,12 @@ def _looks_like(data: bytes) -> str | None:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise CorruptFile(f"names {twice[:60]!r} twice in one object")
-    return found
+    return document
 
 
 def _finite(text: str) -> float:
