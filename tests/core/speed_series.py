@@ -28,8 +28,8 @@ def series(seconds: Sequence[float], workload: Workload | None = None) -> Series
     asked = workload if workload is not None else Workload(rounds=len(seconds))
     rounds = []
     for length in seconds:
-        one = Request(0.0, length / 10, length, asked.output_tokens)
-        rounds.append(Round((one,) * asked.requests))
+        request = Request(0.0, length / 10, length, asked.output_tokens)
+        rounds.append(Round((request,) * asked.requests))
     return Series(asked, tuple(rounds))
 
 
@@ -47,7 +47,7 @@ def compared(
         workload if workload is not None else Workload(rounds=len(quantized)),
         series(quantized, workload),
         series(baseline, workload) if baseline is not None else None,
-        tuple(series(one, workload) for one in stored),
+        tuple(series(seconds, workload) for seconds in stored),
         confidence,
     )
 

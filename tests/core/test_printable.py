@@ -64,7 +64,7 @@ def test_nothing_acts_whatever_the_text(text: str) -> None:
     """One line of characters that are seen; as JSON the value is the same."""
     shown = printable(text)
     assert printable(shown) == shown
-    assert all(one.isprintable() or one.isspace() for one in shown)
+    assert all(char.isprintable() or char.isspace() for char in shown)
     assert len(shown.splitlines()) <= 1
     document = json.dumps([text], ensure_ascii=False)
     assert json.loads(printable_json(document)) == [text]

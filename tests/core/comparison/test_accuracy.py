@@ -17,17 +17,17 @@ from .comparisons import ACC, accuracy, paired
 
 def test_counts_and_items() -> None:
     """Lost and won items are named by document, ascending, whatever the order measured in."""
-    found = paired(5, 2, 3, 4)
-    assert found.counts is not None
-    assert found.counts.cells == (5, 2, 3, 4)
-    assert (found.n, found.baseline, found.quantized) == (14, 8 / 14, 7 / 14)
-    assert found.retention == (7 / 14) / (8 / 14)
-    assert found.flips == 5 / 14
-    assert found.lost_items == (4, 5, 6)
-    assert found.won_items == (7, 8)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.retention < found.high
+    comparison = paired(5, 2, 3, 4)
+    assert comparison.counts is not None
+    assert comparison.counts.cells == (5, 2, 3, 4)
+    assert (comparison.n, comparison.baseline, comparison.quantized) == (14, 8 / 14, 7 / 14)
+    assert comparison.retention == (7 / 14) / (8 / 14)
+    assert comparison.flips == 5 / 14
+    assert comparison.lost_items == (4, 5, 6)
+    assert comparison.won_items == (7, 8)
+    assert comparison.low is not None
+    assert comparison.high is not None
+    assert comparison.low < comparison.retention < comparison.high
 
 
 def test_a_print_of_it_stays_short() -> None:
@@ -46,9 +46,14 @@ def test_lower_is_better_is_inverted() -> None:
     metric = Metric("word_perplexity,none", False, "perplexity")
     base = accuracy([-math.log(4.0)], metric, value=4.0, weights=[1.0])
     worse = accuracy([-math.log(5.0)], metric, value=5.0, weights=[1.0])
-    found = compare_items(base, worse, metric, scheme="x", confidence=0.95)
-    assert found.retention == pytest.approx(0.8)
-    assert (found.low, found.high, found.counts, found.flips) == (0.0, math.inf, None, None)
+    comparison = compare_items(base, worse, metric, scheme="x", confidence=0.95)
+    assert comparison.retention == pytest.approx(0.8)
+    assert (comparison.low, comparison.high, comparison.counts, comparison.flips) == (
+        0.0,
+        math.inf,
+        None,
+        None,
+    )
 
 
 def test_a_0_1_metric_where_lower_is_better_is_not_counted_upside_down() -> None:
@@ -56,12 +61,12 @@ def test_a_0_1_metric_where_lower_is_better_is_not_counted_upside_down() -> None
     metric = Metric("error_rate,none", False, "binary")
     base = accuracy([1] * 100 + [0] * 300, metric)
     worse = accuracy([1] * 200 + [0] * 200, metric)
-    found = compare_items(base, worse, metric, scheme="x", confidence=0.95)
-    assert (found.retention, found.counts, found.won) == (0.5, None, 0)
-    assert found.lost == len(found.lost_items) == 100
-    assert found.low is not None
-    assert found.high is not None
-    assert 0.4 < found.low < 0.5 < found.high < 0.6
+    comparison = compare_items(base, worse, metric, scheme="x", confidence=0.95)
+    assert (comparison.retention, comparison.counts, comparison.won) == (0.5, None, 0)
+    assert comparison.lost == len(comparison.lost_items) == 100
+    assert comparison.low is not None
+    assert comparison.high is not None
+    assert 0.4 < comparison.low < 0.5 < comparison.high < 0.6
 
 
 def test_a_metric_that_some_answers_lack_is_refused() -> None:
@@ -77,8 +82,10 @@ def test_a_metric_that_some_answers_lack_is_refused() -> None:
 @pytest.mark.parametrize(("base", "other", "ratio"), [(0, 0, 1.0), (0, 1, math.inf), (1, 0, 0.0)])
 def test_ratios_without_a_right_answer(base: int, other: int, ratio: float) -> None:
     """No division by zero: nothing of nothing is kept, something of nothing is infinite."""
-    found = compare_items(accuracy([base]), accuracy([other]), ACC, scheme="x", confidence=0.95)
-    assert found.retention == ratio
+    comparison = compare_items(
+        accuracy([base]), accuracy([other]), ACC, scheme="x", confidence=0.95
+    )
+    assert comparison.retention == ratio
 
 
 @pytest.mark.parametrize("swap", [False, True])
@@ -88,9 +95,11 @@ def test_a_metric_is_binary_only_if_it_is_in_both(swap: bool) -> None:
     pair = [accuracy([1, 0]), accuracy([1, 0.5], share)]
     first, second = same_kinds(*(reversed(pair) if swap else pair))
     assert first.protocol == second.protocol
-    found = compare_items(first, second, first.protocol.metrics[0], scheme="x", confidence=0.95)
-    assert found.counts is None
-    assert {found.baseline, found.quantized} == {0.5, 0.75}
+    comparison = compare_items(
+        first, second, first.protocol.metrics[0], scheme="x", confidence=0.95
+    )
+    assert comparison.counts is None
+    assert {comparison.baseline, comparison.quantized} == {0.5, 0.75}
     assert same_kinds(pair[0], pair[0]) == (pair[0], pair[0])
 
 

@@ -272,9 +272,9 @@ def test_another_minor_version_is_refused_unless_drift_is_allowed(
     theirs = Software("transformers", {**others, package: new} if new else others)
     candidate = replace(CANDIDATE, software=theirs)
     for drift, level in (("refuse", Level.REFUSE), ("warn", Level.TELL)):
-        found = compare_runs(baseline, candidate, drift=drift)
+        differences = compare_runs(baseline, candidate, drift=drift)
         # lm-eval spelt either way is one package, so it meets the other spelling's version.
-        (difference,) = [one for one in found if one.level is level]
+        (difference,) = [entry for entry in differences if entry.level is level]
         assert difference.field == f"{package.replace('-', '_')} version"
         assert (difference.baseline, difference.candidate) == (old or "none", new or "none")
 
@@ -313,11 +313,14 @@ def test_other_versions_of_scoring_packages_were_not_told(
 ) -> None:
     """They refuse nothing; a baseline that was recorded without them is not told of."""
     accuracy = replace(BASELINE.accuracy, protocol=replace(PROTOCOL, code_packages=ours))
-    found = compare_runs(replace(BASELINE, accuracy=accuracy), _protocol(code_packages=theirs))
-    assert all(one.level is Level.TELL for one in found)
-    assert [str(one).startswith(words) for one, words in zip(found, told, strict=True)] == [
-        True
-    ] * len(told)
+    differences = compare_runs(
+        replace(BASELINE, accuracy=accuracy), _protocol(code_packages=theirs)
+    )
+    assert all(difference.level is Level.TELL for difference in differences)
+    assert [
+        str(difference).startswith(words)
+        for difference, words in zip(differences, told, strict=True)
+    ] == [True] * len(told)
 
 
 def test_drift_has_two_values() -> None:
@@ -332,7 +335,7 @@ def test_what_is_not_known_yet_is_not_looked_at() -> None:
     assert compare_runs(BASELINE, early) == []
     assert not early.complete
     late = replace(early, model=replace(MODEL, vocab_size=7))
-    assert [one.field for one in compare_runs(BASELINE, late)] == ["model.vocab_size"]
+    assert [difference.field for difference in compare_runs(BASELINE, late)] == ["model.vocab_size"]
 
 
 def test_another_cpu_is_told_and_another_gpu_family_refused() -> None:
@@ -428,9 +431,9 @@ def test_refusals_come_first_and_make_one_message() -> None:
         batch_size=1,
         protocol=replace(PROTOCOL, task_version="2.0"),
     )
-    found = compare_runs(BASELINE, candidate)
-    assert [one.level.value for one in found] == ["refuse"] * 3 + ["tell"]
-    error = refusal(found, "w8a8-int8 recall")
+    differences = compare_runs(BASELINE, candidate)
+    assert [difference.level.value for difference in differences] == ["refuse"] * 3 + ["tell"]
+    error = refusal(differences, "w8a8-int8 recall")
     assert error is not None
     assert error.category is Category.NOT_COMPARABLE
     assert str(error).splitlines() == [
@@ -480,7 +483,7 @@ def test_any_text_is_the_same_version_as_itself(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe", True),
         ("NVIDIA H100 80GB HBM3", "NVIDIA H200", True),
@@ -496,9 +499,11 @@ def test_any_text_is_the_same_version_as_itself(version: str) -> None:
         ("Some New GPU", "Some Other GPU", False),
     ],
 )
-def test_gpu_families_are_those_that_run_the_same_kernels(one: str, other: str, same: bool) -> None:
+def test_gpu_families_are_those_that_run_the_same_kernels(
+    first: str, second: str, same: bool
+) -> None:
     """One compute capability is one family; memory size and form factor do not count."""
-    assert (gpu_family(one) == gpu_family(other)) is same
+    assert (gpu_family(first) == gpu_family(second)) is same
 
 
 def test_a_metric_that_came_out_of_another_kind_still_compares() -> None:

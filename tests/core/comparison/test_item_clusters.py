@@ -52,8 +52,8 @@ def compared(*sides: Accuracy, metric: Metric = ACC) -> Comparison:
 def scores(n: int, lost: int, won: int) -> tuple[list[float], list[float]]:
     """A baseline that has three of four right, and a model with so many changed."""
     before = [float(at % 4 != 0) for at in range(n)]
-    right = [at for at, one in enumerate(before) if one]
-    wrong = [at for at, one in enumerate(before) if not one]
+    right = [at for at, answer in enumerate(before) if answer]
+    wrong = [at for at, answer in enumerate(before) if not answer]
     after = list(before)
     for at in [*right[:lost], *wrong[:won]]:
         after[at] = 1.0 - after[at]
@@ -65,7 +65,7 @@ def test_a_question_asked_many_times_was_many_questions(n: int, times: int) -> N
     """60 questions 20 times certified in 41 % of runs: they say what 60 say, and no more."""
     before, after = scores(n, 2, 2)
     once = compared(accuracy(before), accuracy(after))
-    made = compared(*(repeated(accuracy(one), [times] * n) for one in (before, after)))
+    made = compared(*(repeated(accuracy(answers), [times] * n) for answers in (before, after)))
     assert once.low is not None
     assert once.high is not None
     assert made.low == pytest.approx(once.low, abs=3e-3)
@@ -75,7 +75,9 @@ def test_a_question_asked_many_times_was_many_questions(n: int, times: int) -> N
     assert made.support == stats.Support(n, sum(before))
     assert not made.exact
     assert made.notes == (f"sum: {n * times:,} items, {n} distinct: copies count as one",)
-    known = [observed_power(one, 0.9, confidence=0.95).detectable for one in (once, made)]
+    known = [
+        observed_power(comparison, 0.9, confidence=0.95).detectable for comparison in (once, made)
+    ]
     assert known[0] == known[1]
 
 
@@ -87,22 +89,22 @@ def test_items_without_copies_are_judged_as_before() -> None:
     assert (made.low, made.high) == expected
     assert made.exact
     assert made.notes == ()
-    assert [one.repetition for one in made.slices] == [1.0]
+    assert [piece.repetition for piece in made.slices] == [1.0]
 
 
 def test_a_handful_of_duplicates_hardly_widens_the_interval() -> None:
     """Three of a thousand items twice: the bounds, and what could be seen, stay the same."""
     copies = [*(1,) * 994, 2, 2, 2]
-    sides = [repeated(accuracy(one), copies) for one in scores(997, 14, 10)]
+    sides = [repeated(accuracy(answers), copies) for answers in scores(997, 14, 10)]
     digests = tuple(str(at) for at in range(1000))
     plain = compared(*(replace(x, items=replace(x.items, digests=digests)) for x in sides))
     made = compared(*sides)
     assert plain.exact
     assert made.low == pytest.approx(plain.low, abs=2e-4)
     assert made.high == pytest.approx(plain.high, abs=2e-4)
-    seen = [observed_power(one, 0.98, confidence=0.95) for one in (plain, made)]
+    seen = [observed_power(comparison, 0.98, confidence=0.95) for comparison in (plain, made)]
     assert seen[1].detectable == pytest.approx(seen[0].detectable, abs=2e-3)
-    needed = [one.needed(1.0).needed for one in seen]
+    needed = [power.needed(1.0).needed for power in seen]
     assert needed[0] is not None
     assert needed[1] == pytest.approx(needed[0], rel=0.03)
 
@@ -113,11 +115,14 @@ def test_copies_and_passages_are_united() -> None:
     passages = [0, 1, 1, 2, 3, 4]
     codes = item_clusters.united(digests, None, passages, [9, 8, 7, 6, 6, 5])
     assert codes is not None
-    assert [codes.index(one) for one in codes] == [0, 0, 0, 3, 3, 5]
+    assert [codes.index(code) for code in codes] == [0, 0, 0, 3, 3, 5]
     assert item_clusters.united(["a", "b"], None, [1.0, 2.0]) is None
     before, after = scores(60, 3, 0)
     shared = [float(at // 3) for at in range(60)]
-    both = [repeated(accuracy(one, facts={"cluster": shared}), [2] * 60) for one in (before, after)]
+    both = [
+        repeated(accuracy(answers, facts={"cluster": shared}), [2] * 60)
+        for answers in (before, after)
+    ]
     made = compared(both[0], both[1])
     assert made.support == stats.Support(20, sum(before))
     assert made.own_width
@@ -172,8 +177,10 @@ def test_a_baseline_at_chance_is_so_however_often_it_is_asked() -> None:
 def test_copies_in_a_pool_are_units_too() -> None:
     """A pooled gate counts the units of each task, and its note names the task."""
     before, after = scores(60, 2, 2)
-    sides = [[accuracy(one, task=name) for one in (before, after)] for name in ("one", "two")]
-    often = [repeated(one, [20] * 60) for one in sides[1]]
+    sides = [
+        [accuracy(answers, task=name) for answers in (before, after)] for name in ("one", "two")
+    ]
+    often = [repeated(side, [20] * 60) for side in sides[1]]
     made, alone = (
         pool(
             [Pair(sides[0][0], sides[0][1], ACC), Pair(second[0], second[1], ACC)],
@@ -194,9 +201,9 @@ def test_the_same_few_items_in_many_tasks_are_no_pool() -> None:
     """5 % of each of 40 tasks must not be the same 5 %: that is four times the variance."""
     tasks = []
     for number in range(40):
-        one = accuracy([1.0] * 100, task=f"t{number}")
+        measured = accuracy([1.0] * 100, task=f"t{number}")
         digests = tuple(f"common-{at}" if at < 5 else f"{number}-{at}" for at in range(100))
-        tasks.append(replace(one, items=replace(one.items, digests=digests)))
+        tasks.append(replace(measured, items=replace(measured.items, digests=digests)))
     refuse_overlap(tasks[:2])
     with pytest.raises(Refusal, match="in up to 40 of the 40 tasks"):
         refuse_overlap(tasks)
@@ -207,14 +214,14 @@ def test_documents_that_are_copies_are_one_document() -> None:
     rng = np.random.default_rng(4)
     metric = Metric("word_perplexity,none", False, "perplexity")
     before = (-100.0 - 10.0 * rng.random(40)).tolist()
-    after = [one - 0.5 * rng.random() for one in before]
+    after = [value - 0.5 * rng.random() for value in before]
     value = float(np.exp(-np.sum(before) / 1600.0))
-    sides = [accuracy(one, metric, value=value, weights=[40.0] * 40) for one in (before, after)]
+    sides = [accuracy(nats, metric, value=value, weights=[40.0] * 40) for nats in (before, after)]
     made = []
     for copies in ([1] * 40, [20] * 40):
-        several = [repeated(one, copies) for one in sides]
+        several = [repeated(side, copies) for side in sides]
         weights = {metric.name: (40.0,) * sum(copies)}
-        several = [replace(one, items=replace(one.items, weights=weights)) for one in several]
+        several = [replace(side, items=replace(side.items, weights=weights)) for side in several]
         made.append(compared(*several, metric=metric))
     assert made[0].low is not None
     assert made[1].low == pytest.approx(made[0].low, abs=1e-4)
@@ -241,10 +248,10 @@ def test_documents_that_are_copies_are_one_document() -> None:
 )
 def test_copies_are_told_by_what_is_asked(other: dict[str, Any], same: bool) -> None:
     """A number of its own, or other examples before it, make no other question."""
-    one: dict[str, Any] = {
+    doc_call: dict[str, Any] = {
         "doc": {"id": 1, "q": "Why?"},
         "target": "x",
         "requests": [["Q: Why? A:", " x"], ["Q: Why? A:", " y"]],
     }
-    keys = [item_clusters.copy_keys(**each) for each in (one, {**one, **other})]
+    keys = [item_clusters.copy_keys(**arguments) for arguments in (doc_call, {**doc_call, **other})]
     assert bool(item_clusters.copy_column(keys)) is same

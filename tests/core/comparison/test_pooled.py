@@ -57,18 +57,23 @@ def test_a_pool_weighs_its_tasks() -> None:
     small = Pair(
         accuracy([1] * 10 + [0] * 10, task="b"), accuracy([1] * 10 + [0] * 10, task="b"), ACC, 3.0
     )
-    found = pool([big, small], task="*", metric="m", scheme="w8a8-int8", confidence=0.95)
-    assert found.baseline == pytest.approx((0.8 + 3 * 0.5) / 4)
-    assert found.quantized == pytest.approx((0.7 + 3 * 0.5) / 4)
-    assert found.retention == pytest.approx((0.7 + 1.5) / (0.8 + 1.5))
-    assert (found.n, found.lost, found.won, found.lost_items) == (120, 10, 0, ())
-    assert [one.task for one in found.slices] == ["sum", "b"]
+    comparison = pool([big, small], task="*", metric="m", scheme="w8a8-int8", confidence=0.95)
+    assert comparison.baseline == pytest.approx((0.8 + 3 * 0.5) / 4)
+    assert comparison.quantized == pytest.approx((0.7 + 3 * 0.5) / 4)
+    assert comparison.retention == pytest.approx((0.7 + 1.5) / (0.8 + 1.5))
+    assert (comparison.n, comparison.lost, comparison.won, comparison.lost_items) == (
+        120,
+        10,
+        0,
+        (),
+    )
+    assert [piece.task for piece in comparison.slices] == ["sum", "b"]
 
 
 def pool_of(*measured: Accuracy, metric: Metric = ACC) -> Comparison:
     """A pool of measurements, each with itself."""
     return pool(
-        [Pair(one, one, metric) for one in measured],
+        [Pair(run, run, metric) for run in measured],
         task="*",
         metric="m",
         scheme="w8a8-int8",
@@ -87,25 +92,25 @@ def test_scores_between_0_and_1_get_an_interval() -> None:
     rng = np.random.default_rng(2)
     before = rng.random(500)
     after = np.clip(before - 0.1 * (rng.random(500) < 0.5), 0, 1)
-    found = made(accuracy(list(before), MEAN), accuracy(list(after), MEAN), MEAN)
-    assert found.counts is None
-    assert not found.exact
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.retention < found.high < 1
-    assert found.lost == len(found.lost_items)
-    assert found.won == 0
+    comparison = made(accuracy(list(before), MEAN), accuracy(list(after), MEAN), MEAN)
+    assert comparison.counts is None
+    assert not comparison.exact
+    assert comparison.low is not None
+    assert comparison.high is not None
+    assert comparison.low < comparison.retention < comparison.high < 1
+    assert comparison.lost == len(comparison.lost_items)
+    assert comparison.won == 0
 
 
 def test_items_that_two_tasks_share_are_not_pooled() -> None:
     """The same items under two names would count twice; a repetition here and there is let be."""
-    one = accuracy([1.0] * 80 + [0.0] * 20)
-    copy = replace(one, protocol=replace(one.protocol, task="copy"))
+    measured = accuracy([1.0] * 80 + [0.0] * 20)
+    copy = replace(measured, protocol=replace(measured.protocol, task="copy"))
     with pytest.raises(Refusal, match="copy and sum hold the same items"):
-        pool_of(one, copy)
-    names = (*one.items.digests[:4], *(f"own-{i}" for i in range(96)))
+        pool_of(measured, copy)
+    names = (*measured.items.digests[:4], *(f"own-{i}" for i in range(96)))
     few = replace(copy, items=replace(copy.items, digests=names))
-    assert pool_of(one, few).n == 200
+    assert pool_of(measured, few).n == 200
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_passages_are_known_from_the_candidate_too() -> None:
     rng = np.random.default_rng(6)
     before = np.repeat(rng.random(60) < 0.8, 5).astype(float)
     after = np.where(np.repeat(rng.random(60) < 0.1, 5), 1 - before, before)
-    facts = {"cluster": [float(one) for one in np.repeat(np.arange(60), 5)]}
+    facts = {"cluster": [float(number) for number in np.repeat(np.arange(60), 5)]}
     both = made(accuracy(list(before), facts=facts), accuracy(list(after), facts=facts))
     fresh = made(accuracy(list(before)), accuracy(list(after), facts=facts))
     assert (fresh.low, fresh.high, fresh.own_width) == (both.low, both.high, True)
@@ -137,10 +142,13 @@ def test_a_plan_with_passages_goes_by_the_width_of_the_interval() -> None:
     rng = np.random.default_rng(7)
     before = np.repeat(rng.random(100) < 0.8, 10).astype(float)
     after = np.where(np.repeat(rng.random(100) < 0.06, 10), 1 - before, before)
-    facts = {"cluster": [float(one) for one in np.repeat(np.arange(100), 10)]}
+    facts = {"cluster": [float(number) for number in np.repeat(np.arange(100), 10)]}
     clustered = made(accuracy(list(before)), accuracy(list(after), facts=facts))
     plain = made(accuracy(list(before)), accuracy(list(after)))
-    seen = [observed_power(one, 0.9, confidence=0.95).detectable for one in (clustered, plain)]
+    seen = [
+        observed_power(comparison, 0.9, confidence=0.95).detectable
+        for comparison in (clustered, plain)
+    ]
     assert seen[0] is not None
     assert seen[1] is not None
     assert seen[0] < seen[1] - 0.02
@@ -148,8 +156,13 @@ def test_a_plan_with_passages_goes_by_the_width_of_the_interval() -> None:
 
 def test_scores_below_0_have_no_interval() -> None:
     """A share of a negative score means nothing: listed, and no gate can judge it."""
-    found = made(accuracy([-1.0, 0.5], MEAN), accuracy([-1.0, 0.25], MEAN), MEAN)
-    assert (found.low, found.high, found.lost, found.slices) == (None, None, 1, ())
+    comparison = made(accuracy([-1.0, 0.5], MEAN), accuracy([-1.0, 0.25], MEAN), MEAN)
+    assert (comparison.low, comparison.high, comparison.lost, comparison.slices) == (
+        None,
+        None,
+        1,
+        (),
+    )
 
 
 def test_runs_of_the_baseline_are_averaged_and_make_a_floor() -> None:
@@ -158,20 +171,20 @@ def test_runs_of_the_baseline_are_averaged_and_make_a_floor() -> None:
     first = [1.0] * 400 + [0.0] * 100
     second = [1.0] * 380 + [0.0] * 100 + [1.0] * 20
     like = [1.0] * 390 + [0.0] * 100 + [1.0] * 10
-    found = made(accuracy(first, reruns=[second]), accuracy(like))
-    assert found.baseline == pytest.approx(400 / n)
-    assert found.floor is not None
-    assert found.floor.noise.floor == pytest.approx(40 / n)
-    assert found.floor.candidate == pytest.approx(20 / n)
-    assert found.floor.within
-    assert found.flips == found.floor.candidate
-    assert found.counts is None
+    comparison = made(accuracy(first, reruns=[second]), accuracy(like))
+    assert comparison.baseline == pytest.approx(400 / n)
+    assert comparison.floor is not None
+    assert comparison.floor.noise.floor == pytest.approx(40 / n)
+    assert comparison.floor.candidate == pytest.approx(20 / n)
+    assert comparison.floor.within
+    assert comparison.flips == comparison.floor.candidate
+    assert comparison.counts is None
     alone = made(accuracy(first), accuracy(like))
-    assert found.high is not None
-    assert found.low is not None
+    assert comparison.high is not None
+    assert comparison.low is not None
     assert alone.high is not None
     assert alone.low is not None
-    assert found.high - found.low < alone.high - alone.low
+    assert comparison.high - comparison.low < alone.high - alone.low
 
 
 @pytest.mark.parametrize("change", ["lost", "flipped"])
@@ -182,9 +195,9 @@ def test_what_is_beyond_the_floor_is_not_called_the_same(change: str) -> None:
     lost = [0.0] * 35 + [1.0] * 365 + [0.0] * 100
     flipped = [0.0] * 60 + [1.0] * 400 + [0.0] * 40
     candidate = {"lost": lost, "flipped": flipped}[change]
-    found = made(accuracy(first, reruns=[second]), accuracy(candidate))
-    assert found.floor is not None
-    assert not found.floor.within
+    comparison = made(accuracy(first, reruns=[second]), accuracy(candidate))
+    assert comparison.floor is not None
+    assert not comparison.floor.within
 
 
 def test_a_floor_of_nothing_is_no_floor_for_changes() -> None:
@@ -203,26 +216,26 @@ def test_scores_between_0_and_1_have_a_floor_of_their_size() -> None:
     first = rng.uniform(0.4, 0.6, 300)
     second = first + 0.001
     change = np.where(np.arange(300) % 2, 0.4, -0.4)
-    found = made(
+    comparison = made(
         accuracy(list(first), MEAN, reruns=[list(second)]),
         accuracy(list(first + change), MEAN),
         MEAN,
     )
-    assert found.floor is not None
-    assert found.floor.noise.floor == pytest.approx(0.001)
-    assert not found.floor.of_items
-    assert not found.floor.within
+    assert comparison.floor is not None
+    assert comparison.floor.noise.floor == pytest.approx(0.001)
+    assert not comparison.floor.of_items
+    assert not comparison.floor.within
 
 
 def test_a_pool_has_the_floor_of_its_tasks() -> None:
     """Tasks with as many runs each; one without makes the pool have none."""
     first, second = [1.0] * 60 + [0.0] * 40, [1.0] * 50 + [0.0] * 50
-    one = accuracy(first, reruns=[second])
+    measured = accuracy(first, reruns=[second])
     two = accuracy(first, task="b", reruns=[second])
-    floor = pool_of(one, two).floor
+    floor = pool_of(measured, two).floor
     assert floor is not None
     assert floor.noise.floor == pytest.approx(0.1)
-    assert pool_of(one, accuracy(first, task="b")).floor is None
+    assert pool_of(measured, accuracy(first, task="b")).floor is None
 
 
 def test_errors_with_several_runs_are_on_the_safe_side() -> None:
@@ -231,11 +244,11 @@ def test_errors_with_several_runs_are_on_the_safe_side() -> None:
     first = [1.0] * 100 + [0.0] * 300
     shifted = [1.0] * 180 + [0.0] * 220
     plain = made(accuracy(first, metric), accuracy(first, metric), metric)
-    found = made(accuracy(first, metric, reruns=[shifted]), accuracy(first, metric), metric)
-    assert found.own_width
-    assert found.high is not None
+    comparison = made(accuracy(first, metric, reruns=[shifted]), accuracy(first, metric), metric)
+    assert comparison.own_width
+    assert comparison.high is not None
     assert plain.high is not None
-    assert found.high > plain.high
+    assert comparison.high > plain.high
 
 
 def test_shared_passages_are_the_units() -> None:
@@ -245,16 +258,16 @@ def test_shared_passages_are_the_units() -> None:
     before = np.repeat(rng.random(60) < 0.8, 5).astype(float)
     after = np.where(np.repeat(rng.random(60) < 0.1, 5), 1 - before, before)
     plain = made(accuracy(list(before)), accuracy(list(after)))
-    facts = {"cluster": [float(one) for one in passage]}
-    found = made(accuracy(list(before), facts=facts), accuracy(list(after), facts=facts))
-    assert found.support == stats.Support(60, float(before.sum()))
-    assert not found.exact
-    assert found.low is not None
-    assert found.high is not None
+    facts = {"cluster": [float(number) for number in passage]}
+    comparison = made(accuracy(list(before), facts=facts), accuracy(list(after), facts=facts))
+    assert comparison.support == stats.Support(60, float(before.sum()))
+    assert not comparison.exact
+    assert comparison.low is not None
+    assert comparison.high is not None
     assert plain.low is not None
     assert plain.high is not None
-    assert found.low < plain.low
-    assert found.high > plain.high
+    assert comparison.low < plain.low
+    assert comparison.high > plain.high
 
 
 def test_perplexity_is_compared_per_token_whatever_the_unit() -> None:
@@ -274,17 +287,17 @@ def test_perplexity_is_compared_per_token_whatever_the_unit() -> None:
             facts={"tokens": list(tokens)},
         )
 
-    found = [
+    comparisons = [
         compare_tokens(
             of(nats, units), of(worse, units), PERPLEXITY, scheme="w8a8-int8", confidence=0.95
         )
         for units in (10.0, 60.0)
     ]
-    assert found[0] == found[1]
-    assert found[0] is not None
-    assert found[0].metric == "token_perplexity"
-    assert 1 / found[0].retention == pytest.approx(math.exp(0.03))
-    assert found[0].baseline == pytest.approx(math.exp(-nats.sum() / tokens.sum()))
+    assert comparisons[0] == comparisons[1]
+    assert comparisons[0] is not None
+    assert comparisons[0].metric == "token_perplexity"
+    assert 1 / comparisons[0].retention == pytest.approx(math.exp(0.03))
+    assert comparisons[0].baseline == pytest.approx(math.exp(-nats.sum() / tokens.sum()))
 
 
 def test_perplexity_per_token_needs_the_tokens_of_both() -> None:
@@ -307,8 +320,8 @@ def test_bits_per_byte_are_a_ratio_of_bits() -> None:
         value = -scores.sum() / (60 * size) / math.log(2)
         return accuracy(list(scores), metric, value=value, weights=[size] * 60)
 
-    found = made(of(nats), of(nats * 1.1 + rng.normal(0, 2, 60)), metric)
-    assert found.retention == pytest.approx(1 / 1.1, rel=0.02)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.retention < found.high < 1
+    comparison = made(of(nats), of(nats * 1.1 + rng.normal(0, 2, 60)), metric)
+    assert comparison.retention == pytest.approx(1 / 1.1, rel=0.02)
+    assert comparison.low is not None
+    assert comparison.high is not None
+    assert comparison.low < comparison.retention < comparison.high < 1

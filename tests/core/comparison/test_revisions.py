@@ -55,16 +55,16 @@ def test_another_revision_was_compared_by_its_name_alone(
     """Equal weights and tokenizer are reported, others refused; a revision refuses nothing."""
     provenance = replace(BASELINE.provenance, model=replace(MODEL, revision=OLD))
     baseline = replace(BASELINE, provenance=provenance)
-    (found,) = compare_runs(baseline, replace(CANDIDATE, base=base))
-    assert (found.field, found.level) == (field, level)
+    (difference,) = compare_runs(baseline, replace(CANDIDATE, base=base))
+    assert (difference.field, difference.level) == (field, level)
 
 
 def test_a_revision_in_the_hub_cache_was_not_looked_at() -> None:
     """The snapshot's weights are those that are compared, its commit is the revision."""
     model = ModelRef("org/x", "org/x", "org/x@v2", "v2")
-    found = grounds(model, f"/hub/models--org--x/snapshots/{NEW}")
-    assert found.base_at_hand("org/x") == HERE
-    assert found.not_compared(SPEC, replace(MODEL, revision=OLD)) == ()
+    preconditions = grounds(model, f"/hub/models--org--x/snapshots/{NEW}")
+    assert preconditions.base_at_hand("org/x") == HERE
+    assert preconditions.not_compared(SPEC, replace(MODEL, revision=OLD)) == ()
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,19 @@ def test_a_revision_that_is_not_here_was_passed_over_in_silence(
 ) -> None:
     """The summary says that it was not compared, unless it is the very commit."""
     given = f"org/x@{revision}" if revision else "org/x"
-    found = grounds(ModelRef("org/x", "org/x", given, revision), None)
-    notes = found.not_compared(SPEC, replace(MODEL, revision=recorded))
-    assert found.base_at_hand("org/x") is None
+    preconditions = grounds(ModelRef("org/x", "org/x", given, revision), None)
+    notes = preconditions.not_compared(SPEC, replace(MODEL, revision=recorded))
+    assert preconditions.base_at_hand("org/x") is None
     if told is None:
         assert notes == ()
     else:
         (note,) = notes
         assert note.startswith(f"{given} is not in the local hub cache")
         assert told in note
-    assert found.not_compared(replace(SPEC, quantize=True), replace(MODEL, revision=recorded)) == ()
+    assert (
+        preconditions.not_compared(replace(SPEC, quantize=True), replace(MODEL, revision=recorded))
+        == ()
+    )
 
 
 def test_a_gate_without_a_model_says_nothing() -> None:

@@ -111,8 +111,8 @@ def test_every_field_of_a_speed_run_has_its_rule() -> None:
 )
 def test_a_difference_is_refused_or_told(candidate: Candidate, field: str, level: Level) -> None:
     """One difference gives one line, with its own field and level."""
-    (found,) = comparable_speed(STORED, candidate)
-    assert (found.field, found.level) == (field, level)
+    (difference,) = comparable_speed(STORED, candidate)
+    assert (difference.field, difference.level) == (field, level)
 
 
 def test_the_version_of_the_harness_is_of_no_interest() -> None:
@@ -127,7 +127,10 @@ def test_drift_relaxes_versions_and_nothing_else() -> None:
         _with_versions(torch="2.14", transformers="5.18"),
         machine=replace(MACHINE, accelerator="NVIDIA A40"),
     )
-    levels = {one.field: one.level for one in comparable_speed(STORED, moved, drift="warn")}
+    levels = {
+        difference.field: difference.level
+        for difference in comparable_speed(STORED, moved, drift="warn")
+    }
     assert levels == {
         "machine.accelerator": Level.REFUSE,
         "torch version": Level.TELL,
@@ -159,11 +162,11 @@ def test_another_accelerator_is_refused_by_name() -> None:
 def test_sessions_of_another_baseline_do_not_mix(change: dict[str, Any], field: str) -> None:
     """Refused whatever the drift, and the way out is to record the baseline again."""
     refused = [
-        one
-        for one in comparable_sessions(STORED, replace(STORED, **change))
-        if one.level is Level.REFUSE
+        difference
+        for difference in comparable_sessions(STORED, replace(STORED, **change))
+        if difference.level is Level.REFUSE
     ]
     assert refused[0].field == field
-    assert {one.way_out for one in refused} == {
+    assert {difference.way_out for difference in refused} == {
         "record the baseline again: pytest --quant-update=all"
     }

@@ -53,8 +53,8 @@ def test_the_same_choices() -> None:
     base, copy = measured(right, "binary"), measured(right, "binary")
     refuse_same_answers(base, copy, SERVED)
     noted = [
-        replace(one, items=replace(one.items, facts={"likelihood": column}))
-        for one, column in ((base, BASELINE), (copy, moved(10)), (copy, moved(90)))
+        replace(model, items=replace(model.items, facts={"likelihood": column}))
+        for model, column in ((base, BASELINE), (copy, moved(10)), (copy, moved(90)))
     ]
     with pytest.raises(Refusal, match="90 of 100 items of stories"):
         refuse_same_answers(noted[0], noted[1], SERVED)

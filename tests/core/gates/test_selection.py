@@ -38,8 +38,8 @@ def gate(
 )
 def test_one_gate_judges_a_metric(gates: list[Gate], minimum: float) -> None:
     """More selectors win, then the nearest, then the stricter."""
-    chosen = choose([(one, "acc,none") for one in gates])
-    assert [(one.minimum, name) for one, name in chosen] == [(minimum, "acc,none")]
+    chosen = choose([(gate, "acc,none") for gate in gates])
+    assert [(choice.minimum, name) for choice, name in chosen] == [(minimum, "acc,none")]
 
 
 def test_each_metric_has_its_own_gate() -> None:
@@ -89,10 +89,10 @@ def test_a_family_shares_the_confidence_of_detect_alone() -> None:
 
 def test_a_perplexity_gate_requires_the_inverse() -> None:
     """A ratio of at most 1.25 is a retention of at least 0.8."""
-    found = Gate(MAX_PERPLEXITY_RATIO, 1.25, None, None, 1)
-    assert found.minimum == 0.8
-    assert found.of_perplexity
-    assert str(found) == "max_perplexity_ratio(1.25)"
+    gate = Gate(MAX_PERPLEXITY_RATIO, 1.25, None, None, 1)
+    assert gate.minimum == 0.8
+    assert gate.of_perplexity
+    assert str(gate) == "max_perplexity_ratio(1.25)"
 
 
 def test_a_gate_reads_as_it_was_written() -> None:

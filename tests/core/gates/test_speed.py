@@ -28,15 +28,17 @@ def speedups(
     *declared: tuple[float, str | None] | tuple[float, str | None, int],
 ) -> list[SpeedGate]:
     """Gates on the speed-up: (bound, gpu, level), on the test itself where none is given."""
-    return [SpeedGate(MIN_SPEEDUP, one[0], (*one[2:], 1)[0], gpu=one[1]) for one in declared]
+    return [
+        SpeedGate(MIN_SPEEDUP, fields[0], (*fields[2:], 1)[0], gpu=fields[1]) for fields in declared
+    ]
 
 
 def chosen(
     gates: Sequence[SpeedGate], machine: Machine = H100, as_gpu: str | None = None
 ) -> Choice:
     """The choice of the only key."""
-    [found] = choose(gates, machine, as_gpu)
-    return found
+    [choice] = choose(gates, machine, as_gpu)
+    return choice
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,10 @@ def chosen(
 )
 def test_most_words_then_the_nearest(gates: list[SpeedGate], bound: float) -> None:
     """The threshold that says most about this device holds, then the one nearest the test."""
-    found = chosen(gates)
-    assert found.gate is not None
-    assert found.gate.bound == bound
-    assert chosen(gates[::-1]).gate == found.gate
+    choice = chosen(gates)
+    assert choice.gate is not None
+    assert choice.gate.bound == bound
+    assert chosen(gates[::-1]).gate == choice.gate
 
 
 @pytest.mark.parametrize("marker", [MAX_LATENCY, MAX_MEMORY, MAX_LOAD_TIME])
@@ -90,10 +92,10 @@ def test_why() -> None:
 
 def test_none_for_this_device() -> None:
     """All names are listed with the device, and an unknown one with the nearest known."""
-    found = chosen(speedups((1.5, "A40"), (1.8, "B2O0")))
-    assert found.gate is None
-    assert [gate.gpu for gate in found.rivals] == ["A40", "B2O0"]
-    assert found.why == (
+    choice = chosen(speedups((1.5, "A40"), (1.8, "B2O0")))
+    assert choice.gate is None
+    assert [gate.gpu for gate in choice.rivals] == ["A40", "B2O0"]
+    assert choice.why == (
         "for A40 and B2O0, this is NVIDIA H100 80GB HBM3 ('B2O0' is no known name, the nearest is "
         "B200)"
     )
@@ -139,8 +141,8 @@ def test_keys() -> None:
         SpeedGate(MIN_THROUGHPUT, 900, 1, "server"),
         SpeedGate(MIN_THROUGHPUT, 300, 1, "gpu"),
     ]
-    found = [one.gate.bound for one in choose(gates, H100) if one.gate is not None]
-    assert found == [40, 90, 900, 300]
+    bounds = [choice.gate.bound for choice in choose(gates, H100) if choice.gate is not None]
+    assert bounds == [40, 90, 900, 300]
     assert list(choose([], H100)) == []
 
 

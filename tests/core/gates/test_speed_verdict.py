@@ -52,13 +52,13 @@ def test_evidence_and_modes(
     gate: SpeedGate, seconds: tuple[float, ...], evidence: stats.Evidence
 ) -> None:
     """The bounds decide; detect fails on what is lost, certify on all but what is kept."""
-    found = judged(gate, seconds)
-    assert found.evidence is evidence
-    assert found.fails == (evidence is LOST)
+    verdict = judged(gate, seconds)
+    assert verdict.evidence is evidence
+    assert verdict.fails == (evidence is LOST)
     certified = judged(gate, seconds, GateMode.CERTIFY)
     assert certified.fails == (evidence is not KEPT)
     at_least = gate.at_least
-    estimate = found.estimate
+    estimate = verdict.estimate
     assert (evidence is KEPT) == (
         estimate.low >= gate.bound if at_least else estimate.high <= gate.bound
     )
@@ -78,8 +78,8 @@ def test_point_decides_by_the_figure_alone(gate: SpeedGate) -> None:
 
 def test_figures_are_in_the_gates_unit() -> None:
     """Tokens per second, in all or for each GPU, and milliseconds; the baseline's too."""
-    found = judged(throughput(60.0), (1.0,) * 6)
-    assert (found.estimate.estimate, found.baseline) == (64.0, 32.0)
+    verdict = judged(throughput(60.0), (1.0,) * 6)
+    assert (verdict.estimate.estimate, verdict.baseline) == (64.0, 32.0)
     each = judged(throughput(60.0, "gpu"), (1.0,) * 6, gpus=4)
     assert (each.estimate.estimate, each.baseline, each.evidence) == (16.0, 8.0, LOST)
     slow = judged(latency(60.0, "tpot"), (1.0,) * 6)
@@ -91,12 +91,12 @@ def test_figures_are_in_the_gates_unit() -> None:
 
 def test_what_it_could_see_and_what_it_needs() -> None:
     """Of noisy rounds: the loss that would have shown, and the rounds that would decide."""
-    found = judged(speedup(1.8), NOISY)
-    assert found.evidence is UNDECIDED
-    assert found.detectable is not None
-    assert found.detectable < 1.8
-    assert found.needed is not None
-    assert found.needed > len(NOISY)
+    verdict = judged(speedup(1.8), NOISY)
+    assert verdict.evidence is UNDECIDED
+    assert verdict.detectable is not None
+    assert verdict.detectable < 1.8
+    assert verdict.needed is not None
+    assert verdict.needed > len(NOISY)
     assert judged(speedup(0.5), NOISY).needed is None
     exact = judged(speedup(2.0), (1.0, 1.2, 0.8, 1.1, 0.9, 1.0, 1.0))
     assert exact.estimate.estimate == pytest.approx(2.0, rel=0.02)
@@ -115,8 +115,8 @@ def test_a_throughput_needs_more_rounds_than_a_ratio() -> None:
 
 def test_a_percentile_without_bound_needs_the_fewest_rounds_that_have_one() -> None:
     """No 10 rounds bound a 90th percentile from above; 29 do, at 95 %."""
-    found = judged(latency(1100.0, percentile=90.0))
-    assert (found.evidence, found.estimate.high, found.needed) == (UNDECIDED, math.inf, 29)
+    verdict = judged(latency(1100.0, percentile=90.0))
+    assert (verdict.evidence, verdict.estimate.high, verdict.needed) == (UNDECIDED, math.inf, 29)
     lower = judged(latency(500.0, percentile=2.0), (1.0,) * 10, GateMode.CERTIFY)
     assert (lower.evidence, lower.estimate.low, lower.needed) == (UNDECIDED, 0.0, 149)
 
@@ -141,40 +141,40 @@ def test_the_confidence_of_a_family_widens_the_bounds() -> None:
         judge_workload(
             speedup(1.9),
             "",
-            compared(NOISY, (2.0,) * 10, confidence=one.confidence),
-            one,
+            compared(NOISY, (2.0,) * 10, confidence=verdict.confidence),
+            verdict,
             gpus=1,
         )
-        for one in (alone, shared)
+        for verdict in (alone, shared)
     ]
     assert made[1].estimate.low < made[0].estimate.low
     assert made[1].estimate.high > made[0].estimate.high
-    assert [one.family for one in made] == [1, 20]
+    assert [verdict.family for verdict in made] == [1, 20]
 
 
 def test_stored_sessions_in_place_of_a_baseline() -> None:
     """One says nothing of how sessions differ, and several put their spread into the bounds."""
-    one = compared(QUIET, stored=[(2.0,) * 10])
+    comparison = compared(QUIET, stored=[(2.0,) * 10])
     with pytest.raises(Refusal, match="one stored session of the baseline says nothing") as error:
-        judge_workload(speedup(1.5), "", one, plan(), gpus=1)
+        judge_workload(speedup(1.5), "", comparison, plan(), gpus=1)
     assert error.value.category is Category.TOO_WEAK
-    found = judge_workload(speedup(1.5), "", one, plan(mode=GateMode.CERTIFY), gpus=1)
-    assert (found.evidence, found.stored, found.needed) == (UNDECIDED, 1, None)
-    assert found.speeds is not None
-    assert found.speeds == pytest.approx((32.0, 64.0), rel=0.01)
-    assert judge_workload(throughput(60.0), "", one, plan(), gpus=1).evidence is KEPT
+    verdict = judge_workload(speedup(1.5), "", comparison, plan(mode=GateMode.CERTIFY), gpus=1)
+    assert (verdict.evidence, verdict.stored, verdict.needed) == (UNDECIDED, 1, None)
+    assert verdict.speeds is not None
+    assert verdict.speeds == pytest.approx((32.0, 64.0), rel=0.01)
+    assert judge_workload(throughput(60.0), "", comparison, plan(), gpus=1).evidence is KEPT
     many = compared(QUIET, stored=[(length,) * 10 for length in (2.0, 2.02, 1.98, 2.01, 1.99)])
-    found = judge_workload(speedup(1.5), "", many, plan(), gpus=1)
-    assert (found.evidence, found.stored) == (KEPT, 5)
+    verdict = judge_workload(speedup(1.5), "", many, plan(), gpus=1)
+    assert (verdict.evidence, verdict.stored) == (KEPT, 5)
 
 
 def test_without_a_baseline_absolute_gates_are_judged() -> None:
     """Throughput and latency need none; a speed-up does, and that is said with the way out."""
     alone = compared(QUIET)
-    found = judge_workload(throughput(60.0), "", alone, plan(), gpus=1)
-    assert (found.evidence, found.baseline, found.stored) == (KEPT, None, 0)
-    found = judge_workload(latency(900.0), "", alone, plan(), gpus=1)
-    assert (found.evidence, found.baseline, found.speeds) == (LOST, None, None)
+    verdict = judge_workload(throughput(60.0), "", alone, plan(), gpus=1)
+    assert (verdict.evidence, verdict.baseline, verdict.stored) == (KEPT, None, 0)
+    verdict = judge_workload(latency(900.0), "", alone, plan(), gpus=1)
+    assert (verdict.evidence, verdict.baseline, verdict.speeds) == (LOST, None, None)
     for mode in GateMode:
         with pytest.raises(Refusal, match="the baseline was not timed") as error:
             judge_workload(speedup(1.5), "", alone, plan(mode=mode), gpus=1)
@@ -188,14 +188,14 @@ def test_units_of_blocks_are_called_so() -> None:
     assert whole.baseline is not None
 
     def blocked(series: Series) -> Series:
-        rounds = (replace(one, block=at // 2) for at, one in enumerate(series.rounds))
+        rounds = (replace(round_, block=at // 2) for at, round_ in enumerate(series.rounds))
         return replace(series, rounds=tuple(rounds))
 
     parts = replace(whole, quantized=blocked(whole.quantized), baseline=blocked(whole.baseline))
     for made, units, blocks in ((whole, 12, False), (parts, 6, True)):
         for gate in (speedup(1.5), throughput(60.0), latency(1100.0)):
-            found = judge_workload(gate, "", made, plan(gate), gpus=1)
-            assert (found.units, found.blocks) == (units, blocks)
+            verdict = judge_workload(gate, "", made, plan(gate), gpus=1)
+            assert (verdict.units, verdict.blocks) == (units, blocks)
 
 
 @pytest.mark.parametrize(
@@ -213,16 +213,16 @@ def test_memory_is_counted(kind: str, bound: float, evidence: stats.Evidence) ->
     made = result(Footprint(weights=5 * GIB, peak=8 * GIB), baseline=before)
     gate = SpeedGate(MAX_MEMORY, bound, 1, kind)
     for mode in GateMode:
-        found = judge_model(gate, "", made, plan(gate, mode=mode))
-        assert (found.evidence, found.fails) == (evidence, evidence is LOST)
-        assert found.baseline == (15 if kind == "weights" else 20)
-        assert (found.workload, found.units) == (None, 1)
+        verdict = judge_model(gate, "", made, plan(gate, mode=mode))
+        assert (verdict.evidence, verdict.fails) == (evidence, evidence is LOST)
+        assert verdict.baseline == (15 if kind == "weights" else 20)
+        assert (verdict.workload, verdict.units) == (None, 1)
 
 
 def test_a_lost_percentile_was_refused_as_too_weak() -> None:
     """Ten rounds bound p90 from below alone: certify cannot be kept by them, and was lost."""
-    found = judged(latency(500.0, percentile=90.0), QUIET, GateMode.CERTIFY)
-    assert (found.evidence, found.fails) == (LOST, True)
+    verdict = judged(latency(500.0, percentile=90.0), QUIET, GateMode.CERTIFY)
+    assert (verdict.evidence, verdict.fails) == (LOST, True)
     with pytest.raises(Refusal, match="could never be kept") as error:
         judged(latency(1100.0, percentile=90.0), QUIET, GateMode.CERTIFY)
     assert error.value.category is Category.TOO_WEAK
@@ -243,9 +243,9 @@ def test_load_time(bound: float, evidence: stats.Evidence) -> None:
     before = ModelSpeed((), load_seconds=(30.0, 21.0, 20.0))
     made = result(loads=(12.0, 9.0, 10.0, 8.0, 9.0), baseline=before)
     gate = SpeedGate(MAX_LOAD_TIME, bound, 1)
-    found = judge_model(gate, "", made, plan(gate))
-    assert (found.evidence, found.estimate) == (evidence, stats.Estimate(9.0, 8.0, 12.0))
-    assert (found.units, found.baseline) == (5, 21.0)
+    verdict = judge_model(gate, "", made, plan(gate))
+    assert (verdict.evidence, verdict.estimate) == (evidence, stats.Estimate(9.0, 8.0, 12.0))
+    assert (verdict.units, verdict.baseline) == (5, 21.0)
 
 
 @pytest.mark.parametrize("mode", [GateMode.DETECT, GateMode.CERTIFY])

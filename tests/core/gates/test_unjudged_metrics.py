@@ -24,13 +24,13 @@ def cells(lost: int) -> Callable[[float], Comparison]:
 def test_the_metrics_share_one_error() -> None:
     """Of K metrics each is lost at 1 - alpha/K, so that K looks err no more often than one."""
     alone = surely_lost([cells(54)], 0.955, confidence=0.95)
-    assert [one.confidence for one in alone] == [0.95]
+    assert [comparison.confidence for comparison in alone] == [0.95]
     assert alone[0].high is not None
     assert alone[0].high < 0.955
     # The same figures are no sure loss among ten.
     assert surely_lost([cells(54), *[cells(0)] * 9], 0.955, confidence=0.95) == []
     among = surely_lost([cells(200), *[cells(0)] * 9], 0.955, confidence=0.95)
-    assert [one.confidence for one in among] == [pytest.approx(0.995)]
+    assert [comparison.confidence for comparison in among] == [pytest.approx(0.995)]
     assert surely_lost([], 0.955, confidence=0.95) == []
 
 

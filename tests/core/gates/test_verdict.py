@@ -54,9 +54,9 @@ def test_each_mode(
     cells: tuple[int, int, int, int], evidence: Evidence, fails: set[GateMode], mode: GateMode
 ) -> None:
     """The evidence is the same in every mode; which of it fails is not."""
-    found = verdict(cells, mode)
-    assert found.evidence is evidence
-    assert found.fails is (mode in fails)
+    judgement = verdict(cells, mode)
+    assert judgement.evidence is evidence
+    assert judgement.fails is (mode in fails)
 
 
 def test_the_bound_decides_unrounded() -> None:
@@ -69,8 +69,8 @@ def test_the_bound_decides_unrounded() -> None:
 
 def test_point_compares_unrounded() -> None:
     """0.9749 is not 0.975."""
-    found = verdict((877, 0, 23, 100), GateMode.POINT, minimum=877 / 900 + 1e-12)
-    assert found.fails
+    judgement = verdict((877, 0, 23, 100), GateMode.POINT, minimum=877 / 900 + 1e-12)
+    assert judgement.fails
     assert not verdict((877, 0, 23, 100), GateMode.POINT, minimum=877 / 900).fails
 
 
@@ -149,12 +149,12 @@ def test_too_weak_after_measuring() -> None:
 @pytest.mark.parametrize("mode", GateMode)
 def test_a_kept_gate_was_refused_as_too_weak(mode: GateMode) -> None:
     """31 lost and 31 won of 400 leave bounds of 0.933 to 1.071: kept at 0.88, in every mode."""
-    found = verdict((162, 31, 31, 176), mode, minimum=0.88)
-    assert found.evidence is Evidence.KEPT
-    assert not found.fails
+    judgement = verdict((162, 31, 31, 176), mode, minimum=0.88)
+    assert judgement.evidence is Evidence.KEPT
+    assert not judgement.fails
     # Green says that it would have seen less than the ten points which are asked for.
-    assert found.detectable is not None
-    assert found.detectable < 0.78
+    assert judgement.detectable is not None
+    assert judgement.detectable < 0.78
 
 
 @pytest.mark.parametrize("minimum", [0.94, 0.98])
@@ -234,9 +234,9 @@ def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -
 )
 def test_the_advice_holds_after_measuring(minimum: float, undetected: float, share: float) -> None:
     """As many flips as a sound 8-bit model shows, 4 times in 5, leave the gate its teeth."""
-    found = re.match(r"about ([\d,]+) items", _advice(30, 24, minimum, undetected, 10**6)[0])
-    assert found is not None
-    n = int(found[1].replace(",", ""))
+    match = re.match(r"about ([\d,]+) items", _advice(30, 24, minimum, undetected, 10**6)[0])
+    assert match is not None
+    n = int(match[1].replace(",", ""))
     assert n % 10 == 0
     flips, right = int(binom.ppf(0.8, n, share)), round(0.8 * n)
     won = flips // 2

@@ -262,7 +262,11 @@ def _forms(rule: Rule) -> list[Form]:
 def test_spans_include_both_ends() -> None:
     """The first and the last capability belong to a span."""
     span = Where("cuda", (7, 5), (9, 0))
-    held = [one for one in ("7.4", "7.5", "8.9", "9.0", "9.1") if span.holds(card(one))]
+    held = [
+        capability
+        for capability in ("7.4", "7.5", "8.9", "9.0", "9.1")
+        if span.holds(card(capability))
+    ]
     assert held == ["7.5", "8.9", "9.0"]
 
 

@@ -32,10 +32,10 @@ def cuda(major: int, minor: int, name: str = "NVIDIA card") -> Accelerator:
 )
 def test_tensor_cores_by_capability(capability: tuple[int, int], numbers: str) -> None:
     """FP8 from 8.9, INT8 from 7.2, INT4 from 7.5 to 8.9, BF16 from 8.0, FP4 from 10.0."""
-    found = silicon(cuda(*capability))
-    assert found is not None
-    assert found.numbers == tuple(numbers.split())
-    assert all(found.has(number) == (number in numbers.split()) for number in NUMBERS)
+    native = silicon(cuda(*capability))
+    assert native is not None
+    assert native.numbers == tuple(numbers.split())
+    assert all(native.has(number) == (number in numbers.split()) for number in NUMBERS)
 
 
 def test_turing_without_tensor_cores() -> None:
@@ -64,10 +64,10 @@ def test_slow_int8_is_told() -> None:
 )
 def test_matrix_cores_by_gfx(gfx: str, has: str, lacks: str) -> None:
     """AMD's FP8 begins with CDNA 3 and RDNA 4, its FP4 with CDNA 4."""
-    found = silicon(Accelerator("AMD card", "rocm", gfx=gfx))
-    assert found is not None
-    assert all(found.has(number) for number in has.split())
-    assert not any(found.has(number) for number in lacks.split())
+    native = silicon(Accelerator("AMD card", "rocm", gfx=gfx))
+    assert native is not None
+    assert all(native.has(number) for number in has.split())
+    assert not any(native.has(number) for number in lacks.split())
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_matrix_cores_by_gfx(gfx: str, has: str, lacks: str) -> None:
 )
 def test_dot_products_by_flag(features: tuple[str, ...], numbers: str) -> None:
     """A processor computes the types whose flags it has, each named once."""
-    found = silicon(Accelerator("Some CPU", "cpu", features=features))
-    assert found is not None
-    assert found.numbers == tuple(numbers.split())
+    native = silicon(Accelerator("Some CPU", "cpu", features=features))
+    assert native is not None
+    assert native.numbers == tuple(numbers.split())
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def series(workload: Workload, tpot: float, rounds: int = 3) -> Series:
     for number in range(rounds):
         pace = tpot * (10 if number == 1 else 1)
         ended = 0.1 + pace * (workload.output_tokens - 1)
-        one = Request(0.0, 0.1, ended, workload.output_tokens)
-        made.append(Round((one,) * workload.requests))
+        request = Request(0.0, 0.1, ended, workload.output_tokens)
+        made.append(Round((request,) * workload.requests))
     return Series(workload, tuple(made))
 
 
@@ -43,11 +43,11 @@ def test_no_more_requests_than_a_round_has() -> None:
 def test_bound_and_share() -> None:
     """Bandwidth over bytes, times the requests of a step; the median round is what was reached."""
     workload = Workload(batch_size=4, requests=4)
-    found = roof(FOOTPRINT, series(workload, 0.01), 2.0e12)
-    assert found is not None
-    assert found.bound == pytest.approx(4 * 2.0e12 / (15e9 + 4 * 160 * 131_072))
-    assert found.decode == pytest.approx(4 / 0.01)
-    assert found.share == pytest.approx(found.decode / found.bound)
+    bound = roof(FOOTPRINT, series(workload, 0.01), 2.0e12)
+    assert bound is not None
+    assert bound.bound == pytest.approx(4 * 2.0e12 / (15e9 + 4 * 160 * 131_072))
+    assert bound.decode == pytest.approx(4 / 0.01)
+    assert bound.share == pytest.approx(bound.decode / bound.bound)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ AS_MANY = "it reads no fewer bytes per token than its baseline"
 )
 def test_likely_reasons(baseline: Roof | None, quantized: Roof | None, said: list[str]) -> None:
     """What both models reach of their bounds tells which of several reasons it is."""
-    found = list(slow_reasons(baseline, quantized, NATIVE))
-    assert len(found) == len(said)
-    for reason, opening in zip(found, said, strict=True):
+    reasons = list(slow_reasons(baseline, quantized, NATIVE))
+    assert len(reasons) == len(said)
+    for reason, opening in zip(reasons, said, strict=True):
         assert reason.startswith(opening)
 
 

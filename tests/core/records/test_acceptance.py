@@ -98,14 +98,14 @@ def test_the_most_items_that_were_judged() -> None:
 )
 def test_what_stands_against_it(outcomes: list[Outcome], never: int, undecided: int) -> None:
     """What was lost or refused, excused or not, never; what is open needs --force."""
-    found = findings(INT8, outcomes, [kept()])
-    assert (len(found.never), len(found.undecided)) == (never, undecided)
+    result = findings(INT8, outcomes, [kept()])
+    assert (len(result.never), len(result.undecided)) == (never, undecided)
 
 
 def test_another_scheme_counts_for_itself() -> None:
     """Runs and outcomes of one scheme say nothing of another."""
-    found = findings("w8a8-fp8", [outcome(KEPT)], [kept()])
-    assert len(found.never) == 2
+    result = findings("w8a8-fp8", [outcome(KEPT)], [kept()])
+    assert len(result.never) == 2
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ IDS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=7)
 
 
 def _packed(values: list[float] | list[int]) -> Numbers[float] | Numbers[int]:
-    whole = all(isinstance(one, int) for one in values)
+    whole = all(isinstance(value, int) for value in values)
     return Numbers(np.array(values, dtype=np.int64 if whole else np.float64))
 
 
@@ -36,7 +36,7 @@ def test_numbers_read_like_a_tuple(values: list[float] | list[int], at: slice) -
     assert packed == _packed(values)
     assert packed[at] == plain[at]
     assert (len(packed), repr(packed), hash(packed)) == (len(plain), repr(plain), hash(plain))
-    assert [type(one) for one in packed] == [type(one) for one in plain]
+    assert [type(column) for column in packed] == [type(column) for column in plain]
     assert [packed[place] for place in range(len(plain))] == list(plain)
 
 
@@ -115,8 +115,8 @@ def test_what_is_there_twice_is_seen(ids: list[int], twice: bool) -> None:
 def test_places_lead_from_one_order_to_another(known: list[int], data: st.DataObject) -> None:
     """Packed or not, some of the numbers in any order are found, and picked with their values."""
     wanted = data.draw(st.lists(st.sampled_from(known), unique=True))
-    expected = tuple(known.index(one) for one in wanted)
-    packed = [Numbers[int](np.array(one, dtype=np.int64)) for one in (known, wanted)]
+    expected = tuple(known.index(number) for number in wanted)
+    packed = [Numbers[int](np.array(numbers, dtype=np.int64)) for numbers in (known, wanted)]
     assert tuple(places(tuple(known), tuple(wanted))) == expected
     assert tuple(places(packed[0], packed[1])) == expected
     for column in (tuple(known), packed[0]):
@@ -130,7 +130,7 @@ def test_a_number_that_is_not_there_is_an_error(wanted: tuple[int, ...]) -> None
     for known in ((5, 3, 7), ()):
         with pytest.raises(KeyError) as plain:
             places(known, (missing,))
-        ids = [Numbers[int](np.array(one, dtype=np.int64)) for one in (known, (missing,))]
+        ids = [Numbers[int](np.array(numbers, dtype=np.int64)) for numbers in (known, (missing,))]
         with pytest.raises(KeyError) as packed:
             places(ids[0], ids[1])
         assert plain.value.args == packed.value.args == (missing,)

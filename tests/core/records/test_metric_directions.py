@@ -22,7 +22,7 @@ BEFORE, AFTER = [1.0] * 77 + [0.0] * 23, [1.0] * 60 + [0.0] * 40
 
 
 @pytest.mark.parametrize(
-    ("name", "declared", "kind", "found"),
+    ("name", "declared", "kind", "expected"),
     [
         ("score", True, "mean", True),
         ("score", False, "mean", False),
@@ -43,10 +43,10 @@ BEFORE, AFTER = [1.0] * 77 + [0.0] * 23, [1.0] * 60 + [0.0] * 40
     ],
 )
 def test_texts_and_numbers_were_taken_for_booleans(
-    name: str, declared: object, kind: str, found: bool | None
+    name: str, declared: object, kind: str, expected: bool | None
 ) -> None:
     """A text, a number, or a contradiction of lm-eval leaves the direction unknown."""
-    assert direction(name, declared, kind=kind) is found
+    assert direction(name, declared, kind=kind) is expected
 
 
 def test_figures_without_a_direction_had_a_retention() -> None:
@@ -90,7 +90,7 @@ def test_the_refusal_says_what_to_add_to_the_task(name: str, advice: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "stored", "found"),
+    ("name", "stored", "expected"),
     [
         ("score,none", False, None),
         ("score,none", True, True),
@@ -102,11 +102,11 @@ def test_the_refusal_says_what_to_add_to_the_task(name: str, advice: str) -> Non
 )
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_direction_stored_by_an_older_version_was_trusted(
-    version: str, name: str, stored: object, found: object
+    version: str, name: str, stored: object, expected: object
 ) -> None:
     """Such a false stood for None too: without lm-eval's word for it, it is unknown."""
     metric = {"name": name, "higher_is_better": stored, "kind": "mean"}
     old: Any = {"schema_version": version, "protocol": {"metrics": [metric], "task": "t"}}
     now: Any = upgrade(old)
-    assert now["protocol"]["metrics"] == [{**metric, "higher_is_better": found}]
+    assert now["protocol"]["metrics"] == [{**metric, "higher_is_better": expected}]
     assert metric["higher_is_better"] == stored

@@ -69,12 +69,12 @@ def test_every_description_is_understood() -> None:
         ("float", "e4m3", "e8m0"),
     ):
         if size is None or shared in ("group", "block"):
-            one = Quantization(number, bits, shared, dynamic, size, scale)  # type: ignore[arg-type]
-            for other in (None, one):
-                found = understood(described(one, other))
-                assert found is not None, describe(one)
-                assert describe(found[0]) == describe(one)
-                assert describe(found[1]) == describe(other)
+            quantization = Quantization(number, bits, shared, dynamic, size, scale)  # type: ignore[arg-type]
+            for other in (None, quantization):
+                data = understood(described(quantization, other))
+                assert data is not None, describe(quantization)
+                assert describe(data[0]) == describe(quantization)
+                assert describe(data[1]) == describe(other)
                 seen += 1
     assert seen == 1080
 

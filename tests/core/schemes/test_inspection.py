@@ -42,9 +42,11 @@ def scales(name: str, *, count: int = 64, **other: int) -> Scales:
     return replace(sound, **other)  # type: ignore[arg-type]
 
 
-def quantized(name: str, held: Held = HELD, *found: Scales) -> Layer:
+def quantized(name: str, held: Held = HELD, *scale_tensors: Scales) -> Layer:
     """A quantized matrix of 64 by 64."""
-    return Layer(name, "attention", "F8_E4M3", 4096, 4224, True, held, found or (scales(name),))
+    return Layer(
+        name, "attention", "F8_E4M3", 4096, 4224, True, held, scale_tensors or (scales(name),)
+    )
 
 
 def plain(name: str, *, linear: bool = True) -> Layer:
@@ -69,16 +71,16 @@ def test_a_sound_checkpoint_has_no_contradiction() -> None:
 
 def test_an_unquantized_model_has_no_contradiction() -> None:
     """Where nothing is claimed and nothing quantized, the scheme is the type of the tensors."""
-    found = checkpoint(*map(plain, PROJECTIONS), claim=Claim(None))
-    assert contradictions(found) == ()
-    assert found.scheme == "bf16"
+    checkpoint_ = checkpoint(*map(plain, PROJECTIONS), claim=Claim(None))
+    assert contradictions(checkpoint_) == ()
+    assert checkpoint_.scheme == "bf16"
 
 
 def test_plain_tensors_under_a_quantized_config() -> None:
     """A config that says FP8 over bf16 tensors is one contradiction, and the scheme is bf16."""
-    found = checkpoint(*map(plain, PROJECTIONS))
-    assert found.scheme == "bf16"
-    assert contradictions(found) == (
+    checkpoint_ = checkpoint(*map(plain, PROJECTIONS))
+    assert checkpoint_.scheme == "bf16"
+    assert contradictions(checkpoint_) == (
         "config.json says w8a8-fp8, but none of the 4 linear layers is quantized: they are bf16",
     )
 
@@ -190,9 +192,9 @@ def test_some_ones_and_zeros_are_no_contradiction(some: dict[str, int]) -> None:
 
 def test_one_scale_per_tensor() -> None:
     """A single scale may be one by chance; those of all layers may not."""
-    one = [scales(name, count=1, ones=1) for name in PROJECTIONS]
+    per_tensor = [scales(name, count=1, ones=1) for name in PROJECTIONS]
     sound = scales(PROJECTIONS[3], count=1)
-    layers = [quantized(name, HELD, at) for name, at in zip(PROJECTIONS, one, strict=True)]
+    layers = [quantized(name, HELD, at) for name, at in zip(PROJECTIONS, per_tensor, strict=True)]
     assert len(contradictions(checkpoint(*layers))) == 1
     layers[3] = quantized(PROJECTIONS[3], HELD, sound)
     assert contradictions(checkpoint(*layers)) == ()

@@ -75,8 +75,8 @@ def test_every_name_and_alias_is_its_own(scheme: Scheme) -> None:
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 def test_names_follow_from_the_data(scheme: Scheme) -> None:
     """What a scheme stores and computes leads back to its name."""
-    found = name_of(scheme.weights, scheme.activations, container=scheme.container)
-    assert found == (scheme.name if scheme.weights else None)
+    name = name_of(scheme.weights, scheme.activations, container=scheme.container)
+    assert name == (scheme.name if scheme.weights else None)
 
 
 def test_all_names_of_the_field_are_there() -> None:

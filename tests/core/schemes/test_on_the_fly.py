@@ -22,9 +22,9 @@ def made(backend: str, how: str) -> set[str]:
 @pytest.mark.parametrize("scheme", QUANTIZED)
 def test_every_scheme_has_a_row(backend: str, scheme: str) -> None:
     """Nothing is left out, and each row says so in words."""
-    found = making(backend, scheme)
-    assert found is not None
-    assert found.words
+    row = making(backend, scheme)
+    assert row is not None
+    assert row.words
 
 
 def test_transformers_makes_what_the_table_says() -> None:

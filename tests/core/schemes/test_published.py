@@ -9,7 +9,7 @@ import pytest
 from pytest_quantreg.core.schemes.names import SCHEMES
 from pytest_quantreg.core.schemes.published import MOST, PUBLISHED, Published, lowest, suggested
 
-EVERY = [one for listed in PUBLISHED.values() for one in listed]
+EVERY = [figure for listed in PUBLISHED.values() for figure in listed]
 
 # gsm8k (strict match), humaneval, mbpp, mmlu_pro: right answers of so many items, as the
 # result files of sch0tten/nvfp4-benchmark have them for Qwen3.6-27B.
@@ -27,12 +27,12 @@ def test_only_schemes_that_there_are() -> None:
     assert PUBLISHED.keys() <= {scheme.name for scheme in SCHEMES if scheme.is_quantized}
 
 
-@pytest.mark.parametrize("one", EVERY, ids=lambda one: f"{one.source} {one.benchmark}")
-def test_each_names_its_source(one: Published) -> None:
+@pytest.mark.parametrize("figure", EVERY, ids=lambda figure: f"{figure.source} {figure.benchmark}")
+def test_each_names_its_source(figure: Published) -> None:
     """A source, and a figure with its benchmark and model, or what was said without one."""
-    assert one.source.startswith(("model card ", "arXiv ", "GitHub "))
-    assert one.says if one.retention is None else (one.benchmark and one.model)
-    assert one.retention is None or 0.5 < one.retention < 1.1
+    assert figure.source.startswith(("model card ", "arXiv ", "GitHub "))
+    assert figure.says if figure.retention is None else (figure.benchmark and figure.model)
+    assert figure.retention is None or 0.5 < figure.retention < 1.1
 
 
 def down(ratio: float) -> float:
@@ -46,9 +46,9 @@ def test_the_benchmark_is_reckoned_right(scheme: str) -> None:
     before = [right / n for right, n in zip(BASELINE, ITEMS, strict=True)]
     after = [right / n for right, n in zip(ARMS[scheme], ITEMS, strict=True)]
     wanted = [sum(after) / sum(before), *(b / a for a, b in zip(before, after, strict=True))]
-    listed = [one for one in PUBLISHED[scheme] if one.source.startswith("GitHub")]
-    assert [one.retention for one in listed] == [down(ratio) for ratio in wanted]
-    assert [one.average for one in listed] == [True, False, False, False, False]
+    listed = [figure for figure in PUBLISHED[scheme] if figure.source.startswith("GitHub")]
+    assert [figure.retention for figure in listed] == [down(ratio) for ratio in wanted]
+    assert [figure.average for figure in listed] == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_benchmark_is_reckoned_right(scheme: str) -> None:
 )
 def test_cards_that_give_scores(scheme: str, scores: tuple[float, float]) -> None:
     """Where a card gives two scores and no share, the share is theirs, rounded down."""
-    assert down(scores[0] / scores[1]) in [one.retention for one in PUBLISHED[scheme]]
+    assert down(scores[0] / scores[1]) in [figure.retention for figure in PUBLISHED[scheme]]
 
 
 def test_the_lowest_is_that_of_whole_benchmarks() -> None:

@@ -52,15 +52,15 @@ def test_every_reference_interval(method: Method, column: str) -> None:
     cases = _cases()
     assert len(cases) == 60
     for case in cases:
-        found = retention_interval(*_cells(case), confidence=case["level"], method=method)
-        assert found == pytest.approx(case[column], abs=1e-7), case
+        interval = retention_interval(*_cells(case), confidence=case["level"], method=method)
+        assert interval == pytest.approx(case[column], abs=1e-7), case
 
 
 def test_published_interval() -> None:
     """Tang's method gives the interval printed in Fagerland, Lydersen and Laake (2014)."""
     check = _read("paired_ratio_intervals.json")["published_check"]
-    found = retention_interval(*check["table"], method="tang")
-    assert tuple(round(bound, 3) for bound in found) == tuple(check["tang_score_95"])
+    interval = retention_interval(*check["table"], method="tang")
+    assert tuple(round(bound, 3) for bound in interval) == tuple(check["tang_score_95"])
 
 
 def test_default_takes_the_more_cautious_bound_on_each_side() -> None:
@@ -77,9 +77,9 @@ def test_default_takes_the_more_cautious_bound_on_each_side() -> None:
 
 def test_one_side_at_95_is_two_sides_at_90() -> None:
     """One-sided bounds are those of the interval that errs twice as often."""
-    one = retention_interval(900, 20, 45, 354, confidence=0.95, sides=1)
+    interval = retention_interval(900, 20, 45, 354, confidence=0.95, sides=1)
     two = retention_interval(900, 20, 45, 354, confidence=0.90, sides=2)
-    assert one == pytest.approx(two, rel=1e-12)
+    assert interval == pytest.approx(two, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_zero_cells_have_their_closed_forms(
 def test_many_tables_at_once_equal_one_by_one() -> None:
     """The vectorised bounds are those of the single tables."""
     cells = np.array([_cells(case) for case in _cases()]).T
-    found = retention_intervals(*(cells[i] for i in range(4)))
+    intervals = retention_intervals(*(cells[i] for i in range(4)))
     for i in range(cells.shape[1]):
         alone = retention_interval(*(int(x) for x in cells[:, i]))
-        assert (found.low[i], found.high[i]) == pytest.approx(alone, rel=1e-12)
+        assert (intervals.low[i], intervals.high[i]) == pytest.approx(alone, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def _bootstrap(
     """The 5 % and 95 % quantiles of a ratio of sums, drawing whole clusters again."""
     rng = np.random.default_rng(3)
     _, codes_ = np.unique(codes, return_inverse=True)
-    sums = [np.bincount(codes_, weights=one) for one in (above, below)]
+    sums = [np.bincount(codes_, weights=values) for values in (above, below)]
     picked = rng.integers(0, sums[0].size, (draws, sums[0].size))
     ratios = sums[0][picked].sum(axis=1) / sums[1][picked].sum(axis=1)
     low, high = np.quantile(ratios, [0.05, 0.95])
@@ -59,11 +59,11 @@ def test_the_textbook_formula() -> None:
 def test_bootstrap_agrees(clusters: int | None) -> None:
     """Resampling items, or whole clusters, gives the same bounds to a tenth of the width."""
     before, after, codes = _scores(7, 900, clusters=clusters)
-    found = mean_ratio_interval(
+    interval = mean_ratio_interval(
         before, after, sides=1, clusters=None if clusters is None else codes
     )
     witness = _bootstrap(after, before, codes)
-    assert found == pytest.approx(witness, abs=0.1 * (found.high - found.low))
+    assert interval == pytest.approx(witness, abs=0.1 * (interval.high - interval.low))
 
 
 def test_clusters_that_change_together_widen_it() -> None:
@@ -134,10 +134,10 @@ def test_the_ratio_of_perplexities_and_its_bootstrap() -> None:
     after = before - tokens * rng.normal(0.02, 0.03, 200)
     ratio = perplexity_ratio(before, after, tokens)
     assert ratio == pytest.approx(math.exp((before - after).sum() / tokens.sum()))
-    found = perplexity_ratio_interval(before, after, tokens, sides=1)
-    assert found.low < ratio < found.high
+    interval = perplexity_ratio_interval(before, after, tokens, sides=1)
+    assert interval.low < ratio < interval.high
     witness = _bootstrap(before - after, tokens, np.arange(200, dtype=np.int64))
-    logs = [math.log(bound) for bound in found]
+    logs = [math.log(bound) for bound in interval]
     assert logs == pytest.approx(list(witness), abs=0.1 * (logs[1] - logs[0]))
 
 
@@ -204,9 +204,9 @@ def test_rerun_noise_by_hand() -> None:
 def test_only_variance_beyond_independent_flips_is_excess() -> None:
     """Items flipping by themselves give none; a shift of all of them together is found."""
     rng = np.random.default_rng(1)
-    found = [rerun_noise((rng.random((2, 300)) < 0.5).astype(float)) for _ in range(400)]
-    assert np.mean([noise.excess > 0 for noise in found]) < 0.025
-    ratios = np.mean([noise.observed for noise in found]) / np.mean([n.expected for n in found])
+    noises = [rerun_noise((rng.random((2, 300)) < 0.5).astype(float)) for _ in range(400)]
+    assert np.mean([noise.excess > 0 for noise in noises]) < 0.025
+    ratios = np.mean([noise.observed for noise in noises]) / np.mean([n.expected for n in noises])
     assert ratios == pytest.approx(1.0, abs=0.2)
     together = np.repeat(rng.random((4, 1)) < 0.5, 200, axis=1).astype(float)
     together[0], together[1] = 1.0, 0.0

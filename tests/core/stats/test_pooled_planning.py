@@ -26,19 +26,21 @@ GSM8K = [Layer(1319, 0.75, 0.04)]
 FOUR = [Layer(1319, 0.75, 0.05, 1.0, 1319)] * 4
 
 
-def _seen(layers: list[Layer], retention: float, confidence: float, draws: int) -> list[float]:
+def _simulated_chances(
+    layers: list[Layer], retention: float, confidence: float, draws: int
+) -> list[float]:
     """Shares of lost and kept among simulated pools."""
     rng, z = np.random.default_rng(12), normal_quantile(confidence, 1)
     lost = kept = 0
     for _ in range(draws):
         strata = []
-        for one in layers:
-            p = one.baseline_accuracy
-            truth = paired_truth(retention, baseline_accuracy=p, discordance=one.discordance)
+        for layer in layers:
+            p = layer.baseline_accuracy
+            truth = paired_truth(retention, baseline_accuracy=p, discordance=layer.discordance)
             shares = np.clip([p - truth.lost, truth.won, truth.lost, 1 - p - truth.won], 0.0, 1.0)
-            cells = rng.multinomial(int(one.n), shares / shares.sum())
+            cells = rng.multinomial(int(layer.n), shares / shares.sum())
             before, after = (np.repeat(x, cells) for x in ([1, 0, 1, 0], [1, 1, 0, 0]))
-            strata.append(Stratum(before, after, one.weight))
+            strata.append(Stratum(before, after, layer.weight))
         score = pooled_statistic(strata, MINIMUM, z)
         lost, kept = lost + (score < -z), kept + (score > z)
     return [lost / draws, kept / draws]
@@ -62,7 +64,7 @@ def test_planned_chances_agree_with_simulation(
         pooled_verdict_chance(verdict, retention, layers, minimum=MINIMUM, confidence=confidence)
         for verdict in (Evidence.LOST, Evidence.KEPT)
     ]
-    seen = _seen(layers, retention, confidence, 1200)
+    seen = _simulated_chances(layers, retention, confidence, 1200)
     assert max(seen) > 0.15
     assert planned == pytest.approx(seen, abs=0.03 + 3 * 0.5 / 1200**0.5)
 
@@ -71,7 +73,7 @@ def test_one_small_heavy_task_is_planned_with_caution() -> None:
     """Where an item weighs like fifty others the plan no longer promises a green build."""
     uneven = [Layer(n, 0.75, 0.005) for n in (100, 300, 1319, 5000)]
     planned = pooled_verdict_chance(Evidence.KEPT, 1.0, uneven, minimum=MINIMUM, confidence=0.9975)
-    assert planned == pytest.approx(_seen(uneven, 1.0, 0.9975, 300)[1], abs=0.1)
+    assert planned == pytest.approx(_simulated_chances(uneven, 1.0, 0.9975, 300)[1], abs=0.1)
     even = [Layer(1319, 0.75, 0.005)] * 4
     assert pooled_verdict_chance(
         Evidence.KEPT, 1.0, even, minimum=MINIMUM, confidence=0.9975
@@ -114,7 +116,7 @@ def test_the_detectable_retention_is_detected() -> None:
 
 def test_chances_add_up() -> None:
     """Kept, lost and undecided share out the whole probability."""
-    chances = [pooled_verdict_chance(one, 0.975, FOUR, minimum=MINIMUM) for one in Evidence]
+    chances = [pooled_verdict_chance(verdict, 0.975, FOUR, minimum=MINIMUM) for verdict in Evidence]
     assert sum(chances) == pytest.approx(1.0)
     assert min(chances) > 0.0
 

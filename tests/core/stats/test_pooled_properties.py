@@ -59,11 +59,11 @@ def _strata(draw: st.DrawFn) -> Stratum:
 POOLS = st.lists(_strata(), min_size=1, max_size=4)
 
 
-def _near(found: Interval, expected: Interval, tolerance: float = 1e-6) -> bool:
+def _near(interval: Interval, expected: Interval, tolerance: float = 1e-6) -> bool:
     """Equal up to rounding, on the scale of ratio/(1+ratio) that has no infinity."""
     return all(
         math.isclose(_bent(a), _bent(b), rel_tol=0.0, abs_tol=tolerance)
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(interval, expected, strict=True)
     )
 
 
@@ -87,8 +87,8 @@ def test_bounds_are_numbers_in_order_around_the_estimate(pool: list[Stratum]) ->
 @every_pool
 def test_more_confidence_is_a_wider_interval(pool: list[Stratum]) -> None:
     """Each bound moves outwards, or stays, as the confidence rises."""
-    found = [pooled_retention(pool, confidence=level) for level in CONFIDENCES]
-    for narrow, wide in itertools.pairwise(found):
+    intervals = [pooled_retention(pool, confidence=level) for level in CONFIDENCES]
+    for narrow, wide in itertools.pairwise(intervals):
         assert _bent(wide.low) <= _bent(narrow.low) + 1e-9
         assert _bent(wide.high) >= _bent(narrow.high) - 1e-9
 
@@ -97,8 +97,11 @@ def test_more_confidence_is_a_wider_interval(pool: list[Stratum]) -> None:
 @every_pool
 def test_swapping_the_models_inverts_the_interval(pool: list[Stratum]) -> None:
     """With the roles exchanged and one run each, the bounds are the reciprocals."""
-    plain = [replace(one, runs=1) for one in pool]
-    swapped = [replace(one, baseline=one.quantized, quantized=one.baseline) for one in plain]
+    plain = [replace(stratum, runs=1) for stratum in pool]
+    swapped = [
+        replace(stratum, baseline=stratum.quantized, quantized=stratum.baseline)
+        for stratum in plain
+    ]
     low, high = pooled_retention(plain)
     back = pooled_retention(swapped)
     inverse = [0.0 if math.isinf(x) else math.inf if x == 0.0 else 1.0 / x for x in (high, low)]
@@ -110,14 +113,14 @@ def test_swapping_the_models_inverts_the_interval(pool: list[Stratum]) -> None:
 def test_no_order_matters(pool: list[Stratum], random: Random) -> None:
     """Shuffling the items of each stratum, and the strata, changes nothing."""
     mixed = []
-    for one in pool:
-        order = list(range(one.n))
+    for stratum in pool:
+        order = list(range(stratum.n))
         random.shuffle(order)
-        before, after = one.scores
-        codes = one.codes
+        before, after = stratum.scores
+        codes = stratum.codes
         mixed.append(
             replace(
-                one,
+                stratum,
                 baseline=before[order],
                 quantized=after[order],
                 clusters=None if codes is None else codes[order],
@@ -131,7 +134,7 @@ def test_no_order_matters(pool: list[Stratum], random: Random) -> None:
 @every_pool
 def test_only_the_proportion_of_weights_matters(pool: list[Stratum], factor: float) -> None:
     """All weights times one number give the same bounds."""
-    scaled = [replace(one, weight=one.weight * factor) for one in pool]
+    scaled = [replace(stratum, weight=stratum.weight * factor) for stratum in pool]
     assert _near(pooled_retention(scaled), pooled_retention(pool))
 
 
@@ -141,12 +144,12 @@ def test_the_scale_of_the_scores_does_not_matter(pool: list[Stratum], factor: fl
     """Points out of 100 are judged like shares of 1."""
     scaled = [
         replace(
-            one,
-            baseline=one.scores[0] * factor,
-            quantized=one.scores[1] * factor,
-            excess=one.excess * factor**2,
+            stratum,
+            baseline=stratum.scores[0] * factor,
+            quantized=stratum.scores[1] * factor,
+            excess=stratum.excess * factor**2,
         )
-        for one in pool
+        for stratum in pool
     ]
     assert _near(pooled_retention(scaled), pooled_retention(pool))
 
@@ -155,7 +158,7 @@ def test_the_scale_of_the_scores_does_not_matter(pool: list[Stratum], factor: fl
 @every_pool
 def test_the_same_scores_twice_give_an_interval_around_1(pool: list[Stratum]) -> None:
     """Models that answered alike have a ratio of 1 within bounds, which are reciprocals."""
-    same = [replace(one, quantized=one.baseline, runs=1) for one in pool]
+    same = [replace(stratum, quantized=stratum.baseline, runs=1) for stratum in pool]
     low, high = pooled_retention(same)
     assert low <= 1.0 <= high
     assert low * high == pytest.approx(1.0) or (low == 0.0 and math.isinf(high))
@@ -167,7 +170,7 @@ def test_the_statistic_decides_as_the_interval_does(
     pool: list[Stratum], minimum: float, confidence: float
 ) -> None:
     """Outside the bounds the statistic is beyond the quantile, inside it is not."""
-    items = [replace(one, clusters=None) for one in pool]
+    items = [replace(stratum, clusters=None) for stratum in pool]
     interval = pooled_retention(items, confidence=confidence, sides=1)
     if any(abs(bound / minimum - 1) < 1e-6 for bound in interval):
         return
@@ -183,11 +186,11 @@ def test_ratios_of_means(stratum: Stratum, confidence: float) -> None:
     """Fieller's bounds are ordered, widen with confidence, invert, and ignore order."""
     before, after = stratum.scores
     names = stratum.codes
-    found = mean_ratio_interval(before, after, confidence=confidence, clusters=names)
-    assert 0.0 <= found.low <= found.high
+    interval = mean_ratio_interval(before, after, confidence=confidence, clusters=names)
+    assert 0.0 <= interval.low <= interval.high
     wider = mean_ratio_interval(before, after, confidence=0.99, clusters=names)
-    assert wider.low <= found.low * (1 + 1e-9)
-    assert wider.high >= found.high * (1 - 1e-9)
+    assert wider.low <= interval.low * (1 + 1e-9)
+    assert wider.high >= interval.high * (1 - 1e-9)
     back = mean_ratio_interval(after, before, confidence=confidence, clusters=names)
     turned = mean_ratio_interval(
         before[::-1],
@@ -196,8 +199,8 @@ def test_ratios_of_means(stratum: Stratum, confidence: float) -> None:
         clusters=None if names is None else names[::-1],
         weights=np.full(before.size, 7.0),
     )
-    assert _near(turned, found)
-    inverse = [0.0 if math.isinf(x) else math.inf if x == 0.0 else 1.0 / x for x in found[::-1]]
+    assert _near(turned, interval)
+    inverse = [0.0 if math.isinf(x) else math.inf if x == 0.0 else 1.0 / x for x in interval[::-1]]
     if before.any() or after.any():
         assert _near(back, Interval(*inverse))
     low, high = mean_ratio_interval(before, before, confidence=confidence, clusters=names)

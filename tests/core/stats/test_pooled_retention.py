@@ -63,8 +63,10 @@ def test_the_general_statistic_is_the_score_statistic_of_paired_proportions(
     cells: tuple[int, int, int, int], ratio: float, confidence: float
 ) -> None:
     """Empirical likelihood with its extremes reproduces Tang and its correction on 0/1."""
-    found = pooled_statistic([Stratum(*_task(*cells))], ratio, normal_quantile(confidence, sides=1))
-    assert found == pytest.approx(float(score_statistic(*cells, ratio, confidence=confidence)))
+    statistic = pooled_statistic(
+        [Stratum(*_task(*cells))], ratio, normal_quantile(confidence, sides=1)
+    )
+    assert statistic == pytest.approx(float(score_statistic(*cells, ratio, confidence=confidence)))
 
 
 def test_tasks_alike_pool_to_nearly_one_large_task() -> None:
@@ -108,9 +110,9 @@ def test_many_scores_of_many_values_give_the_interval_of_fieller() -> None:
     rng = np.random.default_rng(6)
     before = rng.random(1319)
     after = np.clip(before + rng.normal(0, 0.1, 1319), 0, 1)
-    found = pooled_retention([Stratum(before, after)])
+    interval = pooled_retention([Stratum(before, after)])
     fieller = mean_ratio_interval(before, after)
-    assert found == pytest.approx(fieller, abs=0.03 * (fieller.high - fieller.low))
+    assert interval == pytest.approx(fieller, abs=0.03 * (fieller.high - fieller.low))
 
 
 def test_clusters_that_change_together_widen_it() -> None:
@@ -142,7 +144,7 @@ def test_excess_variance_of_runs_widens_it() -> None:
         pooled_retention([Stratum(before, after, runs=runs, excess=excess)])
         for runs, excess in ((1, 0.0), (1, 100.0), (5, 100.0))
     )
-    widths = [one.high - one.low for one in (plain, averaged, shaken)]
+    widths = [interval.high - interval.low for interval in (plain, averaged, shaken)]
     assert widths == sorted(widths)
     # Variance 40 without, 40 + 100 * (1 + 1/5) and 40 + 100 * 2 with it.
     assert widths[2] / widths[0] == pytest.approx(math.sqrt(240 / 40), rel=0.1)
@@ -273,7 +275,7 @@ def test_sampled_answers_and_clusters_err_no_more_than_promised() -> None:
 def test_more_baseline_runs_see_more_and_err_no_more() -> None:
     """With 11 % of the items a coin toss, two runs beat one and five beat two, errors alike."""
     rng = np.random.default_rng(10)
-    found = {}
+    rates_by_truth = {}
     for truth in (MINIMUM, 0.92):
         draws: dict[int, list[list[Stratum]]] = {1: [], 2: [], 5: []}
         for _ in range(800):
@@ -286,7 +288,7 @@ def test_more_baseline_runs_see_more_and_err_no_more() -> None:
                 excess = rerun_noise(runs[:count]).excess if count > 1 else 0.0
                 mean = runs[:count].mean(axis=0)
                 drawn.append([Stratum(mean, after, runs=count, excess=excess)])
-        found[truth] = {count: _rates(drawn, 0.95) for count, drawn in draws.items()}
-    assert max(max(rates) for rates in found[MINIMUM].values()) <= 0.06 + 0.024
-    power = [found[0.92][count][0] for count in (1, 2, 5)]
+        rates_by_truth[truth] = {count: _rates(drawn, 0.95) for count, drawn in draws.items()}
+    assert max(max(rates) for rates in rates_by_truth[MINIMUM].values()) <= 0.06 + 0.024
+    power = [rates_by_truth[0.92][count][0] for count in (1, 2, 5)]
     assert power[0] + 0.01 < power[1] < power[2]

@@ -98,8 +98,8 @@ def test_swapping_the_models_inverts_the_interval(
 def test_more_confidence_is_a_wider_interval(cells: Cells, method: Method) -> None:
     """Each bound moves outwards, or stays, as the confidence rises."""
     levels = (0.5, 0.7, 0.85, 0.9, 0.95, 0.99, 0.999)
-    found = [retention_interval(*cells, confidence=x, method=method) for x in levels]
-    for narrow, wide in itertools.pairwise(found):
+    intervals = [retention_interval(*cells, confidence=x, method=method) for x in levels]
+    for narrow, wide in itertools.pairwise(intervals):
         assert wide.low <= narrow.low + 1e-12
         assert wide.high >= narrow.high * (1 - 1e-12)
 

@@ -22,12 +22,14 @@ def test_one_request_per_unit_is_the_order_statistic_interval(
 ) -> None:
     """Bounds are the r-th and s-th smallest value, from sums of the binomial distribution."""
     times = np.random.default_rng(n).permutation(n) + 1.0
-    found = quantile_interval([[one] for one in times], percentile, confidence=confidence, sides=1)
+    interval = quantile_interval(
+        [[time] for time in times], percentile, confidence=confidence, sides=1
+    )
     below = binom.cdf(np.arange(n + 1) - 1, n, percentile / 100.0)
     low = int(np.flatnonzero(below <= 1.0 - confidence)[-1])
     enough = np.flatnonzero(below >= confidence)
-    assert found.low == low
-    assert found.high == (enough[0] if enough.size else math.inf)
+    assert interval.low == low
+    assert interval.high == (enough[0] if enough.size else math.inf)
 
 
 @pytest.mark.parametrize("percentile", [0.1, 1.0, 7.0, 50.0, 90.0, 99.0, 99.9])
@@ -35,24 +37,24 @@ def test_one_request_per_unit_is_the_order_statistic_interval(
 def test_the_estimate_is_an_attained_percentile(percentile: float, n: int) -> None:
     """numpy's inverted_cdf, but for percentages that binary fractions miss (7 % of 100 is 7)."""
     times = np.random.default_rng(n).permutation(n) + 1.0
-    found = quantile_interval([times], percentile).estimate
+    estimate = quantile_interval([times], percentile).estimate
     exact = -(-round(percentile * 10) * n // 1000)
-    assert found == max(exact, 1)
-    assert abs(found - float(np.quantile(times, percentile / 100, method="inverted_cdf"))) <= 1.0
+    assert estimate == max(exact, 1)
+    assert abs(estimate - float(np.quantile(times, percentile / 100, method="inverted_cdf"))) <= 1.0
 
 
 def test_requests_of_one_round_are_not_independent() -> None:
     """A hundred equal requests in each of five rounds know no more than one in each."""
     single = [[1.0], [2.0], [3.0], [4.0], [5.0]]
-    many = [100 * one for one in single]
+    many = [100 * time for time in single]
     assert quantile_interval(many, 50.0, sides=1) == quantile_interval(single, 50.0, sides=1)
     assert quantile_interval(single, 50.0, sides=1) == Estimate(3.0, 1.0, 5.0)
 
 
 def test_unknown_sides_are_0_and_infinite() -> None:
     """One round knows a lower bound of the 99th percentile and none above."""
-    found = quantile_interval([[0.5, 0.6, 0.7]], 99.0, sides=1)
-    assert found == Estimate(0.7, 0.5, math.inf)
+    interval = quantile_interval([[0.5, 0.6, 0.7]], 99.0, sides=1)
+    assert interval == Estimate(0.7, 0.5, math.inf)
     assert quantile_interval([[0.5, 0.6, 0.7]], 1.0, sides=1) == Estimate(0.5, 0.0, 0.7)
     assert quantile_interval([[0.5, 0.6, 0.7]], 50.0, sides=1) == Estimate(0.6, 0.0, math.inf)
 
@@ -120,9 +122,9 @@ def test_rounds_that_are_slow_as_a_whole_keep_the_promise() -> None:
     together, apart = np.zeros(2), np.zeros(2)
     for _ in range(draws):
         times = rounds(n)
-        one = quantile_interval(list(times), 50.0, sides=1)
+        interval = quantile_interval(list(times), 50.0, sides=1)
         other = quantile_interval(list(times.reshape(-1, 1)), 50.0, sides=1)
-        together += (one.low > truth, one.high < truth)
+        together += (interval.low > truth, interval.high < truth)
         apart += (other.low > truth, other.high < truth)
     assert max(together / draws) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
     assert min(apart / draws) > 0.2

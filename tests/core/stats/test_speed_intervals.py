@@ -68,7 +68,7 @@ def test_the_normal_rank_lies_no_nearer_than_the_counted_one(tail: float) -> Non
 def test_scipys_test_rejects_just_outside_the_bounds(n: int, confidence: float) -> None:
     """One-sided exact p-values of scipy cross 1 - confidence where the bounds are."""
     before, after = _pairs(n, n)
-    found = speedup_interval(before, after, confidence=confidence, sides=1)
+    interval = speedup_interval(before, after, confidence=confidence, sides=1)
     logs = np.log(after / before)
 
     def p(ratio: float, alternative: Literal["greater", "less"]) -> float:
@@ -76,30 +76,32 @@ def test_scipys_test_rejects_just_outside_the_bounds(n: int, confidence: float) 
         return float(wilcoxon(centred, alternative=alternative, method="exact").pvalue)
 
     if 0.5**n > 1.0 - confidence:
-        assert (found.low, found.high) == (0.0, math.inf)
+        assert (interval.low, interval.high) == (0.0, math.inf)
         return
     assert (
-        p(found.low * (1 - 1e-9), "greater")
+        p(interval.low * (1 - 1e-9), "greater")
         <= 1.0 - confidence
-        < p(found.low * (1 + 1e-9), "greater")
+        < p(interval.low * (1 + 1e-9), "greater")
     )
     assert (
-        p(found.high * (1 + 1e-9), "less") <= 1.0 - confidence < p(found.high * (1 - 1e-9), "less")
+        p(interval.high * (1 + 1e-9), "less")
+        <= 1.0 - confidence
+        < p(interval.high * (1 - 1e-9), "less")
     )
 
 
 def test_the_estimate_is_the_median_of_all_pairs() -> None:
     """Hodges and Lehmann's estimate by hand, of three ratios 1, 2 and 8."""
     averages = sorted([1.0, 2.0, 8.0, math.sqrt(2.0), math.sqrt(8.0), math.sqrt(16.0)])
-    found = speedup_interval([1.0, 1.0, 1.0], [1.0, 2.0, 8.0]).estimate
-    assert found == pytest.approx(math.sqrt(averages[2] * averages[3]))
+    estimate = speedup_interval([1.0, 1.0, 1.0], [1.0, 2.0, 8.0]).estimate
+    assert estimate == pytest.approx(math.sqrt(averages[2] * averages[3]))
 
 
 def test_two_sides_share_the_doubt() -> None:
     """0.9 on two sides is 0.95 on one, as for retention."""
     before, after = _pairs(1, 12)
-    one = speedup_interval(before, after, confidence=0.95, sides=1)
-    assert speedup_interval(before, after, confidence=0.9) == one
+    interval = speedup_interval(before, after, confidence=0.95, sides=1)
+    assert speedup_interval(before, after, confidence=0.9) == interval
     assert typical(before, confidence=0.9) == typical(before, confidence=0.95, sides=1)
 
 
@@ -107,9 +109,9 @@ def test_two_sides_share_the_doubt() -> None:
 def test_few_units_have_an_estimate_and_no_bounds(n: int) -> None:
     """Up to four units say nothing at 95 %."""
     before, after = _pairs(n, n, ratio=2.0)
-    for found in (speedup_interval(before, after, sides=1), typical(before, sides=1)):
-        assert found.estimate > 0.0
-        assert (found.low, found.high) == (0.0, math.inf)
+    for interval in (speedup_interval(before, after, sides=1), typical(before, sides=1)):
+        assert interval.estimate > 0.0
+        assert (interval.low, interval.high) == (0.0, math.inf)
 
 
 def test_units_without_any_noise_give_their_ratio_itself() -> None:
@@ -124,8 +126,8 @@ def test_counting_pairs_finds_what_listing_them_finds() -> None:
     """Beyond the limit for lists the very same averages come out, ties too."""
     rng = np.random.default_rng(4)
     values = np.exp(rng.normal(0.0, 0.5, MOST_LISTED + 1)).round(2) + 0.01
-    one, other = np.triu_indices(values.size)
-    listed = np.sort(np.sqrt(values[one] * values[other]))
+    lower, upper = np.triu_indices(values.size)
+    listed = np.sort(np.sqrt(values[lower] * values[upper]))
     ranks = [1, 2, 1000, listed.size // 2, listed.size - 7, listed.size]
     assert walsh_averages(values, ranks) == tuple(listed[rank - 1] for rank in ranks)
 
@@ -148,10 +150,10 @@ def test_a_spike_moves_the_bounds_little() -> None:
 def test_typical_is_the_percentile_50_with_its_bounds(n: int) -> None:
     """The sign test's bounds are those of the median of latencies, one request per unit."""
     values = np.random.default_rng(n).uniform(1.0, 2.0, n)
-    found = typical(values, sides=1)
-    median = quantile_interval([[one] for one in values], 50.0, sides=1)
-    assert (found.low, found.high) == (median.low, median.high)
-    assert found.estimate == pytest.approx(float(np.median(values)), rel=0.02)
+    interval = typical(values, sides=1)
+    median = quantile_interval([[value] for value in values], 50.0, sides=1)
+    assert (interval.low, interval.high) == (median.low, median.high)
+    assert interval.estimate == pytest.approx(float(np.median(values)), rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +197,8 @@ def _wrong(n: int, draws: int, noise: str, drift: float) -> tuple[float, float]:
             logs -= np.where(rng.random(2 * n) < 0.15, rng.lognormal(-1.0, 1.0, 2 * n), 0.0)
         pairs = logs.reshape(n, 2)
         pairs[1::2] = pairs[1::2, ::-1]
-        found = speedup_interval(*np.exp(pairs.T), sides=1)
-        wrong += (found.low > 1.0, found.high < 1.0)
+        interval = speedup_interval(*np.exp(pairs.T), sides=1)
+        wrong += (interval.low > 1.0, interval.high < 1.0)
     low, high = wrong / draws
     return float(low), float(high)
 
@@ -219,19 +221,19 @@ def test_typical_holds_for_lopsided_noise() -> None:
         return np.asarray(np.exp(rng.normal(0.0, 0.01, shape) - spikes))
 
     truth, draws = float(np.median(draw((400_000,)))), 3000
-    found = [typical(row, sides=1) for row in draw((draws, 10))]
+    intervals = [typical(row, sides=1) for row in draw((draws, 10))]
     most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
-    assert np.mean([one.low > truth for one in found]) <= most
-    assert np.mean([one.high < truth for one in found]) <= most
+    assert np.mean([interval.low > truth for interval in intervals]) <= most
+    assert np.mean([interval.high < truth for interval in intervals]) <= most
 
 
 def test_session_ratio_by_hand() -> None:
     """Logs 0, 0.1, 0.2: variance 0.01, t of 2 degrees at 95 % 2.919986, times sqrt(4/3)."""
-    found = session_ratio(np.exp([0.0, 0.1, 0.2]), math.exp(0.5), sides=1)
+    interval = session_ratio(np.exp([0.0, 0.1, 0.2]), math.exp(0.5), sides=1)
     reach = 2.919986 * math.sqrt(0.01 * 4.0 / 3.0)
-    assert found.estimate == pytest.approx(math.exp(0.4))
-    assert found.low == pytest.approx(math.exp(0.4 - reach), rel=1e-6)
-    assert found.high == pytest.approx(math.exp(0.4 + reach), rel=1e-6)
+    assert interval.estimate == pytest.approx(math.exp(0.4))
+    assert interval.low == pytest.approx(math.exp(0.4 - reach), rel=1e-6)
+    assert interval.high == pytest.approx(math.exp(0.4 + reach), rel=1e-6)
 
 
 def test_one_stored_session_knows_no_spread() -> None:
@@ -244,10 +246,10 @@ def test_sessions_that_scatter_are_allowed_for() -> None:
     """Sessions that differ by 5 % give 5 % wrong bounds, three standard errors allowed."""
     rng, draws = np.random.default_rng(21), 4000
     logs = rng.normal(0.0, 0.05, (draws, 5))
-    found = [session_ratio(np.exp(row[:4]), math.exp(row[4]), sides=1) for row in logs]
+    intervals = [session_ratio(np.exp(row[:4]), math.exp(row[4]), sides=1) for row in logs]
     most = 3 * math.sqrt(0.05 * 0.95 / draws)
-    assert np.mean([one.high < 1.0 for one in found]) == pytest.approx(0.05, abs=most)
-    assert np.mean([one.low > 1.0 for one in found]) == pytest.approx(0.05, abs=most)
+    assert np.mean([interval.high < 1.0 for interval in intervals]) == pytest.approx(0.05, abs=most)
+    assert np.mean([interval.low > 1.0 for interval in intervals]) == pytest.approx(0.05, abs=most)
 
 
 def test_binomial_ranks_need_no_luck() -> None:

@@ -25,11 +25,11 @@ def test_least_units_are_the_first_with_bounds(confidence: float) -> None:
     for units, known in ((n - 1, False), (n, True)):
         if units == 0:
             continue
-        for found in (
+        for bounds in (
             speedup_interval(np.ones(units), np.ones(units), confidence=confidence, sides=1),
             typical(np.ones(units), confidence=confidence, sides=1),
         ):
-            assert (found.low > 0.0, math.isfinite(found.high)) == (known, known)
+            assert (bounds.low > 0.0, math.isfinite(bounds.high)) == (known, known)
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.9975])
@@ -39,8 +39,10 @@ def test_least_units_of_percentiles_differ_by_side(confidence: float, percentile
     for side in ("low", "high"):
         n = least_units(confidence, percentile, side=side)
         for units in {n - 1, n} - {0}:
-            found = quantile_interval([[1.0]] * units, percentile, confidence=confidence, sides=1)
-            bounded = found.low > 0.0 if side == "low" else math.isfinite(found.high)
+            interval = quantile_interval(
+                [[1.0]] * units, percentile, confidence=confidence, sides=1
+            )
+            bounded = interval.low > 0.0 if side == "low" else math.isfinite(interval.high)
             assert bounded == (units == n)
 
 

@@ -40,17 +40,17 @@ every_series = settings(
 
 
 def _unzip(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [one for one, _ in pairs], [other for _, other in pairs]
+    return [before for before, _ in pairs], [after for _, after in pairs]
 
 
 def _check(interval: Callable[..., Estimate], *given: Any) -> None:
     """In order, no NaN, and wider with more confidence round one estimate."""
     for sides in (1, 2):
-        found = [interval(*given, confidence=level, sides=sides) for level in LEVELS]
-        for one in found:
-            assert 0.0 <= one.low <= one.estimate * (1 + 1e-12)
-            assert one.estimate <= one.high * (1 + 1e-12)
-        for narrow, wide in itertools.pairwise(found):
+        intervals = [interval(*given, confidence=level, sides=sides) for level in LEVELS]
+        for bounds in intervals:
+            assert 0.0 <= bounds.low <= bounds.estimate * (1 + 1e-12)
+            assert bounds.estimate <= bounds.high * (1 + 1e-12)
+        for narrow, wide in itertools.pairwise(intervals):
             assert wide.estimate == narrow.estimate
             assert wide.low <= narrow.low
             assert wide.high >= narrow.high
@@ -76,7 +76,7 @@ def test_series_and_sessions_are_in_order_and_widen(series: list[float], today: 
 def test_percentiles_are_in_order_and_widen(groups: list[list[float]], percentile: float) -> None:
     """The same of latencies; estimate and finite bounds are latencies that were seen."""
     _check(quantile_interval, groups, percentile)
-    seen = {one for group in groups for one in group} | {0.0, math.inf}
+    seen = {number for group in groups for number in group} | {0.0, math.inf}
     assert set(quantile_interval(groups, percentile, confidence=0.9)) <= seen
 
 
@@ -88,15 +88,15 @@ def test_a_faster_model_moves_everything_alike(
     """Doubling all quantized throughputs doubles the estimate and both bounds."""
     before, after = _unzip(pairs)
     plain = speedup_interval(before, after, confidence=0.9)
-    doubled = speedup_interval(before, [2.0 * one for one in after], confidence=0.9)
-    assert doubled == pytest.approx([2.0 * one for one in plain], rel=1e-15)
+    doubled = speedup_interval(before, [2.0 * value for value in after], confidence=0.9)
+    assert doubled == pytest.approx([2.0 * value for value in plain], rel=1e-15)
     assert (doubled.low, doubled.high) == (2.0 * plain.low, 2.0 * plain.high)
     scaled = speedup_interval(before, np.multiply(after, factor), confidence=0.9)
-    assert scaled == pytest.approx([factor * one for one in plain], rel=1e-12)
+    assert scaled == pytest.approx([factor * value for value in plain], rel=1e-12)
     alone = typical(np.multiply(after, factor))
-    assert alone == pytest.approx([factor * one for one in typical(after)], rel=1e-12)
+    assert alone == pytest.approx([factor * value for value in typical(after)], rel=1e-12)
     sessions = session_ratio(before, factor * after[0])
-    wanted = [factor * one for one in session_ratio(before, after[0])]
+    wanted = [factor * value for value in session_ratio(before, after[0])]
     assert sessions == pytest.approx(wanted, rel=1e-9)
 
 
@@ -121,14 +121,14 @@ def test_the_order_of_the_units_changes_nothing(
     shuffled = list(pairs)
     random.shuffle(shuffled)
     assert speedup_interval(*_unzip(shuffled)) == speedup_interval(*_unzip(pairs))
-    one, other = (quantile_interval(groups, 90.0) for groups in (pairs, shuffled))
-    assert one == other
+    ordered, reordered = (quantile_interval(groups, 90.0) for groups in (pairs, shuffled))
+    assert ordered == reordered
 
 
 @given(SERIES)
 @every_series
 def test_a_series_against_itself_is_1(series: list[float]) -> None:
     """The same throughputs give 1 exactly, bounds round it."""
-    found = speedup_interval(series, series, confidence=0.9)
-    assert found.estimate == 1.0
-    assert (found.low, found.high) in {(1.0, 1.0), (0.0, math.inf)}
+    interval = speedup_interval(series, series, confidence=0.9)
+    assert interval.estimate == 1.0
+    assert (interval.low, interval.high) in {(1.0, 1.0), (0.0, math.inf)}

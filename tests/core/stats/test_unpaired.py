@@ -27,8 +27,8 @@ def by_likelihood(x0: int, n0: int, x1: int, n1: int, ratio: float) -> float:
         return -sum(count * math.log(max(share, 1e-300)) for count, share in cells if count)
 
     most = min(1.0, 1.0 / ratio)
-    found = minimize_scalar(loss, bounds=(1e-12, most - 1e-12), options={"xatol": 1e-12})
-    p0 = found.x
+    minimum_ = minimize_scalar(loss, bounds=(1e-12, most - 1e-12), options={"xatol": 1e-12})
+    p0 = minimum_.x
     p1 = ratio * p0
     variance = p1 * (1 - p1) / n1 + ratio**2 * p0 * (1 - p0) / n0
     variance *= (n0 + n1) / (n0 + n1 - 1)
@@ -60,8 +60,8 @@ def test_means_are_fieller() -> None:
     b, sb, q, sq = 0.6, 0.02, 0.55, 0.03
     z = norm.ppf(0.95)
     roots = np.sort(np.roots([b**2 - z**2 * sb**2, -2 * b * q, q**2 - z**2 * sq**2]).real)
-    found = unpaired_retention([Means(b, sb, q, sq)], confidence=0.95, sides=1)
-    assert found == pytest.approx(tuple(roots), rel=1e-9)
+    interval = unpaired_retention([Means(b, sb, q, sq)], confidence=0.95, sides=1)
+    assert interval == pytest.approx(tuple(roots), rel=1e-9)
 
 
 def test_one_task_with_any_weight_is_itself() -> None:
@@ -85,10 +85,10 @@ def test_nothing_right_leaves_a_side_open(
     table: tuple[int, int, int, int], bounds: tuple[float | None, float | None]
 ) -> None:
     """Where one of the two has nothing right, that side has no bound."""
-    found = unpaired_retention([Shares(*table)])
-    for mine, expected in zip(found, bounds, strict=True):
+    interval = unpaired_retention([Shares(*table)])
+    for mine, expected in zip(interval, bounds, strict=True):
         assert expected is None or mine == expected
-    assert found.low < found.high
+    assert interval.low < interval.high
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,16 @@ def test_each_bound_is_wrong_about_as_often_as_promised(n: int, share: float) ->
     rng = np.random.default_rng(5)
     truth = 0.98
     drawn = zip(rng.binomial(n, share, 1500), rng.binomial(n, share * truth, 1500), strict=True)
-    found = [
+    intervals = [
         unpaired_retention([Shares(int(a), n, int(b), n)], confidence=0.95, sides=1)
         for a, b in drawn
     ]
-    assert np.mean([one.low > truth for one in found]) == pytest.approx(0.05, abs=0.018)
-    assert np.mean([one.high < truth for one in found]) == pytest.approx(0.05, abs=0.018)
+    assert np.mean([interval.low > truth for interval in intervals]) == pytest.approx(
+        0.05, abs=0.018
+    )
+    assert np.mean([interval.high < truth for interval in intervals]) == pytest.approx(
+        0.05, abs=0.018
+    )
 
 
 def test_repeats_are_welch_on_logarithms() -> None:
@@ -144,11 +148,11 @@ def test_repeats_are_welch_on_logarithms() -> None:
     from scipy.stats import ttest_ind
 
     before, after = [55.4, 55.5, 55.9], [125.9, 126.2, 125.5, 127.0]
-    found = stats.repeats_ratio(before, after, confidence=0.95, sides=2)
+    interval = stats.repeats_ratio(before, after, confidence=0.95, sides=2)
     test = ttest_ind(np.log(after), np.log(before), equal_var=False)
     bounds = np.exp(test.confidence_interval(0.95))
-    assert (found.low, found.high) == pytest.approx(tuple(bounds))
-    assert found.low < found.estimate < found.high
+    assert (interval.low, interval.high) == pytest.approx(tuple(bounds))
+    assert interval.low < interval.estimate < interval.high
 
 
 def test_a_single_repeat_has_no_bounds() -> None:
