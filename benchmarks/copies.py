@@ -31,7 +31,7 @@ class Copied:
         """One measurement of a model at the minimum: as plain items, and with its units."""
         before, after = scores_of(self.task, MINIMUM, rng)
         order = rng.permutation(before.size)
-        before, after = (np.repeat(one[order], self.copies) for one in (before, after))
+        before, after = (np.repeat(scores[order], self.copies) for scores in (before, after))
         return Stratum(before, after), Stratum(before, after, clusters=self.units)
 
     @property
@@ -42,38 +42,38 @@ class Copied:
 
 def scenarios() -> list[Copied]:
     """Whole sets repeated, a few items that are there often, and a handful of duplicates."""
-    found = [
+    sets = [
         Copied(
             f"{n} items {k} times, accuracy {p}, flips {flips:.0%}", Setting(n, p, flips), (k,) * n
         )
         for n, k in ((60, 20), (250, 2), (250, 5), (1000, 3))
         for p, flips in ((0.5, 0.10), (0.75, 0.05), (0.75, 0.15), (0.95, 0.05))
     ]
-    often = Setting(951, 0.75, 0.05)
-    found.append(Copied("950 items, and one 50 times", often, (50, *(1,) * 950)))
+    repeated_setting = Setting(951, 0.75, 0.05)
+    sets.append(Copied("950 items, and one 50 times", repeated_setting, (50, *(1,) * 950)))
     uneven = tuple(1 + (at % 10 == 0) * 9 for at in range(500))
-    found.append(Copied("500 items, every tenth 10 times", Setting(500, 0.75, 0.05), uneven))
+    sets.append(Copied("500 items, every tenth 10 times", Setting(500, 0.75, 0.05), uneven))
     worse = tuple(1 + (at % 25 == 0) * 24 for at in range(500))
-    found.append(Copied("500 items, every 25th 25 times", Setting(500, 0.75, 0.05), worse))
+    sets.append(Copied("500 items, every 25th 25 times", Setting(500, 0.75, 0.05), worse))
     few = (2, 2, 2, *(1,) * 994)
-    found.append(Copied("997 items, 3 of them twice", Setting(997, 0.75, 0.05), few))
-    return found
+    sets.append(Copied("997 items, 3 of them twice", Setting(997, 0.75, 0.05), few))
+    return sets
 
 
 def verdict(*strata: Stratum) -> tuple[bool, bool]:
     """(lost, kept): where every one of the strata, each taken alone, says so."""
-    found = []
-    for one in strata:
-        quantile = pooled_quantile([one], 1.0 - ALPHA, 1)
-        score = pooled_statistic([one], MINIMUM, quantile)
-        found.append((score < -quantile, score > quantile))
-    return all(lost for lost, _ in found), all(kept for _, kept in found)
+    verdicts = []
+    for stratum in strata:
+        quantile = pooled_quantile([stratum], 1.0 - ALPHA, 1)
+        score = pooled_statistic([stratum], MINIMUM, quantile)
+        verdicts.append((score < -quantile, score > quantile))
+    return all(lost for lost, _ in verdicts), all(kept for _, kept in verdicts)
 
 
 def rates(scenario: Copied, draws: int, seed: int) -> NDArray[np.float64]:
     """False alarms and false passes: as items, as clusters, thinned, and as gates count."""
     rng = np.random.default_rng(seed)
-    found = np.zeros(8)
+    counts = np.zeros(8)
     rule = score_rule(DEFAULT_METHOD)
     for _ in range(draws):
         plain, clustered = scenario.draw(rng)
@@ -82,13 +82,13 @@ def rates(scenario: Copied, draws: int, seed: int) -> NDArray[np.float64]:
         table[3] = plain.n - table.sum()
         lost, kept = rule(table.astype(np.int64), ALPHA)
         thinned = Stratum(before, after, repetition=repetition(scenario.units))
-        found += (
+        counts += (
             *(lost[0], kept[0]),
             *verdict(clustered),
             *verdict(thinned),
             *verdict(clustered, thinned),
         )
-    return found / draws
+    return counts / draws
 
 
 def widened(seed: int) -> str:
@@ -96,8 +96,8 @@ def widened(seed: int) -> str:
     scenario = scenarios()[-1]
     plain, clustered = scenario.draw(np.random.default_rng(seed))
     thinned = Stratum(*plain.scores, repetition=repetition(scenario.units))
-    bounds = [pooled_retention([one], sides=1) for one in (plain, clustered, thinned)]
-    low, high = min(one.low for one in bounds), max(one.high for one in bounds)
+    bounds = [pooled_retention([stratum], sides=1) for stratum in (plain, clustered, thinned)]
+    low, high = min(interval.low for interval in bounds), max(interval.high for interval in bounds)
     return (
         f"{scenario.name}: {bounds[0].low:.5f} to {bounds[0].high:.5f} as items, "
         f"{low:.5f} to {high:.5f} as gates count"
@@ -117,9 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     missed = False
     limit = ALPHA + MARGIN + 3.0 * (ALPHA * (1.0 - ALPHA) / options.draws) ** 0.5
     for at, scenario in enumerate(scenarios()):
-        found = rates(scenario, options.draws, options.seed + at)
-        missed |= bool(max(found[-2:]) > limit)
-        print(f"{scenario.name:46} " + " ".join(f"{rate:8.2%}" for rate in found), flush=True)
+        errors = rates(scenario, options.draws, options.seed + at)
+        missed |= bool(max(errors[-2:]) > limit)
+        print(f"{scenario.name:46} " + " ".join(f"{rate:8.2%}" for rate in errors), flush=True)
     print(f"\n{widened(options.seed)}")
     return int(missed)
 

@@ -78,10 +78,10 @@ def seconds(command: list[str]) -> float:
             text=True,
             check=False,
         )
-        took = time.perf_counter() - began
+        elapsed = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stdout[-3000:]}")
-    return took
+    return elapsed
 
 
 def recorded_batch_size() -> int:

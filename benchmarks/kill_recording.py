@@ -35,7 +35,7 @@ def make_run(n: int, name: str) -> Run:
     digests = tuple(hashlib.sha256(f"{name}{at}".encode()).hexdigest() for at in range(n))
     scores = tuple(float(int(digest[0], 16) % 3 > 0) for digest in digests)
     metrics = [
-        Metric(f"exact_match,{which}-match", True, "binary") for which in ("strict", "flexible")
+        Metric(f"exact_match,{filter_}-match", True, "binary") for filter_ in ("strict", "flexible")
     ]
     items = Items(tuple(range(n)), digests, {metric.name: scores for metric in metrics})
     accuracy = made_accuracy(
@@ -58,10 +58,10 @@ def record_forever(store: Store, runs: list[Run]) -> None:
 def state(store: Store, runs: list[Run]) -> str:
     """Which of the runs is stored; anything else is a loss."""
     try:
-        found = store.load(KEY)
+        stored = store.load(KEY)
     except QuantregError as error:
         return f"LOST: {error.what}"
-    return "whole" if found in runs else "LOST: another run"
+    return "whole" if stored in runs else "LOST: another run"
 
 
 def kill_once(store: Store, runs: list[Run], delay: float) -> bool:
@@ -86,9 +86,9 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=200, help="kills")
     parser.add_argument("--items", type=int, default=1319, help="items of each run")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    rng = random.Random(asked.seed)
-    runs = [make_run(asked.items, "one"), make_run(asked.items + 7, "two")]
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    runs = [make_run(options.items, "one"), make_run(options.items + 7, "two")]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "baselines")
@@ -96,23 +96,23 @@ def main() -> int:
         for run in runs:
             store.save(KEY, run)
         commit = (time.perf_counter() - started) / 2
-        for _ in range(asked.n):
+        for _ in range(options.n):
             counts["in the middle"] += kill_once(store, runs, rng.uniform(0, 6 * commit))
             counts[state(store, runs)] += 1
         store.save(KEY, runs[0])
         litter = len(list(store.root.rglob("*.new"))) + len(list(store.root.rglob("*.tmp")))
         healed = store.load(KEY) == runs[0] and not litter
-    lost = sum(count for what, count in counts.items() if what.startswith("LOST"))
-    print(f"recordings killed     {asked.n}")
-    print(f"items per recording   {asked.items:,}")
+    lost = sum(count for state_, count in counts.items() if state_.startswith("LOST"))
+    print(f"recordings killed     {options.n}")
+    print(f"items per recording   {options.items:,}")
     print(f"one recording takes   {commit * 1e3:.1f} ms")
     print(f"killed in the middle  {counts['in the middle']}  (files of an unfinished commit left)")
     print(f"whole baselines       {counts['whole']}")
     print(f"lost or half-written  {lost}")
     print(f"next save cleans up   {'yes' if healed else 'NO'}")
-    for what in sorted(counts):
-        if what.startswith("LOST"):
-            print(f"  {counts[what]} x {what}")
+    for state_ in sorted(counts):
+        if state_.startswith("LOST"):
+            print(f"  {counts[state_]} x {state_}")
     return 0 if lost == 0 and healed else 1
 
 

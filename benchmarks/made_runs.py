@@ -45,7 +45,7 @@ def made_accuracy(
         metrics=metrics,
         total_items=len(items),
     )
-    values = {one.name: _mean(items.scores[one.name]) for one in metrics}
+    values = {metric.name: _mean(items.scores[metric.name]) for metric in metrics}
     return Accuracy(protocol, items, values, chance, 32)
 
 

@@ -75,10 +75,10 @@ def value_changed(data: bytes, rng: random.Random) -> bytes:
     """One value of the JSON replaced by an odd one, left out, renamed or given twice."""
     whole = data.startswith(b"{\n")
     lines = [data.decode()] if whole else data.decode().splitlines()
-    which = rng.randrange(len(lines))
-    document = json.loads(lines[which])
-    found = list(_places(document))
-    holder, key = rng.choice(found)
+    line = rng.randrange(len(lines))
+    document = json.loads(lines[line])
+    all_places = list(_places(document))
+    holder, key = rng.choice(all_places)
     kind = rng.randrange(4)
     if kind == 0 or isinstance(holder, list):
         holder[key] = rng.choice(ODD)
@@ -88,19 +88,19 @@ def value_changed(data: bytes, rng: random.Random) -> bytes:
         holder["x"] = holder.pop(key)
     else:
         text = json.dumps(document)
-        lines[which] = text.replace("{", '{"key": 1, "key": 2, ', 1)
+        lines[line] = text.replace("{", '{"key": 1, "key": 2, ', 1)
         return ("\n".join(lines) + "\n").encode()
-    lines[which] = json.dumps(document)
+    lines[line] = json.dumps(document)
     return ("\n".join(lines) + "\n").encode()
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
-    found = [(value, key) for key in keys]
+    places = [(value, key) for key in keys]
     for key in keys:
         if isinstance(value[key], (dict, list)):
-            found += _places(value[key])
-    return found
+            places += _places(value[key])
+    return places
 
 
 KINDS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
@@ -114,13 +114,13 @@ KINDS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 def outcome(read: Callable[[], Any], right: Any) -> str:
     """``refused``, ``unharmed`` (what was stored), ``PASSED`` or ``CRASHED``."""
     try:
-        found = read()
+        value = read()
     except QuantregError:
         return "refused"
     except Exception as error:
         print(f"crashed: {type(error).__name__}: {error}", file=sys.stderr)
         return "CRASHED"
-    return "unharmed" if found == right else "PASSED"
+    return "unharmed" if value == right else "PASSED"
 
 
 def main() -> int:
@@ -136,7 +136,7 @@ def main() -> int:
         store, accepted = Store(root), AcceptedRuns(root)
         run = store.load(KEY)
         for why in ("first", "second"):
-            accepted.accept({INT8: _at(run, INT8.scheme)}, _said(why))
+            accepted.accept({INT8: _at(run, INT8.scheme)}, _acceptance(why))
         reads = _targets(root, store, accepted)
         rows = {name: Counter[str]() for name, _, _ in reads}
         for _ in range(chosen.n):
@@ -172,7 +172,7 @@ def _at(run: Run, scheme: str) -> Run:
     return replace(run, provenance=replace(run.provenance, claimed=scheme))
 
 
-def _said(why: str) -> Acceptance:
+def _acceptance(why: str) -> Acceptance:
     value = {"exact_match,none": 0.8}
     task = AcceptedTask(INT8.stem, INT8.task, 1500, value, value, 0.98)
     return Acceptance(0, "2026-01-01T00:00:00Z", None, why, "1" * 64, None, (task,))

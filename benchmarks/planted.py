@@ -33,9 +33,9 @@ class PlantedBackend:
     def load(self, spec: ModelSpec) -> PlantedEngine:
         """Loads as ever; the shares are for us."""
         args = dict(spec.args)
-        told = args.pop(SHARES, None)
-        assert isinstance(told, dict)
-        shares = {int(length): float(share) for length, share in told.items()}  # type: ignore[arg-type]
+        declared = args.pop(SHARES, None)
+        assert isinstance(declared, dict)
+        shares = {int(length): float(share) for length, share in declared.items()}  # type: ignore[arg-type]
         return PlantedEngine(self._inner.load(replace(spec, args=args)), shares)
 
 

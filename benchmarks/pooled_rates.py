@@ -79,24 +79,24 @@ def scores_of(task: Setting, retention: float, rng: np.random.Generator) -> tupl
 def scenarios() -> list[Scenario]:
     """Pools of alike and of mixed tasks, a group of 57 subtasks, sampled answers."""
     sizes = [100 + 25 * (i % 13) + (1_100 if i == 40 else 0) for i in range(57)]
-    found: list[Scenario] = []
+    pools: list[Scenario] = []
     for n in (250, 1319):
         for flips, p in product((0.005, 0.02, 0.05, 0.15), (0.25, 0.75, 0.95)):
             name = f"4 tasks of {n}, accuracy {p}, flips {flips:.1%}"
-            found.append(Pool(name, (Setting(n, p, flips),) * 4, shown=(p, flips) == (0.75, 0.05)))
+            pools.append(Pool(name, (Setting(n, p, flips),) * 4, shown=(p, flips) == (0.75, 0.05)))
         mixed = zip((0.25, 0.5, 0.75, 0.95), (0.15, 0.02, 0.05, 0.01), strict=True)
-        found.append(Pool(f"4 mixed tasks of {n}", tuple(Setting(n, p, d) for p, d in mixed)))
+        pools.append(Pool(f"4 mixed tasks of {n}", tuple(Setting(n, p, d) for p, d in mixed)))
     for flips in (0.01, 0.05):
         group = tuple(Setting(n, 0.4 + 0.01 * i, flips) for i, n in enumerate(sizes))
-        found.append(Pool(f"group of 57, {sum(sizes):,} items, flips {flips:.0%}", group, True))
+        pools.append(Pool(f"group of 57, {sum(sizes):,} items, flips {flips:.0%}", group, True))
         small = tuple(Setting(100, 0.4 + 0.01 * i, flips) for i in range(57))
-        found.append(Pool(f"57 tasks of 100, flips {flips:.0%}", small))
-    found += [
+        pools.append(Pool(f"57 tasks of 100, flips {flips:.0%}", small))
+    pools += [
         Sampled(f"5 sampled answers, {n} items, shift {shift}", n, 5, shift)
         for n in (50, 250, 1319)
         for shift in (0.0, 0.3)
     ]
-    return found
+    return pools
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ def verdicts(strata: Sequence[Stratum]) -> list[tuple[bool, bool]]:
 
     What is undecided at 95 % is not asked again at 99.75 %: intervals only widen.
     """
-    found: list[tuple[bool, bool]] = []
+    outcomes: list[tuple[bool, bool]] = []
     for alpha in ALPHAS:
-        undecided = bool(found) and not any(found[-1])
-        found.append((False, False) if undecided else verdict(strata, alpha))
-    return found
+        undecided = bool(outcomes) and not any(outcomes[-1])
+        outcomes.append((False, False) if undecided else verdict(strata, alpha))
+    return outcomes
 
 
 def rates(scenario: Scenario, draws: int, seed: int) -> Rates:
@@ -155,7 +155,7 @@ def rates(scenario: Scenario, draws: int, seed: int) -> Rates:
     for truth, count in zip(TRUTHS, powers, strict=False):
         for _ in range(few):
             count += verdict(scenario.draw(truth, rng), 0.05)
-    found = Rates(
+    result = Rates(
         scenario.name,
         draws,
         tuple(errors[:, 0] / draws),
@@ -165,8 +165,8 @@ def rates(scenario: Scenario, draws: int, seed: int) -> Rates:
     )
     if isinstance(scenario, Pool) and scenario.shown:
         red, green = apart(scenario, draws, rng)
-        return replace(found, any_red=red, all_green=green)
-    return found
+        return replace(result, any_red=red, all_green=green)
+    return result
 
 
 def apart(
@@ -182,23 +182,23 @@ def apart(
     return tuple(red), tuple(green)
 
 
-def boundary_line(found: Rates) -> str:
+def boundary_line(result: Rates) -> str:
     """Error rates at the minimum."""
-    shown = " ".join(f"{rate:8.2%}" for rate in (*found.false_red, *found.false_green))
-    return f"{found.name:46} {shown}" + ("  MISSED" if found.missed() else "")
+    shown = " ".join(f"{rate:8.2%}" for rate in (*result.false_red, *result.false_green))
+    return f"{result.name:46} {shown}" + ("  MISSED" if result.missed() else "")
 
 
-def power_lines(found: Rates) -> list[str]:
+def power_lines(result: Rates) -> list[str]:
     """Red and green builds of the pooled gate, and of a gate per task."""
     shown = {
-        "pooled, red": found.red,
-        "any task red": found.any_red,
-        "pooled, green": found.green,
-        "all tasks green": found.all_green,
+        "pooled, red": result.red,
+        "any task red": result.any_red,
+        "pooled, green": result.green,
+        "all tasks green": result.all_green,
     }
     return [
-        f"{found.name if i == 0 else '':46} {what:15} " + " ".join(f"{x:7.1%}" for x in shares)
-        for i, (what, shares) in enumerate((w, s) for w, s in shown.items() if s)
+        f"{result.name if i == 0 else '':46} {label:15} " + " ".join(f"{x:7.1%}" for x in shares)
+        for i, (label, shares) in enumerate((w, s) for w, s in shown.items() if s)
     ]
 
 
@@ -212,10 +212,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     draws = 400 if options.quick else options.draws
     start = time.perf_counter()
-    every = scenarios()
-    seeds = [options.seed + i for i in range(len(every))]
+    all_scenarios = scenarios()
+    seeds = [options.seed + i for i in range(len(all_scenarios))]
     with ProcessPoolExecutor(options.workers) as workers:
-        found = list(workers.map(rates, every, [draws] * len(every), seeds))
+        results = list(workers.map(rates, all_scenarios, [draws] * len(all_scenarios), seeds))
     print(
         f"Truth at the minimum {MINIMUM}; {draws:,} draws per line, a twentieth for other truths."
     )
@@ -223,14 +223,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     heads = " ".join(f"{alpha:8.2%}" for alpha in ALPHAS)
     print(f"{'':46} {'false alarms at':^17} {'false passes at':^17}")
     print(f"{'':46} {heads} {heads}")
-    print("\n".join(boundary_line(one) for one in found))
+    print("\n".join(boundary_line(result) for result in results))
     print("\nBuilds at 95 % by true retention")
     print(f"{'':62} " + " ".join(f"{truth:7.2f}" for truth in TRUTHS))
-    for one in found:
-        if one.red:
-            print("\n".join(power_lines(one)))
+    for result in results:
+        if result.red:
+            print("\n".join(power_lines(result)))
     print(f"\n{time.perf_counter() - start:.0f} s")
-    return int(any(one.missed() for one in found))
+    return int(any(result.missed() for result in results))
 
 
 if __name__ == "__main__":

@@ -79,20 +79,20 @@ class Rates:
 
     def misses(self) -> list[str]:
         """Error rates above the target, and powers below that of one run, beyond chance."""
-        found = []
+        lines_ = []
         for runs, errors in self.errors.items():
             for alpha, pair in zip(ALPHAS, errors, strict=True):
                 reach = 3.0 * math.sqrt(alpha * (1.0 - alpha) / self.draws)
                 if pair.max() > alpha + MARGIN + reach:
-                    found.append(f"{self.name}, {runs} runs: {pair.max():.2%} at {alpha:.2%}")
+                    lines_.append(f"{self.name}, {runs} runs: {pair.max():.2%} at {alpha:.2%}")
         for runs, powers in self.powers.items():
             lossless, *lossy = powers - self.powers[1]
             # The same draws with fewer runs: differences scatter less than two samples would.
             reach = 3.0 * math.sqrt(0.25 / self.draws)
-            gains = [lossless[1], *(one[0] for one in lossy)]
+            gains = [lossless[1], *(gain[0] for gain in lossy)]
             if min(gains) < -reach:
-                found.append(f"{self.name}, {runs} runs: power {min(gains):+.1%} against one run")
-        return found
+                lines_.append(f"{self.name}, {runs} runs: power {min(gains):+.1%} against one run")
+        return lines_
 
 
 def rates(setting: Noisy, draws: int, seed: int) -> Rates:
@@ -117,13 +117,13 @@ def rates(setting: Noisy, draws: int, seed: int) -> Rates:
     )
 
 
-def lines(found: Rates) -> list[str]:
+def lines(result: Rates) -> list[str]:
     """A line per number of runs."""
     shown = []
-    for runs, errors in found.errors.items():
-        powers = found.powers[runs]
-        figures = [*errors[:, 0], *errors[:, 1], powers[0][1], *(one[0] for one in powers[1:])]
-        name = found.name if runs == RUNS[0] else ""
+    for runs, errors in result.errors.items():
+        powers = result.powers[runs]
+        figures = [*errors[:, 0], *errors[:, 1], powers[0][1], *(power[0] for power in powers[1:])]
+        name = result.name if runs == RUNS[0] else ""
         shown.append(f"{name:41} {runs:4} " + " ".join(f"{x:7.2%}" for x in figures))
     return shown
 
@@ -138,11 +138,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     draws = 200 if options.quick else options.draws
     start = time.perf_counter()
-    every = [Noisy(n, p, d) for n in (250, 1319) for p in (0.5, 0.75, 0.9) for d in (0.0, 0.04)]
-    every += [Noisy(1319, 0.75, 0.04, shift) for shift in (0.05, 0.1)]
-    seeds = [options.seed + i for i in range(len(every))]
+    settings = [Noisy(n, p, d) for n in (250, 1319) for p in (0.5, 0.75, 0.9) for d in (0.0, 0.04)]
+    settings += [Noisy(1319, 0.75, 0.04, shift) for shift in (0.05, 0.1)]
+    seeds = [options.seed + i for i in range(len(settings))]
     with ProcessPoolExecutor(options.workers) as workers:
-        found = list(workers.map(rates, every, [draws] * len(every), seeds))
+        results = list(workers.map(rates, settings, [draws] * len(settings), seeds))
     print(f"{AMBIGUOUS:.0%} of the items are a coin toss in every run of either model; the")
     print(
         f"candidate runs once. {draws:,} draws per truth; errors at the minimum {MINIMUM}, the rest"
@@ -152,11 +152,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'':41} {'':4} {'false alarms':>15} {'false passes':>15} {'kept at':>7} red at")
     truths = " ".join(f"{truth:7.2f}" for truth in TRUTHS)
     print(f"{'':41} runs {heads} {heads} {truths}")
-    for one in found:
-        print("\n".join(lines(one)))
+    for result in results:
+        print("\n".join(lines(result)))
     # No gate is promised to see through runs that shift as a whole; the lines show how far off.
-    held = [one for one, setting in zip(found, every, strict=True) if not setting.shift]
-    misses = [miss for one in held for miss in one.misses()]
+    held = [result for result, setting in zip(results, settings, strict=True) if not setting.shift]
+    misses = [miss for result in held for miss in result.misses()]
     print("\n" + ("\n".join(misses) if misses else "No target missed."))
     print(f"\n{time.perf_counter() - start:.0f} s")
     return int(bool(misses))

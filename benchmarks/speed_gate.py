@@ -110,12 +110,12 @@ def start(slowed: bool, cache: Path) -> RemoteEngine:
 
 def session(baseline: Lent, quantized: Lent, tokens: int, seed: int) -> Session:
     """All workloads in turn, then ten rounds of the one model and ten of the other."""
-    asked = workloads(tokens)
+    all_workloads = workloads(tokens)
     rest: Any = {"seed": seed, "vocab_size": 1000, "say": lambda _: None}
-    pair = measure_pair(lambda: baseline, lambda: quantized, asked, exclusive=False, **rest)
-    alone = [measure_alone(lambda: baseline, asked[:1], **rest)]
-    alone += [measure_alone(lambda: quantized, [one], **rest) for one in asked]
-    first, *after = (throughputs(one)[0] for one in alone)
+    pair = measure_pair(lambda: baseline, lambda: quantized, all_workloads, exclusive=False, **rest)
+    alone = [measure_alone(lambda: baseline, all_workloads[:1], **rest)]
+    alone += [measure_alone(lambda: quantized, [workload], **rest) for workload in all_workloads]
+    first, *after = (throughputs(speed)[0] for speed in alone)
     return {
         "baseline": throughputs(pair[0]),
         "quantized": throughputs(pair[1]),
@@ -134,11 +134,11 @@ def detect(before: Sequence[float] | Floats, after: Sequence[float] | Floats, al
     return speedup_interval(before, after, confidence=1.0 - alpha, sides=1).high < 1.0
 
 
-def red(one: Session, which: int) -> tuple[bool, bool, bool]:
+def red(measured: Session, workload: int) -> tuple[bool, bool, bool]:
     """The gate, two single runs, two means."""
-    before, after = one["baseline"][which], one["quantized"][which]
-    singles = one["after"][which][0] < TOLERANCE * one["before"][which][0]
-    means = np.mean(one["after"][which]) < TOLERANCE * np.mean(one["before"][which])
+    before, after = measured["baseline"][workload], measured["quantized"][workload]
+    singles = measured["after"][workload][0] < TOLERANCE * measured["before"][workload][0]
+    means = np.mean(measured["after"][workload]) < TOLERANCE * np.mean(measured["before"][workload])
     return detect(before, after, ALPHA), bool(singles), bool(means)
 
 
@@ -150,14 +150,14 @@ def neighbours(count: int, seed: int) -> Iterator[None]:
     try:
         yield
     finally:
-        for one in running:
-            one.kill()
-            one.wait()
+        for process in running:
+            process.kill()
+            process.wait()
 
 
-def log_ratios(found: Sequence[Session]) -> Floats:
+def log_ratios(measured: Sequence[Session]) -> Floats:
     """Of the model that is not slowed: a row per session, a column per round."""
-    return np.log([np.divide(one["quantized"][0], one["baseline"][0]) for one in found])
+    return np.log([np.divide(pair["quantized"][0], pair["baseline"][0]) for pair in measured])
 
 
 def centre(logs: Floats) -> float:
@@ -174,7 +174,7 @@ def lasting(logs: Floats) -> float:
     (AB BA AB BA) two go to either part.
     """
     pieces = logs.reshape(len(logs), -1, 2)
-    parts = [[centre(one[half::2].ravel()) for one in pieces] for half in (0, 1)]
+    parts = [[centre(piece[half::2].ravel()) for piece in pieces] for half in (0, 1)]
     shared = np.cov([np.clip(part, *np.quantile(part, [0.05, 0.95])) for part in parts])[0, 1]
     return math.sqrt(max(float(shared), 0.0))
 
@@ -194,11 +194,11 @@ def drawn(logs: Floats, n: int, lasts: float, draws: int, seed: int) -> Iterator
         yield np.asarray(chosen + rng.normal(0.0, lasts))
 
 
-def real(found: Sequence[Session]) -> tuple[list[str], list[str]]:
+def real(measured: Sequence[Session]) -> tuple[list[str], list[str]]:
     """The table of what was really measured, and false alarms above the target beyond chance."""
-    reds = np.array([[red(one, i) for i in range(len(SLOWER))] for one in found]).mean(axis=0)
+    reds = np.array([[red(pair, i) for i in range(len(SLOWER))] for pair in measured]).mean(axis=0)
     speeds = [
-        [speedup_interval(one["baseline"][i], one["quantized"][i]).estimate for one in found]
+        [speedup_interval(pair["baseline"][i], pair["quantized"][i]).estimate for pair in measured]
         for i in range(len(SLOWER))
     ]
     names = (
@@ -206,9 +206,11 @@ def real(found: Sequence[Session]) -> tuple[list[str], list[str]]:
         "two single runs, 5 % tolerance",
         f"two means of {ROUNDS}, not in turn, 5 % tolerance",
     )
-    lines = [row("measured speed-up, median", [float(np.median(one)) for one in speeds], "9.3f")]
+    lines = [
+        row("measured speed-up, median", [float(np.median(ratios)) for ratios in speeds], "9.3f")
+    ]
     lines += [row(name, reds[:, i], "9.1%") for i, name in enumerate(names)]
-    most = ALPHA + MARGIN + 3.0 * math.sqrt(ALPHA * (1.0 - ALPHA) / len(found))
+    most = ALPHA + MARGIN + 3.0 * math.sqrt(ALPHA * (1.0 - ALPHA) / len(measured))
     return lines, [f"{names[0]}: {reds[0, 0]:.1%} false alarms"] if reds[0, 0] > most else []
 
 
@@ -230,7 +232,7 @@ def simulated(logs: Floats, lasts: float, draws: int, seed: int) -> tuple[list[s
 
 def row(name: str, figures: Sequence[float] | Floats, style: str) -> str:
     """One line of a table."""
-    return f"{name:46}" + "".join(f"{one:{style}}" for one in figures)
+    return f"{name:46}" + "".join(f"{figure:{style}}" for figure in figures)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -252,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     os.environ["OMP_NUM_THREADS"] = "1"
     if options.read:
-        found = json.loads(options.read.read_text())
+        measured = json.loads(options.read.read_text())
     else:
         cores = os.cpu_count() or 1
         with (
@@ -260,19 +262,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             installed(),
             neighbours(cores if options.noise else 0, options.seed),
         ):
-            found = []
-            for one in sessions(count, options.per_pair, options.tokens, options.seed, Path(cache)):
-                found.append(one)
-                print(f"\r{len(found)} of {count} sessions", end="", file=sys.stderr)
+            measured = []
+            for pair in sessions(
+                count, options.per_pair, options.tokens, options.seed, Path(cache)
+            ):
+                measured.append(pair)
+                print(f"\r{len(measured)} of {count} sessions", end="", file=sys.stderr)
                 if options.save:
-                    options.save.write_text(json.dumps(found))
+                    options.save.write_text(json.dumps(measured))
         print("\r", end="", file=sys.stderr)
     print(row("share turned red, work added:", [], "") + "".join(f"{x:>+9.0%}" for x in SLOWER))
-    print(f"\n{len(found)} sessions of {ROUNDS} rounds, measured")
-    lines, misses = real(found)
+    print(f"\n{len(measured)} sessions of {ROUNDS} rounds, measured")
+    lines, misses = real(measured)
     print("\n".join(lines))
-    logs = log_ratios(found)
-    spread = float(np.median([timing_spread(np.exp(one), confidence=0.5) for one in logs]))
+    logs = log_ratios(measured)
+    spread = float(np.median([timing_spread(np.exp(ratios), confidence=0.5) for ratios in logs]))
     lasts = lasting(logs)
     print(
         f"\n{draws:,} sessions drawn from them: rounds scatter by {spread:.1%} (standard deviation)"

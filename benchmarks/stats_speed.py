@@ -118,7 +118,7 @@ def of_tasks(repeats: int, rng: np.random.Generator) -> list[Timed]:
             bootstrap(before, after, rng)
 
     vectorised = median(lambda: retention_intervals(a, b, c, d, sides=1), repeats)
-    each = median(resampled, 3) / BOOTSTRAPPED
+    seconds = median(resampled, 3) / BOOTSTRAPPED
     return [
         Timed(f"retention_intervals, {TASKS:,} tasks in one call", vectorised, TARGET_SECONDS),
         Timed(f"retention_interval, {TASKS:,} calls", median(one_by_one, repeats), TARGET_SECONDS),
@@ -129,7 +129,7 @@ def of_tasks(repeats: int, rng: np.random.Generator) -> list[Timed]:
         ),
         Timed(
             f"instead: numpy bootstrap, {RESAMPLES:,} resamples, {TASKS:,} tasks*",
-            each * TASKS,
+            seconds * TASKS,
         ),
     ]
 
@@ -150,12 +150,12 @@ def of_items(repeats: int, rng: np.random.Generator) -> list[Timed]:
     comparison = pair()
     start = time.process_time()
     bootstrap_of(before, after, rng)
-    each = (time.process_time() - start) / 20
+    seconds = (time.process_time() - start) / 20
     return [
         Timed(f"pairing {MANY_ITEMS:,} items (compare)", median(pair, repeats), TARGET_SECONDS),
         Timed("judging them (judge)", median(lambda: decide(comparison), repeats), TARGET_SECONDS),
         Timed("both", median(lambda: decide(pair()), repeats), TARGET_SECONDS),
-        Timed(f"instead: numpy bootstrap, {RESAMPLES:,} resamples*", each * RESAMPLES),
+        Timed(f"instead: numpy bootstrap, {RESAMPLES:,} resamples*", seconds * RESAMPLES),
     ]
 
 

@@ -73,7 +73,7 @@ def measured(n: int, seed: int = 0) -> Accuracy:
     random.Random(1234).shuffle(ids)
     items = Items(
         tuple(ids),
-        tuple(hashlib.sha256(str(one).encode()).hexdigest()[:20] for one in ids),
+        tuple(hashlib.sha256(str(number).encode()).hexdigest()[:20] for number in ids),
         {METRIC.name: tuple(scores)},
         facts={"empty": (0.0,) * n, "truncated": (0.0,) * n},
     )
@@ -87,10 +87,10 @@ def key_of(task: str, scheme: str = "bf16") -> BaselineKey:
 
 def make_many(root: str, count: str) -> None:
     """A store of many small baselines."""
-    one = made_run(measured(SMALL))
+    template = made_run(measured(SMALL))
     for number in range(int(count)):
-        protocol = replace(one.accuracy.protocol, task=f"t{number}")
-        run = replace(one, accuracy=replace(one.accuracy, protocol=protocol))
+        protocol = replace(template.accuracy.protocol, task=f"t{number}")
+        run = replace(template, accuracy=replace(template.accuracy, protocol=protocol))
         Store(Path(root)).save(key_of(f"t{number}"), run)
 
 
@@ -113,16 +113,16 @@ def load_small(root: str) -> None:
 CHILDREN = {"many": make_many, "large": make_large, "load": load_small}
 
 
-def child(what: str, *arguments: str) -> str:
+def child(job: str, *arguments: str) -> str:
     """Runs one of `CHILDREN` in a process of its own, and what that prints."""
     # What it needs in memory would count as every later child's peak if it were done here.
-    command = [sys.executable, __file__, "--child", what, *arguments]
+    command = [sys.executable, __file__, "--child", job, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def spent(command: Sequence[str]) -> Spent:
     """What a command takes; raises CalledProcessError where it fails."""
-    found = []
+    runs = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
@@ -131,11 +131,11 @@ def spent(command: Sequence[str]) -> Spent:
         if process.returncode != 0:
             raise subprocess.CalledProcessError(process.returncode, command)
         wall = time.perf_counter() - started
-        found.append(Spent(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024))
+        runs.append(Spent(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024))
     return Spent(
-        statistics.median(one.cpu for one in found),
-        statistics.median(one.wall for one in found),
-        max(one.megabytes for one in found),
+        statistics.median(run.cpu for run in runs),
+        statistics.median(run.wall for run in runs),
+        max(run.megabytes for run in runs),
     )
 
 
@@ -144,7 +144,7 @@ def small_loads(folder: Path, baselines: int) -> bool:
     root = str(folder / "many")
     child("many", root, str(baselines))
     rounds = [json.loads(child("load", root)) for _ in range(REPEATS)]
-    first, after = (statistics.median(one) for one in zip(*rounds, strict=True))
+    first, after = (statistics.median(times) for times in zip(*rounds, strict=True))
     print(f"one of {baselines:,} baselines of {SMALL:,} items, CPU milliseconds")
     print(f"  the first of a process {first:8.1f}   target {MOST_MILLISECONDS:g}")
     print(f"  one more               {after:8.1f}")
@@ -174,8 +174,8 @@ def main() -> int:
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        what, *arguments = chosen.child
-        CHILDREN[what](*arguments)
+        job, *arguments = chosen.child
+        CHILDREN[job](*arguments)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         met = [small_loads(Path(folder), chosen.baselines), large_runs(Path(folder), chosen.items)]

@@ -35,8 +35,8 @@ def independent(pairs: int, rng: np.random.Generator) -> None:
     for n, share in CASES:
         for truth in TRUTHS:
             drawn = rng.binomial(n, [[share], [share * truth]], (2, pairs)).T.tolist()
-            found = np.array([bounds(a, b, n) for a, b in drawn])
-            low, high = np.mean(found[:, 0] > truth), np.mean(found[:, 1] < truth)
+            intervals = np.array([bounds(a, b, n) for a, b in drawn])
+            low, high = np.mean(intervals[:, 0] > truth), np.mean(intervals[:, 1] < truth)
             print(f"{n:6,} {share:6.2f} {truth:6.2f} {low * 100:7.1f} {high * 100:7.1f}")
 
 
@@ -50,11 +50,11 @@ def paired(pairs: int, rng: np.random.Generator) -> None:
         cells = [share - flips / 2, flips / 2, flips / 2, 1 - share - flips / 2]
         tables = rng.multinomial(n, cells, pairs)
         totals = np.array([bounds(int(a + c), int(a + b), n) for a, b, c, _ in tables])
-        pairwise = np.array([retention_interval(*map(int, one), sides=1) for one in tables])
+        pairwise = np.array([retention_interval(*map(int, table), sides=1) for table in tables])
         shown = []
-        for found in (totals, pairwise):
-            wrong = np.mean((found[:, 0] > 1.0) | (found[:, 1] < 1.0))
-            shown.append(f"{wrong * 100:8.1f} {np.mean(found[:, 1] - found[:, 0]):7.3f}")
+        for intervals in (totals, pairwise):
+            wrong = np.mean((intervals[:, 0] > 1.0) | (intervals[:, 1] < 1.0))
+            shown.append(f"{wrong * 100:8.1f} {np.mean(intervals[:, 1] - intervals[:, 0]):7.3f}")
         print(f"{n:6,} {share:6.2f} {shown[0]} {shown[1]}")
 
 
