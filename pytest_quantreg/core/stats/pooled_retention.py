@@ -224,10 +224,15 @@ def _lower_bound(cells: Cells, quantile: float) -> float:
     if after <= 0.0:
         return 0.0
 
-    def beyond(at: float) -> float:
-        return statistic_of(cells, at / (1.0 - at), quantile) - quantile
-
     estimate = min(after / whole, 1.0 - LEAST_RATIO)
+    is_reached = after / whole <= estimate
+
+    def beyond(at: float) -> float:
+        above = statistic_of(cells, at / (1.0 - at), quantile) - quantile
+        # The statistic is 0 at the estimate. Where every item changed by the same factor
+        # nothing varies there either, and rounding noise over no variance would be huge.
+        return -quantile if above > 0.0 and is_reached and at >= estimate else above
+
     if beyond(LEAST_RATIO) <= 0.0:
         return 0.0
     if beyond(estimate) > 0.0:

@@ -292,3 +292,11 @@ def test_more_baseline_runs_see_more_and_err_no_more() -> None:
     assert max(max(rates) for rates in rates_by_truth[MINIMUM].values()) <= 0.06 + 0.024
     power = [rates_by_truth[0.92][count][0] for count in (1, 2, 5)]
     assert power[0] + 0.01 < power[1] < power[2]
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.3, 0.125, 0.75])
+def test_items_that_all_fall_by_one_factor_have_an_upper_bound(factor: float) -> None:
+    """A loss without any variance is not known more surely than its items allow."""
+    stratum = Stratum([1.0] * 100, [factor] * 100)
+    bound = pooled_retention([stratum], confidence=0.95, sides=1)
+    assert bound.high == pytest.approx(factor + 0.027, abs=0.001)
