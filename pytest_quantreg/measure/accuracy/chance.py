@@ -24,8 +24,8 @@ def answer_of(output_type: str, requests: Sequence[Any], gold: Any, choices: int
         return Answer(0, frozenset())
     golds = gold if isinstance(gold, (list, tuple)) else [gold]
     if choices < 2:
-        texts = (str(one).strip() for one in golds)
-        return Answer(0, frozenset(one for one in texts if len(one) <= LONGEST_ANSWER))
+        texts = (str(gold).strip() for gold in golds)
+        return Answer(0, frozenset(text for text in texts if len(text) <= LONGEST_ANSWER))
     continuations = [str(request.args[1]).strip() for request in requests[:choices]]
     return Answer(choices, frozenset(_labels(golds, continuations)))
 
@@ -54,5 +54,5 @@ def chance_of(answers: Sequence[Answer]) -> float:
     commonest = max(counts.values(), default=0)
     if not any(answer.choices for answer in answers):
         return commonest / len(answers) if commonest > 1 else 0.0
-    drawn = sum(len(one.right) / one.choices for one in answers if one.choices)
+    drawn = sum(len(answer.right) / answer.choices for answer in answers if answer.choices)
     return max(drawn, commonest) / len(answers)

@@ -37,15 +37,18 @@ class Runner:
         self._lm: tuple[int, Any] | None = None
 
     def run(
-        self, start: int, stop: int, batch_size: int, hear: Callable[[float], None]
+        self, start: int, stop: int, batch_size: int, on_progress: Callable[[float], None]
     ) -> Chunk | None:
         """The items from ``start`` to ``stop``; None if memory does not suffice for them.
 
-        ``hear`` is told the share that is done, 0..1, about once a second.
+        ``on_progress`` receives the share that is done, 0..1, about once a second.
         """
         notes = Notes(self._prepared.protocol, stop - start, likelihoods=self._likelihoods)
         try:
-            with quiet(_Clock(self._requests(start, stop), hear)) as overheard, compiled_once():
+            with (
+                quiet(_Clock(self._requests(start, stop), on_progress)) as captured,
+                compiled_once(),
+            ):
                 lm = self._model(batch_size)
                 passes = [
                     self._pass(lm, start, stop, index, notes)
@@ -61,7 +64,7 @@ class Runner:
                 self._prepared.digests[start:stop],
                 tuple(scores for scores, _ in passes),
                 passes[0][1],
-                overheard.truncations,
+                captured.truncations,
                 notes.facts(),
             )
         # Only here, where the exception and the tensors of its frames are gone.
@@ -71,8 +74,8 @@ class Runner:
 
     def _requests(self, start: int, stop: int) -> int:
         items = self._prepared.requests[start:stop]
-        asked = sum(request.repeats for item in items for request in item)
-        return int(asked) * self._prepared.protocol.repeats
+        count = sum(request.repeats for item in items for request in item)
+        return int(count) * self._prepared.protocol.repeats
 
     def _model(self, batch_size: int) -> Any:
         if self._lm is None or self._lm[0] != batch_size:
@@ -96,11 +99,11 @@ class Runner:
 
     def _score(self, items: list[list[Any]]) -> dict[str, list[Any]]:
         task = self._prepared.task
-        held, task._instances = task._instances, [one for item in items for one in item]
+        previous, task._instances = task._instances, [request for item in items for request in item]
         try:
             task.apply_filters()
         finally:
-            task._instances = held
+            task._instances = previous
         scores: dict[str, list[Any]] = {}
         for name in items[0][0].filtered_resps:
             for item in items:
@@ -131,9 +134,9 @@ class Runner:
 class _Clock:
     """Turns the movements of lm-eval's hidden bars into a share of the requests."""
 
-    def __init__(self, requests: int, hear: Callable[[float], None]) -> None:
+    def __init__(self, requests: int, on_progress: Callable[[float], None]) -> None:
         self._requests = requests
-        self._hear = hear
+        self._on_progress = on_progress
         self._moved = 0.0
         self._next = time.perf_counter() + TICK_SECONDS
 
@@ -143,15 +146,15 @@ class _Clock:
         if now >= self._next:
             self._next = now + TICK_SECONDS
             # Rolling requests move their bars once per window: more often than once each.
-            self._hear(min(1.0, self._moved / self._requests))
+            self._on_progress(min(1.0, self._moved / self._requests))
 
 
 def _fresh(request: Any) -> Any:
     # The requests are shared by all measurements of the task, and responses are
     # written into them.
-    own = copy(request)
-    own.resps, own.filtered_resps = [], {}
-    return own
+    fresh = copy(request)
+    fresh.resps, fresh.filtered_resps = [], {}
+    return fresh
 
 
 def _respond(lm: Any, items: list[list[Any]]) -> dict[int, list[bool]]:
@@ -179,12 +182,12 @@ def _logprob(response: Any) -> float | None:
 def _nan(request: Any) -> bool:
     if request.request_type == "generate_until":
         return any(response is None for response in request.resps)
-    found = [_logprob(response) for response in request.resps]
-    return any(value is None or math.isnan(value) for value in found)
+    logprobs = [_logprob(response) for response in request.resps]
+    return any(value is None or math.isnan(value) for value in logprobs)
 
 
 def _tied(item: Sequence[Any]) -> bool:
-    scored = [one.resps[0] for one in item if one.request_type == "loglikelihood"]
+    scored = [request.resps[0] for request in item if request.request_type == "loglikelihood"]
     return len(scored) > 1 and len({_logprob(response) for response in scored}) == 1
 
 

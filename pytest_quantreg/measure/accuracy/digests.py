@@ -44,13 +44,15 @@ def item_digest(requests: Sequence[Any], doc: Any, target: Any) -> str:
 
     The document is part of it because filters and a task's own scoring read it.
     """
-    asked = [[request.request_type, *request.args] for request in requests]
-    return sha(json.dumps(plain([asked, doc, target]), sort_keys=True))[:DIGITS]
+    arguments = [[request.request_type, *request.args] for request in requests]
+    return sha(json.dumps(plain([arguments, doc, target]), sort_keys=True))[:DIGITS]
 
 
 def copy_keys(requests: Sequence[Any], doc: Any, target: Any) -> tuple[str, str]:
     """What copies of an item have in common, also those that differ in their examples."""
-    return item_clusters.copy_keys(plain(doc), plain(target), [plain(one.args) for one in requests])
+    return item_clusters.copy_keys(
+        plain(doc), plain(target), [plain(request.args) for request in requests]
+    )
 
 
 def config_digest(task: Any) -> str:
@@ -60,7 +62,7 @@ def config_digest(task: Any) -> str:
     Metrics, aggregations and filters that the project has registered by name count with
     their modules, as does a class of the task's own.
     """
-    return sha(json.dumps(plain(_held(task)), sort_keys=True))
+    return sha(json.dumps(plain(_digested_settings(task)), sort_keys=True))
 
 
 def code_of(task: Any) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -71,54 +73,60 @@ def code_of(task: Any) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """
     files: dict[str, str] = {}
     packages: dict[str, str] = {}
-    for named in _named_in(_held(task)):
-        source = _module_source(named)
+    for definition in _definitions_in(_digested_settings(task)):
+        source = _module_source(definition)
         if isinstance(source, Mapping):
             helpers = source.get("imports", {})
             files.update({name: text for name, text in source.items() if name != "imports"})
             files.update(helpers)
-        packages.update(_imports(named).packages)
+        packages.update(_imports(definition).packages)
     for function in (*_metrics(task).values(), *_aggregations(task).values()):
         packages.update(packages_of(function))
         packages.update(_imports(type(getattr(function, "__self__", None))).packages)
     return {name: files[name][:DIGITS] for name in sorted(files)}, dict(sorted(packages.items()))
 
 
-def _held(task: Any) -> dict[str, Any]:
-    """All of a task that decides what is asked and how answers are scored."""
+def _digested_settings(task: Any) -> dict[str, Any]:
+    """Collect all of a task that decides its prompts and how its answers are scored."""
     config, owner = task.config, type(task)
-    held = {
-        one.name: getattr(config, one.name) for one in fields(config) if one.name not in NOT_PROMPTS
+    settings = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in NOT_PROMPTS
     }
     if not owner.__module__.startswith("lm_eval.api."):
-        held["class"] = owner
-    if registered := {name: one for name, one in _registered(task) if _is_of_project(one)}:
-        held["registered"] = registered
-    if replaced := dict(_replaced(task)):
-        held["replaced"] = replaced
-    return held
+        settings["class"] = owner
+    if registered := {
+        name: function for name, function in _registered_functions(task) if _is_of_project(function)
+    }:
+        settings["registered"] = registered
+    if replaced := dict(_replaced_functions(task)):
+        settings["replaced"] = replaced
+    return settings
 
 
-def _replaced(task: Any) -> Iterator[tuple[str, Any]]:
-    """What a conftest of the project has put in the place of lm-eval's own scoring."""
+def _replaced_functions(task: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the functions with which the project replaces lm-eval's own scoring, by name."""
     steps = [
-        getattr(one, "func", one) for each in getattr(task, "_filters", ()) for one in each.filters
+        getattr(step, "func", step)
+        for ensemble in getattr(task, "_filters", ())
+        for step in ensemble.filters
     ]
-    kinds = [type(task), *(one if isinstance(one, type) else type(one) for one in steps)]
-    for kind in dict.fromkeys(chain.from_iterable(one.__mro__ for one in kinds)):
+    kinds = [type(task), *(step if isinstance(step, type) else type(step) for step in steps)]
+    for kind in dict.fromkeys(chain.from_iterable(class_.__mro__ for class_ in kinds)):
         if kind.__module__.startswith("lm_eval."):
-            for name, one in vars(kind).items():
-                if inspect.isfunction(one) and _is_of_project(one):
-                    yield f"{kind.__name__}.{name}", one
+            for name, member in vars(kind).items():
+                if inspect.isfunction(member) and _is_of_project(member):
+                    yield f"{kind.__name__}.{name}", member
     for metric, function in {**_aggregations(task), **_metrics(task)}.items():
         if not _is_of_project(function):
-            for name, one in globals_of(function).items():
-                if callable(one) and _is_of_project(one):
-                    yield f"{getattr(metric, '__name__', metric)}: {name}", one
+            for name, value in globals_of(function).items():
+                if callable(value) and _is_of_project(value):
+                    yield f"{getattr(metric, '__name__', metric)}: {name}", value
 
 
-def _registered(task: Any) -> Iterator[tuple[str, Any]]:
-    """What the task's file names by a text that lm-eval looks up in its registries."""
+def _registered_functions(task: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the functions and classes that the task's file names from lm-eval's registries."""
     metrics, aggregations = _metrics(task), _aggregations(task)
     for entry in getattr(task.config, "metric_list", None) or ():
         name = entry.get("metric")
@@ -142,19 +150,19 @@ def _aggregations(task: Any) -> Mapping[str, Any]:
     return getattr(task, "_aggregation_list", {})
 
 
-def _named_in(value: Any) -> Iterator[Any]:
+def _definitions_in(value: Any) -> Iterator[Any]:
     """The functions and classes in a configuration, as `plain` meets them."""
     if isinstance(value, Mapping) and not is_dataclass(value):
         value = tuple(value.values())
     if is_dataclass(value) and not isinstance(value, type):
-        value = tuple(getattr(value, one.name) for one in fields(value))
+        value = tuple(getattr(value, field.name) for field in fields(value))
     if isinstance(value, (list, tuple, set, frozenset)):
-        for one in value:
-            yield from _named_in(one)
+        for item in value:
+            yield from _definitions_in(item)
     elif isinstance(value, functools.partial):
-        yield from _named_in((value.func, value.args, value.keywords))
+        yield from _definitions_in((value.func, value.args, value.keywords))
     elif callable(value):
-        yield _named(value)
+        yield _definition_of(value)
         yield from _wrappers(value)
 
 
@@ -177,11 +185,11 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping) and not is_dataclass(value):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((plain(one) for one in value), key=repr)
+        return sorted((plain(item) for item in value), key=repr)
     if isinstance(value, (bytes, bytearray)):
         return hashlib.sha256(value).hexdigest()[:DIGITS]
     if isinstance(value, (date, time)):
@@ -189,7 +197,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return plain(value.tolist())
     if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return _code(value)
 
 
@@ -197,60 +205,60 @@ def _code(value: Any) -> Any:
     # Never repr(): it holds addresses that differ from process to process.
     if isinstance(value, functools.partial):
         return [_code(value.func), plain(value.args), plain(value.keywords)]
-    named = _named(value)
-    code = {"code": named.__qualname__, "module": _module_source(named)}
-    if around := [_module_source(one) for one in _wrappers(value)]:
-        code["around"] = around
+    definition = _definition_of(value)
+    code = {"code": definition.__qualname__, "module": _module_source(definition)}
+    if wrappers := [_module_source(wrapper) for wrapper in _wrappers(value)]:
+        code["around"] = wrappers
     return code
 
 
 def _wrappers(value: Any) -> list[Any]:
     """The project's functions around one of another file: they too decide what it returns."""
-    around = []
+    wrappers = []
     while hasattr(value, "__wrapped__"):
-        around.append(value)
+        wrappers.append(value)
         value = value.__wrapped__
     inner = source_of(value)
-    files = [(one, source_of(one)) for one in around]
-    return [one for one, path in files if path not in (None, inner) and is_project(path)]
+    files = [(wrapper, source_of(wrapper)) for wrapper in wrappers]
+    return [wrapper for wrapper, path in files if path not in (None, inner) and is_project(path)]
 
 
-def _named(value: Any) -> Any:
+def _definition_of(value: Any) -> Any:
     value = inspect.unwrap(value) if callable(value) else value
     return value if hasattr(value, "__qualname__") else type(value)
 
 
-def _module_source(named: Any) -> Any:
+def _module_source(definition: Any) -> Any:
     # The whole module, since a task's function calls others beside it; and where it is a
     # task's own, the modules that lie beside that one and all of the project's that it
     # imports: a helper decides what counts as right as much as the function itself.
-    path = source_of(named)
+    path = source_of(definition)
     if path is None:
         return None
     try:
         if not is_project(path):
             return sha(path.read_text("utf-8"))
-        beside = sorted(path.parent.glob("*.py"))
-        found: dict[str, Any] = {one.name: sha(one.read_text("utf-8")) for one in beside}
-        known = {one.resolve() for one in beside}
-        further = {
+        siblings = sorted(path.parent.glob("*.py"))
+        sources: dict[str, Any] = {file.name: sha(file.read_text("utf-8")) for file in siblings}
+        sibling_paths = {file.resolve() for file in siblings}
+        helpers = {
             # Undecodable bytes stay what they are: a helper may be a compiled module.
-            place: sha(one.read_text("utf-8", "surrogateescape"))
-            for place, one in _imports(named).helpers.items()
-            if one.resolve() not in known
+            place: sha(helper.read_text("utf-8", "surrogateescape"))
+            for place, helper in _imports(definition).helpers.items()
+            if helper.resolve() not in sibling_paths
         }
     except (OSError, UnicodeDecodeError):
         return None
-    return {**found, "imports": further} if further else found
+    return {**sources, "imports": helpers} if helpers else sources
 
 
-def _is_of_project(named: Any) -> bool:
-    path = None if named is None else source_of(_named(named))
-    return (path is not None and is_project(path)) or bool(_wrappers(named))
+def _is_of_project(definition: Any) -> bool:
+    path = None if definition is None else source_of(_definition_of(definition))
+    return (path is not None and is_project(path)) or bool(_wrappers(definition))
 
 
-def _imports(named: Any) -> Imports:
-    path = source_of(named)
+def _imports(definition: Any) -> Imports:
+    path = source_of(definition)
     # A decorated function names the module of what it wraps.
-    module = getattr(named, "__globals__", {}).get("__name__", named.__module__)
+    module = getattr(definition, "__globals__", {}).get("__name__", definition.__module__)
     return Imports() if path is None else imports_of(str(module), path)

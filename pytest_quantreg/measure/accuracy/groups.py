@@ -74,7 +74,7 @@ class TaskGroup:
 
     def _aggregate(self, metric: str | None) -> Aggregate:
         plain = (metric or "").partition(",")[0]
-        fitting = (one for one in self.aggregates if plain in ("", one.metric))
+        fitting = (aggregate for aggregate in self.aggregates if plain in ("", aggregate.metric))
         return next(fitting, self.aggregates[0])
 
 
@@ -108,27 +108,27 @@ class _Reader:
         if group in above:
             raise _refused(self._name, f"contains itself ({group!r})", "correct its file")
         if changed := sorted(set(config) - OWN):
-            raise self._changes(group, changed)
+            raise self._changes_refusal(group, changed)
         members = config.get("task")
         # One child per name, as lm-eval keeps them: a later one takes the earlier's place.
         children: dict[str, list[str]] = {}
         for member in members if isinstance(members, list) else []:
             children.update(self._children(group, member, (*above, group)))
-        return [leaf for found in children.values() for leaf in found]
+        return [leaf for leaves in children.values() for leaf in leaves]
 
     def _children(self, group: str, member: Any, above: tuple[str, ...]) -> dict[str, list[str]]:
         if isinstance(member, Mapping) and "group" in member:
             if "task" in member:
                 inline = f"{group}::{member['group']}"
                 return {inline: self.leaves(inline, member, above)}
-            return self._named(str(member["group"]), above, set(member) - {"group"})
+            return self._leaves_of(str(member["group"]), above, set(member) - {"group"})
         if isinstance(member, Mapping):
             if "task" not in member:
-                raise self._changes(group, sorted(map(str, member)))
-            return self._named(str(member["task"]), above, set(member) - HARMLESS, alone=True)
-        return self._named(str(member), above, set())
+                raise self._changes_refusal(group, sorted(map(str, member)))
+            return self._leaves_of(str(member["task"]), above, set(member) - HARMLESS, alone=True)
+        return self._leaves_of(str(member), above, set())
 
-    def _named(
+    def _leaves_of(
         self, name: str, above: tuple[str, ...], changed: set[str], *, alone: bool = False
     ) -> dict[str, list[str]]:
         """The leaves below a name. ``alone`` admits tasks only: lm-eval 0.4.13 gives all
@@ -136,17 +136,17 @@ class _Reader:
         entry = self._find(name)
         kind = entry.kind.name
         if changed or (alone and kind in ("GROUP", "TAG")):
-            raise self._changes(name, sorted(changed) or ["the names"])
+            raise self._changes_refusal(name, sorted(changed) or ["the names"])
         if kind == "GROUP":
             return {name: self.leaves(name, entry.cfg or {}, above)}
         if kind == "TAG":
             return {task: [task] for task in self._expand(name)}
         return {name: [name]}
 
-    def _changes(self, whose: str, changed: Sequence[str]) -> Refusal:
+    def _changes_refusal(self, member: str, changed: Sequence[str]) -> Refusal:
         return _refused(
             self._name,
-            f"changes {', '.join(changed)} of its tasks (at {whose})",
+            f"changes {', '.join(changed)} of its tasks (at {member})",
             "its tasks cannot be measured one by one as it measures them; name them yourself",
         )
 
@@ -157,25 +157,25 @@ def _aggregates(
     from lm_eval.config.group import GroupConfig
 
     try:
-        read = GroupConfig(group=name, aggregate_metric_list=config.get("aggregate_metric_list"))
+        parsed = GroupConfig(group=name, aggregate_metric_list=config.get("aggregate_metric_list"))
     except (TypeError, ValueError) as error:
         why = f"has an average that cannot be read: {error}"
         raise _refused(name, why, "correct its file") from error
-    found = tuple(
+    aggregates = tuple(
         Aggregate(
-            one.metric,
-            None if one.filter_list is None else tuple(one.filter_list),
-            bool(one.weight_by_size),
+            entry.metric,
+            None if entry.filter_list is None else tuple(entry.filter_list),
+            bool(entry.weight_by_size),
         )
-        for one in read.aggregate_metric_list or ()
+        for entry in parsed.aggregate_metric_list or ()
     )
-    if not found:
+    if not aggregates:
         raise _refused(
             name,
             "has no average of its own (aggregate_metric_list)",
             f"its tasks: {listed(subtasks)}; parametrize the test with them",
         )
-    return found
+    return aggregates
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

@@ -63,8 +63,8 @@ class Notes:
             self._add_answers(lm, items, cut)
         elif self._scores_text and self._tokens is None:
             counts = [tokens_of(lm, item) for item in items]
-            known = [float(count) for count in counts if count is not None]
-            self._tokens = known if len(known) == len(counts) else []
+            tokens = [float(count) for count in counts if count is not None]
+            self._tokens = tokens if len(tokens) == len(counts) else []
 
     def _add_answers(
         self, lm: Any, items: Sequence[Sequence[Any]], cut: Mapping[int, Sequence[bool]]
@@ -85,20 +85,20 @@ class Notes:
 
     def facts(self) -> Facts:
         """One number per item for each fact that is known of all of them."""
-        known = {} if self._likelihoods is None else {"likelihood": self._likelihoods}
+        likelihoods = {} if self._likelihoods is None else {"likelihood": self._likelihoods}
         if self._tokens:
-            return {"tokens": self._tokens, **known}
+            return {"tokens": self._tokens, **likelihoods}
         if not self._generates or 0 in self._answers:
-            return known
+            return likelihoods
         shortest = [min(lengths) for lengths in self._lengths]
-        found = {
+        facts = {
             "answer": list(map(mark, self._texts, shortest)),
             "empty": _shares(self._empty, self._answers),
             "length": [float(length) for length in shortest],
         }
         if self._cut is not None:
-            found["truncated"] = _shares(self._cut, self._answers)
-        return found
+            facts["truncated"] = _shares(self._cut, self._answers)
+        return facts
 
 
 def _length(lm: Any, text: str) -> int:
@@ -153,7 +153,7 @@ def clusters(docs: Sequence[Any]) -> tuple[int, ...]:
     with it is passed over. Of several fields with shared texts the one with the fewest
     passages counts.
     """
-    found: list[tuple[int, ...]] = []
+    candidates: list[tuple[int, ...]] = []
     for field in PASSAGES:
         texts = [_passage(doc, field) for doc in docs]
         counts = Counter(text for text in texts if text is not None)
@@ -161,8 +161,8 @@ def clusters(docs: Sequence[Any]) -> tuple[int, ...]:
         if 1 < most <= len(docs) / 2:
             numbers: dict[object, int] = {}
             keys = [at if text is None else text for at, text in enumerate(texts)]
-            found.append(tuple(numbers.setdefault(key, len(numbers)) for key in keys))
-    return min(found, key=max, default=())
+            candidates.append(tuple(numbers.setdefault(key, len(numbers)) for key in keys))
+    return min(candidates, key=max, default=())
 
 
 def _passage(doc: Any, field: str) -> str | None:

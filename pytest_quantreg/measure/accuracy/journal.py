@@ -58,7 +58,7 @@ class Journal:
         self._memory: dict[str, Chunk] = {}
         self._too_large: set[str] = set()
         self._used: set[Path] = set()
-        self._complained = False
+        self._warned = False
 
     def recall(self, key: str) -> Chunk | None:
         """A chunk of this session."""
@@ -83,8 +83,8 @@ class Journal:
         try:
             _write(path, key, chunk)
         except OSError as error:
-            if not self._complained:
-                self._complained = True
+            if not self._warned:
+                self._warned = True
                 reason = error.strerror or type(error).__name__
                 say(f"cannot write to {path.parent} ({reason}): an interruption will start over")
             return
@@ -122,12 +122,12 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
         "format": FORMAT,
         "key": key,
         "digests": list(chunk.digests),
-        "passes": [dict(one) for one in chunk.passes],
+        "passes": [dict(scores) for scores in chunk.passes],
         "ties": chunk.ties,
         "truncations": chunk.truncations,
         "facts": {name: list(column) for name, column in chunk.facts.items()},
     }
-    text = json.dumps({"check": _check(body), "body": body})
+    text = json.dumps({"check": _checksum(body), "body": body})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_DRAFT, suffix=".part")
     try:
@@ -141,9 +141,9 @@ def _write(path: Path, key: str, chunk: Chunk) -> None:
 
 def _read(path: Path, key: str) -> Chunk | None:
     try:
-        held = json.loads(_whole(path))
-        body = held["body"]
-        if held["check"] != _check(body) or body["format"] != FORMAT or body["key"] != key:
+        document = json.loads(_read_bounded(path))
+        body = document["body"]
+        if document["check"] != _checksum(body) or body["format"] != FORMAT or body["key"] != key:
             return None
         return Chunk(
             tuple(body["digests"]),
@@ -156,23 +156,23 @@ def _read(path: Path, key: str) -> Chunk | None:
         return None
 
 
-def _whole(path: Path) -> bytes:
+def _read_bounded(path: Path) -> bytes:
     """The bytes of a regular file of a chunk's size; a pipe in its place must not block us."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
             raise ValueError("no chunk")
         return stream.read()
 
 
-def _check(body: Mapping[str, Any]) -> str:
+def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _numeric(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return all(_numeric(one) for one in value.values())
+        return all(_numeric(item) for item in value.values())
     if isinstance(value, (list, tuple)):
-        return all(_numeric(one) for one in value)
+        return all(_numeric(item) for item in value)
     return isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))

@@ -101,8 +101,8 @@ def measure(
     run = _Measurement(visited, runner, n, batch_size, fingerprint, journal, progress, rerun)
     chunks = run.chunks(size)
     _refuse_ties(visited, chunks, n)
-    found = _result(visited, chunks, n, run)
-    return replace(found, items=put_back(found.items, order)) if rerun else found
+    result = _result(visited, chunks, n, run)
+    return replace(result, items=put_back(result.items, order)) if rerun else result
 
 
 class _Measurement:
@@ -132,11 +132,11 @@ class _Measurement:
         self._measured = 0
 
     def chunks(self, size: int) -> list[Chunk]:
-        found = []
+        chunks = []
         for start in range(0, self._n, size):
-            found.append(self._chunk(start, min(start + size, self._n)))
-            self._report(start + len(found[-1].digests), 0.0, 0.0)
-        return found
+            chunks.append(self._chunk(start, min(start + size, self._n)))
+            self._report(start + len(chunks[-1].digests), 0.0, 0.0)
+        return chunks
 
     def _report(self, done: int, items: float, seconds: float) -> None:
         """Says that ``done`` are done, ``items`` of them just now in ``seconds``."""
@@ -150,7 +150,7 @@ class _Measurement:
         names = self._prepared.digests[start:stop]
         while True:
             key = self._key(names)
-            if (chunk := self._remembered(key, names)) is not None:
+            if (chunk := self._stored_chunk(key, names)) is not None:
                 return chunk
             if not self._journal.too_large(key):
                 if (chunk := self._run(start, stop)) is not None:
@@ -162,17 +162,17 @@ class _Measurement:
     def _run(self, start: int, stop: int) -> Chunk | None:
         began, items = time.perf_counter(), stop - start
 
-        def hear(share: float) -> None:
+        def on_progress(share: float) -> None:
             part = share * items
             self._report(start + int(part), part, time.perf_counter() - began)
 
-        chunk = self._runner.run(start, stop, self.batch_size, hear)
+        chunk = self._runner.run(start, stop, self.batch_size, on_progress)
         if chunk is not None:
             self._seconds += time.perf_counter() - began
             self._measured += items
         return chunk
 
-    def _remembered(self, key: str, names: tuple[str, ...]) -> Chunk | None:
+    def _stored_chunk(self, key: str, names: tuple[str, ...]) -> Chunk | None:
         if (chunk := self._journal.recall(key)) is not None:
             return chunk
         if (chunk := self._journal.read(key, names)) is None:
@@ -219,42 +219,42 @@ def _result(prepared: PreparedTask, chunks: Sequence[Chunk], n: int, run: _Measu
     expected = prepared.protocol.metrics
     passes = []
     for index in range(prepared.protocol.repeats):
-        held: dict[str, list[Any]] = {}
+        scores: dict[str, list[Any]] = {}
         for chunk in chunks:
             for name, values in chunk.passes[index].items():
-                held.setdefault(name, []).extend(values)
-        passes.append(held)
+                scores.setdefault(name, []).extend(values)
+        passes.append(scores)
     with quiet():
-        read = columns(prepared.task, expected, passes, prepared.doc_ids[:n])
+        results = columns(prepared.task, expected, passes, prepared.doc_ids[:n])
     return Accuracy(
-        protocol=replace(prepared.protocol, metrics=read.metrics),
+        protocol=replace(prepared.protocol, metrics=results.metrics),
         items=Items(
             prepared.doc_ids[:n],
             prepared.digests[:n],
-            read.scores,
-            read.weights,
+            results.scores,
+            results.weights,
             _facts(prepared, chunks, n),
         ),
-        values=read.values,
+        values=results.values,
         chance=prepared.chance_of(n),
         batch_size=run.batch_size,
         resumed_items=run.resumed,
-        notes=(*prepared.notes, *_cut(prepared.protocol.task, chunks)),
+        notes=(*prepared.notes, *_truncation_notes(prepared.protocol.task, chunks)),
     )
 
 
 def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
     """What is known of every item; a fact that one chunk lacks is known of none."""
-    known = [name for name in chunks[0].facts if all(name in chunk.facts for chunk in chunks)]
-    found = {
-        name: tuple(float(fact) for chunk in chunks for fact in chunk.facts[name]) for name in known
+    names = [name for name in chunks[0].facts if all(name in chunk.facts for chunk in chunks)]
+    facts = {
+        name: tuple(float(fact) for chunk in chunks for fact in chunk.facts[name]) for name in names
     }
     if prepared.clusters:
-        found[item_clusters.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
-    return {**kept(found), **item_clusters.copy_column(prepared.copy_keys[:n])}
+        facts[item_clusters.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
+    return {**kept(facts), **item_clusters.copy_column(prepared.copy_keys[:n])}
 
 
-def _cut(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:
+def _truncation_notes(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:
     if not any(chunk.truncations for chunk in chunks):
         return ()
     return (f"{task}: prompts longer than the model's context were cut from the left",)

@@ -41,8 +41,8 @@ def default_metric(protocol: Protocol) -> Metric:
         )
     first = protocol.metrics[0]
     below = first.name.partition(",")[2]
-    alike = [one for one in protocol.metrics if one.name.partition(",")[2] == below]
-    return next((one for one in alike if one.higher_is_better is not None), first)
+    candidates = [metric for metric in protocol.metrics if metric.name.partition(",")[2] == below]
+    return next((metric for metric in candidates if metric.higher_is_better is not None), first)
 
 
 def find_metric(protocol: Protocol, name: str) -> Metric:
@@ -53,11 +53,11 @@ def find_metric(protocol: Protocol, name: str) -> Metric:
     for metric in protocol.metrics:
         if name in (metric.name, metric.name.partition(",")[0]):
             return metric
-    known = ", ".join(metric.name for metric in protocol.metrics)
+    names = ", ".join(metric.name for metric in protocol.metrics)
     raise Refusal(
         Category.WRONG_USE,
         f"task {protocol.task!r} has no metric {name!r}",
-        help=f"its metrics: {known}",
+        help=f"its metrics: {names}",
     )
 
 
@@ -68,18 +68,18 @@ def declared(task: Any, *, averaged: bool) -> tuple[Metric, ...]:
     score is 0 or 1 by nature. The kinds are what the names promise; `columns` corrects
     them by the scores.
     """
-    told = _declared_directions(task)
+    directions = _declared_directions(task)
     return tuple(
-        Metric(f"{name},{one.name}", direction(name, told.get(name), kind=kind), kind)
-        for one in task._filters
+        Metric(f"{name},{ensemble.name}", direction(name, directions.get(name), kind=kind), kind)
+        for ensemble in task._filters
         for name, kind in _kinds(task, averaged).items()
         if name != "bypass"
     )
 
 
 def _declared_directions(task: Any) -> dict[str, object]:
-    """What the task says by the names of metrics; lm-eval keys some by their function."""
-    return {getattr(key, "__name__", key): told for key, told in task.higher_is_better().items()}
+    """Map metric names to the directions the task declares; lm-eval keys some by function."""
+    return {getattr(key, "__name__", key): value for key, value in task.higher_is_better().items()}
 
 
 def _kinds(task: Any, averaged: bool) -> dict[str, str]:
@@ -113,49 +113,49 @@ def columns(
     same order as ``doc_ids``. A metric whose aggregate is not made of numbers per
     item (f1, bleu) appears in ``values`` alone, with the kind ``aggregate``.
     """
-    made = Columns((), {}, {}, {})
+    result = Columns((), {}, {}, {})
     metrics = []
-    for metric in _present(task, expected, passes):
-        raws = [one[metric.name] for one in passes]
+    for metric in _present_metrics(task, expected, passes):
+        raws = [results[metric.name] for results in passes]
         kind = metric.kind
         if kind != "aggregate":
-            kind = _add_scores(made, metric, raws, len(doc_ids))
+            kind = _add_scores(result, metric, raws, len(doc_ids))
         value = _aggregate(task, metric.name, raws, doc_ids)
         if value is not None:
-            made.values[metric.name] = value
+            result.values[metric.name] = value
             metrics.append(replace(metric, kind=kind))
-    return replace(made, metrics=tuple(metrics))
+    return replace(result, metrics=tuple(metrics))
 
 
-def _present(task: Any, expected: Sequence[Metric], passes: Sequence[Raw]) -> list[Metric]:
+def _present_metrics(task: Any, expected: Sequence[Metric], passes: Sequence[Raw]) -> list[Metric]:
     # A task's own scoring may leave out what the file names, and add what it does not;
     # lm-eval then takes the mean.
-    known = {metric.name: metric for metric in expected}
+    by_name = {metric.name: metric for metric in expected}
     first = passes[0]
-    found = [metric for metric in expected if all(metric.name in one for one in passes)]
-    told = _declared_directions(task)
+    present = [metric for metric in expected if all(metric.name in results for results in passes)]
+    directions = _declared_directions(task)
     for name in first:
         plain_name = name.partition(",")[0]
-        if name not in known and plain_name != "bypass":
+        if name not in by_name and plain_name != "bypass":
             kind = _kind(task, plain_name)
-            better = direction(plain_name, told.get(plain_name), kind=kind)
-            found.append(Metric(name, better, kind))
-    return found
+            better = direction(plain_name, directions.get(plain_name), kind=kind)
+            present.append(Metric(name, better, kind))
+    return present
 
 
-def _add_scores(made: Columns, metric: Metric, raws: list[Sequence[Any]], items: int) -> str:
+def _add_scores(result: Columns, metric: Metric, raws: list[Sequence[Any]], items: int) -> str:
     """Adds a column if every item has a number; returns the kind that the scores have."""
     weighted = metric.kind == "perplexity"
-    read = [[_pair(value, weighted) for value in raw] for raw in raws]
-    _refuse_not_finite(metric.name, raws, read)
-    pairs = [[pair for pair in raw if pair is not None] for raw in read]
+    parsed = [[_pair(value, weighted) for value in raw] for raw in raws]
+    _refuse_not_finite(metric.name, raws, parsed)
+    pairs = [[pair for pair in raw if pair is not None] for raw in parsed]
     if any(len(raw) != items for raw in pairs):
         return "aggregate"
     by_item = list(zip(*pairs, strict=True))
     score = tuple(sum(pair[0] for pair in item) / len(item) for item in by_item)
-    made.scores[metric.name] = score
+    result.scores[metric.name] = score
     if weighted:
-        made.weights[metric.name] = tuple(item[0][1] for item in by_item)
+        result.weights[metric.name] = tuple(item[0][1] for item in by_item)
         return "perplexity"
     # An average of several answers is none of 0 or 1 by nature, also where all agree.
     return "binary" if len(raws) == 1 and set(score) <= {0.0, 1.0} else "mean"
@@ -174,13 +174,14 @@ def _pair(value: Any, weighted: bool) -> tuple[float, float] | None:
 
 
 def _refuse_not_finite(
-    name: str, raws: list[Sequence[Any]], read: list[list[tuple[float, float] | None]]
+    name: str, raws: list[Sequence[Any]], parsed: list[list[tuple[float, float] | None]]
 ) -> None:
     bad = {
         i
-        for raw, pairs in zip(raws, read, strict=True)
+        for raw, pairs in zip(raws, parsed, strict=True)
         for i, (value, pair) in enumerate(zip(raw, pairs, strict=True))
-        if value is None or (pair is not None and not all(abs(one) <= LARGEST for one in pair))
+        if value is None
+        or (pair is not None and not all(abs(number) <= LARGEST for number in pair))
     }
     if bad:
         raise Refusal(
@@ -197,18 +198,18 @@ def _aggregate(
     from lm_eval.api.metrics import mean
 
     function = task.aggregation().get(name.partition(",")[0], mean)
-    found = []
+    values = []
     for raw in raws:
         # In the order of the documents, so that sums round as in lm-eval's own run.
         if len(raw) == len(doc_ids):
             raw = [raw[i] for i in sorted(range(len(raw)), key=doc_ids.__getitem__)]
         try:
-            found.append(float(function(raw)))
+            values.append(float(function(raw)))
         except (TypeError, ValueError):
             return None  # an aggregate that is no number, such as a table
         except OverflowError as error:
             raise Refusal(Category.NOT_COMPARABLE, f"{name} is too large for a number") from error
-    value = sum(found) / len(found)
+    value = sum(values) / len(values)
     return value if math.isfinite(value) else None
 
 
@@ -217,5 +218,5 @@ def numbers(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, (list, tuple)):
-        return [numbers(one) for one in value]
+        return [numbers(item) for item in value]
     return value

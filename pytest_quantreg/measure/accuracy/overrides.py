@@ -51,28 +51,28 @@ def chat_note(task: str) -> str:
 
 
 def _fewshot(task: Any, request: AccuracyRequest, output_type: str) -> int:
-    own, asked = task.get_config("num_fewshot"), request.num_fewshot
-    if asked is not None and asked < 0:
-        raise _wrong(request, f"num_fewshot={asked}", "must be 0 or more")
-    if asked and output_type == "loglikelihood_rolling":
-        raise _wrong(request, f"num_fewshot={asked}", "a rolling task has no prompts")
-    if asked and own == 0:
+    default, requested = task.get_config("num_fewshot"), request.num_fewshot
+    if requested is not None and requested < 0:
+        raise _wrong(request, f"num_fewshot={requested}", "must be 0 or more")
+    if requested and output_type == "loglikelihood_rolling":
+        raise _wrong(request, f"num_fewshot={requested}", "a rolling task has no prompts")
+    if requested and default == 0:
         raise _wrong(
             request,
-            f"num_fewshot={asked}",
+            f"num_fewshot={requested}",
             "its own file sets 0, which lm-eval never overrides; change it there",
         )
-    shots = int(asked if asked is not None else own or 0)
+    shots = int(requested if requested is not None else default or 0)
     task.set_config("num_fewshot", shots)
     return shots
 
 
 def _generation(task: Any, request: AccuracyRequest, output_type: str) -> tuple[str, ...]:
     """Settles the generation arguments; returns notes."""
-    asked = dict(request.gen_kwargs)
+    requested = dict(request.gen_kwargs)
     notes: tuple[str, ...] = ()
     if output_type != "generate_until":
-        if asked:
+        if requested:
             raise _wrong(request, "gen_kwargs", f"nothing is generated, it is {output_type}")
         if request.repeats > 1:
             raise _wrong(
@@ -81,25 +81,25 @@ def _generation(task: Any, request: AccuracyRequest, output_type: str) -> tuple[
                 "a repeat gives the same log-probabilities",
             )
         return ()
-    held = dict(task.get_config("generation_kwargs") or {})
-    if _samples(held) and not {"do_sample", "temperature"} & set(asked):
+    settings = dict(task.get_config("generation_kwargs") or {})
+    if _samples(settings) and not {"do_sample", "temperature"} & set(requested):
         notes = (
             f"{request.task}: samples in its own file; evaluated greedily here"
             " (gen_kwargs={'do_sample': True, 'temperature': ...} samples)",
         )
-        held.update(do_sample=False, temperature=0.0)
-    held.update(asked)
-    _check_sampling(held, request)
-    task.set_config("generation_kwargs", held)
+        settings.update(do_sample=False, temperature=0.0)
+    settings.update(requested)
+    _check_sampling(settings, request)
+    task.set_config("generation_kwargs", settings)
     return notes
 
 
-def _check_sampling(held: dict[str, Any], request: AccuracyRequest) -> None:
+def _check_sampling(settings: dict[str, Any], request: AccuracyRequest) -> None:
     if request.repeats < 1:
         raise _wrong(request, f"repeats={request.repeats}", "must be 1 or more")
-    if _samples(held) and not float(held.get("temperature") or 0):
+    if _samples(settings) and not float(settings.get("temperature") or 0):
         raise _wrong(request, "do_sample=True", "sampling needs a temperature above 0")
-    if request.repeats > 1 and not _samples(held):
+    if request.repeats > 1 and not _samples(settings):
         raise _wrong(
             request,
             f"repeats={request.repeats}",
@@ -108,10 +108,10 @@ def _check_sampling(held: dict[str, Any], request: AccuracyRequest) -> None:
         )
 
 
-def _samples(held: dict[str, Any]) -> bool:
+def _samples(settings: dict[str, Any]) -> bool:
     """Whether lm-eval's engines will sample: do_sample, else a temperature above 0."""
-    explicit = held.get("do_sample")
-    return bool(float(held.get("temperature") or 0) > 0 if explicit is None else explicit)
+    explicit = settings.get("do_sample")
+    return bool(float(settings.get("temperature") or 0) > 0 if explicit is None else explicit)
 
 
 def _template(
@@ -119,24 +119,24 @@ def _template(
     output_type: str,
     chat: Callable[[bool | str], ChatFormatter | None],
 ) -> tuple[str, ChatFormatter | None]:
-    asked = request.apply_chat_template
-    if asked is None and output_type == "generate_until":
+    requested = request.apply_chat_template
+    if requested is None and output_type == "generate_until":
         formatter = chat(True)
         return ("on" if formatter is not None else "off"), formatter
-    if not asked:
+    if not requested:
         return "off", None
     if output_type == "loglikelihood_rolling":
         raise _wrong(request, "apply_chat_template", "a rolling task scores raw text")
-    formatter = chat(asked)
+    formatter = chat(requested)
     if formatter is None:
-        which = "chat template" if asked is True else f"chat template {asked!r}"
-        raise _wrong(request, f"apply_chat_template={asked!r}", f"the tokenizer has no {which}")
-    return ("on" if asked is True else asked), formatter
+        which = "chat template" if requested is True else f"chat template {requested!r}"
+        raise _wrong(request, f"apply_chat_template={requested!r}", f"the tokenizer has no {which}")
+    return ("on" if requested is True else requested), formatter
 
 
-def _wrong(request: AccuracyRequest, what: str, why: str) -> Refusal:
+def _wrong(request: AccuracyRequest, option: str, why: str) -> Refusal:
     return Refusal(
         Category.WRONG_USE,
-        f"task {request.task!r} cannot be measured with {what}: {why}",
-        help=f"leave {what.partition('=')[0]} out of compare_accuracy({request.task!r}, ...)",
+        f"task {request.task!r} cannot be measured with {option}: {why}",
+        help=f"leave {option.partition('=')[0]} out of compare_accuracy({request.task!r}, ...)",
     )

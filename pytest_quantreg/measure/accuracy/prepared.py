@@ -125,7 +125,9 @@ def _ordered(
     by_doc: dict[int, list[Any]] = {}
     for instance in task.instances:
         by_doc.setdefault(instance.doc_id, []).append(instance)
-    items = [sorted(instances, key=lambda one: int(one.idx)) for instances in by_doc.values()]
+    items = [
+        sorted(instances, key=lambda instance: int(instance.idx)) for instances in by_doc.values()
+    ]
     gen_kwargs = _generation(task, request)
     targets = [task.doc_to_target(item[0].doc) for item in items]
     names = [
@@ -150,7 +152,7 @@ def _ordered(
 
 
 def _answer(task: Any, setting: Setting, item: list[Any], target: Any) -> chance.Answer:
-    scored = [one for one in item if one.request_type == "loglikelihood"]
+    scored = [request for request in item if request.request_type == "loglikelihood"]
     # The unconditional requests of acc_mutual_info come after the choices' own.
     choices = len(scored) // (2 if "acc_mutual_info" in task.aggregation() else 1)
     gold = task.doc_to_text(item[0].doc) if getattr(task, "multiple_input", 0) else target
@@ -159,10 +161,12 @@ def _answer(task: Any, setting: Setting, item: list[Any], target: Any) -> chance
 
 def _generation(task: Any, request: AccuracyRequest) -> Mapping[str, Json]:
     """The generation arguments that the built requests really carry."""
-    asked = [one for one in task.instances if one.request_type == "generate_until"]
-    if not asked:
+    generating = [
+        instance for instance in task.instances if instance.request_type == "generate_until"
+    ]
+    if not generating:
         return {}
-    carried: dict[str, Json] = digests.plain(asked[0].args[1])
+    carried: dict[str, Json] = digests.plain(generating[0].args[1])
     ignored = {
         name: value
         for name, value in request.gen_kwargs.items()

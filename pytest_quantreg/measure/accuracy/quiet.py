@@ -34,23 +34,23 @@ class CapturedOutput(logging.Handler):
 def quiet(tick: Callable[[float], None] | None = None) -> Iterator[CapturedOutput]:
     """No bars, no log lines, no warnings from third parties inside; all as before after it.
 
-    ``tick`` hears by how much a hidden bar would have moved.
+    ``tick`` receives the steps by which a hidden bar would have moved.
 
     Warnings are dropped rather than shown, so that ``-W error`` cannot turn one of
     lm-eval's into a failed measurement.
     """
-    overheard = CapturedOutput()
+    captured = CapturedOutput()
     with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
         # Libraries set up their loggers on import; that has to happen before they are muted.
         for module in ("lm_eval.evaluator_utils", "lm_eval.tasks"):
             import_module(module)
 
-        stack.enter_context(_lm_eval_muted(overheard))
+        stack.enter_context(_lm_eval_muted(captured))
         for name in LIBRARIES:
             stack.enter_context(_level(logging.getLogger(name), logging.CRITICAL + 1))
         stack.enter_context(_bars_hidden(tick))
-        yield overheard
+        yield captured
 
 
 @contextmanager
@@ -85,16 +85,16 @@ def _bars_hidden(tick: Callable[[float], None] | None) -> Iterator[None]:
 
     make, update = tqdm.__init__, tqdm.update
 
-    def hidden(self: Any, *args: Any, **options: Any) -> None:
+    def init_disabled(self: Any, *args: Any, **options: Any) -> None:
         options["disable"] = True
         make(self, *args, **options)
 
-    def heard(self: Any, n: float | None = 1) -> Any:
+    def update_and_tick(self: Any, n: float | None = 1) -> Any:
         if tick is not None:
             tick(n or 0)
         return update(self, n)
 
-    tqdm.__init__, tqdm.update = hidden, heard
+    tqdm.__init__, tqdm.update = init_disabled, update_and_tick
     try:
         yield
     finally:

@@ -50,7 +50,7 @@ def with_reruns(first: Accuracy, others: Sequence[Accuracy]) -> Accuracy:
         first, other = same_kinds(first, other)
         if other.protocol != first.protocol:
             raise _differs(first, "was put to the model otherwise, or lacks a metric")
-    names = _kept(first.protocol)
+    names = _rerun_metrics(first.protocol)
     if not names:
         return first
     scores = tuple({name: other.items.scores[name] for name in names} for other in others)
@@ -60,11 +60,11 @@ def with_reruns(first: Accuracy, others: Sequence[Accuracy]) -> Accuracy:
 
 def gains_from_reruns(protocol: Protocol) -> bool:
     """Whether a task has a metric whose scores of further runs are kept at all."""
-    return bool(_kept(protocol))
+    return bool(_rerun_metrics(protocol))
 
 
-def _kept(protocol: Protocol) -> list[str]:
-    return [one.name for one in protocol.metrics if one.kind in ("binary", "mean")]
+def _rerun_metrics(protocol: Protocol) -> list[str]:
+    return [metric.name for metric in protocol.metrics if metric.kind in ("binary", "mean")]
 
 
 def _differs(first: Accuracy, how: str) -> Refusal:

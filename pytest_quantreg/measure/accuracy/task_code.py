@@ -18,7 +18,7 @@ from typing import Any
 
 _OURS = ("pytest_quantreg",)
 _SITES = {"site-packages", "dist-packages"}
-_CALLED = {"sklearn": "scikit-learn", "yaml": "PyYAML", "bs4": "beautifulsoup4"}
+_DISTRIBUTION_NAMES = {"sklearn": "scikit-learn", "yaml": "PyYAML", "bs4": "beautifulsoup4"}
 """Distributions of other names than their modules, that need not be searched for."""
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*").fullmatch
@@ -48,7 +48,9 @@ def is_project(path: Path) -> bool:
         return False
     lm_eval = find_spec("lm_eval")
     others = [] if lm_eval is None else lm_eval.submodule_search_locations or []
-    return {_STDLIB, *(Path(one).resolve() for one in others)}.isdisjoint(path.resolve().parents)
+    return {_STDLIB, *(Path(location).resolve() for location in others)}.isdisjoint(
+        path.resolve().parents
+    )
 
 
 def imports_of(module: str, path: Path) -> Imports:
@@ -64,21 +66,21 @@ def imports_of(module: str, path: Path) -> Imports:
     waiting = [("" if os.sep in module else module, path)]
     while waiting:
         importer, here = waiting.pop()
-        for data in _read_beside(here):
+        for data in _data_files(here):
             helpers[f"{here.stem}: {data.name}"] = data
-        for name in _names(importer, here):
-            found = _origin(name)
-            if found is None or found.resolve() in seen:
+        for name in _imported_names(importer, here):
+            origin = _origin(name)
+            if origin is None or origin.resolve() in seen:
                 continue
-            if is_project(found) and name.partition(".")[0] not in _OURS:
+            if is_project(origin) and name.partition(".")[0] not in _OURS:
                 place = name.replace(".", "/")
-                packaged = found.name == "__init__.py"
-                helpers[f"{place}/__init__.py" if packaged else f"{place}.py"] = found
-            elif not name.startswith(_TASKS) or found.parent.name == "tasks":
-                outside[name] = found
+                packaged = origin.name == "__init__.py"
+                helpers[f"{place}/__init__.py" if packaged else f"{place}.py"] = origin
+            elif not name.startswith(_TASKS) or origin.parent.name == "tasks":
+                outside[name] = origin
                 continue
-            seen.add(found.resolve())
-            waiting.append((name, found))
+            seen.add(origin.resolve())
+            waiting.append((name, origin))
     return Imports(dict(sorted(helpers.items())), _versions(outside))
 
 
@@ -87,32 +89,36 @@ def packages_of(function: Any) -> Mapping[str, str]:
 
     Its metrics share a module that imports more than each of them needs.
     """
-    known = getattr(function, "__globals__", {})
+    module_globals = getattr(function, "__globals__", {})
     names = set(getattr(getattr(function, "__code__", None), "co_names", ()))
     used_here = globals_of(function).values()
-    modules = {one.__name__ for one in used_here if isinstance(one, ModuleType)}
+    modules = {value.__name__ for value in used_here if isinstance(value, ModuleType)}
     # A function that imports has the whole dotted name among its names.
-    used = {name: _origin(name) for name in modules | {one for one in names if one not in known}}
+    used = {
+        name: _origin(name)
+        for name in modules
+        | {global_name for global_name in names if global_name not in module_globals}
+    }
     return _versions({name: origin for name, origin in used.items() if origin is not None})
 
 
 def globals_of(function: Any) -> Mapping[str, Any]:
     """Return what one function uses of its module, by name; what it is now, not as written."""
-    known = getattr(function, "__globals__", {})
+    module_globals = getattr(function, "__globals__", {})
     names = getattr(getattr(function, "__code__", None), "co_names", ())
-    return {name: known[name] for name in sorted(names) if name in known}
+    return {name: module_globals[name] for name in sorted(names) if name in module_globals}
 
 
-def source_of(named: Any) -> Path | None:
+def source_of(definition: Any) -> Path | None:
     """Return the file that a function or class is written in, None without one."""
     try:
-        path = inspect.getsourcefile(named)
+        path = inspect.getsourcefile(definition)
     except (OSError, TypeError):
         return None
     return None if path is None else Path(path)
 
 
-def _names(module: str, path: Path) -> Iterator[str]:
+def _imported_names(module: str, path: Path) -> Iterator[str]:
     """Every module that a source may import, parents before children."""
     tree = _parsed(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -125,23 +131,25 @@ def _names(module: str, path: Path) -> Iterator[str]:
             if base is not None:
                 yield from _with_parents(base)
                 yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
-        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+        elif isinstance(node, ast.Call) and _called_name(node) in ("import_module", "__import__"):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield from _with_parents(first.value)
             else:  # computed here: every text of the source may be the module's name
-                yield from chain.from_iterable(map(_with_parents, filter(_DOTTED, _texts(tree))))
+                yield from chain.from_iterable(
+                    map(_with_parents, filter(_DOTTED, _string_constants(tree)))
+                )
 
 
-def _read_beside(path: Path) -> Iterator[Path]:
-    """The files beside a source that it names: lists of right answers, code that it runs."""
+def _data_files(path: Path) -> Iterator[Path]:
+    """Yield the files beside a source that it names: lists of answers, code that it runs."""
     if path.name == "conftest.py":
         return  # those that it names may be logs and reports
-    for text in dict.fromkeys(_texts(_parsed(path))):
+    for text in dict.fromkeys(_string_constants(_parsed(path))):
         if len(text) < _LONGEST_NAME and text.isprintable() and Path(text).name == text:
-            found = path.parent / text
-            if found.suffix not in ("", ".py") and found.is_file():
-                yield found
+            file = path.parent / text
+            if file.suffix not in ("", ".py") and file.is_file():
+                yield file
 
 
 def _parsed(path: Path) -> ast.AST:
@@ -152,7 +160,7 @@ def _parsed(path: Path) -> ast.AST:
         return ast.Module([], [])
 
 
-def _texts(tree: ast.AST) -> Iterator[str]:
+def _string_constants(tree: ast.AST) -> Iterator[str]:
     """Every text that stands in a source."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -169,7 +177,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str | None:
     return ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [node.module])])
 
 
-def _called(node: ast.Call) -> str:
+def _called_name(node: ast.Call) -> str:
     return str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
 
 
@@ -191,8 +199,8 @@ def _origin(name: str) -> Path | None:
         if origin is not None:
             path = spec.submodule_search_locations or []
         else:  # a package without __init__.py; its spec needs its parent to be imported
-            folders = [Path(one or ".") for one in (sys.path if path is None else path)]
-            path = [str(one / part.rpartition(".")[2]) for one in folders]
+            folders = [Path(entry or ".") for entry in (sys.path if path is None else path)]
+            path = [str(folder / part.rpartition(".")[2]) for folder in folders]
     return Path(origin) if origin is not None and Path(origin).is_file() else None
 
 
@@ -212,16 +220,28 @@ def _versions(outside: Mapping[str, Path]) -> Mapping[str, str]:
     tops = {
         name.partition(".")[0] for name, origin in outside.items() if _SITES & set(origin.parts)
     }
-    tops = {_CALLED.get(top, top) for top in tops - {"lm_eval", *_OURS}}
-    known = {top: _installed(top) for top in tops}
-    found = {top: version for top, version in known.items() if version is not None}
+    tops = {_DISTRIBUTION_NAMES.get(top, top) for top in tops - {"lm_eval", *_OURS}}
+    installed = {top: _installed_version(top) for top in tops}
+    versions = {top: version for top, version in installed.items() if version is not None}
     # Half a second where many packages are installed, so only for those of other names.
-    names = metadata.packages_distributions() if len(found) < len(known) else {}
-    others = {one for top in known if top not in found for one in names.get(top, ())}
-    return dict(sorted({**found, **{one: metadata.version(one) for one in others}}.items()))
+    names = metadata.packages_distributions() if len(versions) < len(installed) else {}
+    others = {
+        distribution
+        for top in installed
+        if top not in versions
+        for distribution in names.get(top, ())
+    }
+    return dict(
+        sorted(
+            {
+                **versions,
+                **{distribution: metadata.version(distribution) for distribution in others},
+            }.items()
+        )
+    )
 
 
-def _installed(distribution: str) -> str | None:
+def _installed_version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -39,7 +39,7 @@ class TaskLibrary:
         entry = manager.task_index[name]
         self._refuse_several(name, entry, include_paths, manager)
         _refuse_unsafe(name, entry.cfg or {})
-        task = _built(manager, name)
+        task = _load_task(manager, name)
         if getattr(task, "UNSAFE_CODE", False):
             raise _runs_code(name)
         if getattr(task, "MULTIMODAL", False):
@@ -84,27 +84,31 @@ class TaskLibrary:
 
     def _member(self, name: str, include_paths: tuple[str, ...], nearby: Any) -> Any:
         """The manager that knows a member of a group which ``nearby`` knows."""
-        own = self._own(include_paths)
-        known = [one for one in (own, nearby) if one is not None and name in one.task_index]
-        home = known[0] if known else self._manager_with(name, include_paths)
+        user_manager = self._user_manager(include_paths)
+        managers = [
+            manager
+            for manager in (user_manager, nearby)
+            if manager is not None and name in manager.task_index
+        ]
+        home = managers[0] if managers else self._manager_with(name, include_paths)
         # Loading it later then needs no search: mmlu has 57 tasks.
         self._homes[name, include_paths] = home
         return home
 
     def _tagged(self, tag: str, include_paths: tuple[str, ...], nearby: Any) -> set[str]:
         home = self._member(tag, include_paths, nearby)
-        whole = (self._own(include_paths), self._managers.get(None))
-        if home not in whole and mentioned_outside(tag, home.include_path):
+        complete = (self._user_manager(include_paths), self._managers.get(None))
+        if home not in complete and mentioned_outside(tag, home.include_path):
             # Tasks in other folders may carry the tag too.
-            home = self._everything()
+            home = self._full_manager()
         return set(home.task_index[tag].tags)
 
     def _manager_with(self, name: str, include_paths: tuple[str, ...]) -> Any:
         if (home := self._homes.get((name, include_paths))) is not None:
             return home
-        own = self._own(include_paths)
-        if own is not None and name in own.task_index:
-            return own
+        user_manager = self._user_manager(include_paths)
+        if user_manager is not None and name in user_manager.task_index:
+            return user_manager
         broken = broken_files(include_paths)
         for path, cause in broken:
             if path.stem == name or declares(path, name):
@@ -113,12 +117,12 @@ class TaskLibrary:
                     f"task {name!r}: its file {path.name} cannot be read: {cause}",
                     help=f"correct {path}",
                 )
-        manager = self._shipped(name, own)
+        manager = self._shipped_manager(name, user_manager)
         if manager is None:
-            raise self._unknown(name, own, [path for path, _ in broken])
+            raise self._unknown_task(name, user_manager, [path for path, _ in broken])
         return manager
 
-    def _own(self, include_paths: tuple[str, ...]) -> Any | None:
+    def _user_manager(self, include_paths: tuple[str, ...]) -> Any | None:
         if not include_paths:
             return None
         for folder in include_paths:
@@ -130,17 +134,19 @@ class TaskLibrary:
                 )
         return self._manager(include_paths)
 
-    def _shipped(self, name: str, own: Any | None) -> Any | None:
+    def _shipped_manager(self, name: str, user_manager: Any | None) -> Any | None:
         for path in files_declaring(name):
             manager = self._manager((str(path.parent),))
             if name in manager.task_index:
                 return manager
-        if own is not None and difflib.get_close_matches(name, own.all_tasks, cutoff=0.8):
+        if user_manager is not None and difflib.get_close_matches(
+            name, user_manager.all_tasks, cutoff=0.8
+        ):
             return None  # a slip of the pen is not worth ten seconds
-        manager = self._everything()
+        manager = self._full_manager()
         return manager if name in manager.task_index else None
 
-    def _everything(self) -> Any:
+    def _full_manager(self) -> Any:
         if None not in self._managers:
             self._say("looking through all tasks that come with lm-eval, about 10 seconds")
         return self._manager(None)
@@ -156,13 +162,13 @@ class TaskLibrary:
             )
         return self._managers[folders]
 
-    def _unknown(self, name: str, own: Any | None, broken: list[Path]) -> Refusal:
-        mine = list(own.all_tasks) if own is not None else []
-        near = difflib.get_close_matches(name, mine, NEAREST, cutoff=0.5)
-        near = near or difflib.get_close_matches(name, self._everything().all_tasks, NEAREST)
+    def _unknown_task(self, name: str, user_manager: Any | None, broken: list[Path]) -> Refusal:
+        user_tasks = list(user_manager.all_tasks) if user_manager is not None else []
+        near = difflib.get_close_matches(name, user_tasks, NEAREST, cutoff=0.5)
+        near = near or difflib.get_close_matches(name, self._full_manager().all_tasks, NEAREST)
         lines = [f"nearest: {', '.join(near)}"] if near else []
-        if mine:
-            lines.append(f"in your task folders: {listed(mine)}")
+        if user_tasks:
+            lines.append(f"in your task folders: {listed(user_tasks)}")
         else:
             lines.append("--quant-include-path DIR adds a folder with task files of your own")
         if broken:
@@ -177,7 +183,7 @@ def cause_of(error: BaseException) -> str:
     return f"{kind}: {text[0].strip()}" if text else kind
 
 
-def _built(manager: Any, name: str) -> Any:
+def _load_task(manager: Any, name: str) -> Any:
     try:
         return manager.load([name])["tasks"][name]
     except QuantregError:
@@ -225,10 +231,10 @@ def _loading_help(error: BaseException) -> tuple[str, ...]:
 
 
 def _members(tasks: Any) -> list[str]:
-    listed = tasks if isinstance(tasks, list) else [tasks]
+    entries = tasks if isinstance(tasks, list) else [tasks]
     return [
-        str(one.get("task") or one.get("group")) if isinstance(one, dict) else str(one)
-        for one in listed
+        str(entry.get("task") or entry.get("group")) if isinstance(entry, dict) else str(entry)
+        for entry in entries
     ]
 
 
