@@ -49,24 +49,24 @@ def all_devices(importer: Importer = imported, proc: Path = PROC) -> tuple[Accel
     cards = _from_nvml(importer("pynvml"))
     if not cards:
         cards = _from_torch(importer("torch"))
-    return (*_counted(cards), processor(proc))
+    return (*_with_counts(cards), processor(proc))
 
 
 def processor(proc: Path = PROC) -> Accelerator:
     """This machine's processor, the memory beside it, and the flags that matter here."""
     cpuinfo = _read(proc / "cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    name = found.group(1).strip() if found else ""
+    model_name = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    name = model_name.group(1).strip() if model_name else ""
     if not name or name.lower() == "unknown":
         name = platform.processor() or platform.machine() or "cpu"
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    has = set(flags.group(1).split()) if flags else set()
+    present_flags = set(flags.group(1).split()) if flags else set()
     total = re.search(r"^MemTotal:\s*(\d+) kB$", _read(proc / "meminfo"), re.MULTILINE)
     return Accelerator(
         name,
         "cpu",
         memory=1024 * int(total.group(1)) if total else None,
-        features=tuple(flag for flag in FLAGS if flag in has),
+        features=tuple(flag for flag in FLAGS if flag in present_flags),
     )
 
 
@@ -74,12 +74,12 @@ def installed_engines(
     version: Callable[[str], str] = importlib.metadata.version,
 ) -> Mapping[str, str]:
     """Engine -> version, of those the kernel tables know; read from packages' metadata."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for engine in ENGINES:
         for package in engine.packages:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                found.setdefault(engine.name, version(package))
-    return found
+                versions.setdefault(engine.name, version(package))
+    return versions
 
 
 def is_installed(package: str) -> bool:
@@ -99,28 +99,33 @@ def _from_nvml(nvml: Any) -> list[Accelerator]:
         # No package (None), no driver, or a driver of another version: no card to speak of.
         return []
     try:
-        driver = _text(_ask(nvml, "nvmlSystemGetDriverVersion"))
-        count = _ask(nvml, "nvmlDeviceGetCount") or 0
-        cards = [_ask(nvml, "nvmlDeviceGetHandleByIndex", at) for at in range(count)]
-        return [one for card in cards if card is not None for one in _pieces(nvml, card, driver)]
+        driver = _text(_query(nvml, "nvmlSystemGetDriverVersion"))
+        count = _query(nvml, "nvmlDeviceGetCount") or 0
+        cards = [_query(nvml, "nvmlDeviceGetHandleByIndex", at) for at in range(count)]
+        return [
+            device
+            for card in cards
+            if card is not None
+            for device in _card_or_slices(nvml, card, driver)
+        ]
     finally:
-        _ask(nvml, "nvmlShutdown")
+        _query(nvml, "nvmlShutdown")
 
 
-def _pieces(nvml: Any, card: Any, driver: str | None) -> Iterator[Accelerator]:
+def _card_or_slices(nvml: Any, card: Any, driver: str | None) -> Iterator[Accelerator]:
     whole = _card(nvml, card, driver)
     if whole is None:
         return
     slices = [_card(nvml, piece, driver, whole) for piece in _slices(nvml, card)]
-    yield from [one for one in slices if one is not None] or [whole]
+    yield from [slice_ for slice_ in slices if slice_ is not None] or [whole]
 
 
 def _slices(nvml: Any, card: Any) -> Iterator[Any]:
-    mode = _ask(nvml, "nvmlDeviceGetMigMode", card)
+    mode = _query(nvml, "nvmlDeviceGetMigMode", card)
     if not mode or not mode[0]:
         return
-    for at in range(_ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", card) or 0):
-        piece = _ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", card, at)
+    for at in range(_query(nvml, "nvmlDeviceGetMaxMigDeviceCount", card) or 0):
+        piece = _query(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", card, at)
         if piece is not None:
             yield piece
 
@@ -128,11 +133,11 @@ def _slices(nvml: Any, card: Any) -> Iterator[Any]:
 def _card(
     nvml: Any, card: Any, driver: str | None, whole: Accelerator | None = None
 ) -> Accelerator | None:
-    name = _text(_ask(nvml, "nvmlDeviceGetName", card)) or (whole.name if whole else None)
+    name = _text(_query(nvml, "nvmlDeviceGetName", card)) or (whole.name if whole else None)
     if name is None:
         return None
-    capability = _ask(nvml, "nvmlDeviceGetCudaComputeCapability", card)
-    memory = _ask(nvml, "nvmlDeviceGetMemoryInfo", card)
+    capability = _query(nvml, "nvmlDeviceGetCudaComputeCapability", card)
+    memory = _query(nvml, "nvmlDeviceGetMemoryInfo", card)
     if whole is not None and "mig" not in words(name):
         name = f"{name} MIG"
     return Accelerator(
@@ -150,19 +155,19 @@ def _from_torch(torch: Any) -> list[Accelerator]:
         return []
     hip = getattr(getattr(torch, "version", None), "hip", None)
     cuda, xpu = getattr(torch, "cuda", None), getattr(torch, "xpu", None)
-    if _ask(cuda, "is_available"):
+    if _query(cuda, "is_available"):
         return _torch_cards(cuda, hip)
-    if _ask(xpu, "is_available"):
-        return [_xpu(xpu, at) for at in range(_ask(xpu, "device_count") or 0)]
-    if _ask(getattr(getattr(torch, "backends", None), "mps", None), "is_available"):
+    if _query(xpu, "is_available"):
+        return [_xpu_card(xpu, at) for at in range(_query(xpu, "device_count") or 0)]
+    if _query(getattr(getattr(torch, "backends", None), "mps", None), "is_available"):
         return [Accelerator(f"Apple {platform.processor() or platform.machine()} GPU", "mps")]
     return []
 
 
 def _torch_cards(cuda: Any, hip: str | None) -> list[Accelerator]:
     cards = []
-    for at in range(_ask(cuda, "device_count") or 0):
-        properties = _ask(cuda, "get_device_properties", at)
+    for at in range(_query(cuda, "device_count") or 0):
+        properties = _query(cuda, "get_device_properties", at)
         if properties is None:
             continue
         name, memory = str(properties.name), int(properties.total_memory)
@@ -177,20 +182,20 @@ def _torch_cards(cuda: Any, hip: str | None) -> list[Accelerator]:
     return cards
 
 
-def _xpu(xpu: Any, at: int) -> Accelerator:
-    properties = _ask(xpu, "get_device_properties", at)
+def _xpu_card(xpu: Any, at: int) -> Accelerator:
+    properties = _query(xpu, "get_device_properties", at)
     name = str(getattr(properties, "name", "")) or "Intel GPU"
     return Accelerator(name, "xpu", memory=getattr(properties, "total_memory", None))
 
 
-def _counted(cards: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
+def _with_counts(cards: Sequence[Accelerator]) -> tuple[Accelerator, ...]:
     return tuple(replace(card, count=cards.count(card)) for card in dict.fromkeys(cards))
 
 
-def _ask(library: Any, question: str, *about: Any) -> Any:
+def _query(library: Any, function: str, *arguments: Any) -> Any:
     """The answer, or None: what a driver does not tell is an error of its own kind."""
     try:
-        return getattr(library, question)(*about)
+        return getattr(library, function)(*arguments)
     except Exception:
         return None
 

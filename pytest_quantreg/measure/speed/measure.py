@@ -57,7 +57,7 @@ def measure_pair(
         return baseline, TimedModel(names[1], open_quantized, workloads, rounds)
 
     models = contenders()
-    if exclusive or not _together(models, workloads, say):
+    if exclusive or not _play_together(models, workloads, say):
         models = contenders()
         _in_blocks(models, workloads, blocks, say, announce or say)
     _load_more(models[1], extra_loads, announce or say)
@@ -108,14 +108,14 @@ def _check(workloads: Sequence[Workload]) -> None:
         raise WrongUse("the same workload is given twice")
 
 
-def _together(models: tuple[TimedModel, ...], workloads: Sequence[Workload], say: Say) -> bool:
+def _play_together(models: tuple[TimedModel, ...], workloads: Sequence[Workload], say: Say) -> bool:
     """Measures both at once; False when they do not fit beside each other."""
     try:
         _play_all(models, workloads, say)
     except Refusal as error:
         if error.category is not Category.OUT_OF_MEMORY or not models[-1].opened:
             raise
-        say(f"{' and '.join(one.name for one in models)} do not fit into memory together")
+        say(f"{' and '.join(model.name for model in models)} do not fit into memory together")
         return False
     return True
 
@@ -153,14 +153,14 @@ def _forecast(models: Sequence[TimedModel], workload: Workload, seconds: Sequenc
         return rounds
     if len(models) == 1:
         return f"{rounds} of about {seconds[0]:.2g} s"
-    each = " and ".join(
-        f"{one:.2g} s ({model.name})" for one, model in zip(seconds, models, strict=True)
+    estimates = " and ".join(
+        f"{duration:.2g} s ({model.name})" for duration, model in zip(seconds, models, strict=True)
     )
-    return f"{rounds} of about {each}, in turn"
+    return f"{rounds} of about {estimates}, in turn"
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _in_blocks(
@@ -175,9 +175,9 @@ def _in_blocks(
     Two blocks of one process would share what makes it lastingly faster or slower, and so
     the pairs that they belong to would not be independent.
     """
-    blocks = min(blocks, *(one.rounds for one in workloads))
+    blocks = min(blocks, *(workload.rounds for workload in workloads))
     turns = list(_turns(blocks))
-    rounds = sum(one.rounds for one in workloads)
+    rounds = sum(workload.rounds for workload in workloads)
     announce(
         f"one model at a time: {_count(blocks, 'block')} of each in turn, {len(turns)} starts "
         f"with a warm-up each, {_count(rounds, 'round')} of each model in all"
@@ -205,7 +205,7 @@ def _turns(blocks: int) -> Iterator[tuple[int, int]]:
 
 def _process(
     model: TimedModel,
-    own: Sequence[int],
+    block_numbers: Sequence[int],
     workloads: Sequence[Workload],
     blocks: int,
     say: Say,
@@ -217,9 +217,9 @@ def _process(
         seconds = model.warm(workload)
         if first:
             say(_forecast([model], workload, [seconds]))
-    for block in own:
+    for block in block_numbers:
         for workload in workloads:
-            begin, end = (one * workload.rounds // blocks for one in (block, block + 1))
+            begin, end = (index * workload.rounds // blocks for index in (block, block + 1))
             for number in range(begin, end):
                 model.play(workload, number, block)
     model.leave()

@@ -70,19 +70,19 @@ def check(workload: Workload) -> None:
         )
 
 
-def check_answers(requests: tuple[Request, ...], load: Load, of: str) -> None:
+def check_answers(requests: tuple[Request, ...], load: Load, subject: str) -> None:
     """Raises Refusal unless every request has all its tokens at times that can be."""
     if len(requests) != len(load.prompts):
-        raise _refused(of, f"answered {len(requests)} of {len(load.prompts)} requests")
-    for one in requests:
-        if one.output_tokens != load.output_tokens:
+        raise _refused(subject, f"answered {len(requests)} of {len(load.prompts)} requests")
+    for request in requests:
+        if request.output_tokens != load.output_tokens:
             wanted = f"where {load.output_tokens} were asked for"
-            raise _refused(of, f"generated {one.output_tokens} tokens {wanted}")
-        ordered = 0 <= one.arrived <= one.first_token <= one.ended < math.inf
+            raise _refused(subject, f"generated {request.output_tokens} tokens {wanted}")
+        ordered = 0 <= request.arrived <= request.first_token <= request.ended < math.inf
         # NaN compares false with everything, so it is not ordered either.
-        if not ordered or one.ended == one.arrived:
-            times = (one.arrived, one.first_token, one.ended)
-            raise _refused(of, f"gave impossible times {times}")
+        if not ordered or request.ended == request.arrived:
+            times = (request.arrived, request.first_token, request.ended)
+            raise _refused(subject, f"gave impossible times {times}")
 
 
 def _arrivals(workload: Workload, draw: random.Random) -> tuple[float, ...] | None:
@@ -93,9 +93,9 @@ def _arrivals(workload: Workload, draw: random.Random) -> tuple[float, ...] | No
     return tuple(itertools.accumulate(draw.expovariate(rate) for _ in range(workload.requests)))
 
 
-def _refused(of: str, what: str) -> Refusal:
+def _refused(subject: str, problem: str) -> Refusal:
     return Refusal(
         Category.ENGINE,
-        f"{of}: the engine {what}",
+        f"{subject}: the engine {problem}",
         help="times of unequal work are not compared; is the engine made for other requests?",
     )

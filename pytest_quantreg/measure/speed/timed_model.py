@@ -96,7 +96,7 @@ class TimedModel:
         self._open = open_engine
         self._workloads = tuple(workloads)
         self._rounds = rounds
-        self._played: dict[Workload, list[Round]] = {one: [] for one in workloads}
+        self._played: dict[Workload, list[Round]] = {workload: [] for workload in workloads}
         self._engine: Timed | None = None
         self._fresh = False
         self._loads: list[float] = []
@@ -166,7 +166,7 @@ class TimedModel:
         load, took = self._rounds.touch(workload, number), 0.0
         for _ in range(TOUCHES):
             requests = self._serve(workload, load, f"before round {number + 1}")
-            took += max(one.ended for one in requests)
+            took += max(request.ended for request in requests)
             if took >= TOUCH_SECONDS:
                 return
 
@@ -179,9 +179,9 @@ class TimedModel:
         """Notes weights and peak after the rounds, and how the device is now."""
         assert self._footprint is not None
         now = self._live.footprint()
-        known = [one for one in (self._footprint.peak, now.peak) if one is not None]
+        peaks = [peak for peak in (self._footprint.peak, now.peak) if peak is not None]
         loaded = self._footprint.loaded
-        self._footprint = replace(now, loaded=loaded, peak=max(known, default=None))
+        self._footprint = replace(now, loaded=loaded, peak=max(peaks, default=None))
         self._states.append(self._state())
         if self._bandwidth is None:
             self._bandwidth = self._live.copy_bandwidth()
@@ -200,11 +200,13 @@ class TimedModel:
 
     def result(self) -> ModelSpeed:
         """All that was found."""
-        series = tuple(Series(one, tuple(self._played[one])) for one in self._workloads)
+        series = tuple(
+            Series(workload, tuple(self._played[workload])) for workload in self._workloads
+        )
         return ModelSpeed(
             series,
             self._footprint or Footprint(),
-            tuple(one for one in self._loads if math.isfinite(one)),
+            tuple(seconds for seconds in self._loads if math.isfinite(seconds)),
             self._bandwidth,
             tuple(self._states),
         )
