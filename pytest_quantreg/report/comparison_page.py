@@ -18,7 +18,7 @@ WIDTH = 80
 _DUST = 1e-9
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED)
 
-_SAID_HERE = {
+_COMMAND_LINE_WORDS = {
     "raise --quant-limit or limit=": "evaluate more with a larger --limit",
     "(--quant-limit, limit=)": "(a larger --limit of lm-eval)",
     "or allow a larger undetected loss (quant_max_undetected, now": (
@@ -89,7 +89,7 @@ def document(
         "status": status,
         "baseline": baseline,
         "candidates": list(labels),
-        "outcomes": [one.to_plain() for one in outcomes],
+        "outcomes": [outcome.to_plain() for outcome in outcomes],
         "notes": list(notes),
     }
 
@@ -99,35 +99,37 @@ def rows(
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The head and the cells: by task, and where there are several candidates by model."""
     several = len(labels) > 1
-    judged = any(one.result != MEASURED or one.gate or one.category for one in outcomes)
-    paired = any(one.lost is not None for one in outcomes)
+    judged = any(
+        outcome.result != MEASURED or outcome.gate or outcome.category for outcome in outcomes
+    )
+    paired = any(outcome.lost is not None for outcome in outcomes)
     head = ["task", "metric", *(["model"] if several else []), "base", "quant", "keeps"]
     head += ["interval", "n", *(["lost", "won"] if paired else []), *([""] if judged else [])]
     cells = []
     last = ""
-    for task in dict.fromkeys(one.task or "" for one in outcomes):
+    for task in dict.fromkeys(outcome.task or "" for outcome in outcomes):
         for label in labels:
-            for one in outcomes:
-                if one.task != task or one.scheme != label:
+            for outcome in outcomes:
+                if outcome.task != task or outcome.scheme != label:
                     continue
-                cells.append(_cells(one, several, paired, judged, again=task == last))
+                cells.append(_cells(outcome, several, paired, judged, again=task == last))
                 last = task if several else ""
     return tuple(head), cells
 
 
 def _cells(
-    one: Outcome, several: bool, paired: bool, judged: bool, *, again: bool
+    outcome: Outcome, several: bool, paired: bool, judged: bool, *, again: bool
 ) -> tuple[str, ...]:
-    metric = bare(one.metric) if one.metric else "-"
-    cells = [one.task or "", metric]
+    metric = bare(outcome.metric) if outcome.metric else "-"
+    cells = [outcome.task or "", metric]
     if again:
         # Of a metric that no gate judges the row is not the one above for another model.
-        cells = ["", metric if one.unjudged else ""]
-    cells += [one.scheme] if several else []
-    cells += [_figure(one.baseline), _figure(one.quantized), _share(one.retention)]
-    cells += [_interval(one), f"{one.n:,}" if one.n else "?"]
-    cells += [_count(one.lost), _count(one.won)] if paired else []
-    return (*cells, *([_word(one)] if judged else []))
+        cells = ["", metric if outcome.unjudged else ""]
+    cells += [outcome.scheme] if several else []
+    cells += [_figure(outcome.baseline), _figure(outcome.quantized), _share(outcome.retention)]
+    cells += [_interval(outcome), f"{outcome.n:,}" if outcome.n else "?"]
+    cells += [_count(outcome.lost), _count(outcome.won)] if paired else []
+    return (*cells, *([_verdict_word(outcome)] if judged else []))
 
 
 def aligned(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
@@ -153,66 +155,66 @@ def closing(
     labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
 ) -> Iterator[str]:
     """Counts, what failed and why, what would decide the rest, and what else is to be known."""
-    counts = Counter(one.result for one in outcomes)
+    counts = Counter(outcome.result for outcome in outcomes)
     counted = [f"{counts[word]} {word}" for word in _ORDER if counts[word]]
-    if left := sum(map(_is_left, outcomes)):
+    if left := sum(map(_is_left_unjudged, outcomes)):
         counted.append(f"{left} not judged")
     if counted:
         yield ", ".join(counted) + "."
-    yield from _seen(labels, outcomes)
+    yield from _detectable(labels, outcomes)
     yield from _reasons(outcomes)
-    every = [*(note for one in outcomes for note in one.notes), *notes]
-    yield from dict.fromkeys(f"note: {_here(note)}" for note in every)
+    all_notes = [*(note for outcome in outcomes for note in outcome.notes), *notes]
+    yield from dict.fromkeys(f"note: {_for_command_line(note)}" for note in all_notes)
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Why what is not kept is not; what several candidates share is said once."""
-    told: dict[tuple[str, ...], list[Outcome]] = {}
-    for one in outcomes:
-        if one.result in (LOST, REFUSED, UNDECIDED):
-            lines = one.details if one.result == LOST else _advice(one)
-            lines = tuple(line for line in lines if line not in one.notes)
-            alike = one.headline.replace(f" {one.scheme} ", " {} ", 1)
-            told.setdefault((alike, *lines), []).append(one)
-    for (alike, *why), same in told.items():
-        who = ", ".join(one.scheme for one in same)
-        yield _here(alike.replace("{}", who, 1) if " {} " in alike else alike)
-        yield from (f"  {_here(line)}" for line in why)
+    """Yield the reasons for what is not kept, once for all candidates that share them."""
+    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.result in (LOST, REFUSED, UNDECIDED):
+            lines = outcome.details if outcome.result == LOST else _advice(outcome)
+            lines = tuple(line for line in lines if line not in outcome.notes)
+            template = outcome.headline.replace(f" {outcome.scheme} ", " {} ", 1)
+            groups.setdefault((template, *lines), []).append(outcome)
+    for (template, *why), alike in groups.items():
+        who = ", ".join(outcome.scheme for outcome in alike)
+        yield _for_command_line(template.replace("{}", who, 1) if " {} " in template else template)
+        yield from (f"  {_for_command_line(line)}" for line in why)
 
 
-def _advice(one: Outcome) -> tuple[str, ...]:
+def _advice(outcome: Outcome) -> tuple[str, ...]:
     """Without the figures, which stand in the table, and what it would have seen, said above."""
     return tuple(
-        line for line in one.details if not line.startswith(("baseline ", "would have turned"))
+        line for line in outcome.details if not line.startswith(("baseline ", "would have turned"))
     )
 
 
-def _seen(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What the green gates could have missed."""
-    seen = []
-    for one in outcomes:
-        if one.detectable is not None and not one.fails and one.mode == "detect":
-            name = f"{one.task} {one.scheme}" if len(labels) > 1 else str(one.task)
-            seen.append(f"{name} {floor_3(one.detectable)}")
-    if seen:
-        yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(seen)}"
+def _detectable(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The smallest regressions that the green gates would have caught."""
+    detectable = []
+    for outcome in outcomes:
+        if outcome.detectable is not None and not outcome.fails and outcome.mode == "detect":
+            name = f"{outcome.task} {outcome.scheme}" if len(labels) > 1 else str(outcome.task)
+            detectable.append(f"{name} {floor_3(outcome.detectable)}")
+    if detectable:
+        yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(detectable)}"
 
 
-def _is_left(one: Outcome) -> bool:
-    """Whether a gate was asked for that does not judge it."""
-    return one.result == MEASURED and one.gate is not None
+def _is_left_unjudged(outcome: Outcome) -> bool:
+    """Return whether a gate was requested that does not judge the outcome."""
+    return outcome.result == MEASURED and outcome.gate is not None
 
 
-def _word(one: Outcome) -> str:
-    if _is_left(one):
+def _verdict_word(outcome: Outcome) -> str:
+    if _is_left_unjudged(outcome):
         return "not judged"
-    if one.result == MEASURED:
-        return "suspect" if one.category else "-"
-    return word_of(one)
+    if outcome.result == MEASURED:
+        return "suspect" if outcome.category else "-"
+    return word_of(outcome)
 
 
-def _here(text: str) -> str:
-    for word, ours in _SAID_HERE.items():
+def _for_command_line(text: str) -> str:
+    for word, ours in _COMMAND_LINE_WORDS.items():
         text = text.replace(word, ours)
     return text
 
@@ -227,12 +229,14 @@ def _share(value: float | None) -> str:
     return "-" if value is None else floor_3(value)
 
 
-def _interval(one: Outcome) -> str:
+def _interval(outcome: Outcome) -> str:
     """Rounded outwards, so that what is printed is still true."""
-    if one.low is None:
+    if outcome.low is None:
         return "-"
-    high = f"{math.ceil(one.high * 1000 - _DUST) / 1000:.3f}" if one.high is not None else ""
-    return f"{floor_3(one.low)}-{high}"
+    high = (
+        f"{math.ceil(outcome.high * 1000 - _DUST) / 1000:.3f}" if outcome.high is not None else ""
+    )
+    return f"{floor_3(outcome.low)}-{high}"
 
 
 def _count(value: int | None) -> str:

@@ -19,9 +19,9 @@ from .summary import excused_gates
 
 def _to_1_1(document: Document) -> Document:
     """1.1 may name failed gates that an xfail excused, and lost metrics that no gate judges."""
-    made: Document = {**document, "schema_version": "1.1"}
-    made["digest"] = digest_of(made)
-    return made
+    upgraded: Document = {**document, "schema_version": "1.1"}
+    upgraded["digest"] = digest_of(upgraded)
+    return upgraded
 
 
 FORM = Form(
@@ -50,9 +50,9 @@ def to_document(report: Report) -> Document:
         "conclusion": report.conclusion,
         **({"excused": excused} if (excused := excused_gates(report.outcomes)) else {}),
         "session": {**to_plain(report.session), "ending": report.session.ending()},
-        "outcomes": [one.to_plain() for one in report.outcomes],
+        "outcomes": [outcome.to_plain() for outcome in report.outcomes],
         "closing": list(report.lines),
-        "runs": [dict(one) for one in report.runs],
+        "runs": [dict(run) for run in report.runs],
     }
     document["digest"] = digest_of(document)
     return document
@@ -61,11 +61,11 @@ def to_document(report: Report) -> Document:
 def is_document(data: bytes) -> bool:
     """Whether these are the bytes of a report, sound or not, by the names of its fields."""
     try:
-        found = json.loads(data)
+        parsed = json.loads(data)
     except (ValueError, RecursionError):
         return False
     fields = {"schema_version", "conclusion", "session", "outcomes"}
-    return isinstance(found, dict) and fields <= found.keys()
+    return isinstance(parsed, dict) and fields <= parsed.keys()
 
 
 def decode(data: bytes) -> Document:
@@ -96,21 +96,21 @@ def to_report(document: Any) -> Report:
     }
     return Report(
         Session(**session),
-        tuple(Outcome.from_plain(one) for one in document["outcomes"]),
+        tuple(Outcome.from_plain(plain) for plain in document["outcomes"]),
         tuple(document["closing"]),
         tuple(document.get("runs", ())),
     )
 
 
-def read(path: Path, named: str) -> Document:
-    """The document in a file that people call ``named``. Raises WrongUse where it is none."""
+def read(path: Path, label: str) -> Document:
+    """Read the document in a file, called ``label`` in errors. Raises WrongUse where it is none."""
     try:
         return decode(read_whole(path, MAX_REPORT))
     except FileNotFoundError:
-        raise WrongUse(f"{named}: no such file") from None
+        raise WrongUse(f"{label}: no such file") from None
     except CorruptFile as error:
         other = _WRITES if path.is_file() and path.suffix != ".json" else ""
-        raise WrongUse(f"{named} {error}", help=error.help or other or ()) from None
+        raise WrongUse(f"{label} {error}", help=error.help or other or ()) from None
 
 
 def _check_conclusion(document: Any) -> None:

@@ -62,11 +62,13 @@ def hardware_page(
 
     ``installed`` maps engines to versions, ``has`` knows packages.
     """
-    columns = [Column(one, installed[one.name]) for one in ENGINES if one.name in installed]
-    parts = [_device(one) for one in devices]
+    columns = [
+        Column(engine, installed[engine.name]) for engine in ENGINES if engine.name in installed
+    ]
+    parts = [_device(device) for device in devices]
     if columns:
         parts.append(_kernels(devices[0], columns, has))
-    absent = [one.name for one in ENGINES if one.name not in installed]
+    absent = [engine.name for engine in ENGINES if engine.name not in installed]
     if absent:
         parts.append(_wrapped(f"Not installed: {', '.join(absent)}. {_OTHERS}", indent=0))
     return _page(parts)
@@ -81,61 +83,64 @@ def named_page(name: str, installed: Mapping[str, str], has: IsInstalled) -> str
     Raises WrongUse for a name that the table lacks, with the nearest ones, and for one
     that means several.
     """
-    known = the_one(name)
-    device = accelerator_of(known)
+    known_device = the_one(name)
+    device = accelerator_of(known_device)
     columns = [
-        Column(one, installed.get(one.name, one.newest), one.name in installed) for one in ENGINES
+        Column(engine, installed.get(engine.name, engine.newest), engine.name in installed)
+        for engine in ENGINES
     ]
-    return _page([_device(device, known), _kernels(device, columns, has)])
+    return _page([_device(device, known_device), _kernels(device, columns, has)])
 
 
-def accelerator_of(known: KnownDevice) -> Accelerator:
+def accelerator_of(known_device: KnownDevice) -> Accelerator:
     """A device of the table as if it had been found here; memory in bytes, from GB."""
     return Accelerator(
-        known.name,
-        "rocm" if known.capability is None else "cuda",
-        capability=known.capability,
-        gfx=known.gfx,
-        memory=None if known.memory is None else int(known.memory * 10**9),
+        known_device.name,
+        "rocm" if known_device.capability is None else "cuda",
+        capability=known_device.capability,
+        gfx=known_device.gfx,
+        memory=None if known_device.memory is None else int(known_device.memory * 10**9),
     )
 
 
 def the_one(name: str) -> KnownDevice:
     """The known accelerator that ``name`` means. Raises WrongUse for none, or several."""
-    found = meant(name)
-    if not found:
+    matches = meant(name)
+    if not matches:
         near = nearest_names(name)
         hint = f"nearest: {', '.join(near)}" if near else "write it like H100, RTX 4090 or MI300X"
         raise WrongUse(f"--gpu={name}: no known accelerator; {hint}")
-    if len({(one.capability, one.gfx) for one in found}) > 1:
-        several = ", ".join(one.name for one in found[:MANY])
-        more = " and others" if len(found) > MANY else ""
+    if len({(match.capability, match.gfx) for match in matches}) > 1:
+        several = ", ".join(match.name for match in matches[:MANY])
+        more = " and others" if len(matches) > MANY else ""
         raise WrongUse(f"--gpu={name} can mean several: {several}{more}")
-    return found[0]
+    return matches[0]
 
 
-def _device(device: Accelerator, known: KnownDevice | None = None) -> list[str]:
+def _device(device: Accelerator, known_device: KnownDevice | None = None) -> list[str]:
     count = f"{device.count} x " if device.count > 1 else ""
     lines = [f"{count}{device.name} ({_KINDS[device.kind]})"]
     if device.capability is not None:
-        lines += _said("capability", "{}.{}".format(*device.capability))
+        lines += _labelled("capability", "{}.{}".format(*device.capability))
     if device.gfx is not None:
-        lines += _said("architecture", device.gfx)
+        lines += _labelled("architecture", device.gfx)
     if device.memory is not None:
-        lines += _said("memory", _memory(device, known))
-    elif known is not None:
-        lines += _versions(known)
-    if known is not None and known.bandwidth is not None:
-        lines += _said("bandwidth", f"{known.bandwidth:,.0f} GB/s ({known.figures})")
+        lines += _labelled("memory", _memory(device, known_device))
+    elif known_device is not None:
+        lines += _memory_sizes(known_device)
+    if known_device is not None and known_device.bandwidth is not None:
+        lines += _labelled(
+            "bandwidth", f"{known_device.bandwidth:,.0f} GB/s ({known_device.figures})"
+        )
     if device.driver is not None:
-        lines += _said("driver", device.driver)
+        lines += _labelled("driver", device.driver)
     if device.mig:
-        lines += _said("slice", "meant only by a gpu= that says MIG")
+        lines += _labelled("slice", "meant only by a gpu= that says MIG")
     if device.features:
-        lines += _said("flags", " ".join(device.features))
-    lines += _natively(device)
-    if known is None and device.kind != "cpu":
-        lines += _said("gpu=", _meant(device))
+        lines += _labelled("flags", " ".join(device.features))
+    lines += _native_dtypes(device)
+    if known_device is None and device.kind != "cpu":
+        lines += _labelled("gpu=", _gpu_option(device))
     return lines
 
 
@@ -148,46 +153,50 @@ _KINDS: Mapping[str, str] = {
 }
 
 
-def _natively(device: Accelerator) -> list[str]:
-    has = silicon(device)
-    if has is None:
-        return _said("natively", "not in the tables: neither capability nor flags are known")
-    lacks = [number for number in NUMBERS if not has.has(number)]
-    text = ", ".join(has.numbers) or "none of the short types"
+def _native_dtypes(device: Accelerator) -> list[str]:
+    native = silicon(device)
+    if native is None:
+        return _labelled("natively", "not in the tables: neither capability nor flags are known")
+    lacks = [number for number in NUMBERS if not native.has(number)]
+    text = ", ".join(native.numbers) or "none of the short types"
     if lacks:
         text += f"; not {', '.join(lacks)}"
-    lines = _said("natively", text)
-    if has.remark:
-        lines += _said("", has.remark)
-    return lines + _said("source", has.source)
+    lines = _labelled("natively", text)
+    if native.remark:
+        lines += _labelled("", native.remark)
+    return lines + _labelled("source", native.source)
 
 
-def _meant(device: Accelerator) -> str:
-    known = find(device.name)
-    if known is None:
+def _gpu_option(device: Accelerator) -> str:
+    known_device = find(device.name)
+    if known_device is None:
         return "any words of the name above"
-    short = f"{known.name} MIG" if device.mig and "mig" not in words(known.name) else known.name
+    short = (
+        f"{known_device.name} MIG"
+        if device.mig and "mig" not in words(known_device.name)
+        else known_device.name
+    )
     return f'"{short}", or any other words of the name above'
 
 
-def _memory(device: Accelerator, known: KnownDevice | None) -> str:
-    if known is not None:
-        return f"{known.memory:g} GB"
+def _memory(device: Accelerator, known_device: KnownDevice | None) -> str:
+    if known_device is not None:
+        return f"{known_device.memory:g} GB"
     return f"{(device.memory or 0) / 2**30:.1f} GiB"
 
 
-def _versions(known: KnownDevice) -> list[str]:
-    """What cards of one name differ in, as far as the table knows."""
+def _memory_sizes(known_device: KnownDevice) -> list[str]:
+    """List the memory sizes sold under one name, as far as the table has them."""
     others = [
-        f"{one.memory:g} GB ({one.name})"
-        for one in DEVICES
-        if one.memory is not None and words(known.name) < words(one.name)
+        f"{device.memory:g} GB ({device.name})"
+        for device in DEVICES
+        if device.memory is not None and words(known_device.name) < words(device.name)
     ]
-    return _said("memory", ", ".join(others)) if others else []
+    return _labelled("memory", ", ".join(others)) if others else []
 
 
 def _kernels(device: Accelerator, columns: Sequence[Column], has: IsInstalled) -> list[str]:
-    schemes = [one.name for one in SCHEMES if one.is_quantized]
+    schemes = [scheme.name for scheme in SCHEMES if scheme.is_quantized]
     lines = [*_wrapped(f"What has a kernel on {device.name}:"), ""]
     lines += [_cells("", [column.engine.name for column in columns])]
     lines += [_cells("scheme", [column.head for column in columns])]
@@ -218,14 +227,14 @@ def _cells(first: str, cells: Sequence[str]) -> str:
 
 def _notes(engine: str, choices: Mapping[str, KernelChoice], has: IsInstalled) -> list[str]:
     """Each reason once, with the schemes that it is about."""
-    about: dict[str, list[str]] = {}
+    schemes_by_reason: dict[str, list[str]] = {}
     for scheme, choice in choices.items():
         if why := _why(choice, has):
-            about.setdefault(why, []).append(scheme)
+            schemes_by_reason.setdefault(why, []).append(scheme)
     lines = []
-    for why, schemes in about.items():
-        named = ", ".join(schemes) if len(schemes) <= MANY else "most schemes"
-        lines += _wrapped(f"  {named}: {why}", indent=4)
+    for why, schemes in schemes_by_reason.items():
+        label = ", ".join(schemes) if len(schemes) <= MANY else "most schemes"
+        lines += _wrapped(f"  {label}: {why}", indent=4)
     return ["", engine, *lines] if lines else []
 
 
@@ -240,7 +249,7 @@ def _why(choice: KernelChoice, has: IsInstalled) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _said(label: str, text: str) -> list[str]:
+def _labelled(label: str, text: str) -> list[str]:
     indent = " " * LABEL
     return textwrap.wrap(
         text, WIDTH, initial_indent=f"  {label:<{LABEL - 2}}", subsequent_indent=indent

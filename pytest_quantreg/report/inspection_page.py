@@ -51,11 +51,11 @@ def stored_as(layer: Layer, checkpoint: Checkpoint) -> str:
     if layer.held.words is not None:
         return f"{layer.held.words}, {8 * layer.size / max(layer.parameters, 1):.4g} bits"
     group = claimed(checkpoint.claim, layer)
-    said = group.weights if group else None
+    stated = group.weights if group else None
     words = _number(layer.held, layer.dtype)
-    if said and not layer.held.packed and said.type == "int" and said.bits < 8:
-        words = f"int{said.bits} in whole bytes"
-    return " ".join(word for word in (words, _shared(layer.held, said)) if word)
+    if stated and not layer.held.packed and stated.type == "int" and stated.bits < 8:
+        words = f"int{stated.bits} in whole bytes"
+    return " ".join(word for word in (words, _shared(layer.held, stated)) if word)
 
 
 def _number(held: Held, dtype: str) -> str:
@@ -65,13 +65,13 @@ def _number(held: Held, dtype: str) -> str:
     return {"I8": "int8", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2"}.get(dtype, dtype)
 
 
-def _shared(held: Held, said: Quantization | None) -> str:
+def _shared(held: Held, stated: Quantization | None) -> str:
     # A group as wide as the layer is a channel as well, a block as large as it a tensor;
     # the config says which is meant.
-    if held.granularity == "channel" and said and said.group_size == held.group_size:
+    if held.granularity == "channel" and stated and stated.group_size == held.group_size:
         return f"in groups of {held.group_size}"
-    if held.granularity == "tensor" and said and said.granularity == "block":
-        return f"in blocks of {said.group_size}" if said.group_size else "in blocks"
+    if held.granularity == "tensor" and stated and stated.granularity == "block":
+        return f"in blocks of {stated.group_size}" if stated.group_size else "in blocks"
     if held.granularity in ("group", "block"):
         return f"in {held.granularity}s of {held.group_size}"
     return f"per {held.granularity}" if held.granularity else ""
@@ -94,34 +94,34 @@ def _table(checkpoint: Checkpoint) -> Iterator[str]:
             if layer.kind == kind and layer.parameters:
                 rows.setdefault((kind, stored_as(layer, checkpoint)), []).append(layer)
     yield _FORMATS.format("kind", "parameters", "on disk", "stored as")
-    for (named, words), layers in rows.items():
-        parameters = sum(one.parameters for one in layers)
-        size = size_words(sum(one.size for one in layers))
-        yield _FORMATS.format(named, f"{parameters:,}", size, printable(words))
+    for (group_kind, words), layers in rows.items():
+        parameters = sum(layer.parameters for layer in layers)
+        size = size_words(sum(layer.size for layer in layers))
+        yield _FORMATS.format(group_kind, f"{parameters:,}", size, printable(words))
 
 
 def _facts(checkpoint: Checkpoint) -> Iterator[str]:
     claim, quantized = checkpoint.claim, checkpoint.quantized
-    linear = [one for one in checkpoint.layers if one.linear]
-    held = sum(one.held is not None for one in linear)
-    yield from _said("scheme", checkpoint.scheme)
+    linear = [layer for layer in checkpoint.layers if layer.linear]
+    held_count = sum(layer.held is not None for layer in linear)
+    yield from _labelled("scheme", checkpoint.scheme)
     if claim.container == "gguf":
-        yield from _said("file says", claim.stated or "nothing of its type")
+        yield from _labelled("file says", claim.stated or "nothing of its type")
     elif claim.scheme is not None:
         method = f" ({claim.method})" if claim.method else ""
-        yield from _said("config says", f"{claim.scheme}{method}")
+        yield from _labelled("config says", f"{claim.scheme}{method}")
     yield from _activations(checkpoint)
-    yield from _said("quantized", f"{held:,} of {len(linear):,} linear layers")
-    yield from _said("left alone", _left_alone(checkpoint))
+    yield from _labelled("quantized", f"{held_count:,} of {len(linear):,} linear layers")
+    yield from _labelled("left alone", _left_alone(checkpoint))
     if claim.ignore is not None:
         more = len(claim.ignore) - MANY
         rest = [f"{more:,} more"] if more > 0 else []
-        yield from _said("ignore list", ", ".join([*claim.ignore[:MANY], *rest]) or "empty")
+        yield from _labelled("ignore list", ", ".join([*claim.ignore[:MANY], *rest]) or "empty")
     whole = f"{checkpoint.bits_per_weight(checkpoint.layers):.2f} over all parameters"
     if quantized:
         bits = checkpoint.bits_per_weight(quantized)
         whole = f"{bits:.2f} in the quantized layers with their scales, {whole}"
-    yield from _said("bits", whole)
+    yield from _labelled("bits", whole)
 
 
 def _activations(checkpoint: Checkpoint) -> Iterator[str]:
@@ -133,18 +133,20 @@ def _activations(checkpoint: Checkpoint) -> Iterator[str]:
     except WrongUse:
         return
     if checkpoint.quantized and choice.scheme.activations is None:
-        yield from _said("activations", "not quantized")
+        yield from _labelled("activations", "not quantized")
     elif choice.scheme.activations is not None:
-        scaled = any(one.of_inputs for layer in checkpoint.layers for one in layer.scales)
+        scaled = any(scale.of_inputs for layer in checkpoint.layers for scale in layer.scales)
         words = f"{choice.scheme.activations.type}{choice.scheme.activations.bits}"
-        known = "with scales from the files" if scaled else "scaled while running"
-        yield from _said("activations", f"{words.replace('float', 'fp')}, {known}")
+        source = "with scales from the files" if scaled else "scaled while running"
+        yield from _labelled("activations", f"{words.replace('float', 'fp')}, {source}")
 
 
 def _left_alone(checkpoint: Checkpoint) -> str:
-    plain = [one for one in checkpoint.layers if one.held is None and one.parameters]
-    kinds = [kind for kind in KINDS if any(one.kind == kind and not one.linear for one in plain)]
-    count = sum(one.linear for one in plain)
+    plain = [layer for layer in checkpoint.layers if layer.held is None and layer.parameters]
+    kinds = [
+        kind for kind in KINDS if any(layer.kind == kind and not layer.linear for layer in plain)
+    ]
+    count = sum(layer.linear for layer in plain)
     layers = [f"{count:,} linear layer{'s' if count > 1 else ''}"] if count else []
     return ", ".join([*kinds, *layers]) or "nothing"
 
@@ -181,17 +183,17 @@ def _choice(choice: KernelChoice, scheme: str) -> str:
     return "; ".join([*words, f"needs {needs}"] if needs else words)
 
 
-def _verdict(checkpoint: Checkpoint, found: tuple[str, ...]) -> Iterator[str]:
-    if not found:
-        said = "file type" if checkpoint.claim.container == "gguf" else "config"
-        yield f"No contradictions between {said}, tensors and scales."
+def _verdict(checkpoint: Checkpoint, sentences: tuple[str, ...]) -> Iterator[str]:
+    if not sentences:
+        origin = "file type" if checkpoint.claim.container == "gguf" else "config"
+        yield f"No contradictions between {origin}, tensors and scales."
         return
-    yield f"{len(found)} contradiction{'s' if len(found) > 1 else ''}:"
-    for sentence in found:
+    yield f"{len(sentences)} contradiction{'s' if len(sentences) > 1 else ''}:"
+    for sentence in sentences:
         yield from _wrapped(f"  - {sentence}", "    ")
 
 
-def _said(label: str, text: str) -> Iterable[str]:
+def _labelled(label: str, text: str) -> Iterable[str]:
     return textwrap.wrap(
         text,
         WIDTH,

@@ -39,25 +39,25 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
     """
     yield from _shared(outcomes)
     seen: Counter[str] = Counter()
-    for one in outcomes:
-        name = _name(one)
+    for outcome in outcomes:
+        name = _name(outcome)
         seen[name] += 1
         prefix = name if seen[name] == 1 else f"{name}.{seen[name]}"
-        yield f"{prefix}.verdict", one.result
-        if one.speed is not None:
-            yield from _speed(prefix, one, one.speed)
+        yield f"{prefix}.verdict", outcome.result
+        if outcome.speed is not None:
+            yield from _speed(prefix, outcome, outcome.speed)
         else:
-            yield from _known(prefix, one, (*_TEXTS, *_FIGURES))
-        if one.also_lost:
-            others = (f"{other.task} {bare(other.metric)}" for other in one.also_lost)
+            yield from _present_fields(prefix, outcome, (*_TEXTS, *_FIGURES))
+        if outcome.also_lost:
+            others = (f"{other.task} {bare(other.metric)}" for other in outcome.also_lost)
             yield f"{prefix}.also_lost", ", ".join(others)
-        if one.excused:
+        if outcome.excused:
             yield f"{prefix}.excused", True
 
 
 def failure_type(outcomes: Sequence[Outcome]) -> str:
     """The type of a failure that these outcomes caused; a refusal outweighs the others."""
-    results = {one.result for one in outcomes}
+    results = {outcome.result for outcome in outcomes}
     for result, name in ((REFUSED, "Refused"), (LOST, "Lost"), (UNDECIDED, "Undecided")):
         if result in results:
             return f"{PREFIX}{name}"
@@ -78,46 +78,50 @@ def typed(xml: bytes, excused: str = "") -> bytes:
             suite.insert(0, listed)
         listed.insert(0, ElementTree.Element("property", name=EXCUSED, value=excused))
     for case in root.iter("testcase"):
-        named = [
-            one.get("value", "") for one in case.iter("property") if one.get("name") == FAILURE
+        types = [
+            element.get("value", "")
+            for element in case.iter("property")
+            if element.get("name") == FAILURE
         ]
         for failure in (*case.findall("failure"), *case.findall("error")):
-            if named:
-                failure.set("type", named[-1])
+            if types:
+                failure.set("type", types[-1])
     head = b'<?xml version="1.0" encoding="utf-8"?>'
     return head + ElementTree.tostring(root, encoding="unicode").encode()
 
 
 def _shared(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
-    found = [one.context for one in outcomes if one.context is not None]
-    schemes = dict.fromkeys(one.scheme for one in outcomes if one.scheme)
+    contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
+    schemes = dict.fromkeys(outcome.scheme for outcome in outcomes if outcome.scheme)
     yield from ((f"{PREFIX}scheme", scheme) for scheme in [*schemes][:1])
     for name in ("model", "revision", "baseline_scheme", "engine", "machine", "runs_as"):
-        values = [value for one in found if (value := getattr(one, name))]
+        values = [value for context in contexts if (value := getattr(context, name))]
         if values:
             yield f"{PREFIX}{name}", values[-1]
 
 
-def _name(one: Outcome) -> str:
-    if one.speed is not None:
-        words = ["speed", one.speed.subject, one.speed.quantity]
+def _name(outcome: Outcome) -> str:
+    if outcome.speed is not None:
+        words = ["speed", outcome.speed.subject, outcome.speed.quantity]
     else:
-        accepted = "of_accepted" if of_accepted(one) else ""
-        words = [one.task or "", (one.metric or "").removesuffix(",none"), accepted]
+        accepted = "of_accepted" if of_accepted(outcome) else ""
+        words = [outcome.task or "", (outcome.metric or "").removesuffix(",none"), accepted]
     return ".".join(["quantreg", *(word.replace(" ", "_") for word in words if word)])
 
 
-def _speed(prefix: str, one: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
+def _speed(prefix: str, outcome: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
     """In the unit of the gate, such as ms."""
-    yield from _known(prefix, one, _SPEED_TEXTS)
+    yield from _present_fields(prefix, outcome, _SPEED_TEXTS)
     if speed.bound is not None:
-        yield from _known(prefix, one, ("confidence",))
-    yield from _known(prefix, speed, _SPEED_FIGURES)
+        yield from _present_fields(prefix, outcome, ("confidence",))
+    yield from _present_fields(prefix, speed, _SPEED_FIGURES)
     if speed.value is not None:
         yield f"{prefix}.unit", speed.unit
 
 
-def _known(prefix: str, source: object, names: Sequence[str]) -> Iterator[tuple[str, object]]:
+def _present_fields(
+    prefix: str, source: object, names: Sequence[str]
+) -> Iterator[tuple[str, object]]:
     for name in names:
         if (value := getattr(source, name)) is not None:
             yield f"{prefix}.{name}", value

@@ -17,8 +17,8 @@ from .summary import (
     counted,
     detectable_lines,
     excused_gates,
-    measured_beside,
     required_lines,
+    side_measurements,
     title,
 )
 from .table import Columns, accepted_columns, columns
@@ -88,7 +88,7 @@ def _heading(report: Report) -> list[str]:
     session = report.session
     first = [counted(outcomes) or _nothing(report), excused_gates(outcomes)]
     lines = [f"## {_SIGNS[report.conclusion]}: {inline(', '.join(filter(None, first)))}", ""]
-    gated = not any(one.fails and not one.excused for one in report.outcomes)
+    gated = not any(outcome.fails and not outcome.excused for outcome in report.outcomes)
     if report.conclusion in (RED, INCOMPLETE) and gated:
         lines += [f"No gate failed, but this is not green: {inline(_why(report))}.", ""]
     elif session.incomplete or session.exit_status is None:
@@ -105,10 +105,10 @@ def _nothing(report: Report) -> str:
 def _why(report: Report) -> str:
     session = report.session
     # The last line of a session, as of --quant-require, is its own reason.
-    said = [line.removeprefix(_OURS) for line in report.lines if line.startswith(_OURS)]
+    reasons = [line.removeprefix(_OURS) for line in report.lines if line.startswith(_OURS)]
     tests = [f"{count:,} {how}" for how, count in session.tests.items() if how in _FAILED]
     ending = f"{session.ending()} ({', '.join(tests)})" if tests else session.ending()
-    return "; ".join(session.incomplete or said or [ending])
+    return "; ".join(session.incomplete or reasons or [ending])
 
 
 def _parts(
@@ -116,14 +116,14 @@ def _parts(
 ) -> Iterator[Iterable[str]]:
     for scheme, every in groups:
         yield _group(scheme, every, rows)
-    yield _section("Lost", report, _is(LOST))
-    yield _section("Refused: nothing may be concluded", report, _is(REFUSED))
+    yield _section("Lost", report, _has_result(LOST))
+    yield _section("Refused: nothing may be concluded", report, _has_result(REFUSED))
     yield _undecided(groups)
     yield _notes(report, groups)
 
 
-def _is(result: str) -> Callable[[Outcome], bool]:
-    return lambda one: one.result == result
+def _has_result(result: str) -> Callable[[Outcome], bool]:
+    return lambda outcome: outcome.result == result
 
 
 def _group(scheme: str, every: Sequence[Outcome], rows: _Rows) -> Iterator[str]:
@@ -133,29 +133,29 @@ def _group(scheme: str, every: Sequence[Outcome], rows: _Rows) -> Iterator[str]:
     for context in contexts(outcomes):
         yield f"{escaped(context_line(context))}  "
     yield ""
-    for made in (columns(outcomes), accepted_columns(outcomes), speed_columns(outcomes)):
-        yield from _table(made, rows)
+    for table in (columns(outcomes), accepted_columns(outcomes), speed_columns(outcomes)):
+        yield from _table(table, rows)
     for line in (*required_lines(outcomes), *detectable_lines(outcomes)):
         yield f"- {escaped(line)}"
     yield ""
 
 
-def _table(made: Columns, rows: _Rows) -> Iterator[str]:
-    if not made.cells:
+def _table(table: Columns, rows: _Rows) -> Iterator[str]:
+    if not table.cells:
         return
-    head = made.heads[0]
+    head = table.heads[0]
     # The verdict has no head in the terminal; a column without one looks like a mistake.
     names = [*head[:-1], "verdict"]
     yield _row([cell(name) for name in names])
     yield _row([":--" if name in _TEXT_COLUMNS else "--:" for name in head])
     others = 0
-    for cells, one in zip(made.cells, made.outcomes, strict=True):
-        if one.result not in rows.loud and not one.fails:
+    for cells, outcome in zip(table.cells, table.outcomes, strict=True):
+        if outcome.result not in rows.loud and not outcome.fails:
             others += 1
             if others > rows.others:
                 continue
         word = cell(cells[-1])
-        bold = one.fails and not one.excused
+        bold = outcome.fails and not outcome.excused
         yield _row([*map(cell, cells[:-1]), f"**{word}**" if bold else word])
     yield ""
     if others > rows.others:
@@ -168,43 +168,48 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _section(head: str, report: Report, chosen: Callable[[Outcome], bool]) -> Iterator[str]:
-    found = [one for one in report.outcomes if chosen(one)]
-    if not found:
+    outcomes = [outcome for outcome in report.outcomes if chosen(outcome)]
+    if not outcomes:
         return
     yield f"### {head}"
     yield ""
-    for one in dict.fromkeys(found):
-        yield from _message(one)
+    for outcome in dict.fromkeys(outcomes):
+        yield from _message(outcome)
     yield ""
 
 
-def _message(one: Outcome) -> Iterator[str]:
-    excused = " (excused by xfail)" if one.excused else ""
-    yield f"- {escaped(one.headline)}{excused}"
-    yield from (f"  - {escaped(line)}" for line in one.details)
+def _message(outcome: Outcome) -> Iterator[str]:
+    excused = " (excused by xfail)" if outcome.excused else ""
+    yield f"- {escaped(outcome.headline)}{excused}"
+    yield from (f"  - {escaped(line)}" for line in outcome.details)
 
 
 def _undecided(groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
-    found = [one for _, every in groups for one in every if one.result == UNDECIDED]
-    if not found:
+    outcomes = [outcome for _, every in groups for outcome in every if outcome.result == UNDECIDED]
+    if not outcomes:
         return
     yield "### Undecided, and what would decide it"
     yield ""
-    for one in dict.fromkeys(found):
-        yield f"- {escaped(one.headline)}"
-        if one.advice:
-            yield f"  - {escaped(one.advice)}"
+    for outcome in dict.fromkeys(outcomes):
+        yield f"- {escaped(outcome.headline)}"
+        if outcome.advice:
+            yield f"  - {escaped(outcome.advice)}"
     yield ""
 
 
 def _notes(report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
-    lines = [line for _, every in groups for line in measured_beside(every)]
-    others = [one for one in report.outcomes if one.result == NOT_APPLICABLE]
+    lines = [line for _, every in groups for line in side_measurements(every)]
+    others = [outcome for outcome in report.outcomes if outcome.result == NOT_APPLICABLE]
     lines += advice_lines(others)
-    lines += (note for one in report.outcomes for note in one.notes)
+    lines += (note for outcome in report.outcomes for note in outcome.notes)
     lines += report.lines
-    told = {line for one in report.outcomes if one.result in _IN_FULL for line in one.details}
-    new = [line for line in dict.fromkeys(lines) if line not in told]
+    shown = {
+        line
+        for outcome in report.outcomes
+        if outcome.result in _IN_FULL
+        for line in outcome.details
+    }
+    new = [line for line in dict.fromkeys(lines) if line not in shown]
     if not new:
         return
     yield "### Notes"
@@ -216,7 +221,9 @@ def _notes(report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]) -> I
 def _machines(report: Report) -> list[str]:
     """The folded part at the end: what ran, where and how it was asked to."""
     session = report.session
-    machines = {one.context.machine for one in report.outcomes if one.context is not None}
+    machines = {
+        outcome.context.machine for outcome in report.outcomes if outcome.context is not None
+    }
     gate = session.gate if session.gate == "point" else f"{session.gate}, {session.confidence:.6g}"
     facts = {
         "software": ", ".join(
@@ -229,8 +236,8 @@ def _machines(report: Report) -> list[str]:
         "session": f"{session.started_at} to {session.ended_at or '?'}; {session.ending()}",
         "tests": ", ".join(f"{count:,} {how}" for how, count in session.tests.items()),
     }
-    told = [f"- {name}: {escaped(fact)}" for name, fact in facts.items() if fact]
-    return [_FOLDED, "", *told, "", "</details>"]
+    lines = [f"- {name}: {escaped(fact)}" for name, fact in facts.items() if fact]
+    return [_FOLDED, "", *lines, "", "</details>"]
 
 
 def _cut_to(head: Sequence[str], body: Sequence[str], tail: Sequence[str], most: int) -> str:

@@ -43,6 +43,6 @@ def _html(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def _harmless_start(found: re.Match[str]) -> str:
-    sign = found[1]
+def _harmless_start(match: re.Match[str]) -> str:
+    sign = match[1]
     return f"{sign[:-1]}\\{sign[-1]}"

@@ -68,11 +68,11 @@ def of_measurement(
 
     ``part_of`` names the group or pool that it is judged in, with others.
     """
-    made = _measured(comparison, context)
+    outcome = _measured(comparison, context)
     if part_of is None:
-        return made
-    headline = made.headline.replace("no gate", f"judged in {part_of}")
-    return replace(made, part_of=part_of, headline=headline)
+        return outcome
+    headline = outcome.headline.replace("no gate", f"judged in {part_of}")
+    return replace(outcome, part_of=part_of, headline=headline)
 
 
 def of_refusal(
@@ -106,7 +106,7 @@ def of_refusal(
 def of_fault(error: Exception, *, scheme: str) -> Outcome:
     """An error of this plugin while it judged: a refusal, with where it happened."""
     where = traceback.extract_tb(error.__traceback__)[-1:]
-    at = "".join(f" ({Path(one.filename).name}, line {one.lineno})" for one in where)
+    at = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in where)
     fault = Refusal(
         Category.FAULT,
         f"judging failed: {type(error).__name__}: {first_line(error)}{at}",
@@ -140,13 +140,15 @@ def of_recording(
         baseline=accuracy.values.get(metric.name),
         n=n,
         total_items=accuracy.protocol.total_items,
-        notes=(*notes, *_runs(accuracy, metric)),
+        notes=(*notes, *_rerun_notes(accuracy, metric)),
     )
 
 
-def _runs(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
+def _rerun_notes(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
     """How many runs a baseline holds, and how much they differ."""
-    columns = [one.get(metric.name) for one in (accuracy.items.scores, *accuracy.items.reruns)]
+    columns = [
+        scores.get(metric.name) for scores in (accuracy.items.scores, *accuracy.items.reruns)
+    ]
     runs = [column for column in columns if column is not None]
     if len(runs) < 2:
         return ()
@@ -268,13 +270,13 @@ def figures(comparison: Comparison) -> tuple[str, ...]:
     """What both models scored, and which items were lost."""
     lost, won = comparison.lost, comparison.won
     before = comparison.reference.removeprefix("the ").removesuffix(" run")
-    figures = (
+    summary = (
         f"{before} {comparison.baseline:.3f}, quantized {comparison.quantized:.3f} on "
         f"{n_items(comparison.n)}"
     )
     if lost is None or won is None:
-        return (figures,)
-    lines = [f"{figures}: {_answers(lost)} lost, {won:,} won"]
+        return (summary,)
+    lines = [f"{summary}: {_answer_count(lost)} lost, {won:,} won"]
     if comparison.lost_items:
         shown = ", ".join(str(doc) for doc in comparison.lost_items[:_SHOWN_ITEMS])
         more = ", ..." if lost > _SHOWN_ITEMS else ""
@@ -350,17 +352,19 @@ def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.I
     n, total = comparison.n, comparison.total_items
     several = len(comparison.slices) > 1
     whose = "its tasks'" if several else "the task's"
-    enough = [one.needed for one in (lossless, lossy) if not one.capped and one.needed is not None]
+    enough = [
+        need.needed for need in (lossless, lossy) if not need.capped and need.needed is not None
+    ]
     if any(needed > n for needed in enough):
         return f"{n:,} of {whose} {total:,} were compared: raise --quant-limit or limit="
     whole = f"its tasks have {total:,}" if several else f"the task has {total:,}"
-    has = whole if n == total else f"{n:,} of {whose} {total:,} were compared"
+    compared = whole if n == total else f"{n:,} of {whose} {total:,} were compared"
     if lossless.needed is not None and lossless.needed <= n:
-        has += ", so the model has probably lost a little"
-    return f"{has}: lower the minimum or {'add tasks' if several else 'gate a larger task'}"
+        compared += ", so the model has probably lost a little"
+    return f"{compared}: lower the minimum or {'add tasks' if several else 'gate a larger task'}"
 
 
-def _answers(n: int) -> str:
+def _answer_count(n: int) -> str:
     return f"{n:,} answer" + ("" if n == 1 else "s")
 
 

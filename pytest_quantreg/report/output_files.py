@@ -36,13 +36,13 @@ def write(report: Report, path: Path) -> str:
 
 def is_report(path: Path) -> bool:
     """Whether a file is a report that a session wrote, of whatever version."""
-    known = {".json": is_document, ".md": is_page}.get(path.suffix)
+    recognizes = {".json": is_document, ".md": is_page}.get(path.suffix)
     # A pipe or a device would keep a reader waiting.
-    if known is None or not path.is_file():
+    if recognizes is None or not path.is_file():
         return False
     try:
         with path.open("rb") as file:
-            return known(file.read(MAX_REPORT))
+            return recognizes(file.read(MAX_REPORT))
     except OSError:
         return False
 
@@ -52,13 +52,13 @@ def add_to_summary(report: Report, path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
             return "it is not a file"
-        there = path.stat().st_size if path.exists() else 0
-        room = STEP_LIMIT - there - 2
+        size = path.stat().st_size if path.exists() else 0
+        room = STEP_LIMIT - size - 2
         if room < _LEAST_PAGE:
             return f"what is in it already leaves {max(room, 0):,} bytes"
         page = markdown(report, min(room, COMMENT_LIMIT))
         with path.open("ab") as file:
-            file.write((b"\n" if there else b"") + page.encode())
+            file.write((b"\n" if size else b"") + page.encode())
     except OSError as error:
         return _reason(error)
     return ""

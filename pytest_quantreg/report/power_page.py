@@ -63,19 +63,23 @@ def _head(question: Question) -> list[str]:
 
 def _detect(question: Question) -> list[str]:
     sizes = question.sizes()
-    seen = [question.detectable(n) for n in sizes]
-    weak = any(_is_weak(one, question) for row in seen for one in row)
+    detectable = [question.detectable(n) for n in sizes]
+    weak = any(_is_weak(retention, question) for row in detectable for retention in row)
     red = Group(
         ("red 4 times in 5 when", "it truly keeps at most"),
         question.gates(each=False),
         [
-            [_retention(one) + ("*" if _is_weak(one, question) else " ") for one in row]
-            for row in seen
+            [
+                _retention(retention) + ("*" if _is_weak(retention, question) else " ")
+                for retention in row
+            ]
+            for row in detectable
         ],
     )
     chances = [question.chances(stats.Evidence.LOST, n) for n in sizes]
     green = [
-        [1 - one, (1 - one) ** question.tasks, *(1 - p for p in rest)] for one, *rest in chances
+        [1 - single, (1 - single) ** question.tasks, *(1 - p for p in rest)]
+        for single, *rest in chances
     ]
     title = "detect: red only when a loss is proven"
     return [title, *_table(sizes, [red, _green(question, green)]), *(WEAK if weak else ())]
@@ -84,7 +88,7 @@ def _detect(question: Question) -> list[str]:
 def _certify(question: Question) -> list[str]:
     sizes = question.sizes()
     chances = [question.chances(stats.Evidence.KEPT, n) for n in sizes]
-    green = [[one, one**question.tasks, *rest] for one, *rest in chances]
+    green = [[single, single**question.tasks, *rest] for single, *rest in chances]
     title = "certify: green only when the minimum is proven kept"
     return [title, *_table(sizes, [_green(question, green)])]
 
@@ -105,8 +109,8 @@ def _decisive(question: Question) -> list[str]:
     names = question.gates(each=False)
     lines = [f"{'items per task that decide 4 times in 5':44}" + "".join(f"{n:>14}" for n in names)]
     lines += [
-        f"{label:44}" + "".join(f"{_items(n, question):>14}" for n in found)
-        for label, found in rows.items()
+        f"{label:44}" + "".join(f"{_items(n, question):>14}" for n in needed)
+        for label, needed in rows.items()
     ]
     if question.available is not None:
         lines.append(f"(+: more than the {question.available:,} items that a task has)")
@@ -149,12 +153,12 @@ def _items(needed: int | None, question: Question) -> str:
     return f"{about(needed):,}" + ("+" if needed > (question.available or needed) else "")
 
 
-def _is_weak(seen: float | None, question: Question) -> bool:
-    return seen is None or seen < question.retention - NOT_SEEN
+def _is_weak(retention: float | None, question: Question) -> bool:
+    return retention is None or retention < question.retention - NOT_SEEN
 
 
-def _retention(seen: float | None) -> str:
-    return "none" if seen is None else floor_3(seen)
+def _retention(retention: float | None) -> str:
+    return "none" if retention is None else floor_3(retention)
 
 
 def _percent(share: float) -> str:

@@ -95,7 +95,7 @@ class Question:
 
     def detectable(self, n: int) -> list[float | None]:
         """The highest retention that turns red: one task's gate, and the pooled one."""
-        one = stats.detectable_retention(
+        single = stats.detectable_retention(
             n=n,
             baseline_accuracy=self.baseline_accuracy,
             discordance=self.flips,
@@ -104,15 +104,15 @@ class Question:
             power=POWER,
         )
         if not self.pools:
-            return [one]
+            return [single]
         pooled = stats.pooled_detectable_retention(
             self.layers(n), minimum=self.retention, confidence=self.confidence, power=POWER
         )
-        return [one, pooled]
+        return [single, pooled]
 
     def chances(self, verdict: stats.Evidence, n: int) -> list[float]:
         """Of this verdict on a lossless model: one task's gate, and the pooled one."""
-        one = stats.verdict_chance(
+        single = stats.verdict_chance(
             verdict,
             1.0,
             n=n,
@@ -122,7 +122,7 @@ class Question:
             confidence=self.confidence,
         )
         if not self.pools:
-            return [one]
+            return [single]
         pooled = stats.pooled_verdict_chance(
             verdict,
             1.0,
@@ -130,11 +130,11 @@ class Question:
             minimum=self.retention,
             confidence=self.confidence,
         )
-        return [one, pooled]
+        return [single, pooled]
 
     def needed(self, truth: float) -> list[int | None]:
         """Items per task that decide, alone and pooled."""
-        one = stats.items_needed(
+        single = stats.items_needed(
             truth=truth,
             baseline_accuracy=self.baseline_accuracy,
             discordance=self.flips,
@@ -142,7 +142,7 @@ class Question:
             confidence=self.confidence,
             power=POWER,
         )
-        found = [one.needed]
+        items = [single.needed]
         if self.pools:
             pooled = stats.pooled_items_needed(
                 truth,
@@ -151,8 +151,8 @@ class Question:
                 confidence=self.confidence,
                 power=POWER,
             ).needed
-            found.append(pooled and math.ceil(pooled / self.tasks))
-        return found
+            items.append(pooled and math.ceil(pooled / self.tasks))
+        return items
 
 
 def _share(option: str, value: float, sound: bool, allowed: str) -> None:

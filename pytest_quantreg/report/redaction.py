@@ -107,57 +107,57 @@ class Places:
         # Addresses are kept apart, for they hold what looks like a path.
         addresses: list[str] = []
 
-        def put_by(found: re.Match[str]) -> str:
-            addresses.append(_address(found))
+        def set_aside(match: re.Match[str]) -> str:
+            addresses.append(_address(match))
             return f"\0{len(addresses) - 1}\0"
 
-        text = _URL.sub(put_by, text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+        text = _URL.sub(set_aside, text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
         for folder in sorted(self.folders, key=len, reverse=True):
-            text = _below(text, folder, self.folders[folder])
-        text = _QUOTED.sub(lambda found: _quoted(found[0]), text)
-        text = _SHARE.sub(lambda found: _last(found[0]), text)
-        text = _WINDOWS.sub(lambda found: _last(found[0]), text)
-        text = _POSIX.sub(lambda found: _last(found[0]), text)
+            text = _relative_to(text, folder, self.folders[folder])
+        text = _QUOTED.sub(lambda match: _quoted_path(match[0]), text)
+        text = _SHARE.sub(lambda match: _last_part(match[0]), text)
+        text = _WINDOWS.sub(lambda match: _last_part(match[0]), text)
+        text = _POSIX.sub(lambda match: _last_part(match[0]), text)
         text = _OTHERS_HOME.sub(f"{HIDDEN}/", text)
-        text = re.sub("\0([0-9]+)\0", lambda found: addresses[int(found[1])], text)
+        text = re.sub("\0([0-9]+)\0", lambda match: addresses[int(match[1])], text)
         for name in self.names:
             text = pattern(name).sub(HIDDEN, text)
         return text
 
     def hidden_in(self, value: T) -> T:
         """``value`` with every text in it `hidden`: dataclasses, tuples and mappings too."""
-        made: T = _everywhere(value, self)
-        return made
+        redacted: T = _redacted(value, self)
+        return redacted
 
 
-def _everywhere(value: Any, places: Places) -> Any:
+def _redacted(value: Any, places: Places) -> Any:
     if isinstance(value, str):
         return places.hidden(value)
     if is_dataclass(value) and not isinstance(value, type):
-        named = {one.name: getattr(value, one.name) for one in fields(value)}
-        return replace(value, **{name: _everywhere(inner, places) for name, inner in named.items()})
+        values = {field.name: getattr(value, field.name) for field in fields(value)}
+        return replace(value, **{name: _redacted(inner, places) for name, inner in values.items()})
     if isinstance(value, Mapping):
-        return {name: _everywhere(inner, places) for name, inner in value.items()}
+        return {name: _redacted(inner, places) for name, inner in value.items()}
     if isinstance(value, Sequence):
-        return tuple(_everywhere(inner, places) for inner in value)
+        return tuple(_redacted(inner, places) for inner in value)
     return value
 
 
-def _without_value(found: re.Match[str]) -> str:
+def _without_value(match: re.Match[str]) -> str:
     # add_bos_token=true stands in commands that are to be typed again.
-    return f"{found['name']}={HIDDEN}" if is_secret_name(found["name"]) else found[0]
+    return f"{match['name']}={HIDDEN}" if is_secret_name(match["name"]) else match[0]
 
 
-def _address(found: re.Match[str]) -> str:
-    scheme, host, rest = found["scheme"], found["host"], found["rest"].partition("?")[0]
+def _address(match: re.Match[str]) -> str:
+    scheme, host, rest = match["scheme"], match["host"], match["rest"].partition("?")[0]
     if scheme.lower() == "file":
-        return _last(rest or host)
+        return _last_part(rest or host)
     if not host and not rest:
-        return found[0]
+        return match[0]
     return f"{scheme}://{host if host.lower() in _PUBLIC else HIDDEN}{rest}"
 
 
-def _below(text: str, folder: str, stand_in: str) -> str:
+def _relative_to(text: str, folder: str, stand_in: str) -> str:
     """Paths below a known folder, and the folder itself, wherever they stand in ``text``."""
     whole = folder.rstrip("/\\")
     if len(whole) < 2:
@@ -167,10 +167,10 @@ def _below(text: str, folder: str, stand_in: str) -> str:
     return re.sub(rf"(?<![\w.]){re.escape(whole)}(?![\w.-])", lambda _: stand_in or ".", text)
 
 
-def _quoted(text: str) -> str:
-    return f"{text[0]}{_last(text[1:-1])}{text[-1]}"
+def _quoted_path(text: str) -> str:
+    return f"{text[0]}{_last_part(text[1:-1])}{text[-1]}"
 
 
-def _last(path: str) -> str:
+def _last_part(path: str) -> str:
     parts = [part for part in re.split(r"[\\/]", path) if part]
     return f"{HIDDEN}/{parts[-1]}" if parts else path

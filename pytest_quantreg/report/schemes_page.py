@@ -38,10 +38,12 @@ def schemes_page(catalogue: Catalogue, *, aliases: bool = False) -> str:
         (s.name, _short(s.weights), _short(s.activations), _share(lowest(s.name)), s.aliases)
         for s in QUANTIZED
     ]
-    rows += [(*_own_row(one), one.aliases) for one in catalogue.own]
+    rows += [(*_project_row(scheme), scheme.aliases) for scheme in catalogue.own]
     lines = _table(("scheme", "weights", "activations", "published"), [row[:4] for row in rows])
     if aliases:
-        lines[1:] = [line for pair in zip(lines[1:], rows, strict=True) for line in _also(*pair)]
+        lines[1:] = [
+            line for pair in zip(lines[1:], rows, strict=True) for line in _with_aliases(*pair)
+        ]
     lines += [
         "",
         "Suffixes: -rtn, -gptq, -awq, -smoothquant (how made), +kv-fp8 (fp8 KV cache).",
@@ -56,11 +58,11 @@ def schemes_page(catalogue: Catalogue, *, aliases: bool = False) -> str:
 def scheme_page(name: str, catalogue: Catalogue) -> str:
     """One scheme in full. Raises WrongUse for an unknown name."""
     choice = catalogue.choose(name)
-    own, scheme = catalogue.find(name), choice.scheme
-    title = own.title if own is not None else scheme.title
+    project_scheme, scheme = catalogue.find(name), choice.scheme
+    title = project_scheme.title if project_scheme is not None else scheme.title
     lines = [f"{choice.name}: {title}" if title else choice.name]
-    if own is not None:
-        lines += _wrapped(f"defined in pyproject.toml as {own.claims}")
+    if project_scheme is not None:
+        lines += _wrapped(f"defined in pyproject.toml as {project_scheme.claims}")
     if choice.note is not None:
         lines += _wrapped(choice.note)
     lines += [
@@ -68,10 +70,10 @@ def scheme_page(name: str, catalogue: Catalogue) -> str:
         f"activations  {describe(scheme.activations)}",
         f"KV cache     {'fp8' if choice.kv else 'as the model computes'}",
     ]
-    names = own.aliases if own is not None else scheme.aliases
+    names = project_scheme.aliases if project_scheme is not None else scheme.aliases
     if names:
         lines += _wrapped(f"also called  {', '.join(names)}", " " * 13)
-    lines += ["", *_with_backends(choice, own), "", *_published(scheme, own)]
+    lines += ["", *_with_backends(choice, project_scheme), "", *_published(scheme, project_scheme)]
     return "\n".join(lines)
 
 
@@ -81,8 +83,11 @@ def backend_page(backend: str, catalogue: Catalogue) -> str:
         close = difflib.get_close_matches(backend, MAKINGS, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise WrongUse(f"--backend={backend}: known are {', '.join(MAKINGS)}{hint}")
-    rows = [(s.name, _how(backend, resolve(s.name), None)) for s in QUANTIZED]
-    rows += [(one.name, _how(backend, catalogue.choose(one.name), one)) for one in catalogue.own]
+    rows = [(s.name, _how_made(backend, resolve(s.name), None)) for s in QUANTIZED]
+    rows += [
+        (scheme.name, _how_made(backend, catalogue.choose(scheme.name), scheme))
+        for scheme in catalogue.own
+    ]
     return "\n".join(
         [
             *_table(("scheme", f"with {backend}"), rows),
@@ -93,64 +98,78 @@ def backend_page(backend: str, catalogue: Catalogue) -> str:
     )
 
 
-def _also(line: str, row: tuple[str, str, str, str, tuple[str, ...]]) -> list[str]:
+def _with_aliases(line: str, row: tuple[str, str, str, str, tuple[str, ...]]) -> list[str]:
     return [line, f"    also {', '.join(row[4])}"] if row[4] else [line]
 
 
-def _own_row(one: OwnScheme) -> tuple[str, str, str, str]:
-    if one.makeable:
-        return one.name, f"like {one.claims}", "", _share(one.retention)
-    scheme = resolve(one.claims).scheme
-    return one.name, _short(scheme.weights), _short(scheme.activations), _share(one.retention)
+def _project_row(project_scheme: OwnScheme) -> tuple[str, str, str, str]:
+    if project_scheme.makeable:
+        return (
+            project_scheme.name,
+            f"like {project_scheme.claims}",
+            "",
+            _share(project_scheme.retention),
+        )
+    scheme = resolve(project_scheme.claims).scheme
+    return (
+        project_scheme.name,
+        _short(scheme.weights),
+        _short(scheme.activations),
+        _share(project_scheme.retention),
+    )
 
 
-def _with_backends(choice: SchemeChoice, own: OwnScheme | None) -> Iterator[str]:
+def _with_backends(choice: SchemeChoice, project_scheme: OwnScheme | None) -> Iterator[str]:
     width = max(map(len, MAKINGS)) + 2
     for backend in MAKINGS:
-        yield f"{backend:<{width}}{_how(backend, choice, own)}"
+        yield f"{backend:<{width}}{_how_made(backend, choice, project_scheme)}"
 
 
-def _how(backend: str, choice: SchemeChoice, own: OwnScheme | None) -> str:
+def _how_made(backend: str, choice: SchemeChoice, project_scheme: OwnScheme | None) -> str:
     # Data without a name comes in the same box as the other schemes of checkpoints.
-    found = making(backend, choice.scheme.name) or making(backend, _A_CHECKPOINT_SCHEME)
-    if found is None:
+    entry = making(backend, choice.scheme.name) or making(backend, _A_CHECKPOINT_SCHEME)
+    if entry is None:
         return _CHECKPOINT
     if choice.kv is not None and backend in NO_KV:
         return "no: it is not known to run an FP8 KV cache"
     # Only what an engine makes at load can have its cache quantized without data.
-    cached = choice.kv is None or (found.how == "at load" and backend not in KV_FROM_FILES)
-    rounded = choice.method in (None, "rtn") and (own is None or own.makeable)
-    made = cached and rounded
-    return found.words if made or found.how in ("checkpoint", "no") else _CHECKPOINT
+    cached = choice.kv is None or (entry.how == "at load" and backend not in KV_FROM_FILES)
+    rounded = choice.method in (None, "rtn") and (project_scheme is None or project_scheme.makeable)
+    buildable = cached and rounded
+    return entry.words if buildable or entry.how in ("checkpoint", "no") else _CHECKPOINT
 
 
-def _published(scheme: Scheme, own: OwnScheme | None) -> Iterator[str]:
-    if own is not None and own.retention is not None:
-        yield from _wrapped(f"retention {_share(own.retention)}: {own.source}")
-        yield from _suggestion(own.retention, "the figure")
+def _published(scheme: Scheme, project_scheme: OwnScheme | None) -> Iterator[str]:
+    if project_scheme is not None and project_scheme.retention is not None:
+        yield from _wrapped(
+            f"retention {_share(project_scheme.retention)}: {project_scheme.source}"
+        )
+        yield from _suggestion(project_scheme.retention, "the figure")
         return
-    found = PUBLISHED.get(scheme.name, ())
-    if not found:
+    figures = PUBLISHED.get(scheme.name, ())
+    if not figures:
         yield f"Nothing that was published of {scheme.name} is listed here."
         return
     yield f"Published of {scheme.name}:"
-    told = ""
-    for one in found:
-        where = ": ".join([one.source, ", ".join(part for part in (one.model, one.how) if part)])
-        if where != told:
-            yield from _wrapped(f"  {where.removesuffix(': ')}", " " * 4)
-        told = where
-        figure = [f"{one.retention:.3f}"] if one.retention is not None else []
-        said = "; ".join(part for part in (one.benchmark, one.says) if part)
-        yield from _wrapped(f"    {'  '.join([*figure, said])}", " " * 11)
+    last_source = ""
+    for result in figures:
+        source = ": ".join(
+            [result.source, ", ".join(part for part in (result.model, result.how) if part)]
+        )
+        if source != last_source:
+            yield from _wrapped(f"  {source.removesuffix(': ')}", " " * 4)
+        last_source = source
+        figure = [f"{result.retention:.3f}"] if result.retention is not None else []
+        text = "; ".join(part for part in (result.benchmark, result.says) if part)
+        yield from _wrapped(f"    {'  '.join([*figure, text])}", " " * 11)
     yield from _suggestion(lowest(scheme.name), "the lowest figure over a whole benchmark")
 
 
-def _suggestion(retention: float | None, what: str) -> Iterator[str]:
+def _suggestion(retention: float | None, origin: str) -> Iterator[str]:
     threshold = suggested(retention)
     if threshold is not None:
         yield f"To start with: @pytest.mark.min_retention({threshold:.2f})"
-        yield from _wrapped(_SUGGESTION.format(what))
+        yield from _wrapped(_SUGGESTION.format(origin))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,8 +10,8 @@ from ..core.records.acceptance import Kept
 from ..core.settings import GateMode, Settings, Update
 
 
-class Told(Protocol):
-    """What a summary is written from: a session that runs, or a report of one that ran."""
+class SummarySource(Protocol):
+    """Source of a summary: a session that runs, or the report of one that ran."""
 
     def groups(self) -> dict[tuple[str, str], list[Outcome]]:
         """The outcomes by (model, scheme)."""
@@ -60,12 +60,12 @@ class SessionReport:
         """Takes the plain values of one report of ``test``."""
         if "outcomes" in plain and (tries := self._tries.pop(test, ())):
             self._reruns[test] = [why for _, why in tries]
-        for one in map(Outcome.from_plain, plain.get("outcomes", ())):
+        for outcome in map(Outcome.from_plain, plain.get("outcomes", ())):
             # Many tests may measure one task, which is done once, and told once; a refusal
             # is each test's own.
-            if one not in self._seen or one.result == REFUSED:
-                self.outcomes.append(one)
-            self._seen.add(one)
+            if outcome not in self._seen or outcome.result == REFUSED:
+                self.outcomes.append(outcome)
+            self._seen.add(outcome)
         for name, count in plain.get("loads", {}).items():
             self.loads[name] = self.loads.get(name, 0) + count
         self._fed.update(plain.get("fed", ()))
@@ -75,7 +75,7 @@ class SessionReport:
         for scheme, task, digest in plain.get("answers", ()):
             self._answers.setdefault((task, digest), {})[scheme] = None
         self.stored.update(dict.fromkeys(plain.get("stored", ())))
-        self.kept += [Kept(**one) for one in plain.get("kept", ())]
+        self.kept += [Kept(**values) for values in plain.get("kept", ())]
 
     def closing(self) -> list[str]:
         """The last lines of the summary: gates that guard nothing, and what was loaded."""
@@ -90,7 +90,7 @@ class SessionReport:
             for (task, _), schemes in self._answers.items()
             if len(schemes) > 1
         ]
-        certified = self._judged(GateMode.CERTIFY.value) - self._generated
+        certified = self._judged_schemes(GateMode.CERTIFY.value) - self._generated
         if untested := [scheme for scheme in self.settings.schemes if scheme in certified]:
             lines.append(
                 f"certify: no generate-until task was judged for {', '.join(untested)}: how "
@@ -113,8 +113,8 @@ class SessionReport:
         if not settings.schemes:
             return None
         schemes = [
-            f"{one} (from the checkpoint's files)" if one in settings.of_files else one
-            for one in settings.schemes
+            f"{scheme} (from the checkpoint's files)" if scheme in settings.of_files else scheme
+            for scheme in settings.schemes
         ]
         return f"quantreg: {', '.join(schemes)}, {self.gate_words()}"
 
@@ -134,9 +134,13 @@ class SessionReport:
         flag = "quantreg: --quant-require:"
         if not self.settings.schemes:
             return f"{flag} no gate was judged, for want of --quant-scheme"
-        judged = {one.scheme for one in self.outcomes if one.result in JUDGED and not one.excused}
+        judged = {
+            outcome.scheme
+            for outcome in self.outcomes
+            if outcome.result in JUDGED and not outcome.excused
+        }
         if lacking := [scheme for scheme in self.settings.schemes if scheme not in judged]:
-            why = [f"{scheme} ({self._why_not(scheme)})" for scheme in lacking]
+            why = [f"{scheme} ({self._why_unjudged(scheme)})" for scheme in lacking]
             return f"{flag} no gate was judged for {', '.join(why)}"
         first, *others = [*self._unjudged] or [""]
         more = f" (and {len(others):,} more)" if others else ""
@@ -147,7 +151,7 @@ class SessionReport:
 
         Only generating reads what is in the cache, so that other tasks cannot show a loss.
         """
-        judged = self._judged() - self._generated
+        judged = self._judged_schemes() - self._generated
         choose = self.settings.catalogue.choose
         lacking = [
             scheme
@@ -161,12 +165,12 @@ class SessionReport:
             "reads the quantized KV cache: gate a generate-until task such as gsm8k too"
         )
 
-    def _judged(self, mode: str | None = None) -> set[str]:
+    def _judged_schemes(self, mode: str | None = None) -> set[str]:
         """The schemes of which a gate judged scores, under ``mode`` or any."""
         return {
-            one.scheme
-            for one in self.outcomes
-            if one.result in JUDGED and one.speed is None and mode in (None, one.mode)
+            outcome.scheme
+            for outcome in self.outcomes
+            if outcome.result in JUDGED and outcome.speed is None and mode in (None, outcome.mode)
         }
 
     def unheard_failure(self, *, early: bool = True) -> str:
@@ -174,29 +178,31 @@ class SessionReport:
 
         Not ``early``: after all its tests, by a hook that sets another exit status.
         """
-        failed = [one for one in self.outcomes if one.fails and not one.excused]
-        what = "the session was ended early, and" if early else "the exit status was changed, but"
-        return f"quantreg: {what} {failed[0].headline}" if failed else ""
+        failed = [outcome for outcome in self.outcomes if outcome.fails and not outcome.excused]
+        ending = "the session was ended early, and" if early else "the exit status was changed, but"
+        return f"quantreg: {ending} {failed[0].headline}" if failed else ""
 
     def interrupted(self) -> str:
         """The one line after Ctrl-C: what is left of the work."""
-        recorded = any(one.result == RECORDED for one in self.outcomes)
+        recorded = any(outcome.result == RECORDED for outcome in self.outcomes)
         stored = "what was recorded is whole" if recorded else "nothing stored was changed"
         return (
             f"quantreg: interrupted; {stored}, and finished items are kept: "
             "the same command goes on where it stopped"
         )
 
-    def _why_not(self, scheme: str) -> str:
-        results = {one.result for one in self.outcomes if one.scheme == scheme}
-        if any(one.excused for one in self.outcomes if one.scheme == scheme):
+    def _why_unjudged(self, scheme: str) -> str:
+        results = {outcome.result for outcome in self.outcomes if outcome.scheme == scheme}
+        if any(outcome.excused for outcome in self.outcomes if outcome.scheme == scheme):
             return "an xfail excused its failed gates"
         if REFUSED in results:
             return "its tests were refused"
         if NOT_APPLICABLE in results:
             return "the thresholds of its tests are for other accelerators"
         if results:
-            timed = all(one.speed is not None for one in self.outcomes if one.scheme == scheme)
+            timed = all(
+                outcome.speed is not None for outcome in self.outcomes if outcome.scheme == scheme
+            )
             marker = "min_speedup" if timed else "min_retention"
             return f"its tests measured, and no marker such as {marker} said what must hold"
         return "none of its tests compared anything"
@@ -206,19 +212,19 @@ def grouped(
     outcomes: Iterable[Outcome], schemes: Sequence[str]
 ) -> dict[tuple[str, str], list[Outcome]]:
     """Outcomes by (model, scheme), in the order of ``schemes``."""
-    found: dict[tuple[str, str], list[Outcome]] = {}
-    for one in outcomes:
-        model = one.context.model if one.context is not None else ""
-        found.setdefault((model, one.scheme), []).append(one)
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        model = outcome.context.model if outcome.context is not None else ""
+        groups.setdefault((model, outcome.scheme), []).append(outcome)
     # A refusal before anything was known of the model joins its scheme's group.
-    for (model, scheme), homeless in list(found.items()):
-        homes = [key for key in found if key[1] == scheme and key[0]]
+    for (model, scheme), homeless in list(groups.items()):
+        homes = [key for key in groups if key[1] == scheme and key[0]]
         if not model and homes:
-            found[homes[0]] += homeless
-            del found[(model, scheme)]
+            groups[homes[0]] += homeless
+            del groups[(model, scheme)]
     # Under xdist the order in which tests end is anyone's guess.
-    asked = {scheme: place for place, scheme in enumerate(schemes)}
-    return dict(sorted(found.items(), key=lambda one: asked.get(one[0][1], -1)))
+    positions = {scheme: position for position, scheme in enumerate(schemes)}
+    return dict(sorted(groups.items(), key=lambda group: positions.get(group[0][1], -1)))
 
 
 def context_line(context: Context) -> str:

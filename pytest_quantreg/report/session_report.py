@@ -98,28 +98,40 @@ class Report(Printable):
     def public(self) -> set[str]:
         """Names of models, tasks, engines and devices, and words that programs read: these stay."""
         session, outcomes = self.session, self.outcomes
-        contexts = [one.context for one in outcomes if one.context is not None]
-        found = {
+        contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
+        names = {
             *(session.model, session.backend, *session.schemes),
-            *(name for one in outcomes for name in (one.scheme, one.task, one.metric, one.part_of)),
             *(
                 name
-                for one in outcomes
-                for each in one.also_lost
-                for name in (each.task, each.metric)
+                for outcome in outcomes
+                for name in (outcome.scheme, outcome.task, outcome.metric, outcome.part_of)
             ),
-            *(name for one in contexts for name in (one.model, one.engine, one.machine)),
+            *(
+                name
+                for outcome in outcomes
+                for loss in outcome.also_lost
+                for name in (loss.task, loss.metric)
+            ),
+            *(
+                name
+                for context in contexts
+                for name in (context.model, context.engine, context.machine)
+            ),
             # What a reader of the file looks at as it stands.
             *(session.purpose, session.gate, session.started_at),
-            *(name for one in outcomes for name in (one.result, one.category, one.mode, one.gate)),
+            *(
+                name
+                for outcome in outcomes
+                for name in (outcome.result, outcome.category, outcome.mode, outcome.gate)
+            ),
         }
-        return {name for name in found if name}
+        return {name for name in names if name}
 
     @property
     def conclusion(self) -> str:
         """Whether the build is green: what is not known to be, is not."""
         session = self.session
-        if any(one.fails and not one.excused for one in self.outcomes):
+        if any(outcome.fails and not outcome.excused for outcome in self.outcomes):
             return RED
         if session.exit_status in _UNFINISHED:
             return INCOMPLETE
@@ -127,7 +139,7 @@ class Report(Printable):
             return RED
         if session.incomplete:
             return INCOMPLETE
-        results = {one.result for one in self.outcomes}
+        results = {outcome.result for outcome in self.outcomes}
         if results & JUDGED:
             return GREEN
         return RECORDED_ONLY if results & {RECORDED, PRESENT} else NOTHING_JUDGED

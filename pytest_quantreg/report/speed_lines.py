@@ -26,11 +26,11 @@ def workload_lines(
     if before is not None:
         lines.append(f"  baseline: {_series(before)}")
     lines.append(f"  {comparison.scheme}: {_series(now)}")
-    named = zip(("baseline", comparison.scheme), roofs, strict=True)
+    labelled = zip(("baseline", comparison.scheme), roofs, strict=True)
     bounds = [
-        f"{name} {figure(one.bound)} tok/s (decoding reaches {one.share * 100:.0f} %)"
-        for name, one in named
-        if one is not None
+        f"{name} {figure(roof.bound)} tok/s (decoding reaches {roof.share * 100:.0f} %)"
+        for name, roof in labelled
+        if roof is not None
     ]
     if bounds:
         lines.append(f"  the bytes allow: {', '.join(bounds)}")
@@ -39,15 +39,15 @@ def workload_lines(
 
 def model_lines(scheme: str, quantized: ModelSpeed, baseline: ModelSpeed | None) -> list[str]:
     """Memory and load time of both models, a line each."""
-    found = [("baseline", baseline)] if baseline is not None else []
+    models = [("baseline", baseline)] if baseline is not None else []
     lines = []
-    for name, one in [*found, (scheme, quantized)]:
-        parts = [*_memory(one.footprint), *_loads(one.load_seconds)]
+    for name, speed in [*models, (scheme, quantized)]:
+        parts = [*_memory(speed.footprint), *_loads(speed.load_seconds)]
         if parts:
             lines.append(f"{name}: {', '.join(parts)}")
     states = [*quantized.states, *(baseline.states if baseline is not None else ())]
-    if told := list(_device(states)):
-        lines.append(f"device: {', '.join(told)}")
+    if device := list(_device(states)):
+        lines.append(f"device: {', '.join(device)}")
     return lines
 
 
@@ -69,8 +69,10 @@ def _rounds(comparison: SpeedComparison) -> str:
 
 def _series(series: Series) -> str:
     speed = stats.typical(series.throughputs()).estimate
-    answered = stats.typical([one.requests_per_second for one in series.rounds]).estimate
-    parts = [f"{figure(speed)} tok/s", f"{figure(answered)} requests/s"]
+    request_rate = stats.typical(
+        [timed_round.requests_per_second for timed_round in series.rounds]
+    ).estimate
+    parts = [f"{figure(speed)} tok/s", f"{figure(request_rate)} requests/s"]
     for kind in LATENCIES:
         if kind == "tpot" and series.workload.output_tokens < 2:
             continue
@@ -99,18 +101,18 @@ def _memory(footprint: Footprint) -> Iterator[str]:
 
 def _device(states: Sequence[DeviceState]) -> Iterator[str]:
     """How the device was, from the least to the most of what was read before and after."""
-    for name, unit, what in (
+    for name, unit, suffix in (
         ("clock_mhz", "MHz", ""),
         ("memory_clock_mhz", "MHz", " memory"),
         ("power_limit_w", "W", " limit"),
         ("temperature_c", "C", ""),
     ):
-        found = [value for one in states if (value := getattr(one, name)) is not None]
-        if found:
-            yield f"{_span(min(found), max(found))} {unit}{what}"
-    if threads := sorted({one.threads for one in states if one.threads is not None}):
+        values = [value for state in states if (value := getattr(state, name)) is not None]
+        if values:
+            yield f"{_span(min(values), max(values))} {unit}{suffix}"
+    if threads := sorted({state.threads for state in states if state.threads is not None}):
         yield f"{' or '.join(map(str, threads))} thread{'' if threads == [1] else 's'}"
-    if loads := [one.load_average for one in states if one.load_average is not None]:
+    if loads := [state.load_average for state in states if state.load_average is not None]:
         yield f"load average {_span(min(loads), max(loads))}"
 
 

@@ -54,9 +54,9 @@ def of_verdict(
     gate, estimate = verdict.gate, verdict.estimate
     result = _result(verdict)
     advice = _advice(verdict, result)
-    details = [_behind(verdict), *(f"likely: {one}" for one in reasons)]
-    if (seen := _seen(verdict, result)) is not None:
-        details.append(seen)
+    details = [_basis(verdict), *(f"likely: {reason}" for reason in reasons)]
+    if (detectable := _detectable(verdict, result)) is not None:
+        details.append(detectable)
     return Outcome(
         result,
         verdict.fails,
@@ -133,8 +133,8 @@ def _paced(comparison: SpeedComparison) -> SpeedFigures:
     before = comparison.baseline_latency("e2e")
     now = stats.Estimate(*(1000.0 * seconds for seconds in comparison.latency("e2e")))
     milliseconds = None if before is None else 1000.0 * before
-    made = _listed(comparison, "e2e p50", "ms", now, milliseconds, now.estimate)
-    return replace(made, at_least=False)
+    figures = _listed(comparison, "e2e p50", "ms", now, milliseconds, now.estimate)
+    return replace(figures, at_least=False)
 
 
 def _listed(
@@ -179,7 +179,7 @@ def of_recorded(
 ) -> Outcome:
     """A speed baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
-    typical = stats.typical([stats.typical(one.throughputs()).estimate for one in series])
+    typical = stats.typical([stats.typical(session.throughputs()).estimate for session in series])
     sessions = f"{len(series)} session" + ("" if len(series) == 1 else "s")
     return Outcome(
         word,
@@ -208,16 +208,16 @@ def of_speed_refusal(
     workload: str | None = None,
 ) -> Outcome:
     """A refusal to time a model, or to judge what was timed."""
-    what = " ".join(word for word in (SPEED, workload) if word)
-    made = of_refusal(
-        error, scheme=scheme, context=context, task=what, gate=str(gate) if gate else None
+    task = " ".join(word for word in (SPEED, workload) if word)
+    outcome = of_refusal(
+        error, scheme=scheme, context=context, task=task, gate=str(gate) if gate else None
     )
     figures = SpeedFigures(
         subject=workload or "",
         quantity=gate.quantity if gate is not None else "",
         unit=gate.unit if gate is not None else "",
     )
-    return replace(made, task=None, speed=figures)
+    return replace(outcome, task=None, speed=figures)
 
 
 def of_refused_recording(error: QuantregError) -> Outcome:
@@ -266,33 +266,36 @@ def _measured(verdict: SpeedVerdict) -> str:
     sure = f"with {confidence(verdict.confidence, verdict.family)} confidence"
     if verdict.evidence is stats.Evidence.UNDECIDED:
         return f"{value}, {sure} {low} and {high}"
-    said = low if lost != verdict.gate.at_least else high
-    return f"{value}, {sure} {said}"
+    bounds = low if lost != verdict.gate.at_least else high
+    return f"{value}, {sure} {bounds}"
 
 
-def _behind(verdict: SpeedVerdict) -> str:
-    """What the verdict rests on."""
+def _basis(verdict: SpeedVerdict) -> str:
+    """The figures of both models and how many rounds, blocks or loads they come from."""
     unit = _unit(verdict.gate)
     if verdict.speeds is not None:
         before, now = map(figure, verdict.speeds)
-        pairs = f"{verdict.units} {_what(verdict)} of each"
+        pairs = f"{verdict.units} {_counted_units(verdict)} of each"
         if verdict.stored:
-            pairs = f"{verdict.units} {_what(verdict)} against {stored_sessions(verdict.stored)}"
+            pairs = (
+                f"{verdict.units} {_counted_units(verdict)} against "
+                f"{stored_sessions(verdict.stored)}"
+            )
         return f"baseline {before} tok/s, quantized {now} tok/s, {pairs}"
-    counted = "" if verdict.units == 1 else f", {verdict.units} {_what(verdict)}"
+    counted = "" if verdict.units == 1 else f", {verdict.units} {_counted_units(verdict)}"
     if verdict.baseline is None:
         return f"quantized {figure(verdict.estimate.estimate)}{unit}{counted}"
     before, now = figure(verdict.baseline), figure(verdict.estimate.estimate)
     return f"baseline {before}{unit}, quantized {now}{unit}{counted}"
 
 
-def _what(verdict: SpeedVerdict) -> str:
+def _counted_units(verdict: SpeedVerdict) -> str:
     if not verdict.workload:
         return "loads"
     return "blocks" if verdict.blocks else "rounds"
 
 
-def _seen(verdict: SpeedVerdict, result: str) -> str | None:
+def _detectable(verdict: SpeedVerdict, result: str) -> str | None:
     if result == LOST or verdict.mode is not GateMode.DETECT or verdict.detectable is None:
         return None
     at = f"{outwards(verdict.detectable, up=False)}{_unit(verdict.gate)}"
@@ -309,19 +312,20 @@ def _advice(verdict: SpeedVerdict, result: str) -> str | None:
             "them"
         )
     if verdict.stored and verdict.speeds is not None:
-        said = f"{verdict.stored} stored sessions differ too much to decide it"
+        reason = f"{verdict.stored} stored sessions differ too much to decide it"
         if verdict.stored == 1:
-            said = "one stored session says nothing of how sessions differ"
+            reason = "one stored session says nothing of how sessions differ"
         return (
-            f"{said}: record more with --quant-update --quant-repeats={max(5, 2 * verdict.stored)}"
+            f"{reason}: record more with --quant-update "
+            f"--quant-repeats={max(5, 2 * verdict.stored)}"
             ", or name the full-precision model with --quant-model to run both side by side"
         )
     if verdict.needed is None:
         return "what was measured is too near to the threshold for any number of rounds"
-    what = _what(verdict)
+    units = _counted_units(verdict)
     return (
-        f"about {verdict.needed:,} {what} decide it, if it is as fast as it measured: "
-        f"{what}={verdict.needed}"
+        f"about {verdict.needed:,} {units} decide it, if it is as fast as it measured: "
+        f"{units}={verdict.needed}"
     )
 
 

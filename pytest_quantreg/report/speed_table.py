@@ -24,16 +24,16 @@ RECORDING_HEAD = ("workload", "measured", "value", "", "sessions", "")
 
 def without_repeats(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Without what one test only measured and another judged: it was timed once for both."""
-    judged = {_figures(one) for one in outcomes if one.result != MEASURED}
+    judged = {_figures(outcome) for outcome in outcomes if outcome.result != MEASURED}
     return [
-        one
-        for one in outcomes
-        if one.speed is None or one.result != MEASURED or _figures(one) not in judged
+        outcome
+        for outcome in outcomes
+        if outcome.speed is None or outcome.result != MEASURED or _figures(outcome) not in judged
     ]
 
 
-def _figures(one: Outcome) -> tuple[object, ...]:
-    speed = one.speed
+def _figures(outcome: Outcome) -> tuple[object, ...]:
+    speed = outcome.speed
     if speed is None:
         return ()
     return (speed.subject, speed.quantity, speed.baseline, speed.quantized, speed.value)
@@ -41,34 +41,38 @@ def _figures(one: Outcome) -> tuple[object, ...]:
 
 def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome, below ``width`` columns where possible."""
-    made = speed_columns(outcomes)
-    return laid_out(*made, width) if made.cells else ("", [])
+    columns = speed_columns(outcomes)
+    return laid_out(*columns, width) if columns.cells else ("", [])
 
 
 def speed_columns(outcomes: Sequence[Outcome]) -> Columns:
     """A row of cells per outcome of what was timed, the verdict in the last one."""
-    shown = [(one, one.speed) for one in outcomes if one.speed is not None]
+    shown = [(outcome, outcome.speed) for outcome in outcomes if outcome.speed is not None]
     head: tuple[str, ...] = HEAD
     make = _cells
-    if any(one.result in _RECORDINGS or one.scheme == NOT_RECORDED for one, _ in shown):
+    if any(outcome.result in _RECORDINGS or outcome.scheme == NOT_RECORDED for outcome, _ in shown):
         head, make = RECORDING_HEAD, _recording_cells
-    return Columns([head], [make(one, speed) for one, speed in shown], [one for one, _ in shown])
+    return Columns(
+        [head],
+        [make(outcome, speed) for outcome, speed in shown],
+        [outcome for outcome, _ in shown],
+    )
 
 
-def _cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+def _cells(outcome: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
     return (
         speed.subject or ("" if speed.quantity else "speed"),
         speed.quantity or "-",
         figure(speed.baseline),
         figure(speed.quantized),
         _unit(speed),
-        _interval(speed, lost=one.result == LOST),
+        _interval(speed, lost=outcome.result == LOST),
         required(speed),
-        "n/a here" if one.result == NOT_APPLICABLE else word_of(one),
+        "n/a here" if outcome.result == NOT_APPLICABLE else word_of(outcome),
     )
 
 
-def _recording_cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+def _recording_cells(outcome: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
     units = "-" if speed.units is None else f"{speed.units:,}"
     return (
         speed.subject,
@@ -76,7 +80,7 @@ def _recording_cells(one: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
         figure(speed.value),
         _unit(speed),
         units,
-        word_of(one),
+        word_of(outcome),
     )
 
 

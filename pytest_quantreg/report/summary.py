@@ -28,35 +28,43 @@ _MOST_NAMES = 3
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)
 
 
-def measured_beside(outcomes: Sequence[Outcome]) -> list[str]:
-    """What was measured beside what was judged, and why which threshold was."""
+def side_measurements(outcomes: Sequence[Outcome]) -> list[str]:
+    """List further measurements, and the reasons for which thresholds were chosen."""
     lines: list[str] = []
-    told: list[tuple[str, ...]] = []
-    for block in dict.fromkeys(one.speed.lines for one in outcomes if one.speed is not None):
+    blocks: list[tuple[str, ...]] = []
+    for block in dict.fromkeys(
+        outcome.speed.lines for outcome in outcomes if outcome.speed is not None
+    ):
         # Whole: two workloads may share a line, and each needs its own. What one test
         # says beyond what another said is told alone.
-        known = max((len(one) for one in told if block[: len(one)] == one), default=0)
-        lines += block[known:]
-        told.append(block)
+        shared = max(
+            (len(earlier) for earlier in blocks if block[: len(earlier)] == earlier), default=0
+        )
+        lines += block[shared:]
+        blocks.append(block)
     chosen = [
-        f"{one.speed.quantity} {required(one.speed)} {one.speed.why}"
-        for one in outcomes
-        if one.speed is not None and one.speed.bound is not None and one.speed.why
+        f"{outcome.speed.quantity} {required(outcome.speed)} {outcome.speed.why}"
+        for outcome in outcomes
+        if outcome.speed is not None and outcome.speed.bound is not None and outcome.speed.why
     ]
     return [*lines, *dict.fromkeys(chosen)]
 
 
 def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
     """``quantreg: w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
-    if any(one.result in (RECORDED, PRESENT) for one in outcomes):
+    if any(outcome.result in (RECORDED, PRESENT) for outcome in outcomes):
         return f"quantreg: {scheme} baselines"
     if scheme == NOT_RECORDED:
         return "quantreg: baselines that were not recorded"
-    against = [one.context.baseline_scheme for one in outcomes if one.context is not None]
+    against = [
+        outcome.context.baseline_scheme for outcome in outcomes if outcome.context is not None
+    ]
     gates = dict.fromkeys(
-        f"{one.mode}, {confidence(one.confidence, one.family)}" if one.mode != "point" else "point"
-        for one in outcomes
-        if one.mode is not None and one.confidence is not None and one.unjudged is None
+        f"{outcome.mode}, {confidence(outcome.confidence, outcome.family)}"
+        if outcome.mode != "point"
+        else "point"
+        for outcome in outcomes
+        if outcome.mode is not None and outcome.confidence is not None and outcome.unjudged is None
     )
     who = " ".join(["quantreg:", *([scheme] if scheme else [])])
     parts = [f"{who} against {against[0]}" if against and against[0] else who]
@@ -71,21 +79,25 @@ def excused_gates(outcomes: Sequence[Outcome]) -> str:
 
     It stands in the first line of every report: a green session that lost something.
     """
-    name = _naming(outcomes)
-    found = []
+    name = _gate_namer(outcomes)
+    parts = []
     for result, word in ((LOST, LOST.upper()), (UNDECIDED, UNDECIDED)):
         names = [
-            *dict.fromkeys(name(one) for one in outcomes if one.excused and one.result == result)
+            *dict.fromkeys(
+                name(outcome)
+                for outcome in outcomes
+                if outcome.excused and outcome.result == result
+            )
         ]
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        found += [f"{word} {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
-    return f"{' and '.join(found)} excused by xfail" if found else ""
+        parts += [f"{word} {', '.join(names[:_MOST_NAMES])}{more}"] if names else []
+    return f"{' and '.join(parts)} excused by xfail" if parts else ""
 
 
 def contexts(outcomes: Sequence[Outcome]) -> list[Context]:
     """What is known of the models: the fullest, where a refusal came before the loading."""
-    every = dict.fromkeys(one.context for one in outcomes if one.context is not None)
-    return [one for one in every if one.runs_as is not None] or list(every)
+    distinct = dict.fromkeys(outcome.context for outcome in outcomes if outcome.context is not None)
+    return [context for context in distinct if context.runs_as is not None] or list(distinct)
 
 
 def closing_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -94,82 +106,90 @@ def closing_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield from required_lines(outcomes)
     yield from detectable_lines(outcomes)
     yield from advice_lines(outcomes)
-    yield from (one.headline for one in outcomes if one.result == REFUSED)
-    yield from (f"note: {note}" for one in outcomes for note in one.notes)
+    yield from (outcome.headline for outcome in outcomes if outcome.result == REFUSED)
+    yield from (f"note: {note}" for outcome in outcomes for note in outcome.notes)
 
 
 def counted(outcomes: Sequence[Outcome]) -> str:
     """``3 kept, 1 lost``: every outcome but the parts of a pool."""
-    counts = Counter(one.result for one in outcomes if one.part_of is None)
+    counts = Counter(outcome.result for outcome in outcomes if outcome.part_of is None)
     return ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
 
 
 def detectable_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """What each green ``detect`` gate would have seen."""
-    name = _naming(outcomes)
-    blind = [
-        one
-        for one in outcomes
-        if one.detectable is not None and not one.fails and one.mode == "detect"
+    """The smallest regression that each green ``detect`` gate would have caught."""
+    name = _gate_namer(outcomes)
+    green = [
+        outcome
+        for outcome in outcomes
+        if outcome.detectable is not None and not outcome.fails and outcome.mode == "detect"
     ]
     shown = {
         "a true retention of": [
-            f"{name(one)} {floor_3(one.detectable or 0.0)}" for one in blind if one.maximum is None
+            f"{name(outcome)} {floor_3(outcome.detectable or 0.0)}"
+            for outcome in green
+            if outcome.maximum is None
         ],
         "a true perplexity ratio of": [
-            f"{name(one)} {factor(one.detectable, math.ceil)}"
-            for one in blind
-            if one.maximum is not None
+            f"{name(outcome)} {factor(outcome.detectable, math.ceil)}"
+            for outcome in green
+            if outcome.maximum is not None
         ],
         "a true": [
-            f"{name(one)} of {speed_bound(one.speed)}"
-            for one in outcomes
-            if one.speed is not None and one.speed.detectable is not None and not one.fails
+            f"{name(outcome)} of {speed_bound(outcome.speed)}"
+            for outcome in outcomes
+            if outcome.speed is not None
+            and outcome.speed.detectable is not None
+            and not outcome.fails
         ],
     }
-    for what, seen in shown.items():
+    for condition, seen in shown.items():
         if seen:
-            each = ", ".join(dict.fromkeys(seen))
-            colon = "" if what == "a true" else ":"
-            yield f"would have turned red 4 times in 5 at {what}{colon} {each}"
+            items = ", ".join(dict.fromkeys(seen))
+            colon = "" if condition == "a true" else ":"
+            yield f"would have turned red 4 times in 5 at {condition}{colon} {items}"
 
 
 def advice_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What would decide the undecided, said once for all tasks that it is the same for."""
     tasks: dict[str, list[str]] = {}
-    name = _naming(outcomes)
-    for one in outcomes:
-        if one.advice:
-            tasks.setdefault(one.advice, []).append(name(one))
+    name = _gate_namer(outcomes)
+    for outcome in outcomes:
+        if outcome.advice:
+            tasks.setdefault(outcome.advice, []).append(name(outcome))
     for advice, names in tasks.items():
         yield f"{', '.join(dict.fromkeys(names))}: {advice}"
 
 
-def _naming(outcomes: Sequence[Outcome]) -> Callable[[Outcome], str]:
+def _gate_namer(outcomes: Sequence[Outcome]) -> Callable[[Outcome], str]:
     """The task, with the metric where several of its metrics were judged; of speed, what it is."""
     metrics: dict[str | None, set[str | None]] = {}
-    for one in outcomes:
-        if one.minimum:
-            metrics.setdefault(one.task, set()).add(one.metric)
+    for outcome in outcomes:
+        if outcome.minimum:
+            metrics.setdefault(outcome.task, set()).add(outcome.metric)
 
-    def name(one: Outcome) -> str:
-        if one.speed is not None:
-            return " ".join(word for word in (one.speed.subject, one.speed.quantity) if word)
-        several = len(metrics.get(one.task, ())) > 1
-        named = f"{one.task} {bare(one.metric)}" if several else str(one.task)
-        return f"{named} (of accepted)" if of_accepted(one) else named
+    def name(outcome: Outcome) -> str:
+        if outcome.speed is not None:
+            return " ".join(
+                word for word in (outcome.speed.subject, outcome.speed.quantity) if word
+            )
+        several = len(metrics.get(outcome.task, ())) > 1
+        label = f"{outcome.task} {bare(outcome.metric)}" if several else str(outcome.task)
+        return f"{label} (of accepted)" if of_accepted(outcome) else label
 
     return name
 
 
 def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
     text = f"{count:,} {WORDS.get(result, result)}"
-    passed = any(one.result == UNDECIDED and not one.fails for one in outcomes)
+    passed = any(outcome.result == UNDECIDED and not outcome.fails for outcome in outcomes)
     if result == UNDECIDED and passed:
         return f"{text} (no loss is shown, nor its absence; detect passes that)"
     if result == MEASURED:
-        timed = all(one.speed is not None for one in outcomes if one.result == MEASURED)
-        paced = timed and not any(one.speed.unit == "x" for one in outcomes if one.speed)
+        timed = all(outcome.speed is not None for outcome in outcomes if outcome.result == MEASURED)
+        paced = timed and not any(
+            outcome.speed.unit == "x" for outcome in outcomes if outcome.speed
+        )
         marker = "min_retention" if not timed else "max_latency" if paced else "min_speedup"
         return f"{text} (no marker such as {marker} says what must hold)"
     return text
@@ -177,22 +197,24 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
 
 def required_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What was required, of the baseline and of what was accepted: once where it is the same."""
-    yield from _required([one for one in outcomes if not of_accepted(one)], "")
-    yield from _required([one for one in outcomes if of_accepted(one)], " of the run accepted last")
+    yield from _required([outcome for outcome in outcomes if not of_accepted(outcome)], "")
+    yield from _required(
+        [outcome for outcome in outcomes if of_accepted(outcome)], " of the run accepted last"
+    )
 
 
-def _required(outcomes: Sequence[Outcome], of: str) -> Iterator[str]:
+def _required(outcomes: Sequence[Outcome], reference: str) -> Iterator[str]:
     modes: dict[str, list[Outcome]] = {}
-    for one in outcomes:
-        if one.result in JUDGED and one.mode is not None and one.minimum is not None:
-            modes.setdefault(one.mode, []).append(one)
+    for outcome in outcomes:
+        if outcome.result in JUDGED and outcome.mode is not None and outcome.minimum is not None:
+            modes.setdefault(outcome.mode, []).append(outcome)
     if len(modes) > 1:
-        each = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())
-        yield f"required{of}: {', '.join(each)}"
+        by_mode = (f"{' and '.join(minima(judged))} under {mode}" for mode, judged in modes.items())
+        yield f"required{reference}: {', '.join(by_mode)}"
         return
-    found = minima(outcomes)
-    if len(found) == 1:
-        what = "allowed perplexity ratio" if found[0].endswith("max") else "required retention"
-        yield f"{what}{of}: {found[0].removesuffix(' max')}"
-    elif found:
-        yield f"required{of}: {' and '.join(found)}, as behind each verdict"
+    bounds = minima(outcomes)
+    if len(bounds) == 1:
+        label = "allowed perplexity ratio" if bounds[0].endswith("max") else "required retention"
+        yield f"{label}{reference}: {bounds[0].removesuffix(' max')}"
+    elif bounds:
+        yield f"required{reference}: {' and '.join(bounds)}, as behind each verdict"

@@ -62,23 +62,29 @@ def accepted_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[R
 
 def columns(outcomes: Sequence[Outcome]) -> Columns:
     """A row of cells per outcome of a task, the verdict in the last one."""
-    shown = [one for one in _told_once(outcomes) if not of_accepted(one)]
-    if any(one.result in (RECORDED, PRESENT) or one.scheme == NOT_RECORDED for one in shown):
-        return Columns([RECORDING_HEAD], [_recording_cells(one) for one in shown], shown)
+    shown = [outcome for outcome in _without_pool_parts(outcomes) if not of_accepted(outcome)]
+    if any(
+        outcome.result in (RECORDED, PRESENT) or outcome.scheme == NOT_RECORDED for outcome in shown
+    ):
+        return Columns([RECORDING_HEAD], [_recording_cells(outcome) for outcome in shown], shown)
     return _gate_columns(GATE_HEAD, shown)
 
 
 def accepted_columns(outcomes: Sequence[Outcome]) -> Columns:
     """The same of what was compared with the run accepted last; where none was, lines say so."""
-    shown = [one for one in _told_once(outcomes) if of_accepted(one)]
-    return _gate_columns(ACCEPTED_HEAD, [one for one in shown if one.result != NOT_APPLICABLE])
+    shown = [outcome for outcome in _without_pool_parts(outcomes) if of_accepted(outcome)]
+    return _gate_columns(
+        ACCEPTED_HEAD, [outcome for outcome in shown if outcome.result != NOT_APPLICABLE]
+    )
 
 
 def _gate_columns(head: tuple[str, ...], shown: Sequence[Outcome]) -> Columns:
     tight = tuple("keeps" if word == "retention" else word for word in head)
     least = tuple("last" if word == "accepted" else word for word in tight)
     several = len(minima(shown)) > 1
-    return Columns([head, tight, least], [_gate_cells(one, several) for one in shown], shown)
+    return Columns(
+        [head, tight, least], [_gate_cells(outcome, several) for outcome in shown], shown
+    )
 
 
 def laid_out(
@@ -90,27 +96,33 @@ def laid_out(
     """A head and rows in columns: two of text, then figures, then the verdict's word."""
     head, widths, gap = _layout(heads, cells, width)
     rows = [
-        Row(_line(line[:-1], widths, gap) + gap, line[-1], one)
-        for line, one in zip(cells, outcomes, strict=True)
+        Row(_line(line[:-1], widths, gap) + gap, line[-1], outcome)
+        for line, outcome in zip(cells, outcomes, strict=True)
     ]
     return _line(head, widths, gap).rstrip(), rows
 
 
-def _told_once(every: Sequence[Outcome]) -> list[Outcome]:
+def _without_pool_parts(every: Sequence[Outcome]) -> list[Outcome]:
     """Of tasks, without the parts of a pool that have a row of their own, for their own gate."""
-    outcomes = [one for one in every if one.task is not None]
-    judged = {_measurement(one) for one in outcomes if one.result in (*JUDGED, REFUSED)}
-    return [one for one in outcomes if one.part_of is None or _measurement(one) not in judged]
+    outcomes = [outcome for outcome in every if outcome.task is not None]
+    judged = {_measurement(outcome) for outcome in outcomes if outcome.result in (*JUDGED, REFUSED)}
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.part_of is None or _measurement(outcome) not in judged
+    ]
 
 
-def _measurement(one: Outcome) -> tuple[object, ...]:
-    return one.task, one.metric, one.n, one.baseline, one.quantized
+def _measurement(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.task, outcome.metric, outcome.n, outcome.baseline, outcome.quantized
 
 
 def minima(outcomes: Sequence[Outcome]) -> list[str]:
     """The different bounds that were judged, as people write them."""
-    judged = [one for one in outcomes if one.result in JUDGED and one.minimum is not None]
-    return list(dict.fromkeys(_bound(one) for one in judged))
+    judged = [
+        outcome for outcome in outcomes if outcome.result in JUDGED and outcome.minimum is not None
+    ]
+    return list(dict.fromkeys(_bound(outcome) for outcome in judged))
 
 
 def _layout(
@@ -120,8 +132,8 @@ def _layout(
 
     From the third on heads are less clear, and taken only where the others do not fit.
     """
-    for some in (heads[:2], heads[2:]):
-        for gap, head in itertools.product(("  ", " "), some):
+    for candidates in (heads[:2], heads[2:]):
+        for gap, head in itertools.product(("  ", " "), candidates):
             widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
             if sum(widths) + len(gap) * (len(head) - 1) < width:
                 return head, widths, gap
@@ -129,49 +141,49 @@ def _layout(
     return head, widths, gap
 
 
-def word_of(one: Outcome, several_minima: bool = False) -> str:
+def word_of(outcome: Outcome, several_minima: bool = False) -> str:
     """``kept``, ``LOST``, ``undecided``; capitals turn the build red."""
-    word = f"in {one.part_of}" if one.part_of else WORDS.get(one.result, one.result)
-    word = word.upper() if one.fails else word
-    if several_minima and one.result in JUDGED:
-        word += f" {_bound(one)}"
-    return word + (" (xfail)" if one.excused else "")
+    word = f"in {outcome.part_of}" if outcome.part_of else WORDS.get(outcome.result, outcome.result)
+    word = word.upper() if outcome.fails else word
+    if several_minima and outcome.result in JUDGED:
+        word += f" {_bound(outcome)}"
+    return word + (" (xfail)" if outcome.excused else "")
 
 
-def _bound(one: Outcome) -> str:
+def _bound(outcome: Outcome) -> str:
     """``0.98``; ``1.02 max`` where a perplexity may rise by so much."""
-    if one.maximum is not None:
-        return f"{one.maximum:.10g} max"
-    return f"{one.minimum or 0:.10g}"
+    if outcome.maximum is not None:
+        return f"{outcome.maximum:.10g} max"
+    return f"{outcome.minimum or 0:.10g}"
 
 
-def of_accepted(one: Outcome) -> bool:
+def of_accepted(outcome: Outcome) -> bool:
     """Whether a gate judged it against the run accepted last, not the baseline."""
-    return one.gate is not None and one.gate.startswith(NO_REGRESSION)
+    return outcome.gate is not None and outcome.gate.startswith(NO_REGRESSION)
 
 
-def _gate_cells(one: Outcome, several_minima: bool) -> tuple[str, ...]:
+def _gate_cells(outcome: Outcome, several_minima: bool) -> tuple[str, ...]:
     return (
-        one.task or "",
-        bare(one.metric),
-        _figure(one.baseline),
-        _figure(one.quantized),
-        _ratio(one),
-        _interval(one),
-        _count(one.n),
-        _count(one.lost),
-        _count(one.won),
-        word_of(one, several_minima),
+        outcome.task or "",
+        bare(outcome.metric),
+        _figure(outcome.baseline),
+        _figure(outcome.quantized),
+        _ratio(outcome),
+        _interval(outcome),
+        _count(outcome.n),
+        _count(outcome.lost),
+        _count(outcome.won),
+        word_of(outcome, several_minima),
     )
 
 
-def _recording_cells(one: Outcome) -> tuple[str, ...]:
+def _recording_cells(outcome: Outcome) -> tuple[str, ...]:
     return (
-        one.task or "",
-        bare(one.metric),
-        _figure(one.baseline),
-        _count(one.n),
-        word_of(one),
+        outcome.task or "",
+        bare(outcome.metric),
+        _figure(outcome.baseline),
+        _count(outcome.n),
+        word_of(outcome),
     )
 
 
@@ -185,24 +197,26 @@ def _figure(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 
-def _ratio(one: Outcome) -> str:
+def _ratio(outcome: Outcome) -> str:
     """Retention; under a gate on perplexity the factor by which it rises, ``x1.011``."""
-    if one.retention is None:
+    if outcome.retention is None:
         return "-"
-    if one.maximum is not None and one.retention > 0.0:
-        return f"x{math.ceil(1000 / one.retention - _DUST) / 1000:.3f}"
-    return floor_3(one.retention)
+    if outcome.maximum is not None and outcome.retention > 0.0:
+        return f"x{math.ceil(1000 / outcome.retention - _DUST) / 1000:.3f}"
+    return floor_3(outcome.retention)
 
 
-def _interval(one: Outcome) -> str:
+def _interval(outcome: Outcome) -> str:
     """Rounded outwards, so that what is printed is still true."""
-    if one.low is None:
+    if outcome.low is None:
         return "-"
-    if one.maximum is not None and one.low > 0.0:
-        least = floor_3(1 / one.high) if one.high else floor_3(0.0)
-        return f"{least}-{math.ceil(1000 / one.low - _DUST) / 1000:.3f}"
-    high = f"{math.ceil(one.high * 1000 - _DUST) / 1000:.3f}" if one.high is not None else ""
-    return f"{floor_3(one.low)}-{high}"
+    if outcome.maximum is not None and outcome.low > 0.0:
+        least = floor_3(1 / outcome.high) if outcome.high else floor_3(0.0)
+        return f"{least}-{math.ceil(1000 / outcome.low - _DUST) / 1000:.3f}"
+    high = (
+        f"{math.ceil(outcome.high * 1000 - _DUST) / 1000:.3f}" if outcome.high is not None else ""
+    )
+    return f"{floor_3(outcome.low)}-{high}"
 
 
 def _narrow(widths: list[int], gap: int, width: int) -> None:

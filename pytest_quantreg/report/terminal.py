@@ -18,9 +18,9 @@ from ..core.gates.outcome import (
     Outcome,
 )
 from ..core.printable import printable
-from .session_outcomes import Told, context_line
+from .session_outcomes import SummarySource, context_line
 from .speed_table import speed_table, without_repeats
-from .summary import closing_lines, contexts, measured_beside, title
+from .summary import closing_lines, contexts, side_measurements, title
 from .table import Row, accepted_table, table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _COLOURS = {
 }
 
 
-def write_summary(report: Told, terminal: pytest.TerminalReporter) -> None:
+def write_summary(report: SummarySource, terminal: pytest.TerminalReporter) -> None:
     """Writes one block per model and scheme; nothing when nothing was measured."""
     for (_, scheme), outcomes in report.groups().items():
         _write_group(scheme, outcomes, terminal)
@@ -51,9 +51,9 @@ def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.Termina
     terminal.write_sep("=", title(scheme, outcomes))
     for context in contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
-    for made in (table, accepted_table, speed_table):
-        _write_table(*made(outcomes, terminal._tw.fullwidth), terminal)
-    for line in measured_beside(every):
+    for build in (table, accepted_table, speed_table):
+        _write_table(*build(outcomes, terminal._tw.fullwidth), terminal)
+    for line in side_measurements(every):
         _write_wrapped(terminal, line)
     for line in dict.fromkeys(closing_lines(outcomes)):
         _write_wrapped(terminal, line)

@@ -20,13 +20,16 @@ HEAD = ("measured", "base", "quant", "ratio", "interval", "repeats", "")
 def text_page(baseline: Timings, compared: Compared, confidence: float) -> str:
     """A table per candidate and workload: throughput first, then latencies."""
     lines: list[str] = []
-    for one, ratios in compared:
-        lines += [f"{one.label} against {baseline.label}, bounds at {confidence * 100:g} %", ""]
+    for candidate, ratios in compared:
+        lines += [
+            f"{candidate.label} against {baseline.label}, bounds at {confidence * 100:g} %",
+            "",
+        ]
         for workload in dict.fromkeys(ratio.workload for ratio in ratios):
             cells = [_cells(ratio) for ratio in ratios if ratio.workload == workload]
             table = aligned(HEAD, cells)
             lines += [workload, *(f"  {row}" for row in table), ""]
-        for line in _closing(baseline, one, ratios):
+        for line in _closing(baseline, candidate, ratios):
             lines += textwrap.wrap(line, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False)
         lines.append("")
     return "\n".join(lines).rstrip()
@@ -35,9 +38,9 @@ def text_page(baseline: Timings, compared: Compared, confidence: float) -> str:
 def markdown_page(baseline: Timings, compared: Compared, confidence: float) -> str:
     """The same for a comment on a pull request."""
     lines: list[str] = []
-    for one, ratios in compared:
+    for candidate, ratios in compared:
         lines += [
-            f"### {escaped(one.label)} against {inline(baseline.label)}, "
+            f"### {escaped(candidate.label)} against {inline(baseline.label)}, "
             f"bounds at {confidence * 100:g} %"
         ]
         names = ("workload", *HEAD[:-1], "verdict")
@@ -45,7 +48,7 @@ def markdown_page(baseline: Timings, compared: Compared, confidence: float) -> s
         lines += [
             f"| {' | '.join(map(cell, (ratio.workload, *_cells(ratio))))} |" for ratio in ratios
         ]
-        lines += ["", *(f"- {escaped(line)}" for line in _closing(baseline, one, ratios)), ""]
+        lines += ["", *(f"- {escaped(line)}" for line in _closing(baseline, candidate, ratios)), ""]
     return "\n".join(lines).rstrip()
 
 
@@ -57,53 +60,53 @@ def document(baseline: Timings, compared: Compared, confidence: float) -> dict[s
         "baseline": baseline.label,
         "confidence": confidence,
         "candidates": [
-            {"label": one.label, "ratios": [_plain(ratio) for ratio in ratios]}
-            for one, ratios in compared
+            {"label": candidate.label, "ratios": [_plain(ratio) for ratio in ratios]}
+            for candidate, ratios in compared
         ],
     }
 
 
-def _plain(one: TimingRatio) -> dict[str, Any]:
-    known = _bounded(one)
+def _plain(ratio: TimingRatio) -> dict[str, Any]:
+    bounded = _bounded(ratio)
     return {
-        "workload": one.workload,
-        "figure": one.figure,
-        "baseline": one.baseline,
-        "candidate": one.candidate,
-        "repeats": list(one.repeats),
-        "ratio": one.ratio.estimate,
-        "low": one.ratio.low if known else None,
-        "high": one.ratio.high if known else None,
-        "verdict": _word(one),
+        "workload": ratio.workload,
+        "figure": ratio.figure,
+        "baseline": ratio.baseline,
+        "candidate": ratio.candidate,
+        "repeats": list(ratio.repeats),
+        "ratio": ratio.ratio.estimate,
+        "low": ratio.ratio.low if bounded else None,
+        "high": ratio.ratio.high if bounded else None,
+        "verdict": _word(ratio),
     }
 
 
-def _cells(one: TimingRatio) -> tuple[str, ...]:
+def _cells(ratio: TimingRatio) -> tuple[str, ...]:
     interval = "-"
-    if _bounded(one):
-        low, high = outwards(one.ratio.low, up=False), outwards(one.ratio.high, up=True)
+    if _bounded(ratio):
+        low, high = outwards(ratio.ratio.low, up=False), outwards(ratio.ratio.high, up=True)
         interval = f"{low}-{high}"
-    first, second = one.repeats
+    first, second = ratio.repeats
     repeats = str(first) if first == second else f"{first} and {second}"
-    values = (figure(one.baseline), figure(one.candidate), f"x{figure(one.ratio.estimate)}")
-    return (one.figure, *values, interval, repeats, _word(one))
+    values = (figure(ratio.baseline), figure(ratio.candidate), f"x{figure(ratio.ratio.estimate)}")
+    return (ratio.figure, *values, interval, repeats, _word(ratio))
 
 
-def _word(one: TimingRatio) -> str:
-    if not _bounded(one):
+def _word(ratio: TimingRatio) -> str:
+    if not _bounded(ratio):
         return ""
-    if one.better:
+    if ratio.better:
         return "better"
-    return "WORSE" if one.worse else "same?"
+    return "WORSE" if ratio.worse else "same?"
 
 
 def _closing(baseline: Timings, candidate: Timings, ratios: Sequence[TimingRatio]) -> Iterator[str]:
     """What stands against each other, and what is not known."""
     yield from dict.fromkeys((*baseline.notes, *candidate.notes))
-    for workload in dict.fromkeys(one.workload for one in ratios):
-        here = [one for one in ratios if one.workload == workload]
-        better = [one.figure for one in here if one.better]
-        worse = [one.figure for one in here if one.worse]
+    for workload in dict.fromkeys(ratio.workload for ratio in ratios):
+        of_workload = [ratio for ratio in ratios if ratio.workload == workload]
+        better = [ratio.figure for ratio in of_workload if ratio.better]
+        worse = [ratio.figure for ratio in of_workload if ratio.worse]
         if better and worse:
             yield (
                 f"{workload}: better in {', '.join(better)}, and WORSE in {', '.join(worse)}: "
@@ -119,15 +122,15 @@ def _closing(baseline: Timings, candidate: Timings, ratios: Sequence[TimingRatio
             "no interval where either has a single repeat: nothing is known of how much another "
             "would differ; time both three times at least"
         )
-    for one, other in ((baseline, candidate), (candidate, baseline)):
-        left = [name for name in one.workloads if name not in other.workloads]
+    for timings, others in ((baseline, candidate), (candidate, baseline)):
+        left = [name for name in timings.workloads if name not in others.workloads]
         if left:
-            yield f"only {one.label} ran {'; '.join(left)}"
+            yield f"only {timings.label} ran {'; '.join(left)}"
     yield (
         "repeats count as sessions of their own (Welch's t on logarithms); if they ran in one "
         "server process, another start of it may differ by more than they do"
     )
 
 
-def _bounded(one: TimingRatio) -> bool:
-    return one.ratio.low > 0.0 and math.isfinite(one.ratio.high)
+def _bounded(ratio: TimingRatio) -> bool:
+    return ratio.ratio.low > 0.0 and math.isfinite(ratio.ratio.high)

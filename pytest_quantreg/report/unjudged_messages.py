@@ -38,65 +38,87 @@ def with_other_losses(
     lost = surely_lost(others, minimum, confidence=plan.confidence)
     if not lost:
         return [judged]
-    shares = [_share(one, minimum, len(others)) for one in lost]
-    lines = [
-        f"{one.task}: no gate judges {bare(one.metric)}, which is surely below {minimum:.10g}: "
-        f"it {share}; {way_out(one.metric)}"
-        for one, share in zip(lost, shares, strict=True)
-    ]
     certifies = plan.mode is GateMode.CERTIFY
-    named = replace(
-        judged,
-        details=(*judged.details, *lines),
-        notes=judged.notes if certifies else (*judged.notes, *lines),
-        also_lost=tuple(_loss(one, minimum) for one in lost),
-    )
+    shares = [_share(comparison, minimum, len(others)) for comparison in lost]
+    verdict = _with_lines(judged, lost, shares, minimum, certifies=certifies, way_out=way_out)
     if not certifies:
-        return [named]
-    of = bare(judged.metric) if len({judged.task, *(one.task for one in lost)}) == 1 else None
-    required = f"{minimum * 100:.10g} % was required of {of or judged.task}"
+        return [verdict]
+    required = _required(judged, lost, minimum)
     return [
-        named,
+        verdict,
         *(
             replace(
-                of_measurement(replace(one, notes=()), context),
+                of_measurement(replace(comparison, notes=()), context),
                 result=LOST,
                 fails=True,
-                headline=f"LOST {one.scheme} {one.task}: no gate judges {bare(one.metric)}, which "
-                f"{share}; {required}",
+                headline=f"LOST {comparison.scheme} {comparison.task}: no gate judges "
+                f"{bare(comparison.metric)}, which {share}; {required}",
                 details=(
-                    *figures(one),
-                    f"certify fails on every metric that is surely lost: {way_out(one.metric)}",
+                    *figures(comparison),
+                    "certify fails on every metric that is surely lost: "
+                    f"{way_out(comparison.metric)}",
                 ),
                 gate=judged.gate,
                 minimum=minimum,
                 mode=judged.mode,
                 unjudged=len(others),
             )
-            for one, share in zip(lost, shares, strict=True)
+            for comparison, share in zip(lost, shares, strict=True)
         ),
     ]
 
 
-def _share(made: Comparison, minimum: float, looked_at: int) -> str:
-    sure = f"{made.confidence * 100:.6g} % confidence"
+def _with_lines(
+    judged: Outcome,
+    lost: Sequence[Comparison],
+    shares: Sequence[str],
+    minimum: float,
+    *,
+    certifies: bool,
+    way_out: WayOut,
+) -> Outcome:
+    """Add a line per lost metric to the details, and unless under ``certify`` to the notes."""
+    lines = [
+        f"{comparison.task}: no gate judges {bare(comparison.metric)}, which is surely below "
+        f"{minimum:.10g}: it {share}; {way_out(comparison.metric)}"
+        for comparison, share in zip(lost, shares, strict=True)
+    ]
+    return replace(
+        judged,
+        details=(*judged.details, *lines),
+        notes=judged.notes if certifies else (*judged.notes, *lines),
+        also_lost=tuple(_loss(comparison, minimum) for comparison in lost),
+    )
+
+
+def _required(judged: Outcome, lost: Sequence[Comparison], minimum: float) -> str:
+    """State the minimum, of the judged metric, or of its task where several tasks are involved."""
+    one_task = len({judged.task, *(comparison.task for comparison in lost)}) == 1
+    subject = bare(judged.metric) if one_task else None
+    return f"{minimum * 100:.10g} % was required of {subject or judged.task}"
+
+
+def _share(comparison: Comparison, minimum: float, looked_at: int) -> str:
+    sure = f"{comparison.confidence * 100:.6g} % confidence"
     if looked_at > 1:
-        whole = 100 - (1 - made.confidence) * looked_at * 100
+        whole = 100 - (1 - comparison.confidence) * looked_at * 100
         sure += f" ({whole:.6g} % over {looked_at} metrics)"
-    most = upper(made.high, below=minimum)
-    return f"keeps {percent(made.retention)} of the baseline's, with {sure} no more than {most}"
+    most = upper(comparison.high, below=minimum)
+    return (
+        f"keeps {percent(comparison.retention)} of the baseline's, with {sure} no more than {most}"
+    )
 
 
-def _loss(made: Comparison, minimum: float) -> OtherLoss:
+def _loss(comparison: Comparison, minimum: float) -> OtherLoss:
     return OtherLoss(
-        task=made.task,
-        metric=made.metric,
+        task=comparison.task,
+        metric=comparison.metric,
         minimum=minimum,
-        confidence=made.confidence,
-        baseline=made.baseline,
-        quantized=made.quantized,
-        retention=made.retention,
-        low=made.low,
-        high=made.high if made.high is not None else minimum,
-        n=made.n,
+        confidence=comparison.confidence,
+        baseline=comparison.baseline,
+        quantized=comparison.quantized,
+        retention=comparison.retention,
+        low=comparison.low,
+        high=comparison.high if comparison.high is not None else minimum,
+        n=comparison.n,
     )

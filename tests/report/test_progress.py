@@ -10,7 +10,7 @@ import pytest
 from pytest_quantreg.core.gates.outcome import MEASURED, Outcome, SpeedFigures
 from pytest_quantreg.core.secret_values import Secrets
 from pytest_quantreg.report.progress import TerminalProgress
-from pytest_quantreg.report.summary import measured_beside
+from pytest_quantreg.report.summary import side_measurements
 
 
 class Terminal:
@@ -65,4 +65,4 @@ def test_lines_of_one_workload_are_kept_whole() -> None:
 
     one, other = ("batch 1", "  baseline: 32 tok/s"), ("batch 8", "  baseline: 32 tok/s")
     found = [outcome(*one), outcome(*other), outcome(*one)]
-    assert measured_beside(found) == [*one, *other]
+    assert side_measurements(found) == [*one, *other]
