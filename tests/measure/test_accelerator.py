@@ -154,8 +154,8 @@ def test_cards_come_from_nvml(tmp_path: Path) -> None:
 def test_equal_cards_are_counted(tmp_path: Path) -> None:
     """Equal cards are one entry with a count; the processor comes last."""
     nvml = FakeNvml([Card(), Card("NVIDIA L4", (8, 9), 24 << 30), Card()])
-    found = all_devices(modules(pynvml=nvml), proc(tmp_path))
-    assert [(one.name, one.count) for one in found] == [
+    devices = all_devices(modules(pynvml=nvml), proc(tmp_path))
+    assert [(device.name, device.count) for device in devices] == [
         ("NVIDIA H100 80GB HBM3", 2),
         ("NVIDIA L4", 1),
         ("AMD EPYC 9554 64-Core Processor", 1),
@@ -187,8 +187,8 @@ def test_a_card_cut_into_nothing_is_itself(tmp_path: Path) -> None:
 def test_what_a_driver_does_not_tell_is_none(tmp_path: Path) -> None:
     """Unified memory, an old driver or bytes for text leave the rest as it is."""
     nvml = FakeNvml([Card(b"NVIDIA GB10", None, None)], driver=None)
-    found = detect(modules(pynvml=nvml), proc(tmp_path))
-    assert found == Accelerator("NVIDIA GB10", "cuda")
+    device = detect(modules(pynvml=nvml), proc(tmp_path))
+    assert device == Accelerator("NVIDIA GB10", "cuda")
     assert detect(modules(pynvml=FakeNvml([Card(None)])), proc(tmp_path)).kind == "cpu"
 
 
@@ -196,8 +196,8 @@ def test_what_a_driver_does_not_tell_is_none(tmp_path: Path) -> None:
 def test_without_a_working_nvml_torch_is_asked(nvml: Any, tmp_path: Path) -> None:
     """No package, a broken driver, another package of that name or no card: torch may know."""
     h100 = {"name": "NVIDIA H100 PCIe", "total_memory": 80 << 30, "major": 9, "minor": 0}
-    found = detect(modules(pynvml=nvml, torch=torch_with(h100, h100)), proc(tmp_path))
-    assert found == Accelerator(
+    device = detect(modules(pynvml=nvml, torch=torch_with(h100, h100)), proc(tmp_path))
+    assert device == Accelerator(
         "NVIDIA H100 PCIe", "cuda", count=2, capability=(9, 0), memory=80 << 30
     )
 
@@ -211,9 +211,9 @@ def test_amd_cards_lose_the_settings_behind_their_architecture(tmp_path: Path) -
         "major": 9,
         "minor": 4,
     }
-    found = detect(modules(torch=torch_with(mi300x, hip="7.0")), proc(tmp_path))
-    assert (found.kind, found.gfx, found.capability) == ("rocm", "gfx942", None)
-    assert found.memory == 192 << 30
+    device = detect(modules(torch=torch_with(mi300x, hip="7.0")), proc(tmp_path))
+    assert (device.kind, device.gfx, device.capability) == ("rocm", "gfx942", None)
+    assert device.memory == 192 << 30
 
 
 def test_other_makers_through_torch(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_other_makers_through_torch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torch", [None, SimpleNamespace(), torch_with()])
 def test_no_gpu_leaves_the_processor(torch: Any, tmp_path: Path) -> None:
     """Without torch, with a broken one or a CPU build, the processor is all there is."""
-    (found,) = all_devices(modules(torch=torch), proc(tmp_path))
-    assert found.kind == "cpu"
+    (device,) = all_devices(modules(torch=torch), proc(tmp_path))
+    assert device.kind == "cpu"
 
 
 def test_processor_with_memory_and_flags(tmp_path: Path) -> None:
@@ -243,24 +243,24 @@ def test_processor_with_memory_and_flags(tmp_path: Path) -> None:
 
 def test_arm_has_features(tmp_path: Path) -> None:
     """ARM's kernel says Features, and no model name: the architecture stands for it."""
-    found = processor(proc(tmp_path, GRAVITON))
-    assert found.features == ("sve", "asimdhp", "asimddp", "i8mm", "bf16")
-    assert found.name
+    device = processor(proc(tmp_path, GRAVITON))
+    assert device.features == ("sve", "asimdhp", "asimddp", "i8mm", "bf16")
+    assert device.name
 
 
 def test_a_system_without_proc(tmp_path: Path) -> None:
     """Where there is no /proc the processor has a name and nothing else."""
-    found = processor(tmp_path / "none")
-    assert found.name
-    assert (found.memory, found.features) == (None, ())
+    device = processor(tmp_path / "none")
+    assert device.name
+    assert (device.memory, device.features) == (None, ())
 
 
 def test_this_machine_is_found() -> None:
     """The real thing on whatever runs this test: at least a processor, with a name."""
-    found = all_devices()
-    assert found[-1].kind == "cpu"
-    assert all(one.name and one.count >= 1 for one in found)
-    assert detect() == found[0]
+    devices = all_devices()
+    assert devices[-1].kind == "cpu"
+    assert all(device.name and device.count >= 1 for device in devices)
+    assert detect() == devices[0]
 
 
 def test_a_module_that_fails_is_as_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

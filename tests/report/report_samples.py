@@ -152,7 +152,7 @@ def session(**changes: Any) -> Session:
 
 def report(*outcomes: Outcome, lines: tuple[str, ...] = (), **changes: Any) -> Report:
     """A report of these outcomes; the exit status follows from them unless it is given."""
-    fails = any(one.fails and not one.excused for one in outcomes)
+    fails = any(outcome.fails and not outcome.excused for outcome in outcomes)
     return Report(session(**{"exit_status": int(fails), **changes}), outcomes, lines)
 
 

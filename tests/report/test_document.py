@@ -40,9 +40,9 @@ def test_a_report_is_read_as_it_was_written() -> None:
     other = OtherLoss("t", "f1,none", 0.9, 0.975, 0.8, 0.6, 0.75, 0.7, 0.8, 400)
     for outcomes in (EVERY, (IS_RECORDED,), (), (replace(KEEPS, also_lost=(other,)),)):
         made = report(*outcomes, lines=("loaded: tiny once",))
-        found = to_report(decode(encode(made)))
-        assert found == made
-        assert found.conclusion == made.conclusion
+        restored = to_report(decode(encode(made)))
+        assert restored == made
+        assert restored.conclusion == made.conclusion
 
 
 def test_the_schema_is_one_and_names_every_field() -> None:
@@ -55,9 +55,9 @@ def test_the_schema_is_one_and_names_every_field() -> None:
         "other_loss": OtherLoss,
     }
     for name, kind in kinds.items():
-        assert set(SCHEMA["$defs"][name]["properties"]) == {one.name for one in fields(kind)}
+        assert set(SCHEMA["$defs"][name]["properties"]) == {field.name for field in fields(kind)}
     named = set(SCHEMA["$defs"]["session"]["properties"])
-    assert named == {one.name for one in fields(Session)} | {"ending"}
+    assert named == {field.name for field in fields(Session)} | {"ending"}
     assert tuple(SCHEMA["properties"]["conclusion"]["enum"]) == CONCLUSIONS
     assert tuple(SCHEMA["$defs"]["session"]["properties"]["purpose"]["enum"]) == PURPOSES
 
@@ -70,11 +70,11 @@ def test_others_can_check_it_with_the_schema() -> None:
 def test_no_number_that_is_none_is_written() -> None:
     """Infinity and NaN in figures become null, and the file is JSON to a strict reader."""
     odd = replace(KEEPS, high=math.inf, retention=math.nan)
-    found = decode(encode(report(odd)))
-    assert isinstance(found["outcomes"], list)
-    [one] = found["outcomes"]
-    assert isinstance(one, dict)
-    assert one["high"] is one["retention"] is None
+    document = decode(encode(report(odd)))
+    assert isinstance(document["outcomes"], list)
+    [outcome] = document["outcomes"]
+    assert isinstance(outcome, dict)
+    assert outcome["high"] is outcome["retention"] is None
 
 
 def _at(*path: str | int, to: Any) -> Callable[[Any], object]:
@@ -116,8 +116,8 @@ def test_an_older_minor_version_is_read() -> None:
 
     def older(document: Any) -> None:
         document["schema_version"] = "1.0"
-        for one in document["outcomes"]:
-            del one["also_lost"], one["unjudged"]
+        for outcome in document["outcomes"]:
+            del outcome["also_lost"], outcome["unjudged"]
 
     document = decode(edited(older))
     assert document["schema_version"] == "1.1"
@@ -194,8 +194,8 @@ def test_mutated_files_are_refused() -> None:
             else:
                 data[at:at] = good[chance.randrange(len(good)) :][: chance.randint(1, 40)]
         try:
-            found = decode(bytes(data))
+            decoded = decode(bytes(data))
         except CorruptFile:
             continue
         # White space between fields carries nothing.
-        assert found == decode(good)
+        assert decoded == decode(good)

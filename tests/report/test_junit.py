@@ -44,9 +44,9 @@ def test_one_property_per_figure() -> None:
 def test_several_outcomes_of_one_test() -> None:
     """Each has names of its own, also where one task was asked twice."""
     other = replace(KEEPS, retention=0.5)
-    found = list(properties([KEEPS, LOSES, other, FASTER]))
-    assert len({name for name, _ in found}) == len(found)
-    values = dict(found)
+    pairs = list(properties([KEEPS, LOSES, other, FASTER]))
+    assert len({name for name, _ in pairs}) == len(pairs)
+    values = dict(pairs)
     assert values["quantreg.recall.acc_norm.retention"] == 0.9988
     assert values["quantreg.recall.acc_norm.2.retention"] == 0.5
     assert values["quantreg.sum.exact_match.verdict"] == "lost"
@@ -103,9 +103,9 @@ def test_types_are_set_and_nothing_else() -> None:
     """Failures of ours get the last type named; all other text and attributes stay."""
     before, after = ElementTree.fromstring(XML), ElementTree.fromstring(typed(XML.encode()))
     types = {
-        case.attrib["name"]: one.attrib.pop("type", None)
+        case.attrib["name"]: element.attrib.pop("type", None)
         for case in after.iter("testcase")
-        for one in (*case.findall("failure"), *case.findall("error"))
+        for element in (*case.findall("failure"), *case.findall("error"))
     }
     assert types == {"lost <é>": "quantreg.Lost", "own": None, "setup": "quantreg.Refused"}
     assert ElementTree.canonicalize(ElementTree.tostring(after)) == ElementTree.canonicalize(

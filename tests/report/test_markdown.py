@@ -176,10 +176,10 @@ def test_turned_around_and_hidden_characters_are_made_visible() -> None:
 
 
 @pytest.mark.parametrize("most", [COMMENT_LIMIT, 5_000])
-@pytest.mark.parametrize("one", [LOSES, IS_REFUSED, WAVERS])
-def test_what_is_too_long_is_cut_and_says_so(one: Outcome, most: int) -> None:
+@pytest.mark.parametrize("outcome", [LOSES, IS_REFUSED, WAVERS])
+def test_what_is_too_long_is_cut_and_says_so(outcome: Outcome, most: int) -> None:
     """A thousand outcomes fit, with the verdict and the machines whole, and a line of the cut."""
-    many = [replace(one, task=f"t{i}", headline=f"{'é' * 300} {i}") for i in range(1_000)]
+    many = [replace(outcome, task=f"t{i}", headline=f"{'é' * 300} {i}") for i in range(1_000)]
     page = markdown(report(KEEPS, *many), most)
     assert most - 2_500 < len(page.encode()) <= most
     assert page.splitlines()[0] == markdown(report(KEEPS, *many), 10**9).splitlines()[0]

@@ -30,25 +30,25 @@ def outcome(
 
 def test_lost() -> None:
     """How much is kept, how sure that is, what was required, and which items went."""
-    found = outcome((600, 0, 300, 100), 0.98)
-    assert found.headline == (
+    judged = outcome((600, 0, 300, 100), 0.98)
+    assert judged.headline == (
         "LOST w8a8-int8 sum: keeps 66.6 % of the baseline's acc, with 95 % confidence no more "
         "than 69.3 %; 98 % was required"
     )
-    assert found.details == (
+    assert judged.details == (
         "baseline 0.900, quantized 0.600 on 1,000 items: 300 answers lost, 0 won",
         "first items lost (doc_id): 100, 101, 102, 103, 104, ...",
     )
-    assert found.fails
-    assert found.advice is None
+    assert judged.fails
+    assert judged.advice is None
 
 
 def test_a_loss_by_a_hair_does_not_read_as_kept() -> None:
     """An upper bound just below the minimum is printed with the digits that show it."""
     high = outcome((600, 0, 300, 100), 0.98).high
     assert high is not None
-    found = outcome((600, 0, 300, 100), high + 1e-5)
-    printed = found.headline.split("no more than ")[1].split(" %")[0]
+    judged = outcome((600, 0, 300, 100), high + 1e-5)
+    printed = judged.headline.split("no more than ")[1].split(" %")[0]
     assert high <= float(printed) / 100 < high + 1e-5
 
 
@@ -64,42 +64,42 @@ def test_undecided_under_each_mode() -> None:
 
 def test_advice_when_the_task_has_more() -> None:
     """Items that would decide it and that the task has: raise the limit."""
-    found = outcome((170, 3, 4, 23), 0.97, total=20_000)
-    assert found.advice is not None
-    assert found.advice.endswith(
+    judged = outcome((170, 3, 4, 23), 0.97, total=20_000)
+    assert judged.advice is not None
+    assert judged.advice.endswith(
         "200 of the task's 20,000 were compared: raise --quant-limit or limit="
     )
 
 
 def test_advice_when_the_task_has_no_more() -> None:
     """All items were compared and are too few even for a lossless model."""
-    found = outcome((170, 3, 4, 23), 0.97)
-    assert found.advice is not None
-    assert "raise" not in found.advice
-    assert found.advice.endswith("the task has 200: lower the minimum or gate a larger task")
+    judged = outcome((170, 3, 4, 23), 0.97)
+    assert judged.advice is not None
+    assert "raise" not in judged.advice
+    assert judged.advice.endswith("the task has 200: lower the minimum or gate a larger task")
 
 
 def test_advice_when_a_lossless_model_would_have_passed() -> None:
     """There were enough items: the model has probably lost a little."""
-    found = outcome((8600, 50, 320, 1030), 0.97)
-    assert found.result == "undecided"
-    assert found.advice is not None
-    assert "so the model has probably lost a little" in found.advice
+    judged = outcome((8600, 50, 320, 1030), 0.97)
+    assert judged.result == "undecided"
+    assert judged.advice is not None
+    assert "so the model has probably lost a little" in judged.advice
 
 
 def test_a_minimum_of_one_can_never_be_shown() -> None:
     """No number of items is promised for it."""
-    found = outcome((880, 10, 12, 98), 1.0)
+    judged = outcome((880, 10, 12, 98), 1.0)
     assert (
-        found.advice == "that everything is kept can be refuted but never shown: lower the minimum"
+        judged.advice == "that everything is kept can be refuted but never shown: lower the minimum"
     )
 
 
 def test_point_makes_no_promise() -> None:
     """It says that it has no confidence."""
-    found = outcome((870, 5, 25, 100), 0.98, GateMode.POINT)
-    assert found.headline.endswith("98 % was required (point gate: no confidence)")
-    assert found.headline.startswith("LOST")
+    judged = outcome((870, 5, 25, 100), 0.98, GateMode.POINT)
+    assert judged.headline.endswith("98 % was required (point gate: no confidence)")
+    assert judged.headline.startswith("LOST")
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_floor_3() -> None:
 
 def test_outcomes_travel_as_plain_values() -> None:
     """To plain JSON types and back; xdist passes exact types only."""
-    found = outcome((870, 5, 25, 100), 0.97)
-    plain = found.to_plain()
+    judged = outcome((870, 5, 25, 100), 0.97)
+    plain = judged.to_plain()
     allowed = (str, int, float, bool, list, dict, type(None))
     assert all(type(value) in allowed for value in plain.values())
-    assert Outcome.from_plain(plain) == found
-    assert Outcome.from_plain({**plain, "later": 1}) == found
-    assert Outcome.from_plain(found.excuse().to_plain()).excused
+    assert Outcome.from_plain(plain) == judged
+    assert Outcome.from_plain({**plain, "later": 1}) == judged
+    assert Outcome.from_plain(judged.excuse().to_plain()).excused

@@ -28,15 +28,15 @@ def test_a_pipe_that_is_read_gets_the_whole_page(tmp_path: Path) -> None:
     pipe, file = tmp_path / "r.json", tmp_path / "s.json"
     made = report(*(KEEPS for _ in range(300)))
     os.mkfifo(pipe)
-    found: list[bytes] = []
+    pieces: list[bytes] = []
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
 
     def read() -> None:
         # Nothing comes before the writer is there; nothing more comes once it has gone.
-        while not (found and found[-1] == b""):
+        while not (pieces and pieces[-1] == b""):
             with suppress(BlockingIOError):
                 piece = os.read(reader, 1 << 20)
-                found.extend([piece] if found or piece else [])
+                pieces.extend([piece] if pieces or piece else [])
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -44,7 +44,7 @@ def test_a_pipe_that_is_read_gets_the_whole_page(tmp_path: Path) -> None:
     thread.join(20)
     os.close(reader)
     assert write(made, file) == ""
-    assert b"".join(found) == file.read_bytes()
+    assert b"".join(pieces) == file.read_bytes()
     assert file.stat().st_size > 65_536
 
 
@@ -61,4 +61,4 @@ def test_a_full_disk_keeps_the_report_of_before(
     monkeypatch.setattr("os.replace", full)
     assert write(report(KEEPS), path) == "No space left on device"
     assert path.read_text("utf-8") == "of before"
-    assert [one.name for one in tmp_path.iterdir()] == ["r.md"]
+    assert [file.name for file in tmp_path.iterdir()] == ["r.md"]

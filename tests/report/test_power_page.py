@@ -100,9 +100,9 @@ def test_items_that_decide(of_four: str) -> None:
     ).needed
     assert needed is not None
     [line] = re.findall(r"lossless: .*", of_four)
-    one, pooled = (int(word.replace(",", "")) for word in line.split()[-2:])
-    assert needed <= one < needed * 1.1
-    assert pooled < one
+    single, pooled = (int(word.replace(",", "")) for word in line.split()[-2:])
+    assert needed <= single < needed * 1.1
+    assert pooled < single
     capped = power_page(Question(0.78, 0.05, 0.98, 4, items=400, available=400))
     [line] = re.findall(r"lossless: .*", capped)
     assert line.split()[-2].endswith("+")

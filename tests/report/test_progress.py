@@ -35,8 +35,8 @@ class Terminal:
 
 def progress(terminal: Terminal | None) -> TerminalProgress:
     """Progress on that terminal, without capturing."""
-    found = {"terminalreporter": terminal}
-    config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=found.get))
+    plugins = {"terminalreporter": terminal}
+    config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=plugins.get))
     return TerminalProgress(config, Secrets())
 
 
@@ -63,6 +63,6 @@ def test_lines_of_one_workload_are_kept_whole() -> None:
         speed = SpeedFigures(subject=lines[0], quantity="speed-up", unit="x", lines=lines)
         return Outcome(MEASURED, False, "w4a16-int4", "", speed=speed)
 
-    one, other = ("batch 1", "  baseline: 32 tok/s"), ("batch 8", "  baseline: 32 tok/s")
-    found = [outcome(*one), outcome(*other), outcome(*one)]
-    assert side_measurements(found) == [*one, *other]
+    first, second = ("batch 1", "  baseline: 32 tok/s"), ("batch 8", "  baseline: 32 tok/s")
+    outcomes = [outcome(*first), outcome(*second), outcome(*first)]
+    assert side_measurements(outcomes) == [*first, *second]

@@ -106,8 +106,8 @@ def test_every_text_of_a_report() -> None:
     made = report(
         bad, lines=(place,), incomplete=(place,), model=place, versions={"x": place}, backend=place
     )
-    found = PLACES.hidden_in(made)
-    assert "secret" not in repr(found)
-    assert repr(found).count(".../end") == 12
-    assert found.outcomes[0].retention == LOSES.retention
-    assert found.session.confidence == 0.95
+    redacted = PLACES.hidden_in(made)
+    assert "secret" not in repr(redacted)
+    assert repr(redacted).count(".../end") == 12
+    assert redacted.outcomes[0].retention == LOSES.retention
+    assert redacted.session.confidence == 0.95

@@ -58,16 +58,16 @@ def speedup(bound: float) -> SpeedGate:
 
 def test_lost() -> None:
     """How fast it is, how sure that is, what was required and why, and both speeds."""
-    found = outcome(speedup(2.5), why="for A40 (this is NVIDIA A40)")
-    assert found.headline == (
+    judged = outcome(speedup(2.5), why="for A40 (this is NVIDIA A40)")
+    assert judged.headline == (
         "LOST w4a16-int4 speed-up, batch 1: 2x the baseline's tokens per second, with 95 % "
         "confidence no more than 2.02x; at least 2.5x was required for A40 (this is NVIDIA A40)"
     )
-    assert found.details == ("baseline 32 tok/s, quantized 64 tok/s, 10 rounds of each",)
-    assert found.fails
-    assert found.advice is None
-    assert found.speed is not None
-    assert found.speed.detectable is None
+    assert judged.details == ("baseline 32 tok/s, quantized 64 tok/s, 10 rounds of each",)
+    assert judged.fails
+    assert judged.advice is None
+    assert judged.speed is not None
+    assert judged.speed.detectable is None
 
 
 def test_a_loss_by_a_hair_does_not_read_as_kept() -> None:
@@ -76,11 +76,11 @@ def test_a_loss_by_a_hair_does_not_read_as_kept() -> None:
     assert high is not None
     assert high.high is not None
     bound = high.high + 1e-5
-    found = outcome(speedup(bound))
-    assert found.result == "lost"
-    printed = float(found.headline.split("no more than ")[1].split("x;")[0])
+    judged = outcome(speedup(bound))
+    assert judged.result == "lost"
+    printed = float(judged.headline.split("no more than ")[1].split("x;")[0])
     assert high.high <= printed < bound
-    _, [row] = speed_table([found], 200)
+    _, [row] = speed_table([judged], 200)
     shown = float(row.figures.split("-")[-1].split("x")[0])
     assert high.high <= shown < bound
 
@@ -91,20 +91,20 @@ def test_a_latency_lost_by_a_hair() -> None:
     assert low is not None
     assert low.low is not None
     bound = low.low - 1e-5
-    found = outcome(SpeedGate(MAX_LATENCY, bound, 1, "e2e", 50.0))
-    printed = found.headline.split("at least ")[1].split(" ms")[0]
+    judged = outcome(SpeedGate(MAX_LATENCY, bound, 1, "e2e", 50.0))
+    printed = judged.headline.split("at least ")[1].split(" ms")[0]
     assert bound < float(printed) <= low.low
 
 
 def test_kept() -> None:
     """One bound is enough, and what the gate would have seen stands below."""
-    found = outcome(speedup(1.5))
-    assert found.headline == (
+    judged = outcome(speedup(1.5))
+    assert judged.headline == (
         "kept w4a16-int4 speed-up, batch 1: 2x the baseline's tokens per second, with 95 % "
         "confidence at least 1.99x; at least 1.5x was required"
     )
-    assert found.details[1].startswith("would have turned red 4 times in 5 at a true 1.")
-    assert not found.fails
+    assert judged.details[1].startswith("would have turned red 4 times in 5 at a true 1.")
+    assert not judged.fails
 
 
 def test_undecided_under_each_mode() -> None:
@@ -122,13 +122,13 @@ def test_undecided_under_each_mode() -> None:
 
 def test_undecided_has_both_bounds() -> None:
     """Neither says enough, so both are told; one that is missing is called so."""
-    found = outcome(SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 90.0))
+    judged = outcome(SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 90.0))
     assert "at least 1,000 ms and with no upper bound; at most 1100 ms was allowed" in (
-        found.headline
+        judged.headline
     )
-    assert found.advice == "about 29 rounds decide it, if it is as fast as it measured: rounds=29"
-    assert found.speed is not None
-    assert found.speed.high is None
+    assert judged.advice == "about 29 rounds decide it, if it is as fast as it measured: rounds=29"
+    assert judged.speed is not None
+    assert judged.speed.high is None
     at = outcome(SpeedGate(MAX_LATENCY, 1000.0, 1, "e2e", 50.0), NOISY)
     assert at.advice == "what was measured is too near to the threshold for any number of rounds"
 
@@ -144,17 +144,17 @@ def test_undecided_has_both_bounds() -> None:
 )  # fmt: skip
 def test_stored_sessions(stored: int, said: str) -> None:
     """More rounds would not help, more sessions or the model itself do."""
-    found = outcome(speedup(1.9), NOISY, GateMode.CERTIFY, stored=stored)
-    assert found.result == "undecided"
-    pytest.LineMatcher([found.advice or ""]).fnmatch_lines([said])
+    judged = outcome(speedup(1.9), NOISY, GateMode.CERTIFY, stored=stored)
+    assert judged.result == "undecided"
+    pytest.LineMatcher([judged.advice or ""]).fnmatch_lines([said])
     sessions = "session" if stored == 1 else "sessions"
-    assert f"10 rounds against {stored} stored {sessions}" in found.details[0]
+    assert f"10 rounds against {stored} stored {sessions}" in judged.details[0]
 
 
 def test_point_makes_no_promise() -> None:
     """It says that it has no confidence, and keeps or loses."""
-    found = outcome(speedup(2.5), mode=GateMode.POINT)
-    assert found.headline == (
+    judged = outcome(speedup(2.5), mode=GateMode.POINT)
+    assert judged.headline == (
         "LOST w4a16-int4 speed-up, batch 1: 2x the baseline's tokens per second (point gate: no "
         "confidence); at least 2.5x was required"
     )
@@ -173,15 +173,15 @@ def test_memory_and_load_time() -> None:
     size = Footprint(weights=5 * GIB)
     before = ModelSpeed((), Footprint(weights=15 * GIB))
     gate = SpeedGate(MAX_MEMORY, 4.5, 1, "weights")
-    found = of_verdict(judge_model(gate, "", result(size, baseline=before), plan(gate)), CONTEXT)
-    assert found.headline == ("LOST w4a16-int4 weight memory: 5 GiB; at most 4.5 GiB was allowed")
-    assert found.details == ("baseline 15 GiB, quantized 5 GiB",)
+    judged = of_verdict(judge_model(gate, "", result(size, baseline=before), plan(gate)), CONTEXT)
+    assert judged.headline == ("LOST w4a16-int4 weight memory: 5 GiB; at most 4.5 GiB was allowed")
+    assert judged.details == ("baseline 15 GiB, quantized 5 GiB",)
     gate = SpeedGate(MAX_LOAD_TIME, 10.0, 1)
     loads = result(loads=(8.0, 9.0, 9.5, 11.0, 12.0))
-    found = of_verdict(judge_model(gate, "", loads, plan(gate)), CONTEXT)
-    assert found.details[0] == "quantized 9.5 s, 5 loads"
-    assert found.advice is not None
-    assert "rounds" not in found.advice
+    judged = of_verdict(judge_model(gate, "", loads, plan(gate)), CONTEXT)
+    assert judged.details[0] == "quantized 9.5 s, 5 loads"
+    assert judged.advice is not None
+    assert "rounds" not in judged.advice
 
 
 def test_blocks_are_called_blocks() -> None:
@@ -191,33 +191,33 @@ def test_blocks_are_called_blocks() -> None:
     assert whole.baseline is not None
 
     def blocked(series: Series) -> Series:
-        rounds = (replace(one, block=at % 10) for at, one in enumerate(series.rounds))
+        rounds = (replace(round_, block=at % 10) for at, round_ in enumerate(series.rounds))
         return replace(series, rounds=tuple(rounds))
 
     parts = replace(whole, quantized=blocked(whole.quantized), baseline=blocked(whole.baseline))
-    found = of_verdict(judge_workload(gate, "", parts, plan(gate), gpus=1), CONTEXT)
-    assert found.details[0].endswith(", 10 blocks of each")
-    assert found.advice is not None
-    assert found.advice.endswith(f" blocks={found.advice.split()[1].replace(',', '')}")
-    assert "rounds" not in found.advice
+    judged = of_verdict(judge_workload(gate, "", parts, plan(gate), gpus=1), CONTEXT)
+    assert judged.details[0].endswith(", 10 blocks of each")
+    assert judged.advice is not None
+    assert judged.advice.endswith(f" blocks={judged.advice.split()[1].replace(',', '')}")
+    assert "rounds" not in judged.advice
     assert workload_lines(parts, (None, None))[0].endswith(", in 10 blocks")
 
 
 def test_a_model_timed_alone() -> None:
     """Its throughput is listed as measured; nothing of a baseline, nor of a speed-up."""
     alone = compared(QUIET)
-    found = of_measurement(alone, CONTEXT)
-    assert found.speed is not None
-    assert (found.speed.quantity, found.speed.unit) == ("throughput", "tok/s")
-    assert found.speed.value == pytest.approx(64.0, rel=0.01)
-    assert found.speed.baseline is None
-    assert found.headline == "measured w4a16-int4 batch 1: 64 tok/s, no gate"
+    listed = of_measurement(alone, CONTEXT)
+    assert listed.speed is not None
+    assert (listed.speed.quantity, listed.speed.unit) == ("throughput", "tok/s")
+    assert listed.speed.value == pytest.approx(64.0, rel=0.01)
+    assert listed.speed.baseline is None
+    assert listed.headline == "measured w4a16-int4 batch 1: 64 tok/s, no gate"
     assert workload_lines(alone, (None, None))[0].endswith("10 rounds after 2 of warm-up")
     assert len(workload_lines(alone, (None, None))) == 2
     paced = compared(QUIET, workload=Workload(rounds=10, request_rate=4.0))
-    found = of_measurement(paced, CONTEXT)
-    assert found.speed is not None
-    assert (found.speed.quantity, found.speed.baseline) == ("e2e p50", None)
+    listed = of_measurement(paced, CONTEXT)
+    assert listed.speed is not None
+    assert (listed.speed.quantity, listed.speed.baseline) == ("e2e p50", None)
 
 
 def test_gates_on_a_model_timed_alone() -> None:
@@ -227,21 +227,21 @@ def test_gates_on_a_model_timed_alone() -> None:
         SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 50.0),
     ):
         verdict = judge_workload(gate, "", compared(QUIET), plan(gate), gpus=1)
-        found = of_verdict(verdict, CONTEXT)
-        assert found.result == "kept"
-        assert found.details[0].startswith("quantized ")
-        _, [row] = speed_table([found], 200)
+        judged = of_verdict(verdict, CONTEXT)
+        assert judged.result == "kept"
+        assert judged.details[0].startswith("quantized ")
+        _, [row] = speed_table([judged], 200)
         assert " - " in row.figures
 
 
 def test_where_nothing_bounds_it() -> None:
     """One stored session under certify: every speed-up may be true, which reads as any."""
-    found = outcome(speedup(1.9), NOISY, GateMode.CERTIFY, stored=1)
-    assert found.speed is not None
-    assert (found.speed.low, found.speed.high) == (0.0, None)
-    _, [row] = speed_table([found], 200)
+    judged = outcome(speedup(1.9), NOISY, GateMode.CERTIFY, stored=1)
+    assert judged.speed is not None
+    assert (judged.speed.low, judged.speed.high) == (0.0, None)
+    _, [row] = speed_table([judged], 200)
     assert row.figures.split()[row.figures.split().index("tok/s") + 1] == "any"
-    _, [row] = speed_table([replace(found, speed=replace(found.speed, low=1.5))], 200)
+    _, [row] = speed_table([replace(judged, speed=replace(judged.speed, low=1.5))], 200)
     assert " 1.5-any " in row.figures
     half = outcome(SpeedGate(MAX_LATENCY, 1100.0, 1, "e2e", 90.0))
     _, [row] = speed_table([half], 200)
@@ -264,18 +264,22 @@ def test_how_the_device_was() -> None:
 
 def test_a_model_that_no_gate_judged() -> None:
     """It is listed as measured, and never called kept."""
-    found = of_measurement(compared(QUIET, (2.0,) * 10), CONTEXT)
-    assert found.headline == "measured w4a16-int4 batch 1: 32 -> 64 tok/s, no gate"
-    assert (found.result, found.fails, found.gate) == ("measured", False, None)
+    listed = of_measurement(compared(QUIET, (2.0,) * 10), CONTEXT)
+    assert listed.headline == "measured w4a16-int4 batch 1: 32 -> 64 tok/s, no gate"
+    assert (listed.result, listed.fails, listed.gate) == ("measured", False, None)
 
 
 def test_refused() -> None:
     """The workload and the gate stand in it, and no task."""
     error = Refusal(Category.NOT_JUDGED, "not so", help="do that")
     gate = SpeedGate(MIN_THROUGHPUT, 9.0, 1, "server")
-    found = of_speed_refusal(error, scheme=SCHEME, context=CONTEXT, gate=gate, workload="batch 4")
-    assert found.headline == "REFUSED (not judged) w4a16-int4 speed batch 4: not so"
-    assert (found.task, found.gate, found.details) == (None, "min_throughput(9)", ("do that",))
+    refused = of_speed_refusal(error, scheme=SCHEME, context=CONTEXT, gate=gate, workload="batch 4")
+    assert refused.headline == "REFUSED (not judged) w4a16-int4 speed batch 4: not so"
+    assert (refused.task, refused.gate, refused.details) == (
+        None,
+        "min_throughput(9)",
+        ("do that",),
+    )
     bare = of_speed_refusal(error, scheme=SCHEME, context=None)
     head, [row] = speed_table([bare], 80)
     assert row.figures.startswith("speed ")
@@ -295,8 +299,8 @@ def test_what_was_measured_of_a_workload() -> None:
     single = compared((1.0,) * 6, workload=Workload(output_tokens=1), stored=[(2.0,) * 6] * 2)
     first, second = workload_lines(single, (None, None))
     assert first.endswith("6 rounds after 2 of warm-up, against 2 stored sessions of the baseline")
-    one = workload_lines(compared((1.0,) * 6, stored=[(2.0,) * 6]), (None, None))
-    assert one[0].endswith(", against 1 stored session of the baseline")
+    lines = workload_lines(compared((1.0,) * 6, stored=[(2.0,) * 6]), (None, None))
+    assert lines[0].endswith(", against 1 stored session of the baseline")
     assert "tpot" not in second
 
 

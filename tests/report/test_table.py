@@ -124,7 +124,7 @@ def test_the_accepted_run_has_a_table_of_its_own() -> None:
     assert lines(KEPT_ROW, step) == lines(KEPT_ROW)
     head, rows = accepted_table([KEPT_ROW, step], 80)
     assert head == "task    metric    accepted  quant  keeps     interval       n  lost  won"
-    assert [one.figures + one.word for one in rows] == [
+    assert [row.figures + row.word for row in rows] == [
         "recall  acc_norm     0.829  0.831  0.998  0.993-1.006  14,042    12   11  kept"
     ]
 
@@ -144,4 +144,4 @@ def test_eighty_columns_are_held_there_too(result: str) -> None:
     )
     row = replace(row, task="mmlu_pro_high_school_macroeconomics", n=14_042, lost=1_234, won=1_003)
     head, rows = accepted_table([row, replace(row, minimum=0.98, excused=result == LOST)], 80)
-    assert max(map(len, [head, *(one.figures + one.word for one in rows)])) < 80
+    assert max(map(len, [head, *(row.figures + row.word for row in rows)])) < 80

@@ -34,8 +34,8 @@ def test_the_table_is_lm_evals_registry() -> None:
 def test_a_missing_or_quoted_direction_was_a_direction() -> None:
     """None was read as lower, the texts "false" and "true" and a 1 as higher is better."""
     task = _task(left_out=None, quoted="false", other="true", number=1, up=True, down=False)
-    found = {one.name: one.higher_is_better for one in declared(task, averaged=False)}
-    assert found == {
+    directions = {metric.name: metric.higher_is_better for metric in declared(task, averaged=False)}
+    assert directions == {
         "left_out,none": None,
         "quoted,none": None,
         "other,none": None,
@@ -50,7 +50,7 @@ def test_what_only_the_scoring_names_was_higher_is_better() -> None:
     task = _task(hit=True)
     passes = [{"hit,none": [1.0, 0.0], "errors,none": [3.0, 0.0], "acc,none": [1.0, 1.0]}]
     read = columns(task, declared(task, averaged=False), passes, [0, 1])
-    assert {one.name: one.higher_is_better for one in read.metrics} == {
+    assert {metric.name: metric.higher_is_better for metric in read.metrics} == {
         "hit,none": True,
         "errors,none": None,
         "acc,none": True,

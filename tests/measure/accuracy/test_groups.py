@@ -65,10 +65,10 @@ def grouped(shelf: Path, library: TaskLibrary) -> Callable[..., TaskGroup | None
 
 def _theirs(shelf: Path, name: str, engine: Any) -> Any:
     manager = TaskManager(include_path=str(shelf), include_defaults=False)
-    found = simple_evaluate(
+    results = simple_evaluate(
         model=engine.lm(8), tasks=[name], task_manager=manager, bootstrap_iters=0
     )
-    return found["groups"][name]
+    return results["groups"][name]
 
 
 NESTED = {
@@ -147,7 +147,7 @@ def test_averages_may_weigh_differently(grouped: Callable[..., TaskGroup | None]
         )
     )
     assert group is not None
-    assert [one.name for one in group.aggregates] == ["acc", "acc_norm,none"]
+    assert [aggregate.name for aggregate in group.aggregates] == ["acc", "acc_norm,none"]
     assert group.weights([10, 30]) == (0.5, 0.5)
     assert group.weights([10, 30], "acc_norm,none") == (0.25, 0.75)
     assert group.weights([10, 30], "acc_norm") == (0.25, 0.75)

@@ -204,10 +204,10 @@ def test_copies_with_other_examples_before_them_are_copies(
     assert len({*task.digests}) == 150
     assert len({request.args[0] for item in task.requests for request in item}) > 100
     items = run(task, Telling(scripted()), 150).items
-    asked = {doc: rows[doc]["q"] for doc in items.doc_ids}
-    found: dict[float, set[str]] = {}
+    questions = {doc: rows[doc]["q"] for doc in items.doc_ids}
+    texts: dict[float, set[str]] = {}
     for doc, number in zip(items.doc_ids, items.facts["copy"], strict=True):
-        found.setdefault(number, set()).add(asked[doc])
-    assert len(found) == 50
-    assert all(len(one) == 1 for one in found.values())
+        texts.setdefault(number, set()).add(questions[doc])
+    assert len(texts) == 50
+    assert all(len(copies) == 1 for copies in texts.values())
     assert "copy" not in run(prepared("write"), Telling(scripted()), 150).items.facts

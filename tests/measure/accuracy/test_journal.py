@@ -129,7 +129,7 @@ def _alter(path: Path) -> None:
 
 
 def _swap(path: Path) -> None:
-    other = next(one for one in path.parent.glob("*.json") if one != path)
+    other = next(file for file in path.parent.glob("*.json") if file != path)
     path.write_text(other.read_text("utf-8"), "utf-8")
 
 
@@ -269,7 +269,7 @@ def test_cut_prompts_are_told_also_after_resuming(
     assert run(task, scripted(), Journal(None)).notes == ()
     engine, silent = scripted(), scripted()
     engine.cuts = True
-    told = run(task, engine, Journal(tmp_path)).notes
-    assert told == ("write: prompts longer than the model's context were cut from the left",)
+    notes = run(task, engine, Journal(tmp_path)).notes
+    assert notes == ("write: prompts longer than the model's context were cut from the left",)
     again = run(task, silent, Journal(tmp_path))
-    assert (again.notes, again.resumed_items, silent.asked) == (told, 300, [])
+    assert (again.notes, again.resumed_items, silent.asked) == (notes, 300, [])

@@ -75,7 +75,7 @@ def test_digest_covers_every_request_and_the_target() -> None:
         item_digest(two[:1], {"id": 1}, 0),
     ]
     assert len(set(variants)) == 5
-    assert all(len(one) == 20 for one in variants)
+    assert all(len(digest) == 20 for digest in variants)
 
 
 def test_plain_values_hold_no_addresses() -> None:

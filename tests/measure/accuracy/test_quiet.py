@@ -50,7 +50,7 @@ def _state() -> list[Any]:
     return [
         tqdm.std.tqdm.__init__,
         tqdm.std.tqdm.update,
-        [(one.level, one.propagate, one.handlers[:]) for one in loggers],
+        [(logger.level, logger.propagate, logger.handlers[:]) for logger in loggers],
         random.getstate(),
         draws.tolist(),
         dict(vars(env)),
@@ -112,7 +112,7 @@ def test_progress_within_a_chunk(
         journal=memory,
         progress=heard,
     )
-    done = [one for one, _, _ in heard.updates]
+    done = [done for done, _, _ in heard.updates]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, 100)
     assert len(set(done)) == 101

@@ -165,7 +165,7 @@ def test_chat_template_is_on_for_generation_only(prepared: Prepare) -> None:
     """With a template a generating task uses it unless told otherwise, another does not."""
 
     def formatter(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        return "".join(f"<{one['role']}>{one['content']}" for one in messages)
+        return "".join(f"<{message['role']}>{message['content']}" for message in messages)
 
     chatting = prepared("write", chat=lambda template: formatter)
     assert (chatting.protocol.chat_template, chatting.protocol.template_digest) == ("on", "feed")
@@ -198,12 +198,12 @@ def test_task_that_samples_is_made_greedy(prepared: Prepare) -> None:
 def test_overrides_reach_the_prompts(prepared: Prepare) -> None:
     """Few-shot examples and a system instruction change prompts, digests and protocol."""
     plain, more = prepared("write"), prepared("write", num_fewshot=4)
-    told = prepared("write", system_instruction="Be brief.")
+    instructed = prepared("write", system_instruction="Be brief.")
     assert more.protocol.num_fewshot == 4
     assert more.requests[0][0].args[0].count("?") == 5
-    assert told.requests[0][0].args[0].startswith("Be brief.")
-    assert told.protocol.system_instruction_digest is not None
-    assert not set(plain.digests) & (set(more.digests) | set(told.digests))
+    assert instructed.requests[0][0].args[0].startswith("Be brief.")
+    assert instructed.protocol.system_instruction_digest is not None
+    assert not set(plain.digests) & (set(more.digests) | set(instructed.digests))
 
 
 def test_metrics_are_found_as_lm_eval_spells_them(prepared: Prepare) -> None:

@@ -57,7 +57,7 @@ class Companies:
 
     def _heard(self, answer: Any) -> Any:
         def ask(requests: Any) -> Any:
-            self.calls.append(tuple(dict.fromkeys(one.doc_id for one in requests)))
+            self.calls.append(tuple(dict.fromkeys(request.doc_id for request in requests)))
             return answer(requests)
 
         return ask
@@ -165,8 +165,8 @@ def test_documents_have_no_reruns_of_their_own(prepared: Any, scripted: Any, run
 
 def _as_kind(accuracy: Accuracy, kind: str) -> Accuracy:
     metrics: tuple[Metric, ...] = tuple(
-        replace(one, kind=kind) if one.name == "acc,none" else one
-        for one in accuracy.protocol.metrics
+        replace(metric, kind=kind) if metric.name == "acc,none" else metric
+        for metric in accuracy.protocol.metrics
     )
     return replace(accuracy, protocol=replace(accuracy.protocol, metrics=metrics))
 
@@ -178,7 +178,7 @@ def test_a_metric_is_binary_only_if_it_is_so_in_every_run(
     first = run(prepared("choose"), scripted())
     for pair in [(first, _as_kind(first, "mean")), (_as_kind(first, "mean"), first)]:
         both = with_reruns(pair[0], [pair[1], pair[0]])
-        kinds = {one.name: one.kind for one in both.protocol.metrics}
+        kinds = {metric.name: metric.kind for metric in both.protocol.metrics}
         assert kinds == {"acc_norm,none": "binary", "acc,none": "mean", "mcc,none": "aggregate"}
         assert len(both.items.reruns) == 2
 

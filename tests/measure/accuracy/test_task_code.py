@@ -66,7 +66,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tasks / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
     monkeypatch.syspath_prepend(tmp_path / "src")
     yield tmp_path
-    for name in [one for one in sys.modules if one.startswith("quantreg_helpers")]:
+    for name in [module for module in sys.modules if module.startswith("quantreg_helpers")]:
         del sys.modules[name]
 
 
@@ -91,7 +91,7 @@ def test_a_helper_of_the_scoring_could_be_made_lenient_unseen(project: Path, fil
     after = protocol(project)
     assert before.config_digest != after.config_digest
     names = {*before.code_files, *after.code_files}
-    changed = [one for one in names if before.code_files[one] != after.code_files[one]]
+    changed = [name for name in names if before.code_files[name] != after.code_files[name]]
     assert changed == [f"quantreg_helpers/{file}"]
     assert before.code_packages == {"numpy": __import__("numpy").__version__}
 
@@ -138,12 +138,12 @@ def test_metrics_and_filters_registered_by_the_project_were_no_part_of_it(
         "class Own(Filter):\n"
         "    def apply(self, resps, docs): return resps\n"
     )
-    found = __import__("quantreg_helpers.registered", fromlist=["Own"])
-    for place, name, one in (
-        (registry.metric_registry, "quantreg_lenient", found.lenient),
-        (registry.filter_registry, "quantreg_own", found.Own),
+    registered = __import__("quantreg_helpers.registered", fromlist=["Own"])
+    for place, name, function in (
+        (registry.metric_registry, "quantreg_lenient", registered.lenient),
+        (registry.filter_registry, "quantreg_own", registered.Own),
     ):
-        monkeypatch.setitem(place._objs, name, one)
+        monkeypatch.setitem(place._objs, name, function)
     task = project / "tasks" / "graded.yaml"
     text = task.read_text().replace("process_results: !function grade.grade\n", "")
     task.write_text(text.replace(old, new + ("metadata:" if kind == "filter" else "")))
@@ -262,7 +262,7 @@ def test_every_way_to_import_is_followed(project: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "line", "found"),
+    ("module", "line", "helper"),
     [
         ("quantreg_helpers.deep.a", "from . import b", "quantreg_helpers/deep/b.py"),
         ("quantreg_helpers.deep.a", "from .b import x", "quantreg_helpers/deep/b.py"),
@@ -273,7 +273,7 @@ def test_every_way_to_import_is_followed(project: Path, line: str) -> None:
     ],
 )
 def test_relative_imports_are_followed(
-    project: Path, module: str, line: str, found: str | None
+    project: Path, module: str, line: str, helper: str | None
 ) -> None:
     """Dots are counted from the package of the module; a package need have no __init__.py."""
     folder = project / "src" / "quantreg_helpers" / "deep"
@@ -281,16 +281,16 @@ def test_relative_imports_are_followed(
     (folder / "a.py").write_text(line)
     (folder / "b.py").write_text("")
     helpers = imports_of(module, folder / "a.py").helpers
-    assert found in helpers if found else helpers == {}
+    assert helper in helpers if helper else helpers == {}
 
 
 def test_packages_from_outside_have_their_version(project: Path) -> None:
     """Named as they are installed; neither Python's own, nor lm-eval's, nor what they import."""
     path = project / "tasks" / "it.py"
     path.write_text("import json, re\nimport sklearn.metrics\nfrom lm_eval.api import metrics\n")
-    found = imports_of("it", path)
-    assert list(found.packages) == ["scikit-learn"]
-    assert found.helpers == {}
+    imports = imports_of("it", path)
+    assert list(imports.packages) == ["scikit-learn"]
+    assert imports.helpers == {}
     assert not is_project(Path(json.__file__))
     assert not is_project(Path(metrics.__file__))
 

@@ -91,7 +91,7 @@ def test_scores_belong_to_their_documents(
     }
     for name, column in measured.items.scores.items():
         expected = [logged[doc_id, name] for doc_id in measured.items.doc_ids]
-        assert list(column) == [float(one) for one in expected]
+        assert list(column) == [float(score) for score in expected]
         assert 0 < sum(column) < len(column)
 
 

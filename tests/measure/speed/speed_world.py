@@ -43,7 +43,7 @@ class World:
 
     def rounds(self, name: str, output_tokens: int = 8) -> list[Load]:
         """The loads of a model that had so many tokens to generate."""
-        return [one for one in self.loads[name] if one.output_tokens == output_tokens]
+        return [load for load in self.loads[name] if load.output_tokens == output_tokens]
 
 
 class FakeEngine:

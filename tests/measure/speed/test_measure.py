@@ -21,10 +21,10 @@ def test_both_alternate_by_round_and_who_went_second_goes_first() -> None:
     assert played(world) == "AABB" + "ABBAABBA"
     assert world.events[:2] == ["+B", "+A"]
     assert world.events[-2:] == ["-A", "-B"]
-    assert [len(one.series[0].rounds) for one in (baseline, quantized)] == [4, 4]
+    assert [len(speed.series[0].rounds) for speed in (baseline, quantized)] == [4, 4]
     assert quantized.series[0].throughputs() == (8.0,) * 4
     assert baseline.series[0].throughputs() == (4.0,) * 4
-    assert {one.block for one in baseline.series[0].rounds} == {0}
+    assert {round_.block for round_ in baseline.series[0].rounds} == {0}
 
 
 def test_both_get_the_same_prompts_and_no_round_those_of_another() -> None:
@@ -71,9 +71,9 @@ def test_all_workloads_on_one_pair_of_processes() -> None:
     world = World()
     baseline, _ = pair(world, SHORT, BATCH)
     assert [event for event in world.events if event[0] in "+-"] == ["+B", "+A", "-A", "-B"]
-    assert [one.workload for one in baseline.series] == [SHORT, BATCH]
+    assert [series.workload for series in baseline.series] == [SHORT, BATCH]
     assert played(world)[12:] == "AB" + "ABBAABBA"
-    assert all(len(one.requests) == 3 for one in baseline.series[1].rounds)
+    assert all(len(round_.requests) == 3 for round_ in baseline.series[1].rounds)
 
 
 def test_footprint_before_and_after() -> None:
@@ -86,7 +86,7 @@ def test_footprint_before_and_after() -> None:
     # After warm-up, so that loading is forgotten, and before anything counts.
     assert world.events.index("forget A") == 4
     assert world.events.count("forget A") == 1
-    assert [one.temperature_c for one in baseline.states] == [2.0, served]
+    assert [state.temperature_c for state in baseline.states] == [2.0, served]
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_the_other_model_is_no_stranger_on_the_card(
 ) -> None:
     """Of the other processes on a card one is ours; a load average is left as it is."""
     baseline, _ = pair(World(kind=kind), SHORT)
-    assert {one.others for one in baseline.states} == {others}
-    assert {one.load_average for one in baseline.states} == {load}
+    assert {state.others for state in baseline.states} == {others}
+    assert {state.load_average for state in baseline.states} == {load}
 
 
 def test_engines_that_take_the_whole_device_take_turns_by_block() -> None:
@@ -110,7 +110,7 @@ def test_engines_that_take_the_whole_device_take_turns_by_block() -> None:
     # Two rounds of warm-up before each block of one.
     assert played(world) == "".join(name * 3 for name in "ABBAABBA")
     for speed in (baseline, quantized):
-        assert [one.block for one in speed.series[0].rounds] == [0, 1, 2, 3]
+        assert [round_.block for round_ in speed.series[0].rounds] == [0, 1, 2, 3]
         assert len(speed.load_seconds) == 4
     assert world.said[0] == (
         "one model at a time: 4 blocks of each in turn, 8 starts with a warm-up each, "
@@ -140,11 +140,11 @@ def test_rounds_are_shared_out_among_blocks() -> None:
     world = World(room=1)
     workloads = (replace(SHORT, rounds=10, warmup=0), replace(BATCH, rounds=7, warmup=0))
     baseline, quantized = pair(world, *workloads, exclusive=True, blocks=4)
-    for one, other in zip(baseline.series, quantized.series, strict=True):
-        blocks = [played.block for played in one.rounds]
+    for series, other in zip(baseline.series, quantized.series, strict=True):
+        blocks = [played.block for played in series.rounds]
         assert blocks == [played.block for played in other.rounds]
         assert blocks == sorted(blocks)
-        assert len(blocks) == one.workload.rounds
+        assert len(blocks) == series.workload.rounds
         assert set(blocks) == {0, 1, 2, 3}
     assert sorted(map(repr, world.rounds("A"))) == sorted(map(repr, world.rounds("B")))
     assert len(set(world.rounds("A"))) == 10
@@ -154,7 +154,7 @@ def test_no_more_blocks_than_rounds() -> None:
     """A block without a round would be a load for nothing."""
     world = World(room=1)
     baseline, _ = pair(world, replace(SHORT, rounds=2), exclusive=True, blocks=6)
-    assert [one.block for one in baseline.series[0].rounds] == [0, 1]
+    assert [round_.block for round_ in baseline.series[0].rounds] == [0, 1]
 
 
 def test_sleepers_are_woken_instead_of_started() -> None:
@@ -176,7 +176,7 @@ def test_two_that_do_not_fit_together_take_turns() -> None:
     world = World(room=1)
     baseline, quantized = pair(world, SHORT)
     assert world.events[:4] == ["+B", "+A", "-B", "+A"]
-    assert [one.block for one in baseline.series[0].rounds] == [0, 1, 2, 3]
+    assert [round_.block for round_ in baseline.series[0].rounds] == [0, 1, 2, 3]
     assert len(quantized.series[0].rounds) == 4
     assert "A and B do not fit into memory together" in world.said
     assert world.alive == set()
@@ -268,12 +268,12 @@ def test_arrivals_are_those_of_the_rate() -> None:
     arrivals = [load.arrivals for load in world.rounds("A")]
     assert arrivals == [load.arrivals for load in world.rounds("B")]
     assert len(set(arrivals)) == 3
-    for one in arrivals:
-        assert one is not None
-        assert list(one) == sorted(one)
+    for times in arrivals:
+        assert times is not None
+        assert list(times) == sorted(times)
         # The sum of 1,000 gaps has mean 200 and standard deviation 6.3.
-        assert 175 < one[-1] < 225
-        assert one[0] > 0
+        assert 175 < times[-1] < 225
+        assert times[0] > 0
     assert {load.in_flight for load in world.rounds("A")} == {8}
 
 

@@ -73,5 +73,5 @@ def test_two_real_processes_that_do_not_fit_together(tmp_path: Path) -> None:
         second, first, [SHORT], exclusive=False, seed=1, vocab_size=9, say=said.append, blocks=2
     )
     assert "baseline and quantized do not fit into memory together" in said
-    assert [one.block for one in baseline.series[0].rounds] == [0, 0, 1, 1]
-    assert [one.block for one in quantized.series[0].rounds] == [0, 0, 1, 1]
+    assert [round_.block for round_ in baseline.series[0].rounds] == [0, 0, 1, 1]
+    assert [round_.block for round_ in quantized.series[0].rounds] == [0, 0, 1, 1]
