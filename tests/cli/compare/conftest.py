@@ -1,0 +1,7 @@
+"""Fixtures of the importers' tests that comparisons of imported results need too."""
+
+from __future__ import annotations
+
+from tests.imports.conftest import data, row, twice
+
+__all__ = ["data", "row", "twice"]
