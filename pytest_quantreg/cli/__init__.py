@@ -40,37 +40,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         page = chosen.page(chosen)
     except (WrongUse, Refusal) as error:
-        return _refused(chosen.command, str(error))
+        return _print_refusal(chosen.command, str(error))
     except OSError as error:
         # What no reader foresaw: a traceback's status would be that of a lost gate.
         where = f"{error.filename}: " if error.filename else ""
-        return _refused(chosen.command, printable(f"{where}{error.strerror or error}"))
+        return _print_refusal(chosen.command, printable(f"{where}{error.strerror or error}"))
     text, status = page if isinstance(page, tuple) else (page, 0)
-    return _printed(chosen.command, text, status)
+    return _print_page(chosen.command, text, status)
 
 
-def _safe(text: str) -> str:
+def _sanitize(text: str) -> str:
     """Return a page without secrets of others' files and with nothing that a CI acts on."""
     return printable_lines(without_shapes(text))
 
 
-def _refused(command: str, why: str) -> int:
-    print(_safe(f"quantreg {command}: {why}"), file=sys.stderr)
+def _print_refusal(command: str, why: str) -> int:
+    print(_sanitize(f"quantreg {command}: {why}"), file=sys.stderr)
     return WRONG_USE
 
 
-def _printed(command: str, text: str, status: int) -> int:
+def _print_page(command: str, text: str, status: int) -> int:
     """Prints the page of a command and gives its status, or 2 where nobody can read it."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Terminals of other encodings, and pipes on Windows, have no sign for each character.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        print(_safe(text), flush=True)
+        print(_sanitize(text), flush=True)
     except OSError as error:
         # Python would complain at its exit about what it could not print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # `quantreg schemes | head` has read enough
-            return _refused(command, f"cannot print: {error.strerror}")
+            return _print_refusal(command, f"cannot print: {error.strerror}")
     return status
 
 
@@ -78,7 +78,7 @@ class _Parser(argparse.ArgumentParser):
     """Prints what was typed so that nothing acts on it: CI passes on names of others."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        super()._print_message(_safe(message), file)
+        super()._print_message(_sanitize(message), file)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -63,16 +63,21 @@ def accept_page(chosen: argparse.Namespace) -> str:
         )
     document = read(Path(os.path.expanduser(chosen.run)), chosen.run)
     report = to_report(document)
-    kept, runs = _runs(chosen.run, report.runs)
-    open_gates = _check(chosen.run, report, kept, force=chosen.force)
-    said = Said(now(), git_commit(folder.parent), chosen.why, open_gates)
+    kept, runs = _unpack_runs(chosen.run, report.runs)
+    open_gates = _check_gates(chosen.run, report, kept, force=chosen.force)
+    statement = Said(now(), git_commit(folder.parent), chosen.why, open_gates)
     lines = accept_runs(
-        AcceptedRuns(folder), kept, lambda one: runs[one.owner, one.stem, one.items], said
+        AcceptedRuns(folder),
+        kept,
+        lambda measurement: runs[measurement.owner, measurement.stem, measurement.items],
+        statement,
     )
     return "\n".join(map(printable, lines))
 
 
-def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[str, tuple[str, ...]]:
+def _check_gates(
+    named: str, report: Any, kept: list[Kept], *, force: bool
+) -> dict[str, tuple[str, ...]]:
     """By scheme the gates that are accepted although they are open."""
     from ..core.gates.acceptance import findings
     from ..report.session_report import GATES, GREEN
@@ -83,14 +88,20 @@ def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[st
             help="only runs of a green session become a reference",
         )
     # A run at a scheme that the session does not name has been judged by nobody.
-    schemes = dict.fromkeys((*report.session.schemes, *(one.scheme for one in kept)))
-    found = {scheme: findings(scheme, report.outcomes, kept) for scheme in schemes}
-    never = [why for one in found.values() for why in one.never]
-    if never:
-        raise WrongUse(f"{named}: not accepted: {'; '.join(never)}")
-    undecided = {scheme: one.undecided for scheme, one in found.items() if one.undecided}
+    schemes = dict.fromkeys(
+        (*report.session.schemes, *(measurement.scheme for measurement in kept))
+    )
+    by_scheme = {scheme: findings(scheme, report.outcomes, kept) for scheme in schemes}
+    reasons = [why for scheme_findings in by_scheme.values() for why in scheme_findings.never]
+    if reasons:
+        raise WrongUse(f"{named}: not accepted: {'; '.join(reasons)}")
+    undecided = {
+        scheme: scheme_findings.undecided
+        for scheme, scheme_findings in by_scheme.items()
+        if scheme_findings.undecided
+    }
     if undecided and not force:
-        gates = [gate for one in undecided.values() for gate in one]
+        gates = [gate for names in undecided.values() for gate in names]
         raise WrongUse(
             f"{named}: not accepted: undecided: {', '.join(gates)}",
             help="accept it all the same with --force; the history will say so",
@@ -98,7 +109,7 @@ def _check(named: str, report: Any, kept: list[Kept], *, force: bool) -> dict[st
     return undecided
 
 
-def _runs(
+def _unpack_runs(
     named: str, packed: tuple[Any, ...]
 ) -> tuple[list[Kept], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
@@ -109,17 +120,19 @@ def _runs(
 
     kept: list[Kept] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}
-    for one in packed:
-        said = Kept(**known(Kept, one["kept"]))
+    for document in packed:
+        measurement = Kept(**known(Kept, document["kept"]))
         try:
-            key, run = unpack(one)
+            key, run = unpack(document)
         except (CorruptFile, Refusal) as error:
             raise WrongUse(
-                f"{named}: its run of {said.task} {error}", help=error.help or ()
+                f"{named}: its run of {measurement.task} {error}", help=error.help or ()
             ) from None
         owner = key.model, key.scheme, key.engine
-        if (owner, key.stem) != (said.owner, said.stem) or len(run.accuracy.items) != said.items:
-            raise WrongUse(f"{named}: its run of {said.task} is not the one that was judged")
-        kept.append(said)
-        runs[owner, key.stem, said.items] = key, run
+        if (owner, key.stem) != (measurement.owner, measurement.stem) or len(
+            run.accuracy.items
+        ) != measurement.items:
+            raise WrongUse(f"{named}: its run of {measurement.task} is not the one that was judged")
+        kept.append(measurement)
+        runs[owner, key.stem, measurement.items] = key, run
     return kept, runs

@@ -57,35 +57,36 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
         return "\n".join(printable(f"deleted {path}") for path in listing.delete(chosen.delete)), 0
     entries = listing.entries()
     histories = list(listing.histories())
-    lines = [*_table(entries), *_accepted(histories)]
+    lines = [*_entry_lines(entries), *_history_lines(histories)]
     damaged = any(entry.damage for entry in entries) or any(
         isinstance(history, Refusal) for _, history in histories
     )
     return "\n".join(lines) or f"{folder.name}/ is empty", DAMAGED if damaged else 0
 
 
-def _table(entries: list[Entry]) -> Iterator[str]:
-    entries = [replace(one, name=printable(one.name)) for one in entries]
+def _entry_lines(entries: list[Entry]) -> Iterator[str]:
+    entries = [replace(entry, name=printable(entry.name)) for entry in entries]
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         if entry.damage:
             yield f"{entry.name.ljust(width)}  DAMAGED: it {printable(entry.damage)}"
             continue
         size = f"{-(-entry.bytes // 1024):,} KiB"
-        yield f"{entry.name.ljust(width)}  {entry.recorded_at[:10]}  {_holds(entry):>13}  {size:>9}"
+        name, date = entry.name.ljust(width), entry.recorded_at[:10]
+        yield f"{name}  {date}  {_contents(entry):>13}  {size:>9}"
     if entries:
-        whole = sum(entry.bytes for entry in entries)
-        what = "baseline" if len(entries) == 1 else "baselines"
-        yield f"{len(entries):,} {what}, {-(-whole // 1024):,} KiB"
+        total_bytes = sum(entry.bytes for entry in entries)
+        noun = "baseline" if len(entries) == 1 else "baselines"
+        yield f"{len(entries):,} {noun}, {-(-total_bytes // 1024):,} KiB"
 
 
-def _holds(entry: Entry) -> str:
+def _contents(entry: Entry) -> str:
     if entry.of_speed:
         return f"{entry.sessions:,} {'session' if entry.sessions == 1 else 'sessions'}"
     return f"{entry.items:,} items"
 
 
-def _accepted(histories: Histories) -> Iterator[str]:
+def _history_lines(histories: Histories) -> Iterator[str]:
     from ..baselines.accepted import show_line
 
     for folder, history in histories:
@@ -93,4 +94,4 @@ def _accepted(histories: Histories) -> Iterator[str]:
         if isinstance(history, Refusal):
             yield from (f"  {line}" for line in f"DAMAGED: {history}".splitlines())
         else:
-            yield from (f"  {show_line(one)}" for one in history)
+            yield from (f"  {show_line(acceptance)}" for acceptance in history)

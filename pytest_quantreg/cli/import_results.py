@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-    Told: TypeAlias = tuple[str, list[str], list[str], list[str]]
+    Summary: TypeAlias = tuple[str, list[str], list[str], list[str]]
     """The first line, what was stored, what was not, and notes."""
 
 NOT_ALL = 2
@@ -35,52 +35,57 @@ def import_page(chosen: argparse.Namespace) -> tuple[str, int]:
     from ..imports.open_results import open_path
 
     opened = open_path(Path(chosen.path))
-    given = nearest_catalogue().choose(chosen.scheme).name if chosen.scheme else None
-    scheme = given or opened.scheme or UNKNOWN
+    claimed = nearest_catalogue().choose(chosen.scheme).name if chosen.scheme else None
+    scheme = claimed or opened.scheme or UNKNOWN
     if isinstance(opened, Evaluation):
-        head, kept, lost, notes = _scores(opened, scheme, Path(chosen.out))
+        head, kept, lost, notes = _import_scores(opened, scheme, Path(chosen.out))
     else:
-        head, kept, lost, notes = _timings(opened, scheme, Path(chosen.out))
+        head, kept, lost, notes = _import_timings(opened, scheme, Path(chosen.out))
     if kept and scheme == UNKNOWN:
         notes.append("which scheme this is was not said: name it with --scheme")
-    told = [
+    note_lines = [
         line
         for note in notes
         for line in textwrap.wrap(f"note: {note}", WIDTH, subsequent_indent="  ")
     ]
-    page = "\n".join([printable(head), *map(printable, kept), *lost, *told])
+    page = "\n".join([printable(head), *map(printable, kept), *lost, *note_lines])
     return page, NOT_ALL if lost or not kept else 0
 
 
-def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
+def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
     """Runs of what has items, and totals of what has none."""
     from ..imports.figures_document import unmeasured_document
     from ..imports.figures_store import FiguresStore
     from ..imports.to_runs import keep
 
-    if any(one.run is not None for one in opened.results.values()):
+    if any(result.run is not None for result in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
         raise WrongUse(
             f"{opened.label} holds runs of quantreg already, of {opened.model} at {opened.scheme}",
             help="compare them as they are with quantreg compare, or copy the whole folder",
         )
     kept: list[str] = []
-    left: dict[str, list[str]] = {}
+    names_by_reason: dict[str, list[str]] = {}
     for name, result in opened.results.items():
         try:
-            where, there = keep(out, opened, result, scheme)
+            where, present = keep(out, opened, result, scheme)
         except (Refusal, WrongUse) as error:
-            what = error.what.removeprefix(f"{name}: ")
-            why = "\n".join([what, *(f"  {line}" for line in error.help)])
-            left.setdefault(why, []).append(name)
+            message = error.what.removeprefix(f"{name}: ")
+            why = "\n".join([message, *(f"  {line}" for line in error.help)])
+            names_by_reason.setdefault(why, []).append(name)
             continue
         if name in opened.tasks:
-            kept.append(f"{_verb(there)}: {_shown(result)}, {where}")
-            kept += _suspicions(result)
+            kept.append(f"{_verb(present)}: {_describe_result(result)}, {where}")
+            kept += _suspicion_lines(result)
     for name in opened.unmeasured:
-        where, there = FiguresStore(out).keep(unmeasured_document(opened, name, scheme))
-        kept.append(f"{_verb(there)}: {name}, not measured: its file has no figure of it, {where}")
-    lost = [f"not imported: {printable(', '.join(names))}: {why}" for why, names in left.items()]
+        where, present = FiguresStore(out).keep(unmeasured_document(opened, name, scheme))
+        kept.append(
+            f"{_verb(present)}: {name}, not measured: its file has no figure of it, {where}"
+        )
+    lost = [
+        f"not imported: {printable(', '.join(names))}: {why}"
+        for why, names in names_by_reason.items()
+    ]
     notes = list(opened.notes)
     if any(opened.results[name].accuracy is None for name in opened.tasks):
         notes.append(
@@ -90,20 +95,20 @@ def _scores(opened: Evaluation, scheme: str, out: Path) -> Told:
     return f"{opened.model} at {scheme} on {opened.engine}", kept, lost, notes
 
 
-def _timings(opened: Timings, scheme: str, out: Path) -> Told:
+def _import_timings(opened: Timings, scheme: str, out: Path) -> Summary:
     from ..imports.figures_document import timings_document
     from ..imports.figures_store import FiguresStore
 
-    where, there = FiguresStore(out).keep(timings_document(opened, scheme))
+    where, present = FiguresStore(out).keep(timings_document(opened, scheme))
     count = len(opened.repeats)
     kept = [
-        f"{_verb(there)}: {count} {'repeats' if count > 1 else 'repeat'} of "
+        f"{_verb(present)}: {count} {'repeats' if count > 1 else 'repeat'} of "
         f"{'; '.join(opened.workloads)}, {where}"
     ]
     return f"{opened.model} at {scheme}, timed by {opened.program}", kept, [], list(opened.notes)
 
 
-def _shown(result: Result) -> str:
+def _describe_result(result: Result) -> str:
     """The task with what is kept of it; the tasks of a group lie beside it."""
     parts = f" with its {len(result.parts)} tasks" if result.parts else ""
     n = result.aggregates[0].n
@@ -112,7 +117,7 @@ def _shown(result: Result) -> str:
     return f"{result.task}{parts}, {totals}{count}"
 
 
-def _suspicions(result: Result) -> list[str]:
+def _suspicion_lines(result: Result) -> list[str]:
     """Which of its metrics no gate will judge, and why, each reason once."""
     reasons: dict[str, list[str]] = {}
     for metric, why in result.suspicions.items():
@@ -120,18 +125,16 @@ def _suspicions(result: Result) -> list[str]:
     return [
         line
         for why, metrics in reasons.items()
-        for line in _wrapped(
-            f"  no gate will judge {', '.join(filter(None, metrics)) or 'it'}: {why}"
-        )
+        for line in _wrap(f"  no gate will judge {', '.join(filter(None, metrics)) or 'it'}: {why}")
     ]
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrap(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
 
 
-def _verb(there: bool) -> str:
-    return "present" if there else "imported"
+def _verb(present: bool) -> str:
+    return "present" if present else "imported"
 
 
 def add_import(commands: Commands) -> None:

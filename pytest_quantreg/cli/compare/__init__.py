@@ -32,19 +32,19 @@ def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
 
     if len(chosen.paths) < 2:
         raise WrongUse("name two files or folders at least: the baseline and a candidate")
-    _check(chosen)
-    sides = _labelled([open_path(Path(one)) for one in chosen.paths], chosen.paths)
+    _check_options(chosen)
+    sides = _label_sides([open_path(Path(path)) for path in chosen.paths], chosen.paths)
     _refuse_twice(chosen)
-    evaluations = [one for one in sides if isinstance(one, Evaluation)]
+    evaluations = [side for side in sides if isinstance(side, Evaluation)]
     if len(evaluations) == len(sides):
-        return _scores(evaluations, chosen)
-    timings = [one for one in sides if not isinstance(one, Evaluation)]
+        return _scores_page(evaluations, chosen)
+    timings = [side for side in sides if not isinstance(side, Evaluation)]
     if evaluations:
         raise WrongUse(
             f"{evaluations[0].label} holds scores and {timings[0].label} timings: compare like "
             "with like"
         )
-    return _timings(timings, chosen)
+    return _timings_page(timings, chosen)
 
 
 def add_compare(commands: Commands) -> None:
@@ -60,6 +60,13 @@ def add_compare(commands: Commands) -> None:
     )
     parser.set_defaults(page=compare_page)
     parser.add_argument("paths", nargs="+", metavar="PATH", help="the baseline, then candidates")
+    _add_gate_options(parser)
+    _add_selection_options(parser)
+    _add_refusal_options(parser)
+    parser.add_argument("--format", choices=FORMATS, default="text")
+
+
+def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-retention",
         type=float,
@@ -72,7 +79,7 @@ def add_compare(commands: Commands) -> None:
     )
     parser.add_argument(
         "--gate",
-        choices=[one.value for one in GateMode],
+        choices=[mode.value for mode in GateMode],
         help="what the gate fails on (default detect)",
     )
     parser.add_argument(
@@ -82,12 +89,18 @@ def add_compare(commands: Commands) -> None:
         metavar="C",
         help="one-sided confidence of each gate and bound (default .95)",
     )
+
+
+def _add_selection_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", action="append", default=[], metavar="NAME", help="this task alone (repeatable)"
     )
     parser.add_argument(
         "--metric", metavar="NAME", help="this metric, such as acc_norm (default: the task's first)"
     )
+
+
+def _add_refusal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-undetected",
         type=float,
@@ -104,10 +117,9 @@ def add_compare(commands: Commands) -> None:
         action="store_true",
         help="let a candidate be the baseline's own weights: a rerun, which is told",
     )
-    parser.add_argument("--format", choices=FORMATS, default="text")
 
 
-def _check(chosen: argparse.Namespace) -> None:
+def _check_options(chosen: argparse.Namespace) -> None:
     minimum = chosen.min_retention
     if minimum is not None:
         try:
@@ -120,39 +132,39 @@ def _check(chosen: argparse.Namespace) -> None:
         raise WrongUse(f"--max-undetected {chosen.max_undetected:g} must be between 0 and 1")
     if minimum is None and (chosen.pooled or chosen.gate):
         # Without it nothing would be judged, and the exit status be 0 whatever was lost.
-        what = "--pooled" if chosen.pooled else f"--gate {chosen.gate}"
-        raise WrongUse(f"{what} judges, and needs --min-retention")
+        option = "--pooled" if chosen.pooled else f"--gate {chosen.gate}"
+        raise WrongUse(f"{option} judges, and needs --min-retention")
 
 
 def _refuse_twice(chosen: argparse.Namespace) -> None:
-    first, *others = (Path(one) for one in chosen.paths)
-    for one in others:
-        if chosen.min_retention is not None and first.samefile(one):
+    first, *candidates = (Path(path) for path in chosen.paths)
+    for path in candidates:
+        if chosen.min_retention is not None and first.samefile(path):
             raise WrongUse(
-                f"{one.name or one} is named twice: nothing can be lost against itself",
+                f"{path.name or path} is named twice: nothing can be lost against itself",
                 help="name the baseline first, then what was made of it",
             )
 
 
-def _labelled(
+def _label_sides(
     sides: Sequence[Evaluation | Timings], paths: Sequence[str]
 ) -> list[Evaluation | Timings]:
     """Labels that differ: those of equal name get the folder above, at last a number."""
-    named = [replace(one, label=printable(one.label)) for one in sides]
+    named = [replace(side, label=printable(side.label)) for side in sides]
     sides = tuple(named)
-    twice = Counter(one.label for one in named)
-    for place, (one, path) in enumerate(zip(sides, paths, strict=True)):
-        if twice[one.label] > 1:
+    twice = Counter(side.label for side in named)
+    for place, (side, path) in enumerate(zip(sides, paths, strict=True)):
+        if twice[side.label] > 1:
             above = printable(Path(path).absolute().parent.name)
-            named[place] = replace(one, label=f"{above}/{one.label}")
-    twice = Counter(one.label for one in named)
+            named[place] = replace(side, label=f"{above}/{side.label}")
+    twice = Counter(side.label for side in named)
     return [
-        replace(one, label=f"{one.label} ({place})") if twice[one.label] > 1 else one
-        for place, one in enumerate(named, 1)
+        replace(side, label=f"{side.label} ({place})") if twice[side.label] > 1 else side
+        for place, side in enumerate(named, 1)
     ]
 
 
-def _wish(chosen: argparse.Namespace) -> ComparePolicy:
+def _policy(chosen: argparse.Namespace) -> ComparePolicy:
     from .pool import ComparePolicy
 
     return ComparePolicy(
@@ -168,20 +180,23 @@ def _wish(chosen: argparse.Namespace) -> ComparePolicy:
     )
 
 
-def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
+def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
     from ...report import comparison_page
     from .judge import judge_candidate, status_of
-    from .sanity_checks import twins
+    from .sanity_checks import identical_candidates
 
-    policy = _wish(chosen)
+    policy = _policy(chosen)
     baseline = sides[0]
-    judged = [judge_candidate(baseline, one, policy) for one in sides[1:]]
+    judged = [judge_candidate(baseline, candidate, policy) for candidate in sides[1:]]
     status = status_of(judged, policy)
-    outcomes = [one for each in judged for one in each.outcomes]
-    outcomes += [one for each in judged for one in each.pooled]
-    labels = [one.candidate.label for one in judged]
-    notes = [*dict.fromkeys(note for one in judged for note in one.notes), *_narrower(judged)]
-    notes += twins([one.candidate for one in judged])
+    outcomes = [outcome for judged_candidate in judged for outcome in judged_candidate.outcomes]
+    outcomes += [outcome for judged_candidate in judged for outcome in judged_candidate.pooled]
+    labels = [judged_candidate.candidate.label for judged_candidate in judged]
+    notes = [
+        *dict.fromkeys(note for judged_candidate in judged for note in judged_candidate.notes),
+        *_paired_width_notes(judged),
+    ]
+    notes += identical_candidates([judged_candidate.candidate for judged_candidate in judged])
     if len(judged) > 1 and policy.minimum is not None and policy.mode is GateMode.CERTIFY:
         notes.append(
             f"{len(judged)} candidates under certify: {policy.confidence * 100:g} % is promised "
@@ -189,18 +204,18 @@ def _scores(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[st
         )
     if chosen.format == "json":
         plain = comparison_page.document(baseline.label, labels, outcomes, notes, status)
-        plain["gate"] = _plain(policy)
+        plain["gate"] = _gate_document(policy)
         return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
     if policy.minimum is not None:
-        sure = "" if policy.mode is GateMode.POINT else f", {policy.confidence * 100:g} %"
-        gate = f"{policy.mode.value} {policy.minimum:g}{sure}"
+        confidence = "" if policy.mode is GateMode.POINT else f", {policy.confidence * 100:g} %"
+        gate = f"{policy.mode.value} {policy.minimum:g}{confidence}"
     head = comparison_page.title(baseline.label, labels, gate)
     page = comparison_page.text_page if chosen.format == "text" else comparison_page.markdown_page
     return page(head, labels, outcomes, notes), status
 
 
-def _plain(policy: ComparePolicy) -> dict[str, object] | None:
+def _gate_document(policy: ComparePolicy) -> dict[str, object] | None:
     """The gate that was asked for, as JSON values."""
     if policy.minimum is None:
         return None
@@ -212,8 +227,8 @@ def _plain(policy: ComparePolicy) -> dict[str, object] | None:
     }
 
 
-def _narrower(judged: Sequence[Judged]) -> list[str]:
-    widths = [width for one in judged for width in one.narrower]
+def _paired_width_notes(judged: Sequence[Judged]) -> list[str]:
+    widths = [width for judged_candidate in judged for width in judged_candidate.narrower]
     if not widths:
         return []
     low, high = min(widths), max(widths)
@@ -226,18 +241,19 @@ def _narrower(judged: Sequence[Judged]) -> list[str]:
     ]
 
 
-def _timings(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
+def _timings_page(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
     from ...core.records.timings import compare_timings
     from ...report import timings_page as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:
         raise WrongUse("--min-retention, --task and --metric are for scores; these are timings")
     compared = [
-        (one, compare_timings(sides[0], one, confidence=chosen.confidence)) for one in sides[1:]
+        (candidate, compare_timings(sides[0], candidate, confidence=chosen.confidence))
+        for candidate in sides[1:]
     ]
-    for one, ratios in compared:
+    for candidate, ratios in compared:
         if not ratios:
-            raise WrongUse(f"{sides[0].label} and {one.label} ran no workload in common")
+            raise WrongUse(f"{sides[0].label} and {candidate.label} ran no workload in common")
     if chosen.format == "json":
         plain = pages.document(sides[0], compared, chosen.confidence)
         return dump_readable(plain).decode().rstrip("\n"), 0

@@ -16,11 +16,11 @@ from ...core.records.metric_directions import refuse_undirected
 from ...core.settings import GateMode
 from ...report import messages
 from ...report.messages import bare
-from .pair import Task, claimed, task_of
-from .pool import ComparePolicy, pooled, refused
-from .remarks import kept_apart, left_out, lost_parts, remarked, told
+from .pair import Task, claimed_scheme, pair_task
+from .pool import ComparePolicy, pool_tasks, refused_outcome
+from .remarks import lost_parts, perplexity_note, side_notes, unpooled_notes, with_remarks
 from .sanity_checks import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
-from .unjudged_metrics import beside
+from .unjudged_metrics import with_unjudged_losses
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
 """Exit statuses."""
@@ -44,19 +44,23 @@ class Judged:
 
 def status_of(judged: Sequence[Judged], policy: ComparePolicy) -> int:
     """0 all gates hold, 1 one fell short, 2 refused or nothing judged, 3 undecided."""
-    outcomes = [one for each in judged for one in each.every]
-    if any(one.result == LOST and one.fails for one in outcomes):
+    outcomes = [outcome for judged_candidate in judged for outcome in judged_candidate.every]
+    if any(outcome.result == LOST and outcome.fails for outcome in outcomes):
         return FELL_SHORT
-    if any(one.result == REFUSED for one in outcomes):
+    if any(outcome.result == REFUSED for outcome in outcomes):
         return NOT_USABLE
-    if any(one.result == UNDECIDED and one.fails for one in outcomes):
+    if any(outcome.result == UNDECIDED and outcome.fails for outcome in outcomes):
         return NOT_DECIDED
-    unjudged = [one for one in judged if not any(o.result in JUDGED for o in one.every)]
+    unjudged = [
+        judged_candidate
+        for judged_candidate in judged
+        if not any(outcome.result in JUDGED for outcome in judged_candidate.every)
+    ]
     return NOT_USABLE if policy.minimum is not None and unjudged else HOLDS
 
 
 def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> Judged:
-    """Compares all tasks of the baseline, and judges them as wished.
+    """Compare all tasks of the baseline, and judge them by the policy.
 
     Raises Refusal for tasks that are not there, and gates on sides that changed places.
     """
@@ -64,62 +68,87 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: Compare
         refuse_swapped(baseline, candidate)
     gated = policy.minimum is not None and not policy.allow_rerun
     same = nothing_quantized(baseline, candidate) if gated else None
-    names = _chosen(baseline, candidate, policy)
+    names = _chosen_tasks(baseline, candidate, policy)
     context = Context(candidate.model, None, baseline.label, candidate.label, candidate.engine, "")
     outcomes: list[Outcome] = []
     tasks: list[Task] = []
     widths = []
     for name in names:
         try:
-            task = task_of(
+            task = pair_task(
                 name, baseline, candidate, policy.metric, declared=policy.allow_rerun, same=same
             )
-            made = task.compare_results(
-                label=candidate.label, scheme=claimed(candidate), confidence=policy.confidence
+            comparison = task.compare_results(
+                label=candidate.label,
+                scheme=claimed_scheme(candidate),
+                confidence=policy.confidence,
             )
         except Refusal as error:
-            outcomes.append(refused(error, candidate.label, context, name))
+            outcomes.append(refused_outcome(error, candidate.label, context, name))
             continue
         tasks.append(task)
-        if not task.paired and (width := paired_width(made)) is not None:
+        if not task.paired and (width := paired_width(comparison)) is not None:
             widths.append(width)
-        outcome = _judged(task, made, context, policy)
-        if not outcome.fails:
-            hidden = lost_parts(task, baseline, candidate, policy)
-            outcome = replace(outcome, notes=(*outcome.notes, *hidden))
-        plan, _ = policy.plan(name)
-        outcomes += beside(outcome, [task], baseline, candidate, policy, plan, context)
+        outcomes += _task_outcomes(task, comparison, baseline, candidate, policy, context)
     missing = [name for name in baseline.tasks if name not in candidate.results]
     if not policy.tasks and policy.minimum is not None:
-        outcomes += [_absent(name, candidate.label, context) for name in missing]
-        outcomes += [_empty(name, baseline.label, context) for name in baseline.unmeasured]
-    together = tuple(pooled(tasks, outcomes, candidate, context, policy))
-    if policy.pooled:
-        plan, _ = policy.plan(None)
-        left = [one for one in tasks if policy.judges(one.metric)]
-        together = tuple(
-            made
-            for one in together
-            for made in beside(one, left, baseline, candidate, policy, plan, context)
+        outcomes += [_absent_task_outcome(name, candidate.label, context) for name in missing]
+        outcomes += [
+            _unmeasured_task_outcome(name, baseline.label, context) for name in baseline.unmeasured
+        ]
+    pooled = _pooled_outcomes(tasks, outcomes, baseline, candidate, policy, context)
+    notes = [*side_notes(baseline, candidate, missing, policy), *unpooled_notes(tasks, policy)]
+    return Judged(candidate, tuple(outcomes), tuple(pooled), tuple(notes), tuple(widths))
+
+
+def _task_outcomes(
+    task: Task,
+    comparison: Comparison,
+    baseline: Evaluation,
+    candidate: Evaluation,
+    policy: ComparePolicy,
+    context: Context,
+) -> list[Outcome]:
+    """The outcome of one task, with losses of its parts and of its other metrics."""
+    outcome = _judge_task(task, comparison, context, policy)
+    if not outcome.fails:
+        hidden = lost_parts(task, baseline, candidate, policy)
+        outcome = replace(outcome, notes=(*outcome.notes, *hidden))
+    plan, _ = policy.plan(task.name)
+    return with_unjudged_losses(outcome, [task], baseline, candidate, policy, plan, context)
+
+
+def _pooled_outcomes(
+    tasks: Sequence[Task],
+    outcomes: Sequence[Outcome],
+    baseline: Evaluation,
+    candidate: Evaluation,
+    policy: ComparePolicy,
+    context: Context,
+) -> list[Outcome]:
+    """The outcome of all tasks together; under --pooled with losses of their other metrics."""
+    pooled = list(pool_tasks(tasks, outcomes, candidate, context, policy))
+    if not policy.pooled:
+        return pooled
+    plan, _ = policy.plan(None)
+    gated_tasks = [task for task in tasks if policy.judges(task.metric)]
+    return [
+        outcome
+        for pooled_outcome in pooled
+        for outcome in with_unjudged_losses(
+            pooled_outcome, gated_tasks, baseline, candidate, policy, plan, context
         )
-    notes = [*told(baseline, candidate, missing, policy), *kept_apart(tasks, policy)]
-    return Judged(
-        candidate,
-        tuple(outcomes),
-        together,
-        tuple(notes),
-        tuple(widths),
-    )
+    ]
 
 
-def _chosen(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> list[str]:
+def _chosen_tasks(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> list[str]:
     for name in policy.tasks:
-        for one in (baseline, candidate):
-            if name not in one.results:
+        for side in (baseline, candidate):
+            if name not in side.results:
                 raise Refusal(
                     Category.WRONG_USE,
-                    f"{one.label} has no task {name!r}",
-                    help=f"its tasks: {', '.join(one.tasks)}",
+                    f"{side.label} has no task {name!r}",
+                    help=f"its tasks: {', '.join(side.tasks)}",
                 )
     if policy.tasks:
         return list(dict.fromkeys(policy.tasks))
@@ -136,28 +165,34 @@ def _chosen(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) 
     return names
 
 
-def _judged(task: Task, made: Comparison, context: Context, policy: ComparePolicy) -> Outcome:
+def _judge_task(
+    task: Task, comparison: Comparison, context: Context, policy: ComparePolicy
+) -> Outcome:
     plan, gate = policy.plan(task.name)
     judgeable = policy.judges(task.metric)
     suspicion = task.suspicion
     if gate is None or (not judgeable and policy.mode is not GateMode.CERTIFY):
-        outcome = remarked(task, messages.of_measurement(made, context))
+        outcome = with_remarks(task, messages.of_measurement(comparison, context))
         if policy.minimum is not None and not judgeable:
-            notes = (*outcome.notes, left_out(task))
+            notes = (*outcome.notes, perplexity_note(task))
             # A gate and no verdict of it: this is what "not judged" is told by.
             outcome = replace(outcome, notes=notes, gate=f"min_retention({policy.minimum:g})")
-        suspicion = suspicion or _would_refuse(task, made, policy)
-        return _suspect(outcome, suspicion) if suspicion else outcome
+        suspicion = suspicion or _would_refuse(task, comparison, policy)
+        return _mark_suspect(outcome, suspicion) if suspicion else outcome
     try:
         if suspicion is not None:
-            raise _suspicious(suspicion)
+            raise _suspicion_refusal(suspicion)
         if not judgeable:
-            raise _perplexity(task)
+            raise _perplexity_refusal(task)
         if policy.metric is None and not task.baseline.ordered:
-            raise _ambiguous(task)
+            raise _ambiguity_refusal(task)
         refuse_undirected(task.metric, task.name)
         verdict = judge(
-            gate, made, plan, max_undetected=policy.max_undetected, allow_better=policy.allow_better
+            gate,
+            comparison,
+            plan,
+            max_undetected=policy.max_undetected,
+            allow_better=policy.allow_better,
         )
     except Refusal as error:
         return messages.of_refusal(
@@ -165,13 +200,13 @@ def _judged(task: Task, made: Comparison, context: Context, policy: ComparePolic
             scheme=context.scheme,
             context=context,
             task=task.name,
-            comparison=made,
+            comparison=comparison,
             gate=str(gate),
         )
-    return remarked(task, messages.of_verdict(verdict, context))
+    return with_remarks(task, messages.of_verdict(verdict, context))
 
 
-def _perplexity(task: Task) -> Refusal:
+def _perplexity_refusal(task: Task) -> Refusal:
     return Refusal(
         Category.NOT_JUDGED,
         f"{bare(task.metric.name)} of {task.name} is a perplexity, of which no share can be "
@@ -181,26 +216,26 @@ def _perplexity(task: Task) -> Refusal:
     )
 
 
-def _would_refuse(task: Task, made: Comparison, policy: ComparePolicy) -> str | None:
+def _would_refuse(task: Task, comparison: Comparison, policy: ComparePolicy) -> str | None:
     """Why any gate would be refused, so that figures without one are not believed either."""
     try:
-        refuse_chance(made.slices, 1.0, name=task.name, confidence=policy.confidence)
+        refuse_chance(comparison.slices, 1.0, name=task.name, confidence=policy.confidence)
         if not policy.allow_better:
-            refuse_too_good(made)
+            refuse_too_good(comparison)
     except Refusal as error:
         return error.what
     return None
 
 
-def _suspicious(why: str) -> Refusal:
-    again = "evaluate it again as it is meant, or leave it out: --task names the others"
+def _suspicion_refusal(why: str) -> Refusal:
+    remedy = "evaluate it again as it is meant, or leave it out: --task names the others"
     return Refusal(
-        Category.SUSPICIOUS, why, help=(again, RERUN) if why.endswith(AS_A_RERUN) else again
+        Category.SUSPICIOUS, why, help=(remedy, RERUN) if why.endswith(AS_A_RERUN) else remedy
     )
 
 
-def _ambiguous(task: Task) -> Refusal:
-    names = ", ".join(one.metric.name for one in task.baseline.aggregates[:6])
+def _ambiguity_refusal(task: Task) -> Refusal:
+    names = ", ".join(aggregate.metric.name for aggregate in task.baseline.aggregates[:6])
     return Refusal(
         Category.NOT_JUDGED,
         f"which score of {task.name} counts is not known: its log is alone, or its first score has "
@@ -209,23 +244,23 @@ def _ambiguous(task: Task) -> Refusal:
     )
 
 
-def _absent(name: str, label: str, context: Context) -> Outcome:
+def _absent_task_outcome(name: str, label: str, context: Context) -> Outcome:
     error = Refusal(
         Category.NOTHING_MEASURED,
         f"{label} was not evaluated on {name}, which the baseline was",
         help="evaluate it there too, or choose the tasks that count with --task",
     )
-    return refused(error, label, context, name)
+    return refused_outcome(error, label, context, name)
 
 
-def _empty(name: str, label: str, context: Context) -> Outcome:
+def _unmeasured_task_outcome(name: str, label: str, context: Context) -> Outcome:
     error = Refusal(
         Category.NOTHING_MEASURED,
         f"{label} lists {name} without a figure, so that nobody knows what was to be kept",
         help="evaluate it again, or choose the tasks that count with --task",
     )
-    return refused(error, context.scheme, context, name)
+    return refused_outcome(error, context.scheme, context, name)
 
 
-def _suspect(outcome: Outcome, why: str) -> Outcome:
+def _mark_suspect(outcome: Outcome, why: str) -> Outcome:
     return replace(outcome, category=Category.SUSPICIOUS.value, notes=(*outcome.notes, why))

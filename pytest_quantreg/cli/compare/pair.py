@@ -18,7 +18,7 @@ from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from .sanity_checks import answered_once, doubt, is_rerun
+from .sanity_checks import answered_once, is_rerun, reason_to_doubt
 
 _CLOSE = 1e-6
 
@@ -50,19 +50,19 @@ class Task:
     @property
     def totals(self) -> tuple[Aggregate, Aggregate]:
         """The totals of the metric, the baseline's first."""
-        found = [one.find(self.metric.name) for one in (self.baseline, self.candidate)]
-        if found[0] is None or found[1] is None:
+        totals = [side.find(self.metric.name) for side in (self.baseline, self.candidate)]
+        if totals[0] is None or totals[1] is None:
             raise _no_metric(self.candidate, self.metric.name)
-        return found[0], found[1]
+        return totals[0], totals[1]
 
     @property
     def suspicion(self) -> str | None:
         """What makes the figures of either side, or both as a pair, suspect; None if nothing."""
         for pair in ((self.baseline, self.candidate), *self.below):
-            for whose, one in zip(("baseline", "candidate"), pair, strict=True):
-                why = one.suspicion(self.metric.name)
+            for side, result in zip(("baseline", "candidate"), pair, strict=True):
+                why = result.suspicion(self.metric.name)
                 if why is not None:
-                    return f"the {whose}'s {one.task} is suspect: {why}"
+                    return f"the {side}'s {result.task} is suspect: {why}"
         return self.doubt
 
     def compare_results(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
@@ -79,11 +79,11 @@ class Task:
             )
         if len(self.parts) == 1:
             before, after = self.parts[0]
-            made = compare_items(
+            comparison = compare_items(
                 before, after, self.metric, scheme=label, confidence=confidence, notes=self.notes
             )
         else:
-            made = pool(
+            comparison = pool(
                 self.pairs(),
                 task=self.name,
                 metric=self.metric.name,
@@ -93,8 +93,8 @@ class Task:
             )
         # Without a known scheme nobody knows how many answers usually flip, so that planning
         # goes by the width of the interval itself.
-        made = replace(made, task=self.name)
-        return replace(made, claims=scheme) if scheme else replace(made, own_width=True)
+        comparison = replace(comparison, task=self.name)
+        return replace(comparison, claims=scheme) if scheme else replace(comparison, own_width=True)
 
     def pairs(self) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -104,7 +104,7 @@ class Task:
         ]
 
 
-def task_of(
+def pair_task(
     name: str,
     baseline: Evaluation,
     candidate: Evaluation,
@@ -119,129 +119,151 @@ def task_of(
 
     Raises Refusal where the two cannot be compared, or lack the metric.
     """
-    ours, theirs = baseline.results[name], candidate.results[name]
-    told = _differing(ours, theirs)
-    for whose, side in (("baseline", baseline), ("candidate", candidate)):
-        _refuse_parts_missing(whose, side, name)
-    names = _leaves(ours, baseline)
-    if set(names) != set(_leaves(theirs, candidate)):
-        raise Refusal(Category.NOT_COMPARABLE, f"{name} is made of other tasks on each side")
-    results = [(ours, theirs)]
-    if names:
-        results = [(baseline.results[part], candidate.results[part]) for part in names]
-        told += [one for pair in results for one in _differing(*pair)]
-    chosen = ours.find(metric)
-    if chosen is None:
-        raise _no_metric(ours, metric or "")
-    found = theirs.find(chosen.metric.name)
-    if found is None:
-        raise _no_metric(theirs, chosen.metric.name, whose="the candidate's ")
-    _refuse_turned(chosen, found, name)
+    before, after = baseline.results[name], candidate.results[name]
+    remarks = _noted_differences(before, after)
+    below = _paired_parts(name, baseline, candidate)
+    remarks += [difference for pair in below for difference in _noted_differences(*pair)]
+    chosen = _chosen_aggregate(name, before, after, metric)
     one_model, rerun = baseline.model == candidate.model, is_rerun(baseline, candidate)
-    pairs = [(ours, theirs), *(results if names else [])]
-    doubts = [doubt(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs]
-    parts = _paired(results, chosen.metric)
+    pairs = [(before, after), *below]
+    doubts = [
+        reason_to_doubt(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs
+    ]
+    parts = _pair_items(below or pairs, chosen.metric)
     weights = _weights(parts, chosen)
     if len(parts) > 1 and not weights:
         parts = ()
-    shown = chosen.metric
-    if len(parts) == 1:
-        metrics = parts[0][0].protocol.metrics
-        scored = next(one for one in metrics if one.name == chosen.metric.name)
-        # Items of an import may have been stored by a version that guessed the direction.
-        shown = replace(scored, higher_is_better=chosen.metric.higher_is_better)
-    elif parts:
-        shown = replace(shown, kind="mean")
-    notes = [f"{name}: {one}" for one in dict.fromkeys(map(str, told))]
-    first = ours.aggregates[0].metric
+    notes = [f"{name}: {difference}" for difference in dict.fromkeys(map(str, remarks))]
+    first = before.aggregates[0].metric
     if metric is None and chosen.metric != first:
         notes.append(
             f"{name}: the direction of {first.name} is unknown, so {chosen.metric.name} is "
             "compared instead"
         )
-    for before, after in parts:
-        notes += answers(before, after)
+    for accuracies in parts:
+        notes += answers(*accuracies)
     if declared and not rerun:
-        known = filter(None, (answered_once(*pair) for pair in pairs))
-        notes += [f"{one}: judged as a rerun, declared by --allow-rerun" for one in known]
+        identical = filter(None, (answered_once(*pair) for pair in pairs))
+        notes += [f"{which}: judged as a rerun, declared by --allow-rerun" for which in identical]
     suspect = next((why for why in doubts if why is not None), same)
-    below = tuple(results) if names else ()
-    return Task(name, ours, theirs, shown, parts, weights, tuple(notes), suspect, below)
+    shown = _shown_metric(parts, chosen.metric)
+    return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)
 
 
-def _refuse_parts_missing(whose: str, side: Evaluation, name: str) -> None:
+def _paired_parts(
+    name: str, baseline: Evaluation, candidate: Evaluation
+) -> tuple[tuple[Result, Result], ...]:
+    """The results of a group's tasks on both sides; empty for a task.
+
+    Raises Refusal where the group has other tasks on each side, or lacks some.
+    """
+    for side_name, side in (("baseline", baseline), ("candidate", candidate)):
+        _refuse_parts_missing(side_name, side, name)
+    names = _leaf_tasks(baseline.results[name], baseline)
+    if set(names) != set(_leaf_tasks(candidate.results[name], candidate)):
+        raise Refusal(Category.NOT_COMPARABLE, f"{name} is made of other tasks on each side")
+    return tuple((baseline.results[part], candidate.results[part]) for part in names)
+
+
+def _chosen_aggregate(name: str, before: Result, after: Result, metric: str | None) -> Aggregate:
+    """The baseline's total by the metric, which both sides have and direct alike."""
+    chosen = before.find(metric)
+    if chosen is None:
+        raise _no_metric(before, metric or "")
+    counterpart = after.find(chosen.metric.name)
+    if counterpart is None:
+        raise _no_metric(after, chosen.metric.name, owner="the candidate's ")
+    _refuse_turned(chosen, counterpart, name)
+    return chosen
+
+
+def _shown_metric(parts: Sequence[tuple[Accuracy, Accuracy]], metric: Metric) -> Metric:
+    """The metric as the items have it, in the direction that its results file gives."""
+    if len(parts) == 1:
+        metrics = parts[0][0].protocol.metrics
+        item_metric = next(candidate for candidate in metrics if candidate.name == metric.name)
+        # Items of an import may have been stored by a version that guessed the direction.
+        return replace(item_metric, higher_is_better=metric.higher_is_better)
+    return replace(metric, kind="mean") if parts else metric
+
+
+def _refuse_parts_missing(side_name: str, side: Evaluation, name: str) -> None:
     """Refuses a group of which only some tasks are at hand: the others may be the lossy ones."""
-    known = {*side.results, *side.unmeasured}
-    missing = [part for part in side.results[name].parts if part not in known]
+    known_names = {*side.results, *side.unmeasured}
+    missing = [part for part in side.results[name].parts if part not in known_names]
     if missing:
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"the {whose}'s {name} is made of {len(side.results[name].parts)} tasks, and "
+            f"the {side_name}'s {name} is made of {len(side.results[name].parts)} tasks, and "
             f"{', '.join(missing[:3])} is not at hand",
             help="name the folder that holds all of them",
         )
 
 
-def claimed(one: Evaluation) -> str | None:
+def claimed_scheme(evaluation: Evaluation) -> str | None:
     """The scheme it claims; None where nobody said, and for a name of a project's own."""
     try:
-        return resolve(one.scheme).name if one.scheme else None
+        return resolve(evaluation.scheme).name if evaluation.scheme else None
     except WrongUse:  # an import without --scheme stores "unknown"
         return None
 
 
-def _leaves(group: Result, of: Evaluation) -> list[str]:
+def _leaf_tasks(group: Result, evaluation: Evaluation) -> list[str]:
     """The tasks of a group, at any depth; groups below it hold no items of their own."""
-    return [part for part in group.parts if part in of.results and not of.results[part].parts]
+    results = evaluation.results
+    return [part for part in group.parts if part in results and not results[part].parts]
 
 
-def _differing(baseline: Result, candidate: Result) -> list[Difference]:
-    """What is told of the differences of one task; refuses the others."""
-    found = differences(baseline, candidate)
-    refused = [one for one in found if one.level is Level.REFUSE]
+def _noted_differences(baseline: Result, candidate: Result) -> list[Difference]:
+    """The differences of one task that a note names; refuses the others."""
+    task_differences = differences(baseline, candidate)
+    refused = [difference for difference in task_differences if difference.level is Level.REFUSE]
     if refused:
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"{baseline.task} was not asked alike: {_said(refused[0])}",
+            f"{baseline.task} was not asked alike: {_describe_difference(refused[0])}",
             help=(
-                *(_said(one) for one in refused[1:6]),
-                *dict.fromkeys(one.way_out for one in refused),
+                *(_describe_difference(difference) for difference in refused[1:6]),
+                *dict.fromkeys(difference.way_out for difference in refused),
             ),
         )
-    return found
+    return task_differences
 
 
-def _said(one: Difference) -> str:
-    return f"{one.field}: baseline {one.baseline}, candidate {one.candidate} ({one.why})"
+def _describe_difference(difference: Difference) -> str:
+    return (
+        f"{difference.field}: baseline {difference.baseline}, candidate {difference.candidate} "
+        f"({difference.why})"
+    )
 
 
-def _paired(
+def _pair_items(
     results: Sequence[tuple[Result, Result]], metric: Metric
 ) -> tuple[tuple[Accuracy, Accuracy], ...]:
     """The items of every result, those of the baseline in the candidate's order; else nothing."""
     pairs = []
-    for ours, theirs in results:
-        before, after = ours.accuracy, theirs.accuracy
+    for reference, result in results:
+        before, after = reference.accuracy, result.accuracy
         if before is None or after is None:
             return ()
         refuse_partial(before, after)
-        _refuse_cut(before, theirs, after)
+        _refuse_cut(before, result, after)
         _refuse_picked(before, after)
         before, after = same_kinds(before, after)
-        scored = [metric.name in one.items.scores for one in (before, after)]
+        scored = [metric.name in side.items.scores for side in (before, after)]
         if not all(scored):
             return ()
-        pairs.append((_selected(before, after.items), after))
+        pairs.append((_select_items(before, after.items), after))
     return tuple(pairs)
 
 
 def _refuse_cut(baseline: Accuracy, result: Result, candidate: Accuracy) -> None:
     """Refuses fewer items where nothing says that a limit was set. Raises Refusal."""
-    n, whole = len(candidate.items), len(baseline.items)
-    if n < whole and result.total is None:
+    n, expected = len(candidate.items), len(baseline.items)
+    if n < expected and result.total is None:
         raise Refusal(
             Category.NOT_COMPARABLE,
-            f"{result.task}: the candidate's log ends after {n:,} of the baseline's {whole:,} "
+            f"{result.task}: the candidate's log ends after {n:,} of the baseline's {expected:,} "
             "items, and nothing says that a limit was set",
             help="keep the results_*.json of the evaluation beside it; a log that was cut off "
             "looks like this",
@@ -256,8 +278,8 @@ def _refuse_picked(baseline: Accuracy, candidate: Accuracy) -> None:
     n = len(candidate.items)
     if n >= len(baseline.items):
         return
-    known = set(candidate.items.doc_ids)
-    gap = next((doc for doc in baseline.items.doc_ids[:n] if doc not in known), None)
+    candidate_ids = set(candidate.items.doc_ids)
+    gap = next((doc for doc in baseline.items.doc_ids[:n] if doc not in candidate_ids), None)
     if gap is not None:
         raise Refusal(
             Category.NOT_COMPARABLE,
@@ -275,7 +297,7 @@ def _refuse_turned(baseline: Aggregate, candidate: Aggregate, task: str) -> None
             False: "better when lower",
             None: "of unknown direction",
         }
-        better = [words[one.metric.higher_is_better] for one in (baseline, candidate)]
+        better = [words[side.metric.higher_is_better] for side in (baseline, candidate)]
         raise Refusal(
             Category.NOT_COMPARABLE,
             f"{baseline.metric.name} of {task} is {better[0]} by the baseline's file, and "
@@ -285,13 +307,13 @@ def _refuse_turned(baseline: Aggregate, candidate: Aggregate, task: str) -> None
         )
 
 
-def _selected(baseline: Accuracy, items: Items) -> Accuracy:
+def _select_items(baseline: Accuracy, items: Items) -> Accuracy:
     """The baseline on the candidate's items alone, in its order, with its values on those."""
-    own = baseline.items
-    if own.doc_ids == items.doc_ids:
+    baseline_items = baseline.items
+    if baseline_items.doc_ids == items.doc_ids:
         return baseline
-    picked = aligned(own, items)
-    if len(picked) == len(own):
+    picked = aligned(baseline_items, items)
+    if len(picked) == len(baseline_items):
         return replace(baseline, items=picked)
     values = {
         metric.name: math.fsum(picked.scores[metric.name]) / len(picked)
@@ -307,22 +329,22 @@ def _weights(parts: Sequence[tuple[Accuracy, Accuracy]], group: Aggregate) -> tu
     if len(parts) < 2:
         return (1.0,) * len(parts)
     name = group.metric.name
-    means = [math.fsum(one.items.scores[name]) / len(one.items) for one, _ in parts]
-    sizes = [len(one.items) for one, _ in parts]
+    means = [math.fsum(baseline.items.scores[name]) / len(baseline.items) for baseline, _ in parts]
+    sizes = [len(baseline.items) for baseline, _ in parts]
     for weights in (sizes, [1] * len(sizes)):
-        whole = sum(weights)
-        value = math.fsum(w * mean for w, mean in zip(weights, means, strict=True)) / whole
+        total_weight = sum(weights)
+        value = math.fsum(w * mean for w, mean in zip(weights, means, strict=True)) / total_weight
         if abs(value - group.value) < _CLOSE:
-            return tuple(weight / whole for weight in weights)
+            return tuple(weight / total_weight for weight in weights)
     return ()
 
 
-def _no_metric(result: Result, name: str, whose: str = "") -> Refusal:
-    known = ", ".join(one.metric.name for one in result.aggregates)
+def _no_metric(result: Result, name: str, owner: str = "") -> Refusal:
+    metric_names = ", ".join(aggregate.metric.name for aggregate in result.aggregates)
     return Refusal(
         Category.WRONG_USE,
-        f"{whose}{result.task} has no metric {name!r}",
-        help=f"its metrics: {known}",
+        f"{owner}{result.task} has no metric {name!r}",
+        help=f"its metrics: {metric_names}",
     )
 
 

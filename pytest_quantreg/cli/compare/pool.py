@@ -18,7 +18,7 @@ from ...core.records.evaluation import Evaluation
 from ...core.records.run import Metric
 from ...core.settings import GateMode
 from ...report import messages
-from .pair import Task, claimed, refuse_from_pool
+from .pair import Task, claimed_scheme, refuse_from_pool
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class ComparePolicy:
         return Plan.of([gate] if gate else [], self.mode, self.confidence, 1), gate
 
 
-def refused(error: Refusal, label: str, context: Context, task: str) -> Outcome:
+def refused_outcome(error: Refusal, label: str, context: Context, task: str) -> Outcome:
     """A task of which nothing may be concluded."""
     return messages.of_refusal(error, scheme=label, context=context, task=task)
 
 
-def pooled(
+def pool_tasks(
     tasks: Sequence[Task],
     outcomes: Sequence[Outcome],
     candidate: Evaluation,
@@ -66,19 +66,23 @@ def pooled(
     """The outcome of all tasks together, where there are two or more."""
     # Perplexities are averaged with nothing, unless somebody names them.
     # A task beside the group that it belongs to would count twice.
-    parts = {part for one in tasks for part in one.baseline.parts}
+    parts = {part for task in tasks for part in task.baseline.parts}
     every = tasks
-    tasks = [one for one in tasks if one.name not in parts and policy.judges(one.metric)]
-    count = len(tasks) + sum(one.result == REFUSED and one.baseline is None for one in outcomes)
-    if not policy.pooled and (count < 2 or (policy.minimum is not None and apart(tasks))):
+    tasks = [task for task in tasks if task.name not in parts and policy.judges(task.metric)]
+    count = len(tasks) + sum(
+        outcome.result == REFUSED and outcome.baseline is None for outcome in outcomes
+    )
+    if not policy.pooled and (
+        count < 2 or (policy.minimum is not None and unpoolable_names(tasks))
+    ):
         return
     plan, gate = policy.plan(None)
     name = "all tasks"
     try:
         if gate is not None:
             certified = policy.mode is GateMode.CERTIFY
-            left = [one.name for one in every if certified and not policy.judges(one.metric)]
-            _refuse_incomplete(tasks, outcomes, left)
+            ungated = [task.name for task in every if certified and not policy.judges(task.metric)]
+            _refuse_incomplete(tasks, outcomes, ungated)
         usable = tasks if gate is not None else _poolable(tasks, outcomes)
         if len(usable) < 2:
             if gate is None:
@@ -88,30 +92,36 @@ def pooled(
                 "there are fewer than two tasks to judge together",
                 help="leave --pooled out",
             )
-        made = _pool(usable, count, candidate, policy)
+        comparison = _pool(usable, count, candidate, policy)
         if gate is None:
-            yield messages.of_measurement(made, context)
+            yield messages.of_measurement(comparison, context)
             return
-        for one in usable:
-            each = one.compare_results(
+        for task in usable:
+            task_comparison = task.compare_results(
                 label=context.scheme, scheme=None, confidence=policy.confidence
             )
-            refuse_chance(each.slices, gate.minimum, name=one.name, confidence=policy.confidence)
+            refuse_chance(
+                task_comparison.slices, gate.minimum, name=task.name, confidence=policy.confidence
+            )
             if not policy.allow_better:
                 # What one task gains beyond belief would make up for what another lost.
-                refuse_too_good(each)
+                refuse_too_good(task_comparison)
         verdict = judge(
-            gate, made, plan, max_undetected=policy.max_undetected, allow_better=policy.allow_better
+            gate,
+            comparison,
+            plan,
+            max_undetected=policy.max_undetected,
+            allow_better=policy.allow_better,
         )
         yield messages.of_verdict(verdict, context)
     except Refusal as error:
         if gate is not None:
-            yield refused(error, context.scheme, context, name)
+            yield refused_outcome(error, context.scheme, context, name)
 
 
-def apart(tasks: Sequence[Task]) -> list[str]:
+def unpoolable_names(tasks: Sequence[Task]) -> list[str]:
     """The tasks whose scores are no shares, which nobody can average with others."""
-    return [one.name for one in tasks if not _is_share(one)]
+    return [task.name for task in tasks if not _is_share(task)]
 
 
 def _is_share(task: Task) -> bool:
@@ -125,39 +135,39 @@ def _is_share(task: Task) -> bool:
 
 def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
     """Without gates: the tasks that can be averaged, and that nothing makes suspect."""
-    suspect = {one.task for one in outcomes if one.category is not None}
-    found = []
-    for one in tasks:
+    suspect = {outcome.task for outcome in outcomes if outcome.category is not None}
+    poolable = []
+    for task in tasks:
         try:
-            refuse_from_pool(one)
+            refuse_from_pool(task)
         except Refusal:
             continue
-        alone = pool_totals([(one.name, *one.totals)], label="", confidence=0.95)
-        if one.name not in suspect and (one.paired or alone is not None):
-            found.append(one)
-    return found
+        alone = pool_totals([(task.name, *task.totals)], label="", confidence=0.95)
+        if task.name not in suspect and (task.paired or alone is not None):
+            poolable.append(task)
+    return poolable
 
 
 def _pool(
     tasks: Sequence[Task], count: int, candidate: Evaluation, policy: ComparePolicy
 ) -> Comparison:
     name = f"all {count} tasks" if len(tasks) == count else f"{len(tasks)} of {count} tasks"
-    for one in tasks:
-        refuse_from_pool(one)
-    if all(one.paired for one in tasks):
-        names = list(dict.fromkeys(one.metric.name for one in tasks))
-        made = pool(
-            [pair for one in tasks for pair in one.pairs()],
+    for task in tasks:
+        refuse_from_pool(task)
+    if all(task.paired for task in tasks):
+        names = list(dict.fromkeys(task.metric.name for task in tasks))
+        comparison = pool(
+            [pair for task in tasks for pair in task.pairs()],
             task=name,
             metric=names[0] if len(names) == 1 else "scores",
             scheme=candidate.label,
             confidence=policy.confidence,
         )
-        if (scheme := claimed(candidate)) is not None:
-            return replace(made, claims=scheme)
-        return replace(made, own_width=True)
+        if (scheme := claimed_scheme(candidate)) is not None:
+            return replace(comparison, claims=scheme)
+        return replace(comparison, own_width=True)
     totals = pool_totals(
-        [(one.name, *one.totals) for one in tasks],
+        [(task.name, *task.totals) for task in tasks],
         label=candidate.label,
         confidence=policy.confidence,
     )
@@ -168,16 +178,20 @@ def _pool(
             "answers",
             help="choose tasks with --task, or evaluate with --log_samples",
         )
-    whole = sum(max(one.candidate.total or 0, one.totals[1].n or 0) for one in tasks)
-    return replace(totals, task=name, total_items=whole)
+    total_items = sum(max(task.candidate.total or 0, task.totals[1].n or 0) for task in tasks)
+    return replace(totals, task=name, total_items=total_items)
 
 
 def _refuse_incomplete(
     tasks: Sequence[Task], outcomes: Sequence[Outcome], unjudged: Sequence[str]
 ) -> None:
     bad = [*unjudged]
-    bad += [one.task or "" for one in outcomes if one.result == REFUSED and one.baseline is None]
-    bad += [one.name for one in tasks if one.suspicion is not None]
+    bad += [
+        outcome.task or ""
+        for outcome in outcomes
+        if outcome.result == REFUSED and outcome.baseline is None
+    ]
+    bad += [task.name for task in tasks if task.suspicion is not None]
     if bad:
         raise Refusal(
             Category.NOTHING_MEASURED,

@@ -9,8 +9,8 @@ from ...core.errors import Refusal
 from ...core.gates.outcome import Outcome
 from ...core.records.evaluation import Evaluation
 from ...report.messages import bare, floor_3
-from .pair import Task, task_of
-from .pool import ComparePolicy, apart
+from .pair import Task, pair_task
+from .pool import ComparePolicy, unpoolable_names
 from .sanity_checks import same_model
 
 MOST_PARTS = 5
@@ -21,29 +21,31 @@ def lost_parts(
     task: Task, baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy
 ) -> Iterator[str]:
     """Which tasks of a group surely fall short by themselves: its mean may hide them."""
-    parts = [one for one in task.baseline.parts if one in baseline.results]
+    parts = [name for name in task.baseline.parts if name in baseline.results]
     if policy.minimum is None or not parts:
         return
     # So many looks at once find a loss where there is none no more often than one does.
     confidence = 1.0 - (1.0 - policy.confidence) / len(parts)
-    found = []
+    losses = []
     for name in parts:
         try:
-            one = task_of(name, baseline, candidate, task.metric.name)
-            made = one.compare_results(label=candidate.label, scheme=None, confidence=confidence)
+            part = pair_task(name, baseline, candidate, task.metric.name)
+            comparison = part.compare_results(
+                label=candidate.label, scheme=None, confidence=confidence
+            )
         except (KeyError, Refusal):  # not there, or not comparable: its group says so
             continue
-        if made.high is not None and made.high < policy.minimum:
-            found.append(f"{name} keeps {floor_3(made.retention)}")
-    if found:
-        rest = f" and {len(found) - MOST_PARTS} more" if len(found) > MOST_PARTS else ""
+        if comparison.high is not None and comparison.high < policy.minimum:
+            losses.append(f"{name} keeps {floor_3(comparison.retention)}")
+    if losses:
+        rest = f" and {len(losses) - MOST_PARTS} more" if len(losses) > MOST_PARTS else ""
         yield (
             f"{candidate.label}: {task.name} as a whole hides a loss below {policy.minimum:g}: "
-            f"{', '.join(found[:MOST_PARTS])}{rest}; gate such tasks with --task"
+            f"{', '.join(losses[:MOST_PARTS])}{rest}; gate such tasks with --task"
         )
 
 
-def remarked(task: Task, outcome: Outcome) -> Outcome:
+def with_remarks(task: Task, outcome: Outcome) -> Outcome:
     """With what else its figures show."""
     notes = list(outcome.notes)
     if outcome.lost == 0 and outcome.won == 0:
@@ -51,32 +53,35 @@ def remarked(task: Task, outcome: Outcome) -> Outcome:
             f"{outcome.scheme}: no score of {task.name} changed: it cannot be told from the "
             "baseline"
         )
-    other = _other_way(task)
-    if other is not None:
-        notes.append(f"{outcome.scheme}: {other}")
+    contradiction = _contradicting_metric(task)
+    if contradiction is not None:
+        notes.append(f"{outcome.scheme}: {contradiction}")
     return replace(outcome, notes=tuple(notes))
 
 
-def _other_way(task: Task) -> str | None:
+def _contradicting_metric(task: Task) -> str | None:
     """Another metric or filter of the same answers that moves the other way."""
     before, after = task.totals
     moved = after.value - before.value
-    for one in task.baseline.aggregates:
-        other = task.candidate.find(one.metric.name)
-        if other is None or one.metric.higher_is_better != before.metric.higher_is_better:
+    for before_other in task.baseline.aggregates:
+        after_other = task.candidate.find(before_other.metric.name)
+        if (
+            after_other is None
+            or before_other.metric.higher_is_better != before.metric.higher_is_better
+        ):
             continue
-        if (other.value - one.value) * moved < 0:
+        if (after_other.value - before_other.value) * moved < 0:
             return (
-                f"{one.metric.name} of {task.name} goes the other way, "
-                f"{one.value:.3f} -> {other.value:.3f}"
+                f"{before_other.metric.name} of {task.name} goes the other way, "
+                f"{before_other.value:.3f} -> {after_other.value:.3f}"
             )
     return None
 
 
-def kept_apart(tasks: Sequence[Task], policy: ComparePolicy) -> Iterator[str]:
+def unpooled_notes(tasks: Sequence[Task], policy: ComparePolicy) -> Iterator[str]:
     """Why no gate judges all tasks together, where nobody asked for it by --pooled."""
-    judged = [one for one in tasks if policy.judges(one.metric)]
-    names = apart(judged)
+    judged = [task for task in tasks if policy.judges(task.metric)]
+    names = unpoolable_names(judged)
     if names and len(judged) > 1 and policy.minimum is not None and not policy.pooled:
         yield (
             f"scores of {', '.join(names)} cannot be averaged with others: each task is judged by "
@@ -84,7 +89,7 @@ def kept_apart(tasks: Sequence[Task], policy: ComparePolicy) -> Iterator[str]:
         )
 
 
-def left_out(task: Task) -> str:
+def perplexity_note(task: Task) -> str:
     """Why a perplexity has no verdict."""
     return (
         f"{task.name}: {bare(task.metric.name)} is listed and not judged: a share of a "
@@ -92,19 +97,19 @@ def left_out(task: Task) -> str:
     )
 
 
-def told(
+def side_notes(
     baseline: Evaluation, candidate: Evaluation, missing: Sequence[str], policy: ComparePolicy
 ) -> Iterator[str]:
     """What is told of both sides once: their own notes, one model twice, tasks of one alone."""
-    for one in (baseline, candidate):
-        yield from one.notes
-        for name in policy.tasks or one.tasks:
-            if name in one.results:
-                yield from one.results[name].notes
+    for side in (baseline, candidate):
+        yield from side.notes
+        for name in policy.tasks or side.tasks:
+            if name in side.results:
+                yield from side.results[name].notes
     yield from same_model(baseline, candidate, declared=policy.allow_rerun)
     if policy.tasks:
         return
     more = [name for name in candidate.tasks if name not in baseline.results]
-    for whose, names in ((baseline.label, missing), (candidate.label, more)):
+    for label, names in ((baseline.label, missing), (candidate.label, more)):
         if names:
-            yield f"only {whose} has {', '.join(names)}"
+            yield f"only {label} has {', '.join(names)}"

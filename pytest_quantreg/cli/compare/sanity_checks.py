@@ -46,8 +46,12 @@ def nothing_quantized(baseline: Evaluation, candidate: Evaluation) -> str | None
 
 def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
     """Why nothing seems to be quantized though the candidate says so; None if not known."""
-    known = baseline.weights is not None and candidate.weights is not None
-    if not known or not _claims(baseline, candidate) or not _same_weights(baseline, candidate):
+    both_name_weights = baseline.weights is not None and candidate.weights is not None
+    if (
+        not both_name_weights
+        or not _claims_quantization(baseline, candidate)
+        or not _same_weights(baseline, candidate)
+    ):
         return None
     return (
         f"{candidate.label} claims {candidate.scheme}, and its files name the baseline's own "
@@ -57,7 +61,7 @@ def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
 
 def is_rerun(baseline: Evaluation, candidate: Evaluation) -> bool:
     """Whether both openly are the same model, and nobody claims anything else."""
-    return not _claims(baseline, candidate) and _same_weights(baseline, candidate)
+    return not _claims_quantization(baseline, candidate) and _same_weights(baseline, candidate)
 
 
 def _same_weights(baseline: Evaluation, candidate: Evaluation) -> bool:
@@ -94,8 +98,8 @@ def same_model(
     if declared and _same_weights(baseline, candidate):
         yield f"{_both_name(baseline, candidate)}: judged as a rerun, declared by --allow-rerun"
         return
-    known = all(one.engine != "unknown" for one in (baseline, candidate))
-    if not known or baseline.model != candidate.model:
+    engines_named = all(side.engine != "unknown" for side in (baseline, candidate))
+    if not engines_named or baseline.model != candidate.model:
         return
     if not same_settings(baseline.weights, candidate.weights):
         return
@@ -105,28 +109,28 @@ def same_model(
         yield _both_name(baseline, candidate)
 
 
-def twins(sides: Sequence[Evaluation]) -> Iterator[str]:
+def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[str]:
     """Tells of candidates that gave identical answers: they may be one model under two names."""
-    for one, other in combinations(sides, 2):
+    for first, second in combinations(sides, 2):
         alike = [
             task
-            for task, ours in one.results.items()
-            if task in other.results and answered_once(ours, other.results[task]) is not None
+            for task, result in first.results.items()
+            if task in second.results and answered_once(result, second.results[task]) is not None
         ]
         if alike:
             yield (
-                f"{one.label} and {other.label} gave identical answers on {', '.join(alike)}: "
+                f"{first.label} and {second.label} gave identical answers on {', '.join(alike)}: "
                 "they may be one model under two names"
             )
-        elif _same_weights(one, other):
-            yield _both_name(one, other)
+        elif _same_weights(first, second):
+            yield _both_name(first, second)
 
 
 def _both_name(baseline: Evaluation, candidate: Evaluation) -> str:
     return f"{baseline.label} and {candidate.label} both name {candidate.model} as their model"
 
 
-def doubt(
+def reason_to_doubt(
     baseline: Result, candidate: Result, *, one_model: bool, rerun: bool = False
 ) -> str | None:
     """Why the two results of one task are no two measurements; None if nothing says so.
@@ -134,17 +138,17 @@ def doubt(
     ``one_model``: both name the same model. ``rerun``: openly so, and a rerun may well give
     the same answers, or declared as one.
     """
-    what = candidate.task
+    task = candidate.task
     if one_model and _stored_once(baseline, candidate):
-        return f"{what} is one and the same run on both sides"
+        return f"{task} is one and the same run on both sides"
     if one_model and _written_once(baseline, candidate):
-        return f"{what} is one and the same evaluation on both sides, written at the same moment"
+        return f"{task} is one and the same evaluation on both sides, written at the same moment"
     if not rerun and (same := answered_once(baseline, candidate)) is not None:
         return f"{same}: {SAME_WEIGHTS}"
     shared = baseline.cache is not None and baseline.cache == candidate.cache
     if shared and _scored_alike(baseline, candidate):
         return (
-            f"no score of {what} changed, and both read their answers from one --use_cache, which "
+            f"no score of {task} changed, and both read their answers from one --use_cache, which "
             "knows questions and no models"
         )
     return None
@@ -185,11 +189,11 @@ def _written_once(baseline: Result, candidate: Result) -> bool:
     return _figures(baseline) == _figures(candidate)
 
 
-def _figures(one: Result) -> list[tuple[str, float]]:
-    return [(each.metric.name, each.value) for each in one.aggregates]
+def _figures(result: Result) -> list[tuple[str, float]]:
+    return [(aggregate.metric.name, aggregate.value) for aggregate in result.aggregates]
 
 
-def _claims(baseline: Evaluation, candidate: Evaluation) -> bool:
+def _claims_quantization(baseline: Evaluation, candidate: Evaluation) -> bool:
     """Whether the candidate says that it is quantized and the baseline does not."""
     return _is_quantized(candidate) is True and _is_quantized(baseline) is not True
 

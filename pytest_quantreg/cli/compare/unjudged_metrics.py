@@ -14,11 +14,11 @@ from ...core.records.evaluation import Evaluation, Result
 from ...imports.lm_eval_results.items import is_mean
 from ...report.messages import bare
 from ...report.unjudged_messages import with_other_losses
-from .pair import Task, claimed, task_of
+from .pair import Task, claimed_scheme, pair_task
 from .pool import ComparePolicy
 
 
-def beside(
+def with_unjudged_losses(
     outcome: Outcome,
     tasks: list[Task],
     baseline: Evaluation,
@@ -30,9 +30,11 @@ def beside(
     """The verdict on some tasks, with what is lost of their other metrics."""
     if outcome.result not in JUDGED or policy.minimum is None:
         return [outcome]
-    others = [one for task in tasks for one in _others(task, baseline, candidate)]
+    other_metrics = [
+        compared for task in tasks for compared in _other_metrics(task, baseline, candidate)
+    ]
     return with_other_losses(
-        outcome, others, policy.minimum, plan=plan, context=context, way_out=_way_out
+        outcome, other_metrics, policy.minimum, plan=plan, context=context, way_out=_way_out
     )
 
 
@@ -43,45 +45,49 @@ def _way_out(metric: str) -> str:
     )
 
 
-def _others(task: Task, baseline: Evaluation, candidate: Evaluation) -> Iterator[Compared]:
+def _other_metrics(task: Task, baseline: Evaluation, candidate: Evaluation) -> Iterator[Compared]:
     """The other scores of a task, and of each task of a group."""
     for name in (task.name, *task.baseline.parts):
         ours, theirs = baseline.results.get(name), candidate.results.get(name)
         if ours is None or theirs is None:
             continue
-        for one in ours.aggregates:
-            metric = one.metric.name
+        for aggregate in ours.aggregates:
+            metric = aggregate.metric.name
             if metric != task.metric.name and _is_scored(metric, ours) and theirs.find(metric):
-                yield _compared(name, metric, task, baseline, candidate)
+                yield _deferred_comparison(name, metric, task, baseline, candidate)
 
 
 def _is_scored(metric: str, result: Result) -> bool:
-    found = result.find(metric)
+    aggregate = result.find(metric)
     averaged = is_mean(result, metric.partition(",")[0])
-    return found is not None and is_score(found.metric) and averaged
+    return aggregate is not None and is_score(aggregate.metric) and averaged
 
 
-def _compared(
+def _deferred_comparison(
     name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
 ) -> Compared:
     def compared(confidence: float) -> Comparison:
-        one = _sibling(name, metric, task, baseline, candidate)
-        if not is_score(one.metric) or one.suspicion is not None:
+        sibling = _task_by_metric(name, metric, task, baseline, candidate)
+        if not is_score(sibling.metric) or sibling.suspicion is not None:
             raise Refusal(Category.NOT_JUDGED, f"{metric} of {name} cannot be judged")
-        return one.compare_results(
-            label=candidate.label, scheme=claimed(candidate), confidence=confidence
+        return sibling.compare_results(
+            label=candidate.label, scheme=claimed_scheme(candidate), confidence=confidence
         )
 
     return compared
 
 
-def _sibling(
+def _task_by_metric(
     name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
 ) -> Task:
     """The task by another metric; pairing the items of a large one twice takes long."""
     if name == task.name and len(task.parts) == 1:
         sides = task.parts[0]
-        found = [one for one in sides[0].protocol.metrics if one.name == metric]
-        if found and all(metric in side.items.scores for side in sides):
-            return replace(task, metric=found[0])
-    return task_of(name, baseline, candidate, metric)
+        matches = [
+            candidate_metric
+            for candidate_metric in sides[0].protocol.metrics
+            if candidate_metric.name == metric
+        ]
+        if matches and all(metric in side.items.scores for side in sides):
+            return replace(task, metric=matches[0])
+    return pair_task(name, baseline, candidate, metric)
