@@ -56,7 +56,7 @@ def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
     """Runs of what has items, and totals of what has none."""
     from ..imports.figures_document import unmeasured_document
     from ..imports.figures_store import FiguresStore
-    from ..imports.to_runs import keep
+    from ..imports.to_runs import store_result
 
     if any(result.run is not None for result in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
@@ -68,7 +68,7 @@ def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
     names_by_reason: dict[str, list[str]] = {}
     for name, result in opened.results.items():
         try:
-            where, present = keep(out, opened, result, scheme)
+            where, present = store_result(out, opened, result, scheme)
         except (Refusal, WrongUse) as error:
             message = error.what.removeprefix(f"{name}: ")
             why = "\n".join([message, *(f"  {line}" for line in error.help)])

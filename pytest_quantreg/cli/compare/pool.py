@@ -64,11 +64,8 @@ def pool_tasks(
     policy: ComparePolicy,
 ) -> Iterator[Outcome]:
     """The outcome of all tasks together, where there are two or more."""
-    # Perplexities are averaged with nothing, unless somebody names them.
-    # A task beside the group that it belongs to would count twice.
-    parts = {part for task in tasks for part in task.baseline.parts}
     every = tasks
-    tasks = [task for task in tasks if task.name not in parts and policy.judges(task.metric)]
+    tasks = _tasks_to_pool(tasks, policy)
     count = len(tasks) + sum(
         outcome.result == REFUSED and outcome.baseline is None for outcome in outcomes
     )
@@ -77,7 +74,6 @@ def pool_tasks(
     ):
         return
     plan, gate = policy.plan(None)
-    name = "all tasks"
     try:
         if gate is not None:
             certified = policy.mode is GateMode.CERTIFY
@@ -96,16 +92,7 @@ def pool_tasks(
         if gate is None:
             yield messages.of_measurement(comparison, context)
             return
-        for task in usable:
-            task_comparison = task.compare_results(
-                label=context.scheme, scheme=None, confidence=policy.confidence
-            )
-            refuse_chance(
-                task_comparison.slices, gate.minimum, name=task.name, confidence=policy.confidence
-            )
-            if not policy.allow_better:
-                # What one task gains beyond belief would make up for what another lost.
-                refuse_too_good(task_comparison)
+        _refuse_unusual(usable, gate.minimum, context.scheme, policy)
         verdict = judge(
             gate,
             comparison,
@@ -116,7 +103,26 @@ def pool_tasks(
         yield messages.of_verdict(verdict, context)
     except Refusal as error:
         if gate is not None:
-            yield refused_outcome(error, context.scheme, context, name)
+            yield refused_outcome(error, context.scheme, context, "all tasks")
+
+
+def _tasks_to_pool(tasks: Sequence[Task], policy: ComparePolicy) -> list[Task]:
+    # Perplexities are averaged with nothing, unless somebody names them.
+    # A task beside the group that it belongs to would count twice.
+    parts = {part for task in tasks for part in task.baseline.parts}
+    return [task for task in tasks if task.name not in parts and policy.judges(task.metric)]
+
+
+def _refuse_unusual(
+    tasks: Sequence[Task], minimum: float, label: str, policy: ComparePolicy
+) -> None:
+    """Refuses a pool with a task at chance, or with one far above its baseline."""
+    for task in tasks:
+        comparison = task.compare_results(label=label, scheme=None, confidence=policy.confidence)
+        refuse_chance(comparison.slices, minimum, name=task.name, confidence=policy.confidence)
+        if not policy.allow_better:
+            # What one task gains beyond belief would make up for what another lost.
+            refuse_too_good(comparison)
 
 
 def unpoolable_names(tasks: Sequence[Task]) -> list[str]:
