@@ -33,10 +33,11 @@ def _to_1_1(document: Document) -> Document:
     if not isinstance(aggregates, list):
         return document
     config = object_of(document.get("config"))
-    sure = [
-        _with_sure_direction(one, config) if isinstance(one, dict) else one for one in aggregates
+    directed = [
+        _with_sure_direction(aggregate, config) if isinstance(aggregate, dict) else aggregate
+        for aggregate in aggregates
     ]
-    return {**document, "aggregates": sure}
+    return {**document, "aggregates": directed}
 
 
 def _with_sure_direction(aggregate: Document, config: Mapping[str, Any]) -> Document:
@@ -44,9 +45,9 @@ def _with_sure_direction(aggregate: Document, config: Mapping[str, Any]) -> Docu
     if not isinstance(metric, dict) or not isinstance(metric.get("higher_is_better"), bool):
         return aggregate
     name = str(metric.get("name")).partition(",")[0]
-    told = declared_direction(config, name)
-    sure = direction(name, told, kind=str(metric.get("kind")))
-    return {**aggregate, "metric": {**metric, "higher_is_better": sure}}
+    declared = declared_direction(config, name)
+    higher_is_better = direction(name, declared, kind=str(metric.get("kind")))
+    return {**aggregate, "metric": {**metric, "higher_is_better": higher_is_better}}
 
 
 FORM = Form(
@@ -80,19 +81,22 @@ def task_document(
 
     Texts that somebody wrote are kept as digests.
     """
-    metrics = [{**to_plain(one), "metric": to_plain(one.metric)} for one in result.aggregates]
+    metrics = [
+        {**to_plain(aggregate), "metric": to_plain(aggregate.metric)}
+        for aggregate in result.aggregates
+    ]
     return _sealed_document(
         {
             "figures_of": "task",
             "model": evaluation.model,
             "scheme": scheme,
             "engine": evaluation.engine,
-            "weights": _settings(evaluation.weights),
+            "weights": _sealed_settings(evaluation.weights),
             "places": sorted(evaluation.places),
             "task": result.task,
             "items": items,
-            "known": _settings(result.known),
-            "config": _settings(result.config, words_only=True),
+            "known": _sealed_settings(result.known),
+            "config": _sealed_settings(result.config, words_only=True),
             "aggregates": metrics,
             **{name: to_plain(getattr(result, name)) for name in _KEPT},
         }
@@ -149,7 +153,7 @@ def read_document(path: Path) -> Document:
 
 def to_totals(label: str, document: Any) -> Evaluation:
     """The evaluation of one task that a validated document spells out."""
-    whole = Evaluation(
+    evaluation = Evaluation(
         label,
         document["model"],
         document["engine"],
@@ -159,15 +163,15 @@ def to_totals(label: str, document: Any) -> Evaluation:
         places=frozenset(document.get("places", ())),
     )
     if document["figures_of"] == "nothing":
-        return replace(whole, unmeasured=(document["task"],))
-    result = _result(document)
-    return replace(whole, results={result.task: result})
+        return replace(evaluation, unmeasured=(document["task"],))
+    result = _to_result(document)
+    return replace(evaluation, results={result.task: result})
 
 
-def _result(document: Any) -> Result:
+def _to_result(document: Any) -> Result:
     aggregates = tuple(
-        replace(make(Aggregate, one), metric=make(Metric, one["metric"]))
-        for one in document["aggregates"]
+        replace(make(Aggregate, aggregate), metric=make(Metric, aggregate["metric"]))
+        for aggregate in document["aggregates"]
     )
     kept = {name: document[name] for name in _KEPT}
     kept |= {name: tuple(kept[name]) for name in ("parts", "notes")}
@@ -182,7 +186,7 @@ def _result(document: Any) -> Result:
 
 def to_timings(label: str, document: Any) -> Timings:
     """The timings that a validated document spells out."""
-    repeats = tuple(make(Repeat, one) for one in document["repeats"])
+    repeats = tuple(make(Repeat, repeat) for repeat in document["repeats"])
     return Timings(label, document["model"], document["program"], repeats, document["scheme"])
 
 
@@ -191,7 +195,7 @@ def _sealed_document(content: Mapping[str, Any]) -> Document:
     return {**document, "digest": digest_of(document)}
 
 
-def _settings(
+def _sealed_settings(
     settings: Mapping[str, Json] | None, *, words_only: bool = False
 ) -> dict[str, Json] | None:
     if settings is None:

@@ -27,21 +27,21 @@ class FiguresStore(StoreRoot):
         ``stem`` is that of the run which holds the items. Raises WrongUse where another one
         stands in its place, one that cannot be read too, and where nothing can be written.
         """
-        path = self.root.joinpath(*_place(document, stem))
+        path = self.root.joinpath(*_path_parts(document, stem))
         with self._writing(path):
             self._refuse_outside(path.parent)
             data = encode(document)
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.parent):
-                if self._has(path, document):
+                if self._holds_same(path, document):
                     return self._shown(path), True
                 replace_durably(path, data)
         return self._shown(path), False
 
-    def _has(self, path: Path, document: Document) -> bool:
+    def _holds_same(self, path: Path, document: Document) -> bool:
         try:
             self._refuse_outside(path)
-            there = read_document(path)
+            stored = read_document(path)
         except FileNotFoundError:
             return False
         except CorruptFile as damage:
@@ -49,7 +49,7 @@ class FiguresStore(StoreRoot):
                 f"{self._shown(path)} {damage}",
                 help="delete it and import again, or import into another folder: --out FOLDER",
             ) from None
-        if _figures(there) == _figures(document):
+        if _comparable_figures(stored) == _comparable_figures(document):
             return True
         raise WrongUse(
             f"{self._shown(path)} holds other figures",
@@ -57,13 +57,13 @@ class FiguresStore(StoreRoot):
         )
 
 
-def _figures(document: Document) -> Document:
+def _comparable_figures(document: Document) -> Document:
     """Without what depends on the version, and on the machine where a folder is looked for."""
-    apart = ("schema_version", "digest", "places")
-    return {name: value for name, value in document.items() if name not in apart}
+    left_out = ("schema_version", "digest", "places")
+    return {name: value for name, value in document.items() if name not in left_out}
 
 
-def _place(document: Document, stem: str | None) -> tuple[str, str, str, str, str]:
+def _path_parts(document: Document, stem: str | None) -> tuple[str, str, str, str, str]:
     timings = document["figures_of"] == "timings"
     measured_by = str(document["program" if timings else "engine"]).replace(" ", "-")
     return (

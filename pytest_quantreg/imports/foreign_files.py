@@ -26,10 +26,10 @@ DEEPEST = 100
 SHOWN = 60
 
 
-def unreadable(path: Path, what: str, *help: str) -> Refusal:
+def unreadable(path: Path, problem: str, *help: str) -> Refusal:
     """The one error of a file that cannot be used; the name of its folder stays out of it."""
     return Refusal(
-        Category.BASELINE_UNREADABLE, f"{path.parent.name}/{path.name} {what}", help=help
+        Category.BASELINE_UNREADABLE, f"{path.parent.name}/{path.name} {problem}", help=help
     )
 
 
@@ -60,16 +60,20 @@ def parse_bytes(data: bytes) -> Json:
 def _refuse_deep(value: Json) -> None:
     level = [value]
     for _ in range(DEEPEST):
-        level = [inner for one in level for inner in _inside(one)]
+        level = [inner for parent in level for inner in _nested_values(parent)]
         if not level:
             return
     raise CorruptFile("is nested too deeply")
 
 
-def _inside(value: Json) -> list[Json]:
+def _nested_values(value: Json) -> list[Json]:
     if isinstance(value, dict):
-        return [one for one in value.values() if isinstance(one, dict | list)]
-    return [one for one in value if isinstance(one, dict | list)] if isinstance(value, list) else []
+        return [inner for inner in value.values() if isinstance(inner, dict | list)]
+    return (
+        [inner for inner in value if isinstance(inner, dict | list)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -77,16 +81,16 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises Refusal that names the line.
     """
-    with blaming(path), _opened(path) as file:
+    with blaming(path), _open_regular(path) as file:
         first = file.read(1)
         while first in (b" ", b"\n", b"\r", b"\t"):
             first = file.read(1)
         file.seek(0)
         if first == b"[":
-            yield from _array(path)
+            yield from _read_array(path)
             return
         number = 0
-        for number, line in enumerate(_lines(file), 1):
+        for number, line in enumerate(_bounded_lines(file), 1):
             if not line.strip():
                 continue
             try:
@@ -100,17 +104,17 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             raise CorruptFile("is empty")
 
 
-def _array(path: Path) -> list[dict[str, Any]]:
+def _read_array(path: Path) -> list[dict[str, Any]]:
     rows = parse_bytes(read_whole(path, MOST_BYTES))
     if not isinstance(rows, list):
         raise CorruptFile("is not a list of rows")
-    found = [row for row in rows if isinstance(row, dict)]
-    if len(found) != len(rows) or not found:
+    objects = [row for row in rows if isinstance(row, dict)]
+    if len(objects) != len(rows) or not objects:
         raise CorruptFile("is not a list of rows")
-    return found
+    return objects
 
 
-def _lines(file: Any) -> Iterator[bytes]:
+def _bounded_lines(file: Any) -> Iterator[bytes]:
     while line := file.readline(MOST_LINE + 1):
         if len(line) > MOST_LINE:
             raise CorruptFile(f"has a line of more than {MOST_LINE:,} bytes")
@@ -118,7 +122,7 @@ def _lines(file: Any) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_regular(path: Path) -> Iterator[Any]:
     """A regular file, opened without waiting for a pipe. Raises CorruptFile."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))

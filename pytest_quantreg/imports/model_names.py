@@ -20,7 +20,7 @@ _CACHED = re.compile(r"(?:.*/)?models--([^/]+)/snapshots/([^/]+)")
 _LONGEST = 4096
 
 
-def spelt(name: str) -> tuple[frozenset[str], str | None]:
+def comparable_names(name: str) -> tuple[frozenset[str], str | None]:
     """Return what a name may be compared by, and the revision that it holds itself.
 
     Two names mean the same weights if they have an entry in common. Links are followed where
@@ -29,36 +29,36 @@ def spelt(name: str) -> tuple[frozenset[str], str | None]:
     text = name.strip()
     if not text or len(text) > _LONGEST:
         return frozenset(), None
-    if found := _ADDRESS.fullmatch(text):
-        return frozenset({_slashes(found[1]).casefold()}), _revision(found[2])
+    if match := _ADDRESS.fullmatch(text):
+        return frozenset({_normalized_path(match[1]).casefold()}), _revision(match[2])
     text = text.removeprefix("file://")
-    plain = _slashes(text)
+    plain = _normalized_path(text)
     entries = {plain if plain.startswith(("/", "~", "..")) else plain.casefold()}
-    real = _on_this_machine(text)
+    real = _local_path(text)
     if real is not None:
         entries.add(real)
     for path in (plain, real or ""):
-        if found := _CACHED.fullmatch(path):
-            owner, _, model = found[1].partition("--")
+        if match := _CACHED.fullmatch(path):
+            owner, _, model = match[1].partition("--")
             entries.add((f"{owner}/{model}" if model else owner).casefold())
-            return frozenset(entries), _commit(path, found[2])
+            return frozenset(entries), _commit_unless_main(path, match[2])
     return frozenset(entries), None
 
 
-def _slashes(text: str) -> str:
+def _normalized_path(text: str) -> str:
     """``./model//`` as ``model``."""
     plain = posixpath.normpath(text.replace("\\", "/"))
     return plain[1:] if plain.startswith("//") else plain
 
 
-def _on_this_machine(text: str) -> str | None:
+def _local_path(text: str) -> str | None:
     # A share of another machine must not be asked for because a file names it.
     if text.startswith(("\\\\", "//")):
         return None
     with suppress(OSError, ValueError, RuntimeError):
         path = os.path.expanduser(text)
         if os.path.exists(path):
-            return _slashes(os.path.realpath(path))
+            return _normalized_path(os.path.realpath(path))
     return None
 
 
@@ -66,7 +66,7 @@ def _revision(text: str | None) -> str | None:
     return None if text in (None, MAIN) else text
 
 
-def _commit(snapshot: str, commit: str) -> str | None:
+def _commit_unless_main(snapshot: str, commit: str) -> str | None:
     """None where the local cache says that the commit is what ``main`` means."""
     main = Path(snapshot).parent.parent / "refs" / MAIN
     with suppress(OSError, ValueError):

@@ -25,12 +25,12 @@ MOST_FILES = 10_000
 
 _ITEMS = ".items.jsonl"
 
-_ASIDE = frozenset({ACCEPTED, SPEED})
+_SKIPPED_FOLDERS = frozenset({ACCEPTED, SPEED})
 """Below an engine's folder in a store: what is read only where it is named itself."""
 
 _KINDS = "lm-eval's output, runs of quantreg, vllm bench or GuideLLM files"
 
-_OF_OURS = {"task": "totals", "nothing": "totals", "timings": "imported timings"}
+_FIGURE_KINDS = {"task": "totals", "nothing": "totals", "timings": "imported timings"}
 """Kinds of imported figures, by what their file says they are of."""
 
 _TOGETHER = frozenset({"runs", "totals"})
@@ -44,7 +44,11 @@ def open_path(path: Path) -> OpenedResults:
         label = path.name or path.resolve().name
         if not os.path.lexists(path):
             raise Refusal(Category.WRONG_USE, f"{path} does not exist")
-        opened = _folder(label, path) if path.is_dir() else _file(label.rsplit(".", 1)[0], path)
+        opened = (
+            _open_folder(label, path)
+            if path.is_dir()
+            else _open_file(label.rsplit(".", 1)[0], path)
+        )
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         # Others' files may hold anything anywhere: what no reader foresaw is damage too.
         raise Refusal(
@@ -58,11 +62,11 @@ def open_path(path: Path) -> OpenedResults:
     return _with_scheme(opened)
 
 
-def _file(label: str, path: Path) -> OpenedResults:
+def _open_file(label: str, path: Path) -> OpenedResults:
     if path.name.endswith(_ITEMS):
         raise unreadable(path, "holds the items of a run", "name the .json beside it")
     if path.suffix == ".jsonl":
-        return _log(label, path)
+        return _open_log(label, path)
     document = read_json(path)
     kind = _kind(document)
     if kind is None:
@@ -72,10 +76,10 @@ def _file(label: str, path: Path) -> OpenedResults:
         stamp = stamp_of(path)
         logs = [log for log in _logs(path.parent) if stamp_of(log) == stamp]
         return evaluation_of(label, [file], logs)
-    return _opened(label, {kind: [(path, document)]}, [])
+    return _read_files(label, {kind: [(path, document)]}, [])
 
 
-def _log(label: str, path: Path) -> OpenedResults:
+def _open_log(label: str, path: Path) -> OpenedResults:
     beside = results_beside(path)
     if beside is None:
         return logs_alone(label, [path])
@@ -86,8 +90,8 @@ def _log(label: str, path: Path) -> OpenedResults:
     return evaluation_of(label, [file], [path], only=task)
 
 
-def _folder(label: str, folder: Path) -> OpenedResults:
-    found: dict[str, list[tuple[Path, Json]]] = {}
+def _open_folder(label: str, folder: Path) -> OpenedResults:
+    by_kind: dict[str, list[tuple[Path, Json]]] = {}
     logs: list[Path] = []
     unknown: list[str] = []
     for path in _files(folder):
@@ -96,44 +100,44 @@ def _folder(label: str, folder: Path) -> OpenedResults:
             continue
         document = read_json(path)
         kind = _kind(document)
-        if kind is None and (path.name.startswith("results") or _was_ours(document)):
+        if kind is None and (path.name.startswith("results") or _is_damaged_run(document)):
             raise unreadable(path, f"is none of {_KINDS}")
         if kind is None:
             unknown.append(path.name)
         else:
-            found.setdefault(kind, []).append((path, document))
-    if len(found) > 1 and not found.keys() <= _TOGETHER:
+            by_kind.setdefault(kind, []).append((path, document))
+    if len(by_kind) > 1 and not by_kind.keys() <= _TOGETHER:
         raise Refusal(
             Category.WRONG_USE,
             f"{label} holds files of several kinds",
             help="name a folder with one kind: " + _KINDS,
         )
-    if not found and not logs:
+    if not by_kind and not logs:
         raise Refusal(
             Category.BASELINE_UNREADABLE,
             f"{label} holds no results" + (f" (there is {unknown[0]})" if unknown else ""),
             help=f"known are {_KINDS}",
         )
-    opened = _opened(label, found, logs)
+    opened = _read_files(label, by_kind, logs)
     if unknown:
-        those = "JSON file is" if len(unknown) == 1 else "JSON files are"
-        told = f"{label}: {len(unknown)} {those} no results and not read, such as {unknown[0]}"
-        opened = replace(opened, notes=(*opened.notes, told))
+        subject = "JSON file is" if len(unknown) == 1 else "JSON files are"
+        note = f"{label}: {len(unknown)} {subject} no results and not read, such as {unknown[0]}"
+        opened = replace(opened, notes=(*opened.notes, note))
     return opened
 
 
-def _opened(
-    label: str, found: Mapping[str, list[tuple[Path, Json]]], logs: list[Path]
+def _read_files(
+    label: str, by_kind: Mapping[str, list[tuple[Path, Json]]], logs: list[Path]
 ) -> OpenedResults:
-    paths = {kind: [path for path, _ in files] for kind, files in found.items()}
-    if found.keys() & _TOGETHER:
+    paths = {kind: [path for path, _ in files] for kind, files in by_kind.items()}
+    if by_kind.keys() & _TOGETHER:
         return read_stored(label, paths.get("runs", []), paths.get("totals", []))
-    if "imported timings" in found:
+    if "imported timings" in by_kind:
         return read_stored_timings(label, paths["imported timings"])
-    if "timings" in found:
-        return read_timings(label, found["timings"])
-    if "results" in found:
-        files = [read_results(path, object_of(document)) for path, document in found["results"]]
+    if "timings" in by_kind:
+        return read_timings(label, by_kind["timings"])
+    if "results" in by_kind:
+        files = [read_results(path, object_of(document)) for path, document in by_kind["results"]]
         return evaluation_of(label, files, logs)
     return logs_alone(label, logs)
 
@@ -141,7 +145,7 @@ def _opened(
 def _kind(document: Json) -> str | None:
     if is_figures(document):
         # Of another kind it is damaged or newer: whoever reads it says which.
-        return _OF_OURS.get(str(object_of(document)["figures_of"]), "totals")
+        return _FIGURE_KINDS.get(str(object_of(document)["figures_of"]), "totals")
     if is_results(document):
         return "results"
     if is_stored(document):
@@ -152,8 +156,10 @@ def _kind(document: Json) -> str | None:
 def _files(folder: Path) -> Iterator[Path]:
     """Every .json and .jsonl below a folder, by path; hidden folders and links to others not."""
     count = 0
-    for where, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(one for one in folders if not _hidden(one) and one not in _ASIDE)
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(
+            name for name in folders if not _hidden(name) and name not in _SKIPPED_FOLDERS
+        )
         for name in sorted(names):
             if name.endswith((".json", ".jsonl")) and not name.startswith("."):
                 count += 1
@@ -163,10 +169,10 @@ def _files(folder: Path) -> Iterator[Path]:
                         f"{folder.name} holds more than {MOST_FILES:,} JSON files",
                         help="name the folder of the results",
                     )
-                yield Path(where) / name
+                yield Path(parent) / name
 
 
-def _was_ours(document: Json) -> bool:
+def _is_damaged_run(document: Json) -> bool:
     """Whether a JSON value has a name that runs have, without being one: damage, not a stranger."""
     names = document.keys() if isinstance(document, dict) else frozenset()
     return bool(names & {"schema_version", "figures_of", "protocol"}) and "session" not in names
@@ -182,15 +188,15 @@ def _raise(error: OSError) -> None:
 
 
 def _logs(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.glob("*.jsonl") if not one.name.endswith(_ITEMS))
+    return sorted(path for path in folder.glob("*.jsonl") if not path.name.endswith(_ITEMS))
 
 
 def _with_scheme(opened: OpenedResults) -> OpenedResults:
     """With the scheme that its label names, such as ``nvfp4``: what to plan with."""
-    return opened if opened.scheme else replace(opened, scheme=_named(opened.label))
+    return opened if opened.scheme else replace(opened, scheme=_scheme_in(opened.label))
 
 
-def _named(label: str) -> str | None:
+def _scheme_in(label: str) -> str | None:
     """The scheme that a text names; None if it names none."""
     try:
         return resolve(label).name

@@ -33,7 +33,7 @@ class _Form:
 
 def is_timing(document: Json) -> bool:
     """Whether a JSON value is a file of timings."""
-    return _form(document) is not None
+    return _form_of(document) is not None
 
 
 def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
@@ -46,19 +46,19 @@ def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
     models: dict[str, None] = {}
     programs: dict[str, None] = {}
     for path, document in documents:
-        form = _form(document)
+        form = _form_of(document)
         if form is None:
             raise unreadable(path, "is no file of timings")
         plain = object_of(document)
         repeats += form.read(path, plain)
         programs[form.name] = None
-        if (name := _model(plain)) is not None:
+        if (name := _model_name(plain)) is not None:
             models[public_name(name)] = None
-    for what, found in (("models", models), ("programs", programs)):
-        if len(found) > 1:
+    for noun, names in (("models", models), ("programs", programs)):
+        if len(names) > 1:
             raise Refusal(
                 Category.WRONG_USE,
-                f"{label} holds timings of {len(found)} {what}: {', '.join(list(found)[:4])}",
+                f"{label} holds timings of {len(names)} {noun}: {', '.join(list(names)[:4])}",
                 help="name the folder of one of them",
             )
     if not repeats:
@@ -66,27 +66,27 @@ def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
     return Timings(label, next(iter(models), NO_NAME), next(iter(programs)), tuple(repeats))
 
 
-def _form(document: Json) -> _Form | None:
+def _form_of(document: Json) -> _Form | None:
     if not isinstance(document, dict):
         return None
-    return next((one for one in _FORMS if one.keys <= document.keys()), None)
+    return next((form for form in _FORMS if form.keys <= document.keys()), None)
 
 
-def _model(document: Mapping[str, Any]) -> str | None:
+def _model_name(document: Mapping[str, Any]) -> str | None:
     """Whose name it is: of the tokenizer where the served name is one that somebody chose."""
     arguments = object_of(document.get("args"))
     names = [document.get("model_id"), arguments.get("model")]
-    for one in list_of(document.get("benchmarks"))[:1]:
+    for entry in list_of(document.get("benchmarks"))[:1]:
         # GuideLLM before 0.4 says it of the worker, later of the backend.
-        benchmark = object_of(one)
+        benchmark = object_of(entry)
         names.append(object_of(benchmark.get("worker")).get("backend_model"))
         names.append(object_of(object_of(benchmark.get("config")).get("backend")).get("model"))
     # Where it was left to GuideLLM to ask the server, the tokenizer's name is all there is.
     names.append(arguments.get("processor"))
-    return next((one for one in map(text_of, names) if one is not None), None)
+    return next((name for name in map(text_of, names) if name is not None), None)
 
 
-def _serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+def _read_serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
     completed = _count(path, document, "completed")
     failed = whole_of(document.get("failed")) or 0
     if failed or completed == 0:
@@ -104,15 +104,15 @@ def _serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
     figures = {"output tokens/s": number_of(document.get("output_throughput"))}
     figures["requests/s"] = number_of(document.get("request_throughput"))
     for kind, name in (("TTFT", "ttft"), ("TPOT", "tpot"), ("E2E", "e2el")):
-        for which, key in (("mean", "mean"), ("median", "median"), ("p99", "p99")):
-            figures[f"{kind} {which} ms"] = number_of(document.get(f"{key}_{name}_ms"))
+        for statistic, key in (("mean", "mean"), ("median", "median"), ("p99", "p99")):
+            figures[f"{kind} {statistic} ms"] = number_of(document.get(f"{key}_{name}_ms"))
     load = f"{flight} in flight" if flight else "all at once"
     if rate is not None:
         load = f"{rate:g} requests/s" + (f", {flight} in flight" if flight else "")
-    yield _repeat(path, f"{prompts:.0f}+{outputs:.0f} tokens, {load}", completed, figures)
+    yield _checked_repeat(path, f"{prompts:.0f}+{outputs:.0f} tokens, {load}", completed, figures)
 
 
-def _throughput(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+def _read_throughput(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
     requests = _count(path, document, "num_requests")
     tokens = _count(path, document, "total_num_tokens")
     if requests == 0:
@@ -121,25 +121,25 @@ def _throughput(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
         "all tokens/s": number_of(document.get("tokens_per_second")),
         "requests/s": number_of(document.get("requests_per_second")),
     }
-    yield _repeat(path, f"offline, {tokens / requests:.0f} tokens each", requests, figures)
+    yield _checked_repeat(path, f"offline, {tokens / requests:.0f} tokens each", requests, figures)
 
 
-def _guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
-    for one in list_of(document.get("benchmarks")):
-        benchmark = object_of(one)
+def _read_guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+    for entry in list_of(document.get("benchmarks")):
+        benchmark = object_of(entry)
         metrics = object_of(benchmark.get("metrics"))
         if not metrics:
             raise unreadable(path, "holds a benchmark without metrics")
-        requests = _successful(path, metrics)
+        requests = _count_successful(path, metrics)
         prompts, outputs = (
-            _mean(metrics, name) for name in ("prompt_token_count", "output_token_count")
+            _successful_mean(metrics, name) for name in ("prompt_token_count", "output_token_count")
         )
         if max(prompts or 0.0, outputs or 0.0) > MOST:
             raise unreadable(path, "has no usable number of tokens")
         size = f"{prompts:.0f}+{outputs:.0f} tokens, " if prompts and outputs else ""
         figures = {
-            "output tokens/s": _mean(metrics, "output_tokens_per_second"),
-            "requests/s": _mean(metrics, "requests_per_second"),
+            "output tokens/s": _successful_mean(metrics, "output_tokens_per_second"),
+            "requests/s": _successful_mean(metrics, "requests_per_second"),
         }
         for kind, name, scale in (
             ("TTFT", "time_to_first_token_ms", 1.0),
@@ -147,21 +147,21 @@ def _guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
             ("TPOT", "inter_token_latency_ms", 1.0),
             ("E2E", "request_latency", MILLISECONDS),
         ):
-            summary = _answered(metrics, name)
-            figures[f"{kind} mean ms"] = _scaled(summary.get("mean"), scale)
-            figures[f"{kind} median ms"] = _scaled(summary.get("median"), scale)
+            summary = _successful_figures(metrics, name)
+            figures[f"{kind} mean ms"] = _scale(summary.get("mean"), scale)
+            figures[f"{kind} median ms"] = _scale(summary.get("median"), scale)
             p99 = object_of(summary.get("percentiles")).get("p99")
-            figures[f"{kind} p99 ms"] = _scaled(p99, scale)
-        yield _repeat(path, f"{size}{_load(benchmark)}", requests, figures)
+            figures[f"{kind} p99 ms"] = _scale(p99, scale)
+        yield _checked_repeat(path, f"{size}{_describe_load(benchmark)}", requests, figures)
 
 
-def _successful(path: Path, metrics: Mapping[str, Any]) -> int:
+def _count_successful(path: Path, metrics: Mapping[str, Any]) -> int:
     totals = object_of(metrics.get("request_totals"))
     failed = whole_of(totals.get("errored")) or 0
     if not failed:
         errored = object_of(object_of(metrics.get("request_latency")).get("errored"))
         failed = whole_of(errored.get("count")) or 0
-    answered = whole_of(_answered(metrics, "request_latency").get("count"))
+    answered = whole_of(_successful_figures(metrics, "request_latency").get("count"))
     answered = answered if answered is not None else whole_of(totals.get("successful"))
     if failed or not answered:
         raise unreadable(
@@ -172,7 +172,7 @@ def _successful(path: Path, metrics: Mapping[str, Any]) -> int:
     return answered
 
 
-def _load(benchmark: Mapping[str, Any]) -> str:
+def _describe_load(benchmark: Mapping[str, Any]) -> str:
     """How the requests came, from the strategy: its place differs between versions."""
     for holder in ("config", "args"):
         strategy = object_of(object_of(benchmark.get(holder)).get("strategy"))
@@ -189,15 +189,15 @@ def _load(benchmark: Mapping[str, Any]) -> str:
     return {"synchronous": "1 in flight"}.get(kind, kind)
 
 
-def _answered(metrics: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _successful_figures(metrics: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return object_of(object_of(metrics.get(name)).get("successful"))
 
 
-def _mean(metrics: Mapping[str, Any], name: str) -> float | None:
-    return number_of(_answered(metrics, name).get("mean"))
+def _successful_mean(metrics: Mapping[str, Any], name: str) -> float | None:
+    return number_of(_successful_figures(metrics, name).get("mean"))
 
 
-def _scaled(value: object, scale: float) -> float | None:
+def _scale(value: object, scale: float) -> float | None:
     number = number_of(value)
     return None if number is None else number * scale
 
@@ -209,22 +209,24 @@ def _count(path: Path, document: Mapping[str, Any], name: str) -> int:
     return count
 
 
-def _repeat(
+def _checked_repeat(
     path: Path, workload: str, requests: int, figures: Mapping[str, float | None]
 ) -> Repeat:
-    known = {name: value for name, value in figures.items() if value is not None and value != 0.0}
-    wrong = [name for name, value in known.items() if not 1.0 / MOST < value < MOST]
-    if wrong or not any(name.endswith("/s") for name in known):
+    nonzero = {name: value for name, value in figures.items() if value is not None and value != 0.0}
+    wrong = [name for name, value in nonzero.items() if not 1.0 / MOST < value < MOST]
+    if wrong or not any(name.endswith("/s") for name in nonzero):
         raise unreadable(path, f"has no usable {wrong[0] if wrong else 'throughput'}")
-    return Repeat(workload, requests, known)
+    return Repeat(workload, requests, nonzero)
 
 
 _FORMS = (
-    _Form("vllm bench serve", frozenset({"output_throughput", "completed", "duration"}), _serve),
+    _Form(
+        "vllm bench serve", frozenset({"output_throughput", "completed", "duration"}), _read_serve
+    ),
     _Form(
         "vllm bench throughput",
         frozenset({"elapsed_time", "num_requests", "total_num_tokens"}),
-        _throughput,
+        _read_throughput,
     ),
-    _Form("GuideLLM", frozenset({"benchmarks"}), _guidellm),
+    _Form("GuideLLM", frozenset({"benchmarks"}), _read_guidellm),
 )

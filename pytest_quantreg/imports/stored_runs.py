@@ -40,39 +40,55 @@ def read_stored(label: str, runs: Sequence[Path], sheets: Sequence[Path] = ()) -
     lies beside each. Raises Refusal for damaged files, and for results of several models,
     weights, schemes or engines.
     """
-    found = {path: _of_run(label, path) for path in runs}
-    read = {_sheet(path) for path in runs}
+    evaluations = {path: _evaluation_of_run(label, path) for path in runs}
+    figures_read = {_sheet_path(path) for path in runs}
     for path in sheets:
-        if path not in read:
-            found[path] = _of_sheet(label, path)
-    _refuse_several(label, found.values())
+        if path not in figures_read:
+            evaluations[path] = _evaluation_of_sheet(label, path)
+    _refuse_several(label, evaluations.values())
     results: dict[str, Result] = {}
     unmeasured: tuple[str, ...] = ()
-    for path, one in found.items():
-        if twice := one.results.keys() & results.keys():
+    for path, evaluation in evaluations.items():
+        if twice := evaluation.results.keys() & results.keys():
             raise Refusal(
                 Category.WRONG_USE,
                 f"{label} holds two runs of {min(twice)}, asked in different ways",
                 help=f"name one of their files, such as {path.name}",
             )
-        results |= one.results
-        unmeasured += one.unmeasured
-    first = next(iter(found.values()))
-    weights = next((one.weights for one in found.values() if one.weights is not None), None)
-    places = frozenset[str]().union(*(one.places for one in found.values()))
+        results |= evaluation.results
+        unmeasured += evaluation.unmeasured
+    first = next(iter(evaluations.values()))
+    weights = next(
+        (
+            evaluation.weights
+            for evaluation in evaluations.values()
+            if evaluation.weights is not None
+        ),
+        None,
+    )
+    places = frozenset[str]().union(*(evaluation.places for evaluation in evaluations.values()))
     return replace(first, results=results, unmeasured=unmeasured, weights=weights, places=places)
 
 
-def _refuse_several(label: str, found: Collection[Evaluation]) -> None:
-    owners = sorted({(one.model, str(one.scheme), one.engine) for one in found})
+def _refuse_several(label: str, evaluations: Collection[Evaluation]) -> None:
+    owners = sorted(
+        {
+            (evaluation.model, str(evaluation.scheme), evaluation.engine)
+            for evaluation in evaluations
+        }
+    )
     if len(owners) > 1:
-        shown = "; ".join(" ".join(one) for one in owners[:3])
+        owner_names = "; ".join(" ".join(owner) for owner in owners[:3])
         raise Refusal(
             Category.WRONG_USE,
-            f"{label} holds runs of several models, schemes or engines: {shown}",
+            f"{label} holds runs of several models, schemes or engines: {owner_names}",
             help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
         )
-    weights = {seal(dict(one.weights)) for one in found if one.weights is not None}
+    weights = {
+        seal(dict(evaluation.weights))
+        for evaluation in evaluations
+        if evaluation.weights is not None
+    }
     if len(weights) > 1:
         raise Refusal(
             Category.WRONG_USE,
@@ -89,7 +105,7 @@ def read_stored_timings(label: str, paths: Sequence[Path]) -> Timings:
             f"{label} holds {len(paths)} imports of timings",
             help=f"name one of them, such as {paths[0].parent.parent.name}",
         )
-    return to_timings(label, _document(paths[0]))
+    return to_timings(label, _read_figures(paths[0]))
 
 
 def read_run(path: Path) -> tuple[Run, str]:
@@ -110,29 +126,29 @@ def read_run(path: Path) -> tuple[Run, str]:
         return to_run(document, items), info.sha256
 
 
-def _document(path: Path) -> Document:
+def _read_figures(path: Path) -> Document:
     with blaming(path):
         return read_document(path)
 
 
-def _sheet(run: Path) -> Path:
+def _sheet_path(run: Path) -> Path:
     """Where what is known of an imported run lies, beside its items."""
     return run.parent / IMPORTED / run.name
 
 
-def _of_sheet(label: str, path: Path) -> Evaluation:
+def _evaluation_of_sheet(label: str, path: Path) -> Evaluation:
     """An imported task, with its items where it has some."""
-    document: Any = _document(path)
+    document: Any = _read_figures(path)
     if document.get("items") is None:
         return to_totals(label, document)
-    return _of_run(label, path.parent.parent / path.name)
+    return _evaluation_of_run(label, path.parent.parent / path.name)
 
 
-def _of_run(label: str, path: Path) -> Evaluation:
+def _evaluation_of_run(label: str, path: Path) -> Evaluation:
     run, digest = read_run(path)
     provenance = run.provenance
     if provenance.software.backend.startswith(ENGINE):
-        return _imported(label, path, run, digest)
+        return _imported_evaluation(label, path, run, digest)
     result = result_of(run)
     return Evaluation(
         label,
@@ -143,18 +159,18 @@ def _of_run(label: str, path: Path) -> Evaluation:
     )
 
 
-def _imported(label: str, path: Path, run: Run, digest: str) -> Evaluation:
+def _imported_evaluation(label: str, path: Path, run: Run, digest: str) -> Evaluation:
     """Items, and all that their files said; neither is judged without the other."""
-    sheet, task = _sheet(path), run.accuracy.protocol.task
+    sheet, task = _sheet_path(path), run.accuracy.protocol.task
     if not os.path.lexists(sheet):
         raise unreadable(path, f"was imported, and {IMPORTED}/{path.name} is missing", *_AGAIN)
-    document: Any = _document(sheet)
+    document: Any = _read_figures(sheet)
     owner = run.provenance.model.name, run.provenance.claimed, run.provenance.software.backend
-    known = tuple(document.get(name) for name in ("model", "scheme", "engine", "task", "items"))
-    if known != (*owner, task, digest):
+    identity = tuple(document.get(name) for name in ("model", "scheme", "engine", "task", "items"))
+    if identity != (*owner, task, digest):
         raise unreadable(sheet, f"belongs to other items than those of {path.name}", *_AGAIN)
-    whole = to_totals(label, document)
-    return replace(whole, results={task: replace(whole.results[task], accuracy=run.accuracy)})
+    totals = to_totals(label, document)
+    return replace(totals, results={task: replace(totals.results[task], accuracy=run.accuracy)})
 
 
 def result_of(run: Run) -> Result:
@@ -172,11 +188,11 @@ def result_of(run: Run) -> Result:
         run=run,
         total=accuracy.protocol.total_items,
         chance=accuracy.chance,
-        suspicions=_unquantized(run),
+        suspicions=_unquantized_suspicion(run),
     )
 
 
-def _unquantized(run: Run) -> dict[str, str]:
+def _unquantized_suspicion(run: Run) -> dict[str, str]:
     """Told where nothing was quantized though the scheme says so."""
     provenance = run.provenance
     try:

@@ -34,7 +34,9 @@ _LATEST = 253_402_300_799
 """Seconds to the end of the year 9999."""
 
 
-def keep(root: Path, evaluation: Evaluation, result: Result, scheme: str) -> tuple[str, bool]:
+def store_result(
+    root: Path, evaluation: Evaluation, result: Result, scheme: str
+) -> tuple[str, bool]:
     """Stores one result below ``root``: its items as a run, and beside it all else that is known.
 
     Returns where, and whether it was there already. Raises as `_keep_items` and
@@ -44,9 +46,9 @@ def keep(root: Path, evaluation: Evaluation, result: Result, scheme: str) -> tup
     if result.accuracy is None:
         return figures.keep(task_document(evaluation, result, scheme))
     store = Store(root)
-    key, items, there = _keep_items(store, evaluation, result, scheme)
+    key, items, present = _keep_items(store, evaluation, result, scheme)
     figures.keep(task_document(evaluation, result, scheme, items=items), key.stem)
-    return store.path(key), there
+    return store.path(key), present
 
 
 def _keep_items(
@@ -63,17 +65,17 @@ def _keep_items(
     run = run_of(evaluation, result, scheme)
     key = key_of(run)
     digest = rows.encode(run.accuracy.items, run.accuracy.protocol.metrics)[1].sha256
-    seen = store.state(key)
-    if seen:
-        there = store.load(key)
-        if there.accuracy.items == run.accuracy.items:
+    state = store.state(key)
+    if state:
+        stored = store.load(key)
+        if stored.accuracy.items == run.accuracy.items:
             return key, digest, True
         raise WrongUse(
             f"{store.path(key)} holds another run of {result.task}",
             help="import into another folder: --out FOLDER",
         )
     try:
-        store.save(key, run, seen=seen)
+        store.save(key, run, seen=state)
     except Changed:
         return _keep_items(store, evaluation, result, scheme)
     return key, digest, False
@@ -86,11 +88,11 @@ def run_of(evaluation: Evaluation, result: Result, scheme: str) -> Run:
     """
     if result.run is not None:
         return result.run
-    accuracy = _checked(result)
+    accuracy = _accuracy_of(result)
     # Stop words and arguments may be anything; what decides is compared by the file beside it.
-    arguments = {name: sealed(one) for name, one in accuracy.protocol.gen_kwargs.items()}
+    arguments = {name: sealed(value) for name, value in accuracy.protocol.gen_kwargs.items()}
     accuracy = replace(accuracy, protocol=replace(accuracy.protocol, gen_kwargs=arguments))
-    known = result.known
+    facts = result.known
     return Run(
         Provenance(
             model=ModelIdentity(
@@ -99,16 +101,16 @@ def run_of(evaluation: Evaluation, result: Result, scheme: str) -> Run:
                 architecture=UNKNOWN,
                 vocab_size=1,
                 shapes={},
-                dtype=_text(known, "model.dtype"),
+                dtype=_text(facts, "model.dtype"),
                 tokenizer_digest=UNKNOWN_DIGEST,
                 template_digest=accuracy.protocol.template_digest,
                 weights_digest=UNKNOWN_DIGEST,
             ),
             claimed=scheme,
             effective=EffectiveScheme(None, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNVERIFIED, 0, 0),
-            software=Software(evaluation.engine, _versions(known)),
-            machine=Machine(_text(known, "machine.kind"), _text(known, "machine.family")),
-            recorded_at=_time(result),
+            software=Software(evaluation.engine, _versions(facts)),
+            machine=Machine(_text(facts, "machine.kind"), _text(facts, "machine.family")),
+            recorded_at=_recorded_at(result),
         ),
         accuracy,
     )
@@ -134,7 +136,7 @@ def key_of(run: Run) -> BaselineKey:
     )
 
 
-def _checked(result: Result) -> Accuracy:
+def _accuracy_of(result: Result) -> Accuracy:
     if result.accuracy is None:
         raise Refusal(
             Category.NOTHING_MEASURED,
@@ -150,7 +152,7 @@ def _checked(result: Result) -> Accuracy:
     return result.accuracy
 
 
-def _time(result: Result) -> str:
+def _recorded_at(result: Result) -> str:
     date = result.written if result.date is None else result.date
     if date is None or not math.isfinite(date) or not 0 < date < _LATEST:
         raise Refusal(
@@ -159,20 +161,24 @@ def _time(result: Result) -> str:
     return datetime.fromtimestamp(int(date), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _versions(known: Mapping[str, Json]) -> dict[str, str]:
+def _versions(facts: Mapping[str, Json]) -> dict[str, str]:
     """Versions that look like some: a text with a path in it is none."""
-    found = {
+    versions = {
         name.removeprefix("version."): value
-        for name, value in known.items()
+        for name, value in facts.items()
         if name.startswith("version.") and isinstance(value, str)
     }
-    return {name: one for name, one in found.items() if re.fullmatch(r"[\w.+!-]{1,60}", one)}
+    return {
+        name: version
+        for name, version in versions.items()
+        if re.fullmatch(r"[\w.+!-]{1,60}", version)
+    }
 
 
-def _text(known: Mapping[str, Json], name: str) -> str:
-    value = known.get(name)
-    sound = isinstance(value, str) and re.fullmatch(r"[\w .()+-]{1,100}", value)
-    return str(value) if sound else UNKNOWN
+def _text(facts: Mapping[str, Json], name: str) -> str:
+    value = facts.get(name)
+    printable = isinstance(value, str) and re.fullmatch(r"[\w .()+-]{1,100}", value)
+    return str(value) if printable else UNKNOWN
 
 
 def _known_digest(protocol: Protocol) -> str | None:

@@ -15,7 +15,7 @@ from pytest_quantreg.core.comparison.alignment import first_items
 from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
-from pytest_quantreg.imports.to_runs import keep, key_of, run_of
+from pytest_quantreg.imports.to_runs import key_of, run_of, store_result
 
 
 def evaluation(path: Path) -> Evaluation:
@@ -29,7 +29,7 @@ def stored(store: Path, path: Path, scheme: str = "w4a4-nvfp4") -> list[Path]:
     """Imports every task of a path; returns all files written."""
     found = evaluation(path)
     for result in found.results.values():
-        keep(store, found, result, scheme)
+        store_result(store, found, result, scheme)
     return sorted(one for one in store.rglob("*") if one.is_file())
 
 
@@ -37,7 +37,7 @@ def test_what_is_stored_is_read_back_equal(tmp_path: Path, twice: list[Path]) ->
     """Through the schema and the digests the same run comes back."""
     found = evaluation(twice[0])
     run = run_of(found, found.results["asdiv"], "bf16")
-    keep(tmp_path / "store", found, found.results["asdiv"], "bf16")
+    store_result(tmp_path / "store", found, found.results["asdiv"], "bf16")
     assert Store(tmp_path / "store").load(key_of(run)) == run
     assert run.provenance.recorded_at == "2024-08-21T03:39:56Z"
     assert run.provenance.software.backend == "lm-eval-hf"
@@ -86,8 +86,8 @@ def test_importing_again_changes_nothing(tmp_path: Path, twice: list[Path]) -> N
     found = evaluation(twice[0])
     store = tmp_path / "store"
     result = found.results["asdiv"]
-    assert keep(store, found, result, "bf16")[1] is False
-    assert keep(store, found, result, "bf16")[1] is True
+    assert store_result(store, found, result, "bf16")[1] is False
+    assert store_result(store, found, result, "bf16")[1] is True
 
 
 def test_another_run_in_its_place_is_not_overwritten(
@@ -146,9 +146,9 @@ def test_an_import_replaced_one_that_began_with_it(
 
     def after_another(self: Store, *args: Any, **kwargs: Any) -> None:
         monkeypatch.setattr(Store, "save", save)
-        keep(self.root, found, result, "bf16")
+        store_result(self.root, found, result, "bf16")
         self.save(*args, **kwargs)
 
     monkeypatch.setattr(Store, "save", after_another)
     with pytest.raises(WrongUse, match="holds another run of asdiv"):
-        keep(tmp_path, found, fewer, "bf16")
+        store_result(tmp_path, found, fewer, "bf16")

@@ -11,7 +11,7 @@ from ...core.errors import Category, Refusal
 from ...core.records.evaluation import Evaluation, Result
 from ...core.records.run import Json
 from ..foreign_files import unreadable
-from .items import alone, with_items
+from .items import result_of_log, with_items
 from .protocol import NO_NAME, public_name
 from .results import ResultsFile, stamp_of
 from .samples import read_samples
@@ -20,7 +20,7 @@ _LOG = re.compile(r"samples_(.+?)(?:_[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FileResult:
     """What one file says of a task; None where it has no figure of it."""
 
     result: Result | None
@@ -40,40 +40,29 @@ def evaluation_of(
     one task out. Raises Refusal for results of several models, engines or kinds of weights,
     and for a log that contradicts its results.
     """
-    _refuse_several(label, files)
-    newest: dict[str, _Found] = {}
-    older: dict[str, int] = {}
-    for file in files:
-        for task in (*file.results, *file.unmeasured):
-            if only not in (None, task):
-                continue
-            found = _Found(file.results.get(task), file)
-            if task in newest:
-                _refuse_two_places(label, task, file, newest[task].file)
-                older[task] = older.get(task, 0) + 1
-            if task not in newest or found.age > newest[task].age:
-                newest[task] = found
+    _refuse_several_models(label, files)
+    newest, older = _newest_by_task(label, files, only)
     used: set[Path] = set()
     results = {}
-    for task, found in newest.items():
-        if found.result is None:
+    for task, file_result in newest.items():
+        if file_result.result is None:
             continue
-        log = log_of(found.file.path, task, logs)
-        results[task] = found.result
+        log = log_of(file_result.file.path, task, logs)
+        results[task] = file_result.result
         if log is not None:
             used.add(log)
-            names = [one.metric.name for one in found.result.aggregates]
-            samples = read_samples(log, found.file.filters.get(task, ()), names)
-            results[task] = with_items(log, found.result, samples)
+            names = [aggregate.metric.name for aggregate in file_result.result.aggregates]
+            samples = read_samples(log, file_result.file.filters.get(task, ()), names)
+            results[task] = with_items(log, file_result.result, samples)
     notes = [
         f"{label}: {task} was evaluated {count + 1} times, and the newest counts"
         for task, count in older.items()
     ]
-    left = len([one for one in logs if one not in used]) if not older and only is None else 0
-    if left:
-        several = "s belong" if left > 1 else " belongs"
-        notes.append(f"{label}: {left} sample log{several} to none of its results: not read")
-    unmeasured = tuple(task for task, found in newest.items() if found.result is None)
+    unused = len([log for log in logs if log not in used]) if not older and only is None else 0
+    if unused:
+        ending = "s belong" if unused > 1 else " belongs"
+        notes.append(f"{label}: {unused} sample log{ending} to none of its results: not read")
+    unmeasured = tuple(task for task, file_result in newest.items() if file_result.result is None)
     if unmeasured:
         notes.append(f"{label} has no figure of {', '.join(unmeasured)}")
     return Evaluation(
@@ -88,6 +77,25 @@ def evaluation_of(
     )
 
 
+def _newest_by_task(
+    label: str, files: Sequence[ResultsFile], only: str | None
+) -> tuple[dict[str, _FileResult], dict[str, int]]:
+    """The newest result of each task, and how many older ones it has where there are some."""
+    newest: dict[str, _FileResult] = {}
+    older: dict[str, int] = {}
+    for file in files:
+        for task in (*file.results, *file.unmeasured):
+            if only not in (None, task):
+                continue
+            file_result = _FileResult(file.results.get(task), file)
+            if task in newest:
+                _refuse_two_places(label, task, file, newest[task].file)
+                older[task] = older.get(task, 0) + 1
+            if task not in newest or file_result.age > newest[task].age:
+                newest[task] = file_result
+    return newest, older
+
+
 def logs_alone(label: str, logs: Sequence[Path]) -> Evaluation:
     """The evaluation in sample logs without a results file. Raises Refusal."""
     results: dict[str, Result] = {}
@@ -99,25 +107,25 @@ def logs_alone(label: str, logs: Sequence[Path]) -> Evaluation:
             raise unreadable(
                 log, f"is a second log of {task}", "name one of them, or put their results beside"
             )
-        results[task] = alone(task, read_samples(log, (), ()))
+        results[task] = result_of_log(task, read_samples(log, (), ()))
     return Evaluation(label, NO_NAME, "unknown", results)
 
 
 def task_of(log: Path) -> str | None:
     """The task in the name of a sample log; None where it is named otherwise."""
-    found = _LOG.fullmatch(log.name)
-    return found[1] if found else None
+    match = _LOG.fullmatch(log.name)
+    return match[1] if match else None
 
 
 def log_of(results: Path, task: str, logs: Sequence[Path]) -> Path | None:
     """The sample log of one task beside its results file; None where there is none."""
-    beside = [one for one in logs if one.parent == results.parent]
+    beside = [log for log in logs if log.parent == results.parent]
     stamp = stamp_of(results)
     if stamp:
-        return next((one for one in beside if one.name == f"samples_{task}_{stamp}.jsonl"), None)
+        return next((log for log in beside if log.name == f"samples_{task}_{stamp}.jsonl"), None)
     # Before lm-eval 0.4.3 files have no time in their names.
-    ends = [one for one in beside if one.name.endswith(f"_{task}.jsonl") and not stamp_of(one)]
-    return min(ends, key=lambda one: len(one.name), default=None)
+    ends = [log for log in beside if log.name.endswith(f"_{task}.jsonl") and not stamp_of(log)]
+    return min(ends, key=lambda log: len(log.name), default=None)
 
 
 def results_beside(log: Path) -> Path | None:
@@ -128,17 +136,17 @@ def results_beside(log: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _refuse_several(label: str, files: Sequence[ResultsFile]) -> None:
-    models = sorted({one.model for one in files})
-    engines = sorted({one.engine for one in files})
-    for what, names in (("models", models), ("engines", engines)):
+def _refuse_several_models(label: str, files: Sequence[ResultsFile]) -> None:
+    models = sorted({file.model for file in files})
+    engines = sorted({file.engine for file in files})
+    for noun, names in (("models", models), ("engines", engines)):
         if len(names) > 1:
             raise Refusal(
                 Category.WRONG_USE,
-                f"{label} holds results of {len(names)} {what}: {', '.join(names[:4])}",
+                f"{label} holds results of {len(names)} {noun}: {', '.join(names[:4])}",
                 help="name the folder of one of them; lm-eval makes one per model",
             )
-    weights = {_words(one.weights): None for one in files}
+    weights = {_describe_weights(file.weights): None for file in files}
     if len(weights) > 1:
         raise Refusal(
             Category.WRONG_USE,
@@ -148,17 +156,17 @@ def _refuse_several(label: str, files: Sequence[ResultsFile]) -> None:
         )
 
 
-def _refuse_two_places(label: str, task: str, one: ResultsFile, other: ResultsFile) -> None:
-    if one.places != other.places and not one.places & other.places:
+def _refuse_two_places(label: str, task: str, file: ResultsFile, other: ResultsFile) -> None:
+    if file.places != other.places and not file.places & other.places:
         raise Refusal(
             Category.WRONG_USE,
-            f"{label} holds results on {task} of two models called {one.model}, which lay in "
+            f"{label} holds results on {task} of two models called {file.model}, which lay in "
             "different folders",
             help="name the folder of one of them; lm-eval makes one per model",
         )
 
 
-def _words(weights: Mapping[str, Json]) -> str:
+def _describe_weights(weights: Mapping[str, Json]) -> str:
     """``load_in_4bit=True``, or that nothing was said."""
-    shown = [f"{name}={public_name(str(value))[:40]}" for name, value in sorted(weights.items())]
-    return ", ".join(shown) or "as they are"
+    settings = [f"{name}={public_name(str(value))[:40]}" for name, value in sorted(weights.items())]
+    return ", ".join(settings) or "as they are"

@@ -30,26 +30,34 @@ _WORD = re.compile(r"[\w .()+-]{1,100}")
 def with_items(path: Path, result: Result, samples: Samples) -> Result:
     """``result`` with its items. Raises Refusal where the log contradicts the results."""
     n = len(samples.items)
-    told = result.aggregates[0].n
-    if told is not None and told != n:
+    declared_n = result.aggregates[0].n
+    if declared_n is not None and declared_n != n:
         raise unreadable(
             path,
-            f"holds {n:,} items of {result.task}, and its results are about {told:,}",
+            f"holds {n:,} items of {result.task}, and its results are about {declared_n:,}",
             "they belong to different evaluations, or the log was cut off",
         )
-    kinds = {one.metric.name: _kind(path, result, one, samples) for one in result.aggregates}
-    metrics = tuple(replace(one.metric, kind=kinds[one.metric.name]) for one in result.aggregates)
-    named = {one.name for one in metrics if one.kind != "aggregate"}
+    kinds = {
+        aggregate.metric.name: _kind(path, result, aggregate, samples)
+        for aggregate in result.aggregates
+    }
+    metrics = tuple(
+        replace(aggregate.metric, kind=kinds[aggregate.metric.name])
+        for aggregate in result.aggregates
+    )
+    named = {metric.name for metric in metrics if metric.kind != "aggregate"}
     items = replace(
         samples.items,
         scores={name: samples.items.scores[name] for name in kinds if name in named},
-        weights={name: one for name, one in samples.items.weights.items() if name in named},
+        weights={name: column for name, column in samples.items.weights.items() if name in named},
     )
-    values = {one.metric.name: one.value for one in result.aggregates}
+    values = {aggregate.metric.name: aggregate.value for aggregate in result.aggregates}
     accuracy = Accuracy(
-        protocol_of(result, metrics, n), items, values, samples.chance, _batch(result.known)
+        protocol_of(result, metrics, n), items, values, samples.chance, _batch_size(result.known)
     )
-    suspicions = {name: why for name, why in result.suspicions.items() if name or told is not None}
+    suspicions = {
+        name: why for name, why in result.suspicions.items() if name or declared_n is not None
+    }
     if samples.equal > MOST_EQUAL:
         suspicions[""] = (
             f"all choices of {samples.equal * 100:.0f} % of the items have the same "
@@ -61,11 +69,11 @@ def with_items(path: Path, result: Result, samples: Samples) -> Result:
         accuracy=accuracy,
         chance=samples.chance,
         suspicions=suspicions,
-        aggregates=tuple(replace(one, n=n) for one in result.aggregates),
+        aggregates=tuple(replace(aggregate, n=n) for aggregate in result.aggregates),
     )
 
 
-def alone(task: str, samples: Samples) -> Result:
+def result_of_log(task: str, samples: Samples) -> Result:
     """A result of a sample log without its results file: little is known of how it was asked.
 
     Raises Refusal for a log without scores.
@@ -76,7 +84,9 @@ def alone(task: str, samples: Samples) -> Result:
         bare = name.partition(",")[0]
         metric = Metric(name, direction(bare, None), "mean")
         aggregates.append(Aggregate(metric, math.fsum(column) / n, None, n))
-    plain = [one for one in aggregates if one.metric.name not in samples.items.weights]
+    plain = [
+        aggregate for aggregate in aggregates if aggregate.metric.name not in samples.items.weights
+    ]
     if not plain:
         raise Refusal(
             Category.NOTHING_MEASURED,
@@ -90,7 +100,9 @@ def alone(task: str, samples: Samples) -> Result:
         notes=(f"{task}: a sample log alone, which says little of how its items were asked",),
         ordered=len(plain) == 1,
     )
-    scores = {one.metric.name: samples.items.scores[one.metric.name] for one in plain}
+    scores = {
+        aggregate.metric.name: samples.items.scores[aggregate.metric.name] for aggregate in plain
+    }
     return with_items(
         Path(task),
         result,
@@ -100,21 +112,21 @@ def alone(task: str, samples: Samples) -> Result:
 
 def protocol_of(result: Result, metrics: tuple[Metric, ...], n: int) -> Protocol:
     """What is known of how a task was asked; what is not stands there as unknown."""
-    known = result.known
+    facts = result.known
     config = json.dumps(dict(result.config), sort_keys=True)
-    generation = known.get("protocol.gen_kwargs")
-    seed = known.get("protocol.seed")
+    generation = facts.get("protocol.gen_kwargs")
+    seed = facts.get("protocol.seed")
     return Protocol(
         task=result.task,
-        task_version=_text(known, "task_version"),
-        output_type=_text(known, "output_type"),
-        num_fewshot=whole_of(known.get("protocol.num_fewshot")) or 0,
-        chat_template=_text(known, "chat_template"),
-        template_digest=_digest(known, "template_digest"),
-        fewshot_as_multiturn=known.get("protocol.fewshot_as_multiturn") is True,
-        system_instruction_digest=_digest(known, "system_instruction_digest"),
+        task_version=_text(facts, "task_version"),
+        output_type=_text(facts, "output_type"),
+        num_fewshot=whole_of(facts.get("protocol.num_fewshot")) or 0,
+        chat_template=_text(facts, "chat_template"),
+        template_digest=_digest(facts, "template_digest"),
+        fewshot_as_multiturn=facts.get("protocol.fewshot_as_multiturn") is True,
+        system_instruction_digest=_digest(facts, "system_instruction_digest"),
         gen_kwargs=object_of(generation),
-        repeats=whole_of(known.get("protocol.repeats")) or 1,
+        repeats=whole_of(facts.get("protocol.repeats")) or 1,
         seed=seed if isinstance(seed, int) else UNKNOWN_SEED,
         config_digest=hashlib.sha256(config.encode()).hexdigest()
         if result.config
@@ -124,21 +136,22 @@ def protocol_of(result: Result, metrics: tuple[Metric, ...], n: int) -> Protocol
     )
 
 
-def _kind(path: Path, result: Result, one: Aggregate, samples: Samples) -> str:
+def _kind(path: Path, result: Result, aggregate: Aggregate, samples: Samples) -> str:
     """What the items' scores are; refuses those whose mean is not what the results say."""
-    name = one.metric.name
+    name = aggregate.metric.name
     column = samples.items.scores.get(name)
     if column is None:
         return "aggregate"
     if name in samples.items.weights:
         return "perplexity"
     mean = math.fsum(column) / len(column)
-    if abs(mean - one.value) > _CLOSE * max(1.0, abs(one.value)):
+    if abs(mean - aggregate.value) > _CLOSE * max(1.0, abs(aggregate.value)):
         if not is_mean(result, name.partition(",")[0]):
             return "aggregate"
         raise unreadable(
             path,
-            f"gives {mean:.6g} as the mean of {name} of {result.task}, its results {one.value:.6g}",
+            f"gives {mean:.6g} as the mean of {name} of {result.task}, its results "
+            f"{aggregate.value:.6g}",
             "they belong to different evaluations; keep those of one together",
         )
     return "binary" if set(column) <= {0.0, 1.0} else "mean"
@@ -146,26 +159,28 @@ def _kind(path: Path, result: Result, one: Aggregate, samples: Samples) -> str:
 
 def is_mean(result: Result, metric: str) -> bool:
     """Whether the task's file averages a metric; where it does not say, lm-eval does."""
-    listed = result.config.get("metric_list")
-    for one in listed if isinstance(listed, list) else []:
-        if object_of(one).get("metric") == metric:
-            return object_of(one).get("aggregation", "mean") in ("mean", "nanmean")
+    entries = result.config.get("metric_list")
+    for entry in entries if isinstance(entries, list) else []:
+        if object_of(entry).get("metric") == metric:
+            return object_of(entry).get("aggregation", "mean") in ("mean", "nanmean")
     return True
 
 
-def _text(known: Mapping[str, Json], name: str) -> str:
-    value = known.get(f"protocol.{name}")
+def _text(facts: Mapping[str, Json], name: str) -> str:
+    value = facts.get(f"protocol.{name}")
     # Stored as it is: what is no short word, such as a path, is nobody's business.
     return value if isinstance(value, str) and _WORD.fullmatch(value) else UNKNOWN
 
 
-def _digest(known: Mapping[str, Json], name: str) -> str | None:
-    value = known.get(f"protocol.{name}", UNKNOWN_DIGEST)
+def _digest(facts: Mapping[str, Json], name: str) -> str | None:
+    value = facts.get(f"protocol.{name}", UNKNOWN_DIGEST)
     if value == NO_INSTRUCTION:
         return None
-    sound = isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-    return str(value) if sound else UNKNOWN_DIGEST
+    is_digest = (
+        isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+    )
+    return str(value) if is_digest else UNKNOWN_DIGEST
 
 
-def _batch(known: Mapping[str, Json]) -> int:
-    return whole_of(known.get("batch_size")) or 1
+def _batch_size(facts: Mapping[str, Json]) -> int:
+    return whole_of(facts.get("batch_size")) or 1

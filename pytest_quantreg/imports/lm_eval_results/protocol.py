@@ -12,7 +12,7 @@ from ...core.comparison.partial_comparability import NO_INSTRUCTION, NOT_GIVEN
 from ...core.records.run import Json
 from ...core.redact_settings import seal
 from ..foreign_files import number_of, object_of, text_of, whole_of
-from ..model_names import MAIN, spelt
+from ..model_names import MAIN, comparable_names
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where a function lay in memory: another number in each process."""
@@ -35,9 +35,9 @@ WEIGHTS = frozenset(
 """Arguments that make other weights of the same name; so do those that begin with ``bnb_``."""
 
 QUANTIZES = frozenset({"load_in_4bit", "load_in_8bit", "quantization", "quantization_config"})
-_HOW = ("bnb_", "llm_int8_")
-_NOTHING = frozenset({"", ".", "{}", "auto", "false", "none", "null"})
-_AS_THEY_ARE = frozenset({"hf", "pt", "safetensors", "fastsafetensors"})
+_HOW_PREFIXES = ("bnb_", "llm_int8_")
+_EMPTY_VALUES = frozenset({"", ".", "{}", "auto", "false", "none", "null"})
+_PLAIN_LOAD_FORMATS = frozenset({"hf", "pt", "safetensors", "fastsafetensors"})
 """Values of ``load_format`` that say only how files are read."""
 
 ENGINE = "lm-eval-"
@@ -50,17 +50,17 @@ PATH = re.compile(r"^(/|\\\\|[A-Za-z]:[\\/]|~|\.{1,2}([\\/]|$))")
 """What the name of a model that lies in a folder begins with."""
 
 
-def asked(
+def protocol_fields(
     document: Mapping[str, Any], task: str, config: Mapping[str, Any], *, is_group: bool
 ) -> tuple[dict[str, Json], dict[str, str]]:
     """What must be equal to compare, as far as it is known, and words for digests."""
     settings = object_of(document.get("config"))
     arguments = arguments_of(document)
-    known: dict[str, Json] = {
+    fields: dict[str, Json] = {
         "software.backend": engine_of(document),
         "protocol.task": task,
         "protocol.output_type": text_of(config.get("output_type")),
-        "protocol.num_fewshot": _fewshot(document, task, config),
+        "protocol.num_fewshot": _num_fewshot(document, task, config),
         "protocol.task_version": _version(document, task),
         "protocol.repeats": whole_of(config.get("repeats")),
         "protocol.seed": whole_of(settings.get("fewshot_seed")),
@@ -68,24 +68,26 @@ def asked(
         "version.lm_eval": text_of(document.get("lm_eval_version")),
         "model.dtype": _dtype(settings, arguments),
         "imported.max_length": whole_of(document.get("max_length")),
-        "imported.special_tokens": _special(document),
-        "batch_size": _batch(settings.get("batch_size")),
+        "imported.special_tokens": _special_tokens(document),
+        "batch_size": _batch_size(settings.get("batch_size")),
     }
     if not is_group:
-        known["protocol.total_items"] = whole_of(
+        fields["protocol.total_items"] = whole_of(
             object_of(object_of(document.get("n-samples")).get(task)).get("original")
         )
-    known["items.digests"] = text_of(object_of(document.get("task_hashes")).get(task))
+    fields["items.digests"] = text_of(object_of(document.get("task_hashes")).get(task))
     if config.get("output_type") == "generate_until":
-        known["protocol.gen_kwargs"] = _generation(config, settings)
+        fields["protocol.gen_kwargs"] = _generation_arguments(config, settings)
     for name in THOUGHTS:
-        known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
+        fields[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
     for name in PROMPT_ARGUMENTS:
-        known[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
-    known.update(machine_of(document))
-    found: dict[str, Json] = {name: value for name, value in known.items() if value is not None}
-    words = _chat(document, found)
-    return found, words
+        fields[f"imported.{name}"] = _plain(arguments.get(name, NOT_GIVEN))
+    fields.update(machine_of(document))
+    known_fields: dict[str, Json] = {
+        name: value for name, value in fields.items() if value is not None
+    }
+    words = _add_chat_fields(document, known_fields)
+    return known_fields, words
 
 
 def config_of(config: Mapping[str, Any]) -> dict[str, Json]:
@@ -99,24 +101,24 @@ def config_of(config: Mapping[str, Any]) -> dict[str, Json]:
 
 def arguments_of(document: Mapping[str, Any]) -> dict[str, Json]:
     """``model_args``, an object or ``a=1,b=2``."""
-    given = object_of(document.get("config")).get("model_args")
-    if isinstance(given, dict):
-        return dict(given)
-    return pairs_of(given) if isinstance(given, str) else {}
+    model_args = object_of(document.get("config")).get("model_args")
+    if isinstance(model_args, dict):
+        return dict(model_args)
+    return pairs_of(model_args) if isinstance(model_args, str) else {}
 
 
 def pairs_of(text: str) -> dict[str, Json]:
     """``a=1,b=text`` as an object; a part without ``=`` belongs to the value before it."""
-    found: dict[str, Json] = {}
+    pairs: dict[str, Json] = {}
     last = ""
     for part in text.split(","):
         name, equals, value = part.partition("=")
         if equals:
             last = name.strip()
-            found[last] = _value(value.strip())
+            pairs[last] = _value(value.strip())
         elif last and part:
-            found[last] = f"{found[last]},{part}"
-    return found
+            pairs[last] = f"{pairs[last]},{part}"
+    return pairs
 
 
 def model_of(document: Mapping[str, Any]) -> str:
@@ -126,45 +128,47 @@ def model_of(document: Mapping[str, Any]) -> str:
         document.get("model_name"),
         *(arguments.get(name) for name in ("pretrained", "model", "path", "engine")),
     ]
-    name = next((one for one in names if isinstance(one, str) and one.strip()), NO_NAME)
+    name = next((name for name in names if isinstance(name, str) and name.strip()), NO_NAME)
     return public_name(name)
 
 
 def weights_of(document: Mapping[str, Any]) -> dict[str, Json]:
     """The arguments that decide which weights were loaded; without those that say nothing."""
-    found: dict[str, Json] = {
+    weights: dict[str, Json] = {
         name: value
         for name, value in arguments_of(document).items()
         if (name in WEIGHTS or name.startswith("bnb_")) and not _says_nothing(name, value)
     }
-    if QUANTIZES.isdisjoint(found):  # how, where nothing says that
-        found = {name: value for name, value in found.items() if not name.startswith(_HOW)}
-    revision = spelt(_given(document))[1]
+    if QUANTIZES.isdisjoint(weights):  # how, where nothing says that
+        weights = {
+            name: value for name, value in weights.items() if not name.startswith(_HOW_PREFIXES)
+        }
+    revision = comparable_names(_named_model(document))[1]
     if revision is not None:
-        found.setdefault("revision", revision)
-    if found.get("revision") == MAIN:
-        del found["revision"]
-    return found
+        weights.setdefault("revision", revision)
+    if weights.get("revision") == MAIN:
+        del weights["revision"]
+    return weights
 
 
 def _says_nothing(name: str, value: Json) -> bool:
     """Whether an argument leaves the weights as they are."""
     if isinstance(value, str):
         text = value.strip().casefold()
-        return text in _NOTHING or (name == "load_format" and text in _AS_THEY_ARE)
+        return text in _EMPTY_VALUES or (name == "load_format" and text in _PLAIN_LOAD_FORMATS)
     return value is None or value is False or value in ({}, [])
 
 
 def places_of(document: Mapping[str, Any]) -> frozenset[str]:
     """Digests of what the model's place may be called; two models of one place share one."""
-    return frozenset(map(seal, spelt(_given(document))[0]))
+    return frozenset(map(seal, comparable_names(_named_model(document))[0]))
 
 
-def _given(document: Mapping[str, Any]) -> str:
+def _named_model(document: Mapping[str, Any]) -> str:
     """The model as the command line of lm-eval named it; empty where nobody says."""
     arguments = arguments_of(document)
     names = (arguments.get("pretrained"), arguments.get("model"), document.get("model_name"))
-    return next((one for one in names if isinstance(one, str) and one.strip()), "")
+    return next((name for name in names if isinstance(name, str) and name.strip()), "")
 
 
 def cache_of(document: Mapping[str, Any]) -> str | None:
@@ -198,7 +202,7 @@ def engine_of(document: Mapping[str, Any]) -> str:
 _SAME_ENGINE = {"huggingface": "hf", "hf-auto": "hf"}
 
 
-_ABOUT = {
+_ENVIRONMENT_PATTERNS = {
     "machine.family": r"GPU 0: ([^\n(]{1,80})",
     "machine.driver": r"Nvidia driver version: ([0-9.]{1,20})",
     "version.torch": r"PyTorch version: ([0-9]+[\w.+]{1,30})",
@@ -211,54 +215,54 @@ def machine_of(document: Mapping[str, Any]) -> dict[str, Json]:
     lm-eval writes down no version of vLLM, but each of those is built for one of torch.
     """
     device = object_of(document.get("config")).get("device")
-    found: dict[str, Json] = {}
+    machine: dict[str, Json] = {}
     if isinstance(device, str) and device:
-        found["machine.kind"] = device.partition(":")[0]
+        machine["machine.kind"] = device.partition(":")[0]
     about = document.get("pretty_env_info")
-    for name, pattern in _ABOUT.items():
-        said = re.search(pattern, about) if isinstance(about, str) else None
-        if said:
-            found[name] = said[1].strip()
-    return found
+    for name, pattern in _ENVIRONMENT_PATTERNS.items():
+        match = re.search(pattern, about) if isinstance(about, str) else None
+        if match:
+            machine[name] = match[1].strip()
+    return machine
 
 
-def _chat(document: Mapping[str, Any], known: dict[str, Json]) -> dict[str, str]:
+def _add_chat_fields(document: Mapping[str, Any], fields: dict[str, Json]) -> dict[str, str]:
     """Adds the chat template and the system instruction; returns words for their digests."""
     words: dict[str, str] = {}
     if "chat_template_sha" in document or "chat_template" in document:
         template = document.get("chat_template_sha") or document.get("chat_template")
-        known["protocol.chat_template"] = "on" if template else "off"
+        fields["protocol.chat_template"] = "on" if template else "off"
         sha = document.get("chat_template_sha")
         if isinstance(sha, str):
-            known["protocol.template_digest"] = sha
+            fields["protocol.template_digest"] = sha
         multiturn = document.get("fewshot_as_multiturn")
         if template and isinstance(multiturn, bool):
-            known["protocol.fewshot_as_multiturn"] = multiturn
+            fields["protocol.fewshot_as_multiturn"] = multiturn
     if "system_instruction_sha" in document or "system_instruction" in document:
         text = document.get("system_instruction")
         sha = document.get("system_instruction_sha")
         if not isinstance(sha, str) and isinstance(text, str) and text:
             sha = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         name = "protocol.system_instruction_digest"
-        known[name] = sha if isinstance(sha, str) else NO_INSTRUCTION
-        shown = " ".join(text.split())[:50] if isinstance(text, str) else ""
-        words[name] = f"system instruction {shown!r}" if shown else "no system instruction"
-        if known[name] == NO_INSTRUCTION:
+        fields[name] = sha if isinstance(sha, str) else NO_INSTRUCTION
+        excerpt = " ".join(text.split())[:50] if isinstance(text, str) else ""
+        words[name] = f"system instruction {excerpt!r}" if excerpt else "no system instruction"
+        if fields[name] == NO_INSTRUCTION:
             words[name] = "no system instruction"
     return words
 
 
-def _generation(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Json:
+def _generation_arguments(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Json:
     """The task's arguments and those of the command line, which win."""
-    given = settings.get("gen_kwargs")
-    over = pairs_of(given) if isinstance(given, str) else object_of(given)
-    merged = {**object_of(config.get("generation_kwargs")), **over}
-    return _numbers(_plain(merged))
+    gen_kwargs = settings.get("gen_kwargs")
+    overrides = pairs_of(gen_kwargs) if isinstance(gen_kwargs, str) else object_of(gen_kwargs)
+    merged = {**object_of(config.get("generation_kwargs")), **overrides}
+    return _integral_numbers(_plain(merged))
 
 
-def _fewshot(document: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> int | None:
-    given = whole_of(object_of(document.get("n-shot")).get(task))
-    return given if given is not None else whole_of(config.get("num_fewshot"))
+def _num_fewshot(document: Mapping[str, Any], task: str, config: Mapping[str, Any]) -> int | None:
+    count = whole_of(object_of(document.get("n-shot")).get(task))
+    return count if count is not None else whole_of(config.get("num_fewshot"))
 
 
 def _version(document: Mapping[str, Any], task: str) -> str | None:
@@ -270,25 +274,25 @@ def _version(document: Mapping[str, Any], task: str) -> str | None:
 
 
 def _dtype(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
-    told = settings.get("model_dtype") or arguments.get("dtype")
-    if not isinstance(told, str) or told in ("auto", "None", ""):
+    dtype = settings.get("model_dtype") or arguments.get("dtype")
+    if not isinstance(dtype, str) or dtype in ("auto", "None", ""):
         return None
-    name = told.removeprefix("torch.")
+    name = dtype.removeprefix("torch.")
     return {"bf16": "bfloat16", "half": "float16", "fp16": "float16"}.get(name, name)
 
 
-def _batch(given: object) -> Json:
+def _batch_size(size: object) -> Json:
     """A number where it is one, ``auto`` or ``auto:4`` where it is not."""
-    text = str(given) if isinstance(given, str | int) else ""
+    text = str(size) if isinstance(size, str | int) else ""
     return int(text) if text.isdigit() and len(text) < 7 else text_of(text)
 
 
-def _special(document: Mapping[str, Any]) -> Json:
+def _special_tokens(document: Mapping[str, Any]) -> Json:
     names = ("tokenizer_eos_token", "tokenizer_bos_token")
-    found = [document[name] for name in names if isinstance(document.get(name), list)]
+    token_lists = [document[name] for name in names if isinstance(document.get(name), list)]
     # Before lm-eval 0.4.5 ids are numbers, later text.
-    texts = [[None if part is None else str(part) for part in one] for one in found]
-    return _plain(texts) if len(found) == len(names) else None
+    texts = [[None if part is None else str(part) for part in tokens] for tokens in token_lists]
+    return _plain(texts) if len(token_lists) == len(names) else None
 
 
 def _plain(value: Any) -> Json:
@@ -298,12 +302,12 @@ def _plain(value: Any) -> Json:
     return plain
 
 
-def _numbers(value: Json) -> Json:
+def _integral_numbers(value: Json) -> Json:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
-        return {name: _numbers(inner) for name, inner in value.items()}
-    return [_numbers(inner) for inner in value] if isinstance(value, list) else value
+        return {name: _integral_numbers(inner) for name, inner in value.items()}
+    return [_integral_numbers(inner) for inner in value] if isinstance(value, list) else value
 
 
 _FRACTION = re.compile(

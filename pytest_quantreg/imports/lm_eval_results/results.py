@@ -12,7 +12,15 @@ from ...core.records.evaluation import Aggregate, Result
 from ...core.records.metric_directions import direction
 from ...core.records.run import Json, Metric
 from ..foreign_files import list_of, number_of, object_of, unreadable, whole_of
-from .protocol import asked, cache_of, config_of, engine_of, model_of, places_of, weights_of
+from .protocol import (
+    cache_of,
+    config_of,
+    engine_of,
+    model_of,
+    places_of,
+    protocol_fields,
+    weights_of,
+)
 from .suspicions import chance_of, thoughts_scored
 
 PERPLEXITIES = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"})
@@ -63,11 +71,11 @@ def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
     for task, row in rows.items():
         if not isinstance(row, dict):
             raise unreadable(path, f"has results of {task[:60]!r} that are no object")
-        if strange := [name for name in (task, *row) if not is_name(name)]:
-            raise unreadable(path, f"has a name that no task or metric has: {strange[0][:60]!r}")
-        made = _result(path, document, task, row)
-        if made is not None:
-            results[task] = made
+        if bad_names := [name for name in (task, *row) if not is_name(name)]:
+            raise unreadable(path, f"has a name that no task or metric has: {bad_names[0][:60]!r}")
+        result = _read_result(path, document, task, row)
+        if result is not None:
+            results[task] = result
     if not results:
         raise unreadable(path, "holds no metric with a finite value")
     below = object_of(document.get("group_subtasks"))
@@ -96,37 +104,37 @@ def _config(document: Mapping[str, Any], task: str) -> Mapping[str, Any]:
 
 def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of a task's filters in the order of its file."""
-    names = [object_of(one).get("name") for one in list_of(config.get("filter_list"))]
-    found = tuple(name for name in names if isinstance(name, str))
-    return found or (NO_FILTER,)
+    names = [object_of(entry).get("name") for entry in list_of(config.get("filter_list"))]
+    filter_names = tuple(name for name in names if isinstance(name, str))
+    return filter_names or (NO_FILTER,)
 
 
-def _result(
+def _read_result(
     path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any]
 ) -> Result | None:
     parts = _parts(path, document, task)
-    n, total = _counts(path, document, task, parts)
+    n, total = _item_counts(path, document, task, parts)
     aggregates = _aggregates(path, document, task, row, n, parts)
     if not aggregates:
         return None
     config = _config(document, task)
     # A group has no file of its own among the configs; its first task speaks for it.
     speaker = config or next((_config(document, part) for part in parts), {})
-    known, words = asked(document, task, speaker, is_group=bool(parts))
+    protocol, words = protocol_fields(document, task, speaker, is_group=bool(parts))
     suspicions = {}
     if n is None:
         suspicions[""] = (
             "its file does not say how many items it is about (no n-samples, as in merged files)"
         )
-    if empty := [part for part in parts if not _measured(document, part)]:
+    if empty := [part for part in parts if not _has_figure(document, part)]:
         suspicions[""] = f"its file has no figure of {', '.join(empty[:3])}, a part of it"
-    for one in aggregates:
-        thought = thoughts_scored(document, speaker, one.metric.name.partition(",")[2])
+    for aggregate in aggregates:
+        thought = thoughts_scored(document, speaker, aggregate.metric.name.partition(",")[2])
         if thought is not None:
-            suspicions[one.metric.name] = thought
+            suspicions[aggregate.metric.name] = thought
     return Result(
         task=task,
-        known=known,
+        known=protocol,
         aggregates=aggregates,
         config=config_of(config),
         parts=parts,
@@ -134,7 +142,7 @@ def _result(
         chance=_chance(document, parts) if parts else chance_of(config),
         suspicions=suspicions,
         words=words,
-        notes=_limited(task, n, total),
+        notes=_limit_notes(task, n, total),
         date=number_of(document.get("date")),
         written=path.stat().st_mtime,
         cache=cache_of(document),
@@ -159,7 +167,7 @@ def _chance(document: Mapping[str, Any], parts: tuple[str, ...]) -> float | None
     return chances.pop() if len(chances) == 1 else None
 
 
-def _measured(document: Mapping[str, Any], part: str) -> bool:
+def _has_figure(document: Mapping[str, Any], part: str) -> bool:
     """Whether a task below a group has a figure, or is a group itself."""
     if object_of(document.get("group_subtasks")).get(part):
         return True
@@ -167,7 +175,7 @@ def _measured(document: Mapping[str, Any], part: str) -> bool:
     return bool(_figures(row))
 
 
-def _limited(task: str, n: int | None, total: int | None) -> tuple[str, ...]:
+def _limit_notes(task: str, n: int | None, total: int | None) -> tuple[str, ...]:
     if n is None or total is None or n >= total:
         return ()
     return (f"{task}: {n:,} of {total:,} items (--limit)",)
@@ -177,23 +185,23 @@ def _parts(path: Path, document: Mapping[str, Any], task: str) -> tuple[str, ...
     """The tasks below a group, at any depth; empty for a task."""
     below = object_of(document.get("group_subtasks"))
     results = object_of(document["results"])
-    found: dict[str, None] = {}
-    waiting, seen = [task], {task}
+    parts: dict[str, None] = {}
+    waiting, seen_names = [task], {task}
     while waiting:
         above = waiting.pop(0)
         for name in list_of(below.get(above)):
             if name == task and above != task:
                 # Each would be a part of the other, and neither a task of its own.
                 raise unreadable(path, f"makes {task} a part of itself, through {above}")
-            if isinstance(name, str) and name not in seen:
-                seen.add(name)
+            if isinstance(name, str) and name not in seen_names:
+                seen_names.add(name)
                 waiting.append(name)
                 if name in results:
-                    found[name] = None
-    return tuple(found)
+                    parts[name] = None
+    return tuple(parts)
 
 
-def _counts(
+def _item_counts(
     path: Path, document: Mapping[str, Any], task: str, parts: tuple[str, ...]
 ) -> tuple[int | None, int | None]:
     """How many items were answered and how many the whole task has."""
@@ -201,12 +209,14 @@ def _counts(
     below = object_of(document.get("group_subtasks"))
     # Of a group, what its tasks have; one that is not counted leaves the number unknown.
     leaves = [part for part in parts if not list_of(below.get(part))] or [task]
-    found = [object_of(counts.get(leaf)) for leaf in leaves]
+    leaf_counts = [object_of(counts.get(leaf)) for leaf in leaves]
     sums: list[int | None] = []
-    for which in ("effective", "original"):
-        each = [whole_of(one.get(which)) for one in found]
-        known = [one for one in each if one is not None]
-        sums.append(sum(known) if known and len(known) == len(each) else None)
+    for kind in ("effective", "original"):
+        numbers = [whole_of(counts_of_leaf.get(kind)) for counts_of_leaf in leaf_counts]
+        known_numbers = [number for number in numbers if number is not None]
+        sums.append(
+            sum(known_numbers) if known_numbers and len(known_numbers) == len(numbers) else None
+        )
     n, total = sums
     if n == 0:
         raise unreadable(path, f"has results of {task} on 0 items: nothing was measured")
@@ -223,55 +233,60 @@ def _aggregates(
     n: int | None,
     parts: tuple[str, ...],
 ) -> tuple[Aggregate, ...]:
-    found = []
+    aggregates = []
     for key, number in _figures(row).items():
         name, _, rest = key.partition(",")
         filtered = f"{name},{rest or NO_FILTER}"
         error = number_of(row.get(f"{name}{_STDERR},{rest}", row.get(f"{name}{_STDERR}")))
         if error is not None and error < 0:
             raise unreadable(path, f"has a negative standard error of {filtered} of {task}")
-        found.append(
+        aggregates.append(
             Aggregate(
-                Metric(filtered, _higher(document, task, parts, name), _kind(name, number)),
+                Metric(
+                    filtered, _higher_is_better(document, task, parts, name), _kind(name, number)
+                ),
                 number,
                 error,
                 n,
             )
         )
-    return tuple(found)
+    return tuple(aggregates)
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float]:
     """The metrics of a row that are numbers; lm-eval writes ``N/A`` for what it has not."""
-    found = {}
+    figures = {}
     for key, value in row.items():
         name = key.partition(",")[0]
         number = number_of(value)
         if name not in NOT_METRICS and not name.endswith(_STDERR) and number is not None:
-            found[key] = number
-    return found
+            figures[key] = number
+    return figures
 
 
-def _higher(
+def _higher_is_better(
     document: Mapping[str, Any], task: str, parts: tuple[str, ...], metric: str
 ) -> bool | None:
     """Whether higher is better; None where the file leaves it open or the tasks disagree."""
     kind = "perplexity" if metric in PERPLEXITIES else ""
-    told = object_of(object_of(document.get("higher_is_better")).get(task))
-    if metric in told:
+    directions = object_of(object_of(document.get("higher_is_better")).get(task))
+    if metric in directions:
         # A null is lm-eval's word for a group whose tasks disagree, or for not knowing either.
-        return None if told[metric] is None else direction(metric, told[metric], kind=kind)
+        declared = directions[metric]
+        return None if declared is None else direction(metric, declared, kind=kind)
     if parts and not _config(document, task):
-        found = {_higher(document, part, (), metric) for part in parts}
-        return found.pop() if len(found) == 1 else None
+        part_directions = {_higher_is_better(document, part, (), metric) for part in parts}
+        return part_directions.pop() if len(part_directions) == 1 else None
     return direction(metric, declared_direction(_config(document, task), metric), kind=kind)
 
 
 def declared_direction(config: Mapping[str, Any], metric: str) -> object:
     """What a task's file says of ``higher_is_better``; None if nothing."""
-    listed = [object_of(one) for one in list_of(config.get("metric_list"))]
-    told = (one.get("higher_is_better") for one in listed if one.get("metric") == metric)
-    return next(told, None)
+    metric_entries = [object_of(entry) for entry in list_of(config.get("metric_list"))]
+    declared = (
+        entry.get("higher_is_better") for entry in metric_entries if entry.get("metric") == metric
+    )
+    return next(declared, None)
 
 
 def _kind(metric: str, value: float) -> str:
@@ -285,5 +300,5 @@ STAMP = re.compile(r"_([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0-9]+)?)\.jsonl
 
 def stamp_of(path: Path) -> str:
     """The time in the name of a file of lm-eval, which one evaluation shares; or empty."""
-    found = STAMP.search(path.name)
-    return found[1] if found else ""
+    match = STAMP.search(path.name)
+    return match[1] if match else ""

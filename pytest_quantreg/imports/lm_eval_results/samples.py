@@ -72,28 +72,28 @@ def read_samples(path: Path, filters: Sequence[str], metrics: Sequence[str]) -> 
     0.4.7 tell neither. Raises Refusal for rows that are damaged, twice there, missing under
     one of the filters, or that nobody can attribute to a filter.
     """
-    found: dict[int, _Item] = {}
+    items: dict[int, _Item] = {}
     unnamed: Counter[int] = Counter()
     bare = tuple(dict.fromkeys(name.partition(",")[0] for name in metrics))
     for number, row in enumerate(read_rows(path), 1):
         doc = whole_of(row.get("doc_id"))
         if doc is None:
             raise unreadable(path, f"has no doc_id in row {number:,}")
-        item = _item(row)
-        known = found.setdefault(doc, item)
-        if known.digest != item.digest:
+        item = _read_item(row)
+        first_item = items.setdefault(doc, item)
+        if first_item.digest != item.digest:
             raise unreadable(path, f"asks doc {doc} in two ways")
         named = row.get("filter")
         if not isinstance(named, str):
-            named = _unnamed(path, filters, unnamed[doc])
+            named = _filter_by_order(path, filters, unnamed[doc])
             unnamed[doc] += 1
-        _add(path, known, doc, named, row, bare)
-    if not found:
+        _add_scores(path, first_item, doc, named, row, bare)
+    if not items:
         raise unreadable(path, "holds no items: nothing was measured")
-    return _samples(path, found)
+    return _to_samples(path, items)
 
 
-def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
+def _filter_by_order(path: Path, filters: Sequence[str], place: int) -> str:
     """The filter of a row that does not say: an item's rows come in the order of the filters."""
     if place < len(filters):
         return filters[place]
@@ -108,27 +108,27 @@ def _unnamed(path: Path, filters: Sequence[str], place: int) -> str:
     )
 
 
-def _item(row: Mapping[str, Any]) -> _Item:
+def _read_item(row: Mapping[str, Any]) -> _Item:
     generates = _generates(row)
     arguments = row.get("arguments")
     requests, doc, target = _requests(arguments), row.get("doc"), row.get("target")
-    told = [requests, doc, str(target)]
-    keys = copy_keys(doc, str(target), [list_of(one) for one in list_of(requests)])
+    parts = [requests, doc, str(target)]
+    keys = copy_keys(doc, str(target), [list_of(request) for request in list_of(requests)])
     if not arguments and isinstance(row.get("prompt_hash"), str):
         # Logs whose texts were taken out still hold lm-eval's own digests.
-        told = [row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")]
-        keys = copy_keys(told[0], told[2], [[told[1]]])
-    asked = json.dumps(told, sort_keys=True)
+        parts = [row.get(name) for name in ("doc_hash", "prompt_hash", "target_hash")]
+        keys = copy_keys(parts[0], parts[2], [[parts[1]]])
+    question = json.dumps(parts, sort_keys=True)
     return _Item(
-        digest=hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS],
+        digest=hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS],
         copy_keys=keys,
         target=str(target).strip(),
         choices=len(arguments) if isinstance(arguments, dict | list) else 0,
         # A server that did not answer leaves null where the text would be.
-        empty=_share_empty(list(_flat(row.get("resps")))) if generates else None,
+        empty=_share_empty(list(_flatten(row.get("resps")))) if generates else None,
         equal=_all_equal(row.get("filtered_resps")),
         likelihood=None if generates else _likelihood(row.get("resps")),
-        texts=tuple(map(str, _flat(row.get("resps")))) if generates else (),
+        texts=tuple(map(str, _flatten(row.get("resps")))) if generates else (),
     )
 
 
@@ -136,18 +136,21 @@ def _requests(arguments: object) -> object:
     """The arguments of an item's requests in one form: before lm-eval 0.4.3 they were lists."""
     if not isinstance(arguments, dict):
         return arguments
-    return [list(one.values()) if isinstance(one, dict) else one for one in arguments.values()]
+    return [
+        list(request.values()) if isinstance(request, dict) else request
+        for request in arguments.values()
+    ]
 
 
-def _add(
+def _add_scores(
     path: Path, item: _Item, doc: int, named: str, row: Mapping[str, Any], metrics: Sequence[str]
 ) -> None:
-    own = [one for one in list_of(row.get("metrics")) if isinstance(one, str)]
-    names = own or [one for one in metrics if one in row] or _numeric(row)
+    listed = [name for name in list_of(row.get("metrics")) if isinstance(name, str)]
+    names = listed or [name for name in metrics if name in row] or _numeric_fields(row)
     if not names:
         raise unreadable(path, f"has no score for doc {doc}")
-    if strange := [one for one in (named, *names) if not is_name(one)]:
-        raise unreadable(path, f"has a name that no filter or metric has: {strange[0][:60]!r}")
+    if bad_names := [text for text in (named, *names) if not is_name(text)]:
+        raise unreadable(path, f"has a name that no filter or metric has: {bad_names[0][:60]!r}")
     for name in names:
         if (name, named) in item.scores:
             raise unreadable(
@@ -155,13 +158,13 @@ def _add(
                 f"holds doc {doc} twice under {named}",
                 "lm-eval appends to a log that is already there: evaluate into a fresh folder",
             )
-        value = _value(name, row.get(name))
+        value = _score_value(name, row.get(name))
         if value is not None and max(abs(value[0]), abs(value[1] or 0.0)) > LARGEST:
             raise unreadable(path, f"has {name} = {value[0]:g} for doc {doc}: no score is so large")
         item.scores[name, named] = value
 
 
-def _numeric(row: Mapping[str, Any]) -> list[str]:
+def _numeric_fields(row: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in row.items()
@@ -169,73 +172,76 @@ def _numeric(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _value(metric: str, value: Any) -> Value | None:
+def _score_value(metric: str, value: Any) -> Value | None:
     if isinstance(value, bool):
         return float(value), None
     number = number_of(value)
     if number is not None:
         return number, 1.0 if metric in PERPLEXITIES else None
-    pair = [number_of(one) for one in list_of(value)]
+    pair = [number_of(number) for number in list_of(value)]
     if metric in PERPLEXITIES and len(pair) == 2 and None not in pair:
         return pair[0] or 0.0, pair[1]
     return None
 
 
-def _samples(path: Path, found: Mapping[int, _Item]) -> Samples:
-    docs = sorted(found)
-    columns = list(found[docs[0]].scores)
+def _to_samples(path: Path, items_by_doc: Mapping[int, _Item]) -> Samples:
+    docs = sorted(items_by_doc)
+    columns = list(items_by_doc[docs[0]].scores)
     for doc in docs:
-        if set(found[doc].scores) != set(columns):
-            missing = sorted({*columns} ^ {*found[doc].scores})[0]
+        if set(items_by_doc[doc].scores) != set(columns):
+            missing = sorted({*columns} ^ {*items_by_doc[doc].scores})[0]
             raise unreadable(
                 path,
                 f"has {missing[0]} under {missing[1]} for some items and not for doc {doc}",
                 "evaluate again: a part of the log is missing",
             )
-    items = [found[doc] for doc in docs]
+    items = [items_by_doc[doc] for doc in docs]
     scores, weights, unscored = {}, {}, []
     for key in columns:
         name = ",".join(key)
-        values = [one for one in (item.scores[key] for item in items) if one is not None]
+        values = [value for value in (item.scores[key] for item in items) if value is not None]
         if len(values) != len(items):
             unscored.append(name)
             continue
         scores[name] = tuple(score for score, _ in values)
         if key[0] in PERPLEXITIES:
             weights[name] = tuple(weight or 0.0 for _, weight in values)
-    digests = tuple(one.digest for one in items)
-    lengths = [min(map(tokens_about, one.texts)) if one.texts else None for one in items]
+    digests = tuple(item.digest for item in items)
+    lengths = [min(map(tokens_about, item.texts)) if item.texts else None for item in items]
     facts: dict[str, list[float | None]] = {
         "answer": [
-            None if length is None else mark(one.texts, length)
-            for one, length in zip(items, lengths, strict=True)
+            None if length is None else mark(item.texts, length)
+            for item, length in zip(items, lengths, strict=True)
         ],
-        "empty": [one.empty for one in items],
+        "empty": [item.empty for item in items],
         "length": [None if length is None else float(length) for length in lengths],
-        "likelihood": [one.likelihood for one in items],
+        "likelihood": [item.likelihood for item in items],
     }
-    copies = copy_column([one.copy_keys for one in items])
-    noted = {
-        name: tuple(one for one in column if one is not None) for name, column in facts.items()
+    copies = copy_column([item.copy_keys for item in items])
+    fact_columns = {
+        name: tuple(value for value in column if value is not None)
+        for name, column in facts.items()
     }
-    known = kept({name: one for name, one in noted.items() if len(one) == len(items)})
+    complete = kept(
+        {name: column for name, column in fact_columns.items() if len(column) == len(items)}
+    )
     return Samples(
-        Items(tuple(docs), digests, scores, weights, {**known, **copies}),
+        Items(tuple(docs), digests, scores, weights, {**complete, **copies}),
         tuple(unscored),
         _chance(items, doubled=any("mutual_info" in name for name, _ in columns)),
-        math.fsum(one.equal for one in items) / len(items),
+        math.fsum(item.equal for item in items) / len(items),
     )
 
 
 def _chance(items: Sequence[_Item], *, doubled: bool) -> float:
     """What guessing scores: one of the choices at random, or always the commonest answer."""
-    choices = [one.choices // 2 if doubled else one.choices for one in items]
-    counts = Counter(one.target for one in items if len(one.target) <= LONGEST_ANSWER)
+    choices = [item.choices // 2 if doubled else item.choices for item in items]
+    counts = Counter(item.target for item in items if len(item.target) <= LONGEST_ANSWER)
     commonest = max(counts.values(), default=0)
     share = commonest / len(items) if commonest > 1 else 0.0
     if min(choices) < 2:
         return share
-    return max(share, math.fsum(1.0 / one for one in choices) / len(items))
+    return max(share, math.fsum(1.0 / count for count in choices) / len(items))
 
 
 def _generates(row: Mapping[str, Any]) -> bool:
@@ -251,7 +257,8 @@ def _generates(row: Mapping[str, Any]) -> bool:
 def _share_empty(answers: Sequence[object]) -> float:
     if not answers:
         return 1.0  # asked, and there is no answer
-    return sum(not isinstance(one, str) or not one.strip() for one in answers) / len(answers)
+    empty = [not isinstance(answer, str) or not answer.strip() for answer in answers]
+    return sum(empty) / len(answers)
 
 
 def _likelihood(responses: Any) -> float | None:
@@ -260,21 +267,25 @@ def _likelihood(responses: Any) -> float | None:
     Those that are no usable number, such as -inf, are left out of it: one odd choice must not
     hide that all others are somebody else's.
     """
-    pairs = [one for one in _pairs(responses) if len(one) == 2]
+    pairs = [pair for pair in _innermost_lists(responses) if len(pair) == 2]
     if not pairs:
         return None
-    found = [_number(one[0]) for one in pairs]
-    return math.fsum(one for one in found if one is not None and abs(one) <= LARGEST)
+    likelihoods = [_number(pair[0]) for pair in pairs]
+    return math.fsum(
+        likelihood
+        for likelihood in likelihoods
+        if likelihood is not None and abs(likelihood) <= LARGEST
+    )
 
 
-def _pairs(value: Any) -> Iterator[list[Any]]:
+def _innermost_lists(value: Any) -> Iterator[list[Any]]:
     """The innermost lists: lm-eval nests them once per request, or not."""
-    for one in list_of(value):
-        if isinstance(one, list):
-            if one and not isinstance(one[0], list):
-                yield one
+    for inner in list_of(value):
+        if isinstance(inner, list):
+            if inner and not isinstance(inner[0], list):
+                yield inner
             else:
-                yield from _pairs(one)
+                yield from _innermost_lists(inner)
 
 
 def _number(value: object) -> float | None:
@@ -286,13 +297,13 @@ def _number(value: object) -> float | None:
 
 def _all_equal(responses: Any) -> bool:
     """Whether two choices or more all have the same log-probability."""
-    likely = [one[0] for one in list_of(responses) if isinstance(one, list) and len(one) == 2]
-    return len(likely) > 1 and len({str(one) for one in likely}) == 1
+    likely = [pair[0] for pair in list_of(responses) if isinstance(pair, list) and len(pair) == 2]
+    return len(likely) > 1 and len({str(likelihood) for likelihood in likely}) == 1
 
 
-def _flat(value: Any) -> Iterator[Any]:
-    for one in list_of(value):
-        if isinstance(one, list):
-            yield from _flat(one)
+def _flatten(value: Any) -> Iterator[Any]:
+    for inner in list_of(value):
+        if isinstance(inner, list):
+            yield from _flatten(inner)
         else:
-            yield one
+            yield inner

@@ -27,11 +27,14 @@ def thoughts_scored(
     template = document.get("chat_template")
     if config.get("output_type") != "generate_until" or not isinstance(template, str):
         return None
-    if _picks(config, filter_name) or not _opens_thought(template):
+    if _picks_answer(config, filter_name) or not _opens_thought(template):
         return None
     arguments = arguments_of(document)
-    told = {**object_of(arguments.get("chat_template_args")), **arguments}
-    if told.get("think_end_token") not in (None, "") or told.get("enable_thinking") is False:
+    settings = {**object_of(arguments.get("chat_template_args")), **arguments}
+    if (
+        settings.get("think_end_token") not in (None, "")
+        or settings.get("enable_thinking") is False
+    ):
         return None
     return (
         "its chat template opens every answer with <think>, no think_end_token was given to cut "
@@ -54,12 +57,12 @@ def _opens_thought(template: str) -> bool:
     return start >= 0 and _OPENS in _CLOSED.sub("", template[start:])
 
 
-def _picks(config: Mapping[str, Any], filter_name: str) -> bool:
+def _picks_answer(config: Mapping[str, Any], filter_name: str) -> bool:
     """Whether a filter does more than take the first of several answers."""
-    for one in list_of(config.get("filter_list")):
-        if object_of(one).get("name") == filter_name:
+    for entry in list_of(config.get("filter_list")):
+        if object_of(entry).get("name") == filter_name:
             steps = [
-                object_of(step).get("function") for step in list_of(object_of(one).get("filter"))
+                object_of(step).get("function") for step in list_of(object_of(entry).get("filter"))
             ]
             return any(step not in (None, "take_first", "take_first_k") for step in steps)
     return False

@@ -12,7 +12,7 @@ from pytest_quantreg.core.comparison.comparability import Level
 from pytest_quantreg.core.comparison.partial_comparability import differences
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
-from pytest_quantreg.imports.to_runs import keep
+from pytest_quantreg.imports.to_runs import store_result
 
 VERSIONS = Path(__file__).parents[2] / "data/lm-eval/versions"
 NAMES = sorted(
@@ -58,9 +58,9 @@ def test_runs(version: str, tmp_path: Path) -> None:
     """Both become runs, also where the file does not say when it was evaluated."""
     found, store = read(version), tmp_path / "store"
     for result in found.results.values():
-        where, there = keep(store, found, result, "bf16")
+        where, there = store_result(store, found, result, "bf16")
         assert not there
-        assert keep(store, found, result, "bf16") == (where, True)
+        assert store_result(store, found, result, "bf16") == (where, True)
     again = open_path(store)
     assert isinstance(again, Evaluation)
     for task, result in found.results.items():
