@@ -43,23 +43,30 @@ class Said:
     undecided: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def accept_runs(store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, said: Said) -> list[str]:
+def accept_runs(
+    store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, statement: Said
+) -> list[str]:
     """Accepts what was judged, of each model, scheme and engine; a line on each.
 
     All are checked before the first is written. Raises WrongUse for what may not be
     accepted, Refusal for a damaged history.
     """
     best = chosen(kept)
-    owners = dict.fromkeys(one.owner for one in best)
-    batches = [_Batch.of([one for one in best if one.owner == owner], runs) for owner in owners]
+    owners = dict.fromkeys(measurement.owner for measurement in best)
+    batches = [
+        _Batch.of([measurement for measurement in best if measurement.owner == owner], runs)
+        for owner in owners
+    ]
     for batch in batches:
         batch.check(store.history(batch.key))
         batch.check_baselines(Store(store.root))
-    left = {one.owner: _left_out(kept, best, one.owner) for one in best}
+    left_out = {
+        measurement.owner: _left_out_tasks(kept, best, measurement.owner) for measurement in best
+    }
     lines = []
     for owner, batch in zip(owners, batches, strict=True):
-        made = store.accept(batch.runs, batch.acceptance(said), batch.check)
-        lines.append(batch.told(made, store.history(batch.key), left[owner]))
+        acceptance = store.accept(batch.runs, batch.acceptance(statement), batch.check)
+        lines.append(batch.summary_line(acceptance, store.history(batch.key), left_out[owner]))
     return lines
 
 
@@ -73,8 +80,10 @@ class _Batch:
 
     @classmethod
     def of(cls, kept: Sequence[Kept], runs: Runs) -> _Batch:
-        found = dict(runs(one) for one in kept)
-        return cls(tuple(kept), found, {key.stem: digest(key, run) for key, run in found.items()})
+        keyed_runs = dict(runs(measurement) for measurement in kept)
+        return cls(
+            tuple(kept), keyed_runs, {key.stem: digest(key, run) for key, run in keyed_runs.items()}
+        )
 
     @property
     def key(self) -> BaselineKey:
@@ -85,172 +94,195 @@ class _Batch:
         weights = {run.provenance.model.weights_digest for run in self.runs.values()}
         if len(weights) > 1:
             raise WrongUse(f"the runs at {self.key.scheme} are of {len(weights)} checkpoints")
-        for one, run in zip(self.kept, self.runs.values(), strict=True):
-            last = last_with(history, one.stem)
-            task = last.of(one.stem) if last is not None else None
+        for measurement, run in zip(self.kept, self.runs.values(), strict=True):
+            last = last_with(history, measurement.stem)
+            task = last.of(measurement.stem) if last is not None else None
             if last is None or task is None:
                 continue
-            if task.digest == self.digests[one.stem]:
+            if task.digest == self.digests[measurement.stem]:
                 raise WrongUse(
-                    f"this run of {one.task} was already accepted as number {last.number}"
+                    f"this run of {measurement.task} was already accepted as number {last.number}"
                 )
-            if before := _judged_before(one, run, last, task.digest):
+            if judgement := _judged_before(measurement, run, last, task.digest):
                 raise WrongUse(
-                    f"{one.task} was {before}, and number {last.number} was accepted since",
+                    f"{measurement.task} was {judgement}, and number {last.number} was accepted "
+                    "since",
                     help="judge it again: type the same pytest command once more",
                 )
-            if task.items > one.items:
+            if task.items > measurement.items:
                 raise WrongUse(
-                    f"{one.task}: number {last.number} holds {task.items:,} items, and this run "
-                    f"{one.items:,}: a reference never becomes smaller",
+                    f"{measurement.task}: number {last.number} holds {task.items:,} items, and "
+                    f"this run {measurement.items:,}: a reference never becomes smaller",
                     help="run it with as many items (--quant-limit, limit=)",
                 )
 
     def check_baselines(self, store: Store) -> None:
         """Raises WrongUse where what it was judged against is not what the store holds."""
-        for one, key in zip(self.kept, self.runs, strict=True):
-            stored = (replace(key, scheme=scheme) for scheme in BASELINE_SCHEMES)
-            found = [store.load(known).accuracy for known in stored if store.exists(known)]
-            if not any(_is_baseline(accuracy, one) for accuracy in found):
+        for measurement, key in zip(self.kept, self.runs, strict=True):
+            baseline_keys = (replace(key, scheme=scheme) for scheme in BASELINE_SCHEMES)
+            accuracies = [
+                store.load(baseline_key).accuracy
+                for baseline_key in baseline_keys
+                if store.exists(baseline_key)
+            ]
+            if not any(_is_baseline(accuracy, measurement) for accuracy in accuracies):
                 raise WrongUse(
-                    f"{one.task} was judged against another baseline than {store.root.name}/ holds",
+                    f"{measurement.task} was judged against another baseline than "
+                    f"{store.root.name}/ holds",
                     help="judge it with this store: --quant-baselines DIR",
                 )
 
-    def acceptance(self, said: Said) -> Acceptance:
+    def acceptance(self, statement: Said) -> Acceptance:
         """How it is put down; number and digests are the store's to fill in."""
         model = next(iter(self.runs.values())).provenance.model
         tasks = (
-            _task(one, key, run)
-            for one, (key, run) in zip(self.kept, self.runs.items(), strict=True)
+            _accepted_task(measurement, key, run)
+            for measurement, (key, run) in zip(self.kept, self.runs.items(), strict=True)
         )
         return Acceptance(
             number=0,
-            accepted_at=said.when,
-            git_commit=said.git_commit,
-            why=said.why,
+            accepted_at=statement.when,
+            git_commit=statement.git_commit,
+            why=statement.why,
             weights_digest=model.weights_digest,
             revision=model.revision,
             tasks=tuple(tasks),
-            undecided=tuple(said.undecided.get(self.key.scheme, ())),
+            undecided=tuple(statement.undecided.get(self.key.scheme, ())),
         )
 
-    def told(self, made: Acceptance, history: Sequence[Acceptance], left_out: Sequence[str]) -> str:
+    def summary_line(
+        self, acceptance: Acceptance, history: Sequence[Acceptance], left_out: Sequence[str]
+    ) -> str:
         """One line: the number, what it replaces, and what is left of the first."""
-        before = history[: made.number - 1]
-        old = {
-            last.number for one in made.tasks if (last := last_with(before, one.stem)) is not None
+        earlier = history[: acceptance.number - 1]
+        replaced = {
+            last.number
+            for task in acceptance.tasks
+            if (last := last_with(earlier, task.stem)) is not None
         }
-        names = _few([one.task for one in made.tasks])
-        parts = [f"accepted {self.key.scheme} of {self.key.model} as number {made.number}: {names}"]
-        if old:
-            parts.append(f"in place of number {', '.join(map(str, sorted(old)))}")
-        drifts = self._drifts(made, before)
-        if len(drifts) > MOST_NAMED:
-            drifts = [min(drifts, key=lambda one: one.retention)]
-        parts += [
-            f"least of all tasks: {one}" if len(made.tasks) > MOST_NAMED else str(one)
-            for one in drifts
+        names = _shorten_list([task.task for task in acceptance.tasks])
+        parts = [
+            f"accepted {self.key.scheme} of {self.key.model} as number {acceptance.number}: {names}"
         ]
-        parts += _loosened(made, before)
-        if made.undecided:
-            parts.append(f"marked as forced ({len(made.undecided)} undecided)")
+        if replaced:
+            parts.append(f"in place of number {', '.join(map(str, sorted(replaced)))}")
+        drifts = self._drifts(acceptance, earlier)
+        if len(drifts) > MOST_NAMED:
+            drifts = [min(drifts, key=lambda drift: drift.retention)]
+        parts += [
+            f"least of all tasks: {drift}" if len(acceptance.tasks) > MOST_NAMED else str(drift)
+            for drift in drifts
+        ]
+        parts += _loosened_minimums(acceptance, earlier)
+        if acceptance.undecided:
+            parts.append(f"marked as forced ({len(acceptance.undecided)} undecided)")
         if left_out:
-            parts.append(f"not accepted, for no min_retention judged it: {_few(left_out)}")
+            parts.append(f"not accepted, for no min_retention judged it: {_shorten_list(left_out)}")
         return "; ".join(parts)
 
-    def _drifts(self, made: Acceptance, before: Sequence[Acceptance]) -> list[Drift]:
-        found = []
-        for one, run in zip(made.tasks, self.runs.values(), strict=True):
-            first = first_with(before, one.stem)
-            then = first.of(one.stem) if first is not None else None
-            metric = _first_metric(one, run)
-            if first is None or then is None or metric.name not in then.values:
+    def _drifts(self, acceptance: Acceptance, earlier: Sequence[Acceptance]) -> list[Drift]:
+        drifts = []
+        for task, run in zip(acceptance.tasks, self.runs.values(), strict=True):
+            first = first_with(earlier, task.stem)
+            first_task = first.of(task.stem) if first is not None else None
+            metric = _first_metric(task, run)
+            if first is None or first_task is None or metric.name not in first_task.values:
                 continue
             drift = Drift(
-                one.task,
+                task.task,
                 first.accepted_at,
                 metric,
-                *(one.values[metric.name], one.baseline[metric.name]),
-                *(then.values[metric.name], then.baseline[metric.name]),
+                *(task.values[metric.name], task.baseline[metric.name]),
+                *(first_task.values[metric.name], first_task.baseline[metric.name]),
             )
             if math.isfinite(drift.retention):
-                found.append(drift)
-        return found
+                drifts.append(drift)
+        return drifts
 
 
-def _judged_before(one: Kept, run: Run, last: Acceptance, digest: str) -> str:
+def _judged_before(measurement: Kept, run: Run, last: Acceptance, digest: str) -> str:
     """How a run was judged when ``last``, with this digest, was not yet accepted; or ""."""
-    if one.against is not None:
-        what = f"against number {one.against}" if one.against else "when nothing was accepted"
-        if one.against == last.number and one.against_run not in ("", digest):
+    if measurement.against is not None:
+        against = (
+            f"against number {measurement.against}"
+            if measurement.against
+            else "when nothing was accepted"
+        )
+        if measurement.against == last.number and measurement.against_run not in ("", digest):
             return f"judged against another number {last.number}, of another store or history"
-        return f"judged {what}" if one.against != last.number else ""
+        return f"judged {against}" if measurement.against != last.number else ""
     # No gate asked for the accepted run, so that only the clock tells which came first.
     measured = run.provenance.recorded_at
     return f"measured at {measured}" if measured < last.accepted_at else ""
 
 
-def _few(names: Sequence[str]) -> str:
+def _shorten_list(names: Sequence[str]) -> str:
     """Some of the names, where they are many."""
     if len(names) <= MOST_NAMED:
         return ", ".join(names)
     return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
 
 
-def _is_baseline(accuracy: Accuracy, one: Kept) -> bool:
+def _is_baseline(accuracy: Accuracy, measurement: Kept) -> bool:
     """Whether a stored baseline has the scores that a measurement was judged against."""
-    if len(accuracy.items) < one.items:
+    if len(accuracy.items) < measurement.items:
         return False
-    cut = first_items(accuracy, one.items)
+    cut = first_items(accuracy, measurement.items)
     values = {
         metric.name: value_of(cut, metric)
         for metric in cut.protocol.metrics
-        if metric.name in one.baseline
+        if metric.name in measurement.baseline
     }
     return (
         bool(values)
-        and values.keys() == one.baseline.keys()
+        and values.keys() == measurement.baseline.keys()
         and all(
-            math.isclose(value, one.baseline[name], rel_tol=1e-9) for name, value in values.items()
+            math.isclose(value, measurement.baseline[name], rel_tol=1e-9)
+            for name, value in values.items()
         )
     )
 
 
-def _task(one: Kept, key: BaselineKey, run: Run) -> AcceptedTask:
+def _accepted_task(measurement: Kept, key: BaselineKey, run: Run) -> AcceptedTask:
     accuracy = run.accuracy
     values = {
         metric.name: value_of(accuracy, metric)
         for metric in accuracy.protocol.metrics
-        if metric.name in one.baseline
+        if metric.name in measurement.baseline
     }
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    baseline = {name: one.baseline[name] for name in finite}
-    assert one.minimum is not None
-    return AcceptedTask(key.stem, one.task, one.items, finite, baseline, one.minimum)
+    baseline = {name: measurement.baseline[name] for name in finite}
+    assert measurement.minimum is not None
+    return AcceptedTask(
+        key.stem, measurement.task, measurement.items, finite, baseline, measurement.minimum
+    )
 
 
-def _first_metric(one: AcceptedTask, run: Run) -> Metric:
+def _first_metric(task: AcceptedTask, run: Run) -> Metric:
     metrics = run.accuracy.protocol.metrics
-    return next(metric for metric in metrics if metric.name in one.values)
+    return next(metric for metric in metrics if metric.name in task.values)
 
 
-def _loosened(made: Acceptance, before: Sequence[Acceptance]) -> list[str]:
+def _loosened_minimums(acceptance: Acceptance, earlier: Sequence[Acceptance]) -> list[str]:
     """Where less is required of the original baseline than when it was last accepted."""
-    found = []
-    for one in made.tasks:
-        last = last_with(before, one.stem)
-        then = last.of(one.stem) if last is not None else None
-        if last is not None and then is not None and one.minimum < then.minimum:
-            found.append(
-                f"{one.task}: min_retention was {then.minimum:.10g} at number {last.number} and is "
-                f"{one.minimum:.10g} now"
+    remarks = []
+    for task in acceptance.tasks:
+        last = last_with(earlier, task.stem)
+        last_task = last.of(task.stem) if last is not None else None
+        if last is not None and last_task is not None and task.minimum < last_task.minimum:
+            remarks.append(
+                f"{task.task}: min_retention was {last_task.minimum:.10g} at number {last.number} "
+                f"and is {task.minimum:.10g} now"
             )
-    return found
+    return remarks
 
 
-def _left_out(kept: Sequence[Kept], best: Sequence[Kept], owner: object) -> list[str]:
-    taken = {one.stem for one in best if one.owner == owner}
+def _left_out_tasks(kept: Sequence[Kept], best: Sequence[Kept], owner: object) -> list[str]:
+    accepted_stems = {measurement.stem for measurement in best if measurement.owner == owner}
     return list(
-        dict.fromkeys(one.task for one in kept if one.owner == owner and one.stem not in taken)
+        dict.fromkeys(
+            measurement.task
+            for measurement in kept
+            if measurement.owner == owner and measurement.stem not in accepted_stems
+        )
     )

@@ -37,13 +37,13 @@ class _Numbered(Store):
     number: int = 0
 
     def _files(self, key: BaselineKey) -> Files:
-        return Files(self.root.joinpath(*key.folder, ACCEPTED, _name(self.number)), key.stem)
+        return Files(self.root.joinpath(*key.folder, ACCEPTED, _folder_name(self.number)), key.stem)
 
     def digest(self, key: BaselineKey) -> str:
         """The digest that the stored run carries. Raises Refusal for a damaged one."""
         files = self._files(key)
-        with self._blaming(files.meta):
-            return str(open_document(self._meta(key, files))["digest"])
+        with self._refusing_damage(files.meta):
+            return str(open_document(self._read_meta(key, files))["digest"])
 
 
 @dataclass(frozen=True)
@@ -67,37 +67,37 @@ class AcceptedRuns(StoreRoot):
     def history_in(self, engine: Path) -> tuple[Acceptance, ...]:
         """The same of the folder of an engine, ``MODEL/SCHEME/ENGINE`` below ``root``."""
         path = engine / ACCEPTED / HISTORY_FILE
-        with self._blaming(path):
-            return tuple(_acceptances(self._text(path)))
+        with self._refusing_damage(path):
+            return tuple(_acceptances(self._read_history(path)))
 
     def load(self, key: BaselineKey) -> tuple[Run, Acceptance] | None:
         """The run accepted last for ``key``, and how it was; None where none ever was.
 
         Raises Refusal for one that is damaged, or is not the one that was accepted.
         """
-        found = last_with(self.history(key), key.stem)
-        if found is None:
+        acceptance = last_with(self.history(key), key.stem)
+        if acceptance is None:
             return None
-        task = found.of(key.stem)
+        task = acceptance.of(key.stem)
         assert task is not None
-        runs = _Numbered(self.root, found.number)
+        runs = _Numbered(self.root, acceptance.number)
         if not runs.exists(key) or runs.digest(key) != task.digest:
             raise Refusal(
                 Category.BASELINE_UNREADABLE,
-                f"{runs.path(key)} is not the run that was accepted as number {found.number}",
-                help=f"restore it with: git checkout -- {self._shown(self._folder(key))}",
+                f"{runs.path(key)} is not the run that was accepted as number {acceptance.number}",
+                help=f"restore it with: git checkout -- {self._display_path(self._folder(key))}",
             )
-        return runs.load(key), found
+        return runs.load(key), acceptance
 
     def accept(
         self,
         runs: Mapping[BaselineKey, Run],
-        said: Acceptance,
+        acceptance: Acceptance,
         check: Callable[[Sequence[Acceptance]], None] = lambda _: None,
     ) -> Acceptance:
         """Makes ``runs``, all of one model, scheme and engine, the reference of their tasks.
 
-        ``said`` is how it is put down; its number and digests are filled in. ``check`` is
+        ``acceptance`` is how it is put down; its number and digests are filled in. ``check`` is
         given the history to which it will be added, and may raise. Two processes at once
         lose none. Raises Refusal for a damaged history and for runs that cannot be
         stored, WrongUse when the folder cannot be written; nothing is accepted then.
@@ -110,13 +110,15 @@ class AcceptedRuns(StoreRoot):
             with locked(folder):
                 history = self.history(key)
                 check(history)
-                made = self._stored(runs, replace(said, number=len(history) + 1))
+                numbered = self._store_runs(runs, replace(acceptance, number=len(history) + 1))
                 path = folder / HISTORY_FILE
-                text = self._text(path)
-                line = _line(made, _last_digest(text))
+                text = self._read_history(path)
+                line = _to_line(numbered, _last_digest(text))
                 replace_durably(path, text + line)
-                self._drop(folder, {*range(1, made.number)} - needed((*history, made)))
-        return made
+                self._delete_runs(
+                    folder, {*range(1, numbered.number)} - needed((*history, numbered))
+                )
+        return numbered
 
     def check_writable(self, key: BaselineKey) -> None:
         """Raises WrongUse unless an acceptance could be written; makes no folder."""
@@ -124,12 +126,12 @@ class AcceptedRuns(StoreRoot):
 
     def path(self, key: BaselineKey) -> str:
         """The history of ``key``, relative to the folder that holds the store."""
-        return self._shown(self._folder(key) / HISTORY_FILE)
+        return self._display_path(self._folder(key) / HISTORY_FILE)
 
     def _folder(self, key: BaselineKey) -> Path:
         return self.root.joinpath(*key.folder, ACCEPTED)
 
-    def _text(self, path: Path) -> bytes:
+    def _read_history(self, path: Path) -> bytes:
         try:
             text = self._read(path, MAX_HISTORY)
         except FileNotFoundError:
@@ -138,46 +140,46 @@ class AcceptedRuns(StoreRoot):
             raise CorruptFile("is empty")  # a history is never written without a line
         return text
 
-    def _stored(self, runs: Mapping[BaselineKey, Run], said: Acceptance) -> Acceptance:
-        store = _Numbered(self.root, said.number)
-        for left in {store._files(key).folder for key in runs}:
+    def _store_runs(self, runs: Mapping[BaselineKey, Run], acceptance: Acceptance) -> Acceptance:
+        store = _Numbered(self.root, acceptance.number)
+        for leftover in {store._files(key).folder for key in runs}:
             # Of somebody who was killed before the line was written.
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
         for key, run in runs.items():
             store.save(key, run)
         digests = {key.stem: store.digest(key) for key in runs}
-        tasks = tuple(replace(one, digest=digests[one.stem]) for one in said.tasks)
-        return replace(said, tasks=tasks)
+        tasks = tuple(replace(task, digest=digests[task.stem]) for task in acceptance.tasks)
+        return replace(acceptance, tasks=tasks)
 
-    def _drop(self, folder: Path, numbers: set[int]) -> None:
-        superseded = set(map(_name, numbers))
-        for old in self._folders(folder):
+    def _delete_runs(self, folder: Path, numbers: set[int]) -> None:
+        superseded = set(map(_folder_name, numbers))
+        for numbered_folder in self._folders(folder):
             # Not a folder of somebody's own, such as "2024": it has no line in the history.
-            if old.name in superseded:
-                shutil.rmtree(old, ignore_errors=True)
+            if numbered_folder.name in superseded:
+                shutil.rmtree(numbered_folder, ignore_errors=True)
 
     @contextmanager
-    def _blaming(self, path: Path) -> Iterator[None]:
+    def _refusing_damage(self, path: Path) -> Iterator[None]:
         try:
             yield
         except CorruptFile as damage:
-            shown = self._shown(path)
+            name = self._display_path(path)
             raise Refusal(
                 Category.BASELINE_UNREADABLE,
-                f"{shown} {damage}",
-                help=damage.help or f"restore it with: git checkout -- {shown}",
+                f"{name} {damage}",
+                help=damage.help or f"restore it with: git checkout -- {name}",
             ) from None
 
 
-def _name(number: int) -> str:
+def _folder_name(number: int) -> str:
     return f"{number:04d}"
 
 
-def _line(said: Acceptance, previous: str | None) -> bytes:
+def _to_line(acceptance: Acceptance, previous: str | None) -> bytes:
     document: dict[str, Json] = {
         "schema_version": f"{HISTORY.current[0]}.{HISTORY.current[1]}",
         "previous": previous,
-        **to_plain(said),
+        **to_plain(acceptance),
     }
     document["digest"] = digest_of(document)
     validate(document, HISTORY)
@@ -186,10 +188,10 @@ def _line(said: Acceptance, previous: str | None) -> bytes:
 
 def _last_digest(text: bytes) -> str | None:
     lines = text.splitlines(keepends=True)
-    return _sha(lines[-1]) if lines else None
+    return _line_digest(lines[-1]) if lines else None
 
 
-def _sha(line: bytes) -> str:
+def _line_digest(line: bytes) -> str:
     # A checkout with converted line ends holds the same history.
     return hashlib.sha256(line.replace(b"\r\n", b"\n")).hexdigest()
 
@@ -200,7 +202,7 @@ def _acceptances(text: bytes) -> Iterator[Acceptance]:
     previous: str | None = None
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         yield _acceptance(line, number, previous)
-        previous = _sha(line)
+        previous = _line_digest(line)
 
 
 def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
@@ -224,15 +226,15 @@ def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
 def _from_plain(document: Mapping[str, Any]) -> Acceptance:
     tasks = tuple(
         AcceptedTask(
-            one["stem"],
-            one["task"],
-            one["items"],
-            one["values"],
-            one["baseline"],
-            one["minimum"],
-            one["digest"],
+            task["stem"],
+            task["task"],
+            task["items"],
+            task["values"],
+            task["baseline"],
+            task["minimum"],
+            task["digest"],
         )
-        for one in document["tasks"]
+        for task in document["tasks"]
     )
     return Acceptance(
         number=document["number"],
@@ -246,11 +248,11 @@ def _from_plain(document: Mapping[str, Any]) -> Acceptance:
     )
 
 
-def show_line(said: Acceptance) -> str:
+def show_line(acceptance: Acceptance) -> str:
     """One line for people: ``2  2026-11-21  sum, pick: release 1.4``."""
-    marks = f"  [forced: {len(said.undecided)} undecided]" if said.forced else ""
-    when = said.accepted_at.partition("T")[0]
-    tasks = ", ".join(one.task for one in said.tasks)
+    forced = f"  [forced: {len(acceptance.undecided)} undecided]" if acceptance.forced else ""
+    when = acceptance.accepted_at.partition("T")[0]
+    tasks = ", ".join(task.task for task in acceptance.tasks)
     # People write reasons of several lines, and CI passes on commit messages.
-    why = " ".join(said.why.split()) or "no reason given"
-    return printable(f"{said.number}  {when}  {tasks}: {why}{marks}")
+    why = " ".join(acceptance.why.split()) or "no reason given"
+    return printable(f"{acceptance.number}  {when}  {tasks}: {why}{forced}")

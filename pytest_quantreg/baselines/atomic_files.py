@@ -29,8 +29,8 @@ class Busy(OSError):
     """Another process kept the lock for longer than anyone should."""
 
 
-def read_whole(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most ``most`` bytes.
+def read_whole(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file of at most ``max_bytes`` bytes.
 
     Raises FileNotFoundError, and CorruptFile for everything else that stands in the way.
     """
@@ -44,19 +44,21 @@ def read_whole(path: Path, most: int) -> bytes:
         raise
     except PermissionError:
         # Windows answers so for folders.
-        what = "is a folder" if os.path.isdir(path) else "may not be read (no permission)"
-        raise CorruptFile(what) from None
+        problem = "is a folder" if os.path.isdir(path) else "may not be read (no permission)"
+        raise CorruptFile(problem) from None
     except OSError as error:
         raise CorruptFile(f"cannot be opened: {error.strerror}") from None
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            what = "folder" if stat.S_ISDIR(found.st_mode) else "device or pipe"
-            raise CorruptFile(f"is a {what}, not a file")
-        if found.st_size > most:
-            raise CorruptFile(f"has {found.st_size:,} bytes where at most {most:,} can be right")
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            problem = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise CorruptFile(f"is a {problem}, not a file")
+        if status.st_size > max_bytes:
+            raise CorruptFile(
+                f"has {status.st_size:,} bytes where at most {max_bytes:,} can be right"
+            )
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(found.st_size + 1)
+            return file.read(status.st_size + 1)
     except OSError as error:
         raise CorruptFile(f"cannot be read: {error.strerror}") from None
     finally:
@@ -108,8 +110,8 @@ def sync_folder(folder: Path) -> None:
 
 def probe(folder: Path) -> None:
     """Writes, syncs and removes a small file; raises OSError when that is impossible."""
-    for left in folder.glob(f"{_PROBE}*"):  # by a process killed in the lines below
-        left.unlink(missing_ok=True)
+    for leftover in folder.glob(f"{_PROBE}*"):  # by a process killed in the lines below
+        leftover.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=_PROBE, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -27,7 +27,7 @@ def columns_of(data: bytes, names: Sequence[str], used: Sequence[str]) -> dict[s
     width = len(names)
     parts: dict[str, list[Any]] = {name: [] for name in used}
     source, done = io.BytesIO(data), 0
-    with _collecting_paused():
+    with _garbage_collection_paused():
         while chunk := source.read(CHUNK):
             chunk += source.readline()
             values = _parse_flat(chunk, width)
@@ -36,15 +36,15 @@ def columns_of(data: bytes, names: Sequence[str], used: Sequence[str]) -> dict[s
             done += len(values) // width
             for at, name in enumerate(names):
                 if name in parts:
-                    parts[name].append(_packed(values[at::width], name))
-    return {name: _joined(part) for name, part in parts.items()}
+                    parts[name].append(_pack(values[at::width], name))
+    return {name: _join(part) for name, part in parts.items()}
 
 
-def _packed(part: list[Any], name: str) -> Any:
+def _pack(part: list[Any], name: str) -> Any:
     kinds = set(map(type, part))
     try:
         if name == "digest":
-            return _texts(part, kinds)
+            return _pack_texts(part, kinds)
         if name == "doc_id":
             if kinds != {int}:
                 raise CorruptFile(NO_ID)
@@ -60,7 +60,7 @@ def _packed(part: list[Any], name: str) -> Any:
         raise CorruptFile(f"has a {name} that is too large") from None
 
 
-def _texts(part: list[Any], kinds: set[type]) -> Texts:
+def _pack_texts(part: list[Any], kinds: set[type]) -> Texts:
     if kinds != {str}:
         raise CorruptFile("has an item digest that is no text")
     if len(set(map(len, part))) != 1 or not part[0]:
@@ -68,7 +68,7 @@ def _texts(part: list[Any], kinds: set[type]) -> Texts:
     return Texts("".join(part), len(part[0]))
 
 
-def _joined(parts: list[Any]) -> Any:
+def _join(parts: list[Any]) -> Any:
     if not isinstance(parts[0], Texts):
         return Numbers(np.concatenate(parts))
     if len({part.width for part in parts}) != 1:
@@ -77,15 +77,15 @@ def _joined(parts: list[Any]) -> Any:
 
 
 @contextmanager
-def _collecting_paused() -> Iterator[None]:
+def _garbage_collection_paused() -> Iterator[None]:
     # So many fresh objects make the collector look through all of them again and again, and
     # nothing here refers to itself.
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
+        if was_enabled:
             gc.enable()
 
 

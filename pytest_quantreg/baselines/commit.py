@@ -41,12 +41,12 @@ class Files:
     def leftovers(self) -> list[Path]:
         """What killed writers of this baseline left, without the two files themselves."""
         start = f"{self.stem}.items.jsonl."
-        found = [
+        pending = [
             path
             for path in self.folder.iterdir()
             if path.name.startswith(start) and path.name.endswith(".new")
         ]
-        return [*found, self.draft] if os.path.lexists(self.draft) else found
+        return [*pending, self.draft] if os.path.lexists(self.draft) else pending
 
 
 def commit(
@@ -88,14 +88,18 @@ def _finish_and_clean(files: Files, sha256: str | None) -> None:
     """Completes the commit of a killed writer, then removes what others left."""
     if sha256 is not None:
         pending = files.pending(sha256)
-        if pending.exists() and not _holds(files.items, sha256) and _holds(pending, sha256):
+        if (
+            pending.exists()
+            and not _has_digest(files.items, sha256)
+            and _has_digest(pending, sha256)
+        ):
             os.replace(pending, files.items)
             sync_folder(files.folder)
     for path in files.leftovers():
         path.unlink(missing_ok=True)
 
 
-def _holds(path: Path, sha256: str) -> bool:
+def _has_digest(path: Path, sha256: str) -> bool:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     except OSError:

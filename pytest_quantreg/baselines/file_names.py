@@ -15,31 +15,31 @@ _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
-def to_component(what: str, name: str) -> str:
+def to_component(noun: str, name: str) -> str:
     """One path component for ``name``: ``org/model`` becomes ``org--model``.
 
     Letters, digits and ``._+-`` stay, other bytes of its UTF-8 become ``%XX``; so do
     hyphens that could be mistaken for the ``--`` of a slash, and whatever a file system
     gives a meaning of its own (a leading dot or hyphen, a trailing dot, ``CON``).
-    Raises WrongUse for names that are empty, paths or too long; ``what`` says of what.
+    Raises WrongUse for names that are empty, paths or too long; ``noun`` says of what.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name:
         raise WrongUse(
-            f"{name!r} is no {what} that a baseline can be filed under",
+            f"{name!r} is no {noun} that a baseline can be filed under",
             help="use a hub id (org/name) or a plain name, not a path",
         )
     try:
         text = "--".join(_escape(part) for part in parts)
     except UnicodeEncodeError:
         raise WrongUse(
-            f"the {what} {name!r} is no valid Unicode text",
+            f"the {noun} {name!r} is no valid Unicode text",
             help="give the model another name with the ini key quant_model_name",
         ) from None
-    return _guarded(what, name, text)
+    return _guard(noun, name, text)
 
 
-def words_to_component(what: str, text: str) -> str:
+def words_to_component(noun: str, text: str) -> str:
     """One path component for a name in words: ``NVIDIA H100 80GB`` becomes ``NVIDIA_H100_80GB``.
 
     As `to_component`, but a space becomes ``_`` (and ``_`` its ``%5F``), and slashes mean
@@ -52,10 +52,10 @@ def words_to_component(what: str, text: str) -> str:
         parts = []
     if not parts:
         raise WrongUse(
-            f"{text!r} is no {what} that a baseline can be filed under",
+            f"{text!r} is no {noun} that a baseline can be filed under",
             help="use the name that the engine gives its device",
         )
-    return _guarded(what, text, "".join(parts))
+    return _guard(noun, text, "".join(parts))
 
 
 def words_from_component(component: str) -> str | None:
@@ -76,7 +76,7 @@ def from_component(component: str) -> str | None:
         return None
 
 
-def _guarded(what: str, name: str, text: str) -> str:
+def _guard(noun: str, name: str, text: str) -> str:
     """``text`` without what a file system gives a meaning; ``name`` is what it stands for."""
     if text[0] in ".-" or _DEVICE.match(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
@@ -84,7 +84,7 @@ def _guarded(what: str, name: str, text: str) -> str:
         text = text[:-1] + "%2E"
     if len(text) > MAX_COMPONENT:
         raise WrongUse(
-            f"the {what} {name[:60]!r}... is too long for a file name",
+            f"the {noun} {name[:60]!r}... is too long for a file name",
             help=f"it takes {len(text)} characters as a file name, {MAX_COMPONENT} are the most",
         )
     return text
@@ -105,5 +105,5 @@ def _bytes(char: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    raw = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
     return raw.encode("latin-1").decode("utf-8")

@@ -41,7 +41,7 @@ class RunSettings:
             seed=request.seed,
         )
 
-    def given(self) -> dict[str, Json]:
+    def non_defaults(self) -> dict[str, Json]:
         """Only what differs from the defaults, as plain JSON values."""
         plain: dict[str, Json] = {
             item.name: getattr(self, item.name)
@@ -54,11 +54,11 @@ class RunSettings:
 
     def suffix(self) -> str:
         """Empty for the defaults, else ``-`` and 8 hex digits that stand for the rest."""
-        given = self.given()
-        if not given:
+        settings = self.non_defaults()
+        if not settings:
             return ""
         # Only what was given is hashed: a setting added later changes no file name.
-        text = json.dumps(given, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -106,9 +106,13 @@ class BaselineKey:
         return f"{task}.{self.num_fewshot}shot{self.settings.suffix()}"
 
     def __str__(self) -> str:
-        given = json.dumps(self.settings.given(), sort_keys=True) if self.settings.given() else ""
+        settings = (
+            json.dumps(self.settings.non_defaults(), sort_keys=True)
+            if self.settings.non_defaults()
+            else ""
+        )
         return (
-            f"{self.task} ({self.num_fewshot}-shot{', ' if given else ''}{given}) of "
+            f"{self.task} ({self.num_fewshot}-shot{', ' if settings else ''}{settings}) of "
             f"{self.model} at {self.scheme} on {self.engine}"
         )
 
@@ -120,7 +124,7 @@ class BaselineKey:
             "engine": self.engine,
             "task": self.task,
             "num_fewshot": self.num_fewshot,
-            "settings": self.settings.given(),
+            "settings": self.settings.non_defaults(),
         }
 
     def mismatch(self, run: Run) -> str | None:
@@ -135,9 +139,9 @@ class BaselineKey:
             ("repeats", self.settings.repeats, protocol.repeats),
             ("seed", self.settings.seed, protocol.seed),
         )
-        for what, mine, its in parts:
-            if mine != its:
-                return f"{what} is {its!r}, filed under {mine!r}"
+        for part, expected, its in parts:
+            if expected != its:
+                return f"{part} is {its!r}, filed under {expected!r}"
         return None
 
 
@@ -172,7 +176,7 @@ def _plain_numbers(value: Json) -> Json:
     return value
 
 
-def _template_mode(asked: bool | str | None) -> str | None:
-    if isinstance(asked, bool):
-        return "on" if asked else "off"
-    return asked
+def _template_mode(template: bool | str | None) -> str | None:
+    if isinstance(template, bool):
+        return "on" if template else "off"
+    return template

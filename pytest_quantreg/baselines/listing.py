@@ -81,30 +81,30 @@ class Listing(StoreRoot):
         accepted = AcceptedRuns(self.root)
         for _, engine in self._engines():
             if (engine / ACCEPTED).is_dir():
-                shown = engine.relative_to(self.root).as_posix()
+                name = engine.relative_to(self.root).as_posix()
                 try:
-                    yield shown, accepted.history_in(engine)
+                    yield name, accepted.history_in(engine)
                 except Refusal as refusal:
-                    yield shown, refusal
+                    yield name, refusal
 
     def delete(self, names: Sequence[str]) -> list[str]:
         """Deletes baselines and says which files went. Raises WrongUse before the first goes.
 
         The runs accepted from them stay: they are another baseline's history.
         """
-        known = {entry.name for entry in self.entries()}
+        listed = {entry.name for entry in self.entries()}
         names = [self._as_listed(name) for name in names]
-        if foreign := [name for name in names if name in known and not _is_ours(name)]:
+        if foreign := [name for name in names if name in listed and not _is_ours(name)]:
             raise WrongUse(
                 f"{', '.join(foreign)}: not the name of a baseline, so it is not deleted",
                 help="where it is yours, delete the file itself",
             )
-        if unknown := [name for name in names if name not in known]:
+        if unknown := [name for name in names if name not in listed]:
             raise WrongUse(
                 f"{self.root.name}/ holds no baseline {', '.join(unknown)}",
                 help="`quantreg baselines` lists their names",
             )
-        return [shown for name in dict.fromkeys(names) for shown in self._deleted(name)]
+        return [path for name in dict.fromkeys(names) for path in self._delete_files(name)]
 
     def _as_listed(self, name: str) -> str:
         """Messages and ``ls`` name files; what is listed has no ending and begins in the store."""
@@ -126,19 +126,19 @@ class Listing(StoreRoot):
     def _entry(self, model: str, engine: Path, path: Path) -> Entry:
         files = _files(path)
         name = path.relative_to(self.root).as_posix().removesuffix(".json")
-        size = sum(one.stat().st_size for one in (files.meta, files.items) if one.is_file())
+        size = sum(file.stat().st_size for file in (files.meta, files.items) if file.is_file())
         try:
             document = open_document(self._read(path, MAX_META))
             key = key_of(document)
             info = rows_of(document)
             if isinstance(rows := Store(self.root).item_bytes(files, info), CorruptFile):
                 raise rows
-            when = _when(document)
+            when = _recorded_at(document)
         except (CorruptFile, FileNotFoundError) as error:
             return Entry(name, model, engine.name, bytes=size, damage=str(error))
         return Entry(name, key.model, key.engine, info.count, when, size)
 
-    def _deleted(self, name: str) -> Iterator[str]:
+    def _delete_files(self, name: str) -> Iterator[str]:
         files = _files(self.root / f"{name}.json")
         with self._writing(files.meta):
             self._refuse_outside(files.meta)
@@ -147,7 +147,7 @@ class Listing(StoreRoot):
                 for path in (files.meta, files.items, *files.leftovers()):
                     if path.exists():
                         path.unlink()
-                        yield self._shown(path)
+                        yield self._display_path(path)
 
 
 def _is_ours(name: str) -> bool:
@@ -160,6 +160,6 @@ def _files(meta: Path) -> Files:
     return Files(meta.parent, meta.name.removesuffix(".json"))
 
 
-def _when(document: object) -> str:
+def _recorded_at(document: object) -> str:
     assert isinstance(document, dict)
     return str(document["provenance"]["recorded_at"])

@@ -11,12 +11,12 @@ from typing import Any
 from ..core.records.run import Columns, Items, Metric
 from ..core.strict_json import CorruptFile, dump
 from .column_reader import columns_of
-from .validation import FACTS, check, repeated, scored
+from .validation import FACTS, check_items, rerun_metric_names, scored_names
 
 FIRST_RERUN = 2
 """What the first of the further runs is called: ``score:`` holds run 1."""
 
-_OURS = re.compile(
+_KNOWN_COLUMN = re.compile(
     r"doc_id|digest|(?:score|weight|rerun(?:[2-9]|[1-9][0-9]+)):.+"
     rf"|fact:(?:{'|'.join(FACTS)})"
 )
@@ -38,15 +38,15 @@ class RowsInfo:
 
 def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
     """The rows as one file, and what to write about it; raises CorruptFile for unsound items."""
-    check(items, metrics)
-    names = scored(metrics)
+    check_items(items, metrics)
+    names = scored_names(metrics)
     weighed = [name for name in names if name in items.weights]
-    again = repeated(metrics)
+    rerun_names = rerun_metric_names(metrics)
     numbers = [
         *(items.scores[name] for name in names),
         *(items.weights[name] for name in weighed),
         *(items.facts[name] for name in sorted(items.facts)),
-        *(rerun[name] for rerun in items.reruns for name in again),
+        *(rerun[name] for rerun in items.reruns for name in rerun_names),
     ]
     columns = [
         map(str, items.doc_ids),
@@ -59,7 +59,7 @@ def encode(items: Items, metrics: Sequence[Metric]) -> tuple[bytes, RowsInfo]:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         digest_length=len(items.digests[0]),
-        columns=_column_names(names, weighed, sorted(items.facts), again, len(items.reruns)),
+        columns=_column_names(names, weighed, sorted(items.facts), rerun_names, len(items.reruns)),
     )
     return data, info
 
@@ -80,47 +80,53 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
 
     Columns of kinds that a newer minor version added are passed over.
     """
-    ours = tuple(name for name in info.columns if _OURS.fullmatch(name))
-    if ours != _expected(ours, metrics):
+    known_columns = tuple(name for name in info.columns if _KNOWN_COLUMN.fullmatch(name))
+    if known_columns != _expected_columns(known_columns, metrics):
         raise CorruptFile("names columns that do not fit its metrics")
     if not data.endswith(b"\n") or data.count(b"\n") != info.count:
         raise CorruptFile(f"does not hold {info.count} whole lines")
-    columns = columns_of(data, info.columns, ours)
-    again = repeated(metrics)
+    columns = columns_of(data, info.columns, known_columns)
+    rerun_names = rerun_metric_names(metrics)
     items = Items(
         columns["doc_id"],
         columns["digest"],
-        _taken(columns, "score", scored(metrics)),
-        _taken(columns, "weight", [name for name in scored(metrics) if f"weight:{name}" in ours]),
-        _taken(columns, "fact", _facts(ours)),
+        _select_columns(columns, "score", scored_names(metrics)),
+        _select_columns(
+            columns,
+            "weight",
+            [name for name in scored_names(metrics) if f"weight:{name}" in known_columns],
+        ),
+        _select_columns(columns, "fact", _fact_names(known_columns)),
         tuple(
-            _taken(columns, f"rerun{run}", again)
-            for run in range(FIRST_RERUN, FIRST_RERUN + _reruns(ours, again))
+            _select_columns(columns, f"rerun{run}", rerun_names)
+            for run in range(FIRST_RERUN, FIRST_RERUN + _count_reruns(known_columns, rerun_names))
         ),
     )
-    check(items, metrics)
+    check_items(items, metrics)
     if len(items.digests[0]) != info.digest_length:
         raise CorruptFile(f"has digests that are not {info.digest_length} digits long")
     return items
 
 
-def _expected(ours: Sequence[str], metrics: Sequence[Metric]) -> tuple[str, ...]:
+def _expected_columns(columns: Sequence[str], metrics: Sequence[Metric]) -> tuple[str, ...]:
     """The columns as `encode` would name them, given which of the optional ones are there."""
-    names, again = scored(metrics), repeated(metrics)
-    weighed = [name for name in names if f"weight:{name}" in ours]
-    return _column_names(names, weighed, _facts(ours), again, _reruns(ours, again))
+    names, rerun_names = scored_names(metrics), rerun_metric_names(metrics)
+    weighed = [name for name in names if f"weight:{name}" in columns]
+    return _column_names(
+        names, weighed, _fact_names(columns), rerun_names, _count_reruns(columns, rerun_names)
+    )
 
 
-def _facts(ours: Sequence[str]) -> list[str]:
-    return sorted(name.removeprefix("fact:") for name in ours if name.startswith("fact:"))
+def _fact_names(columns: Sequence[str]) -> list[str]:
+    return sorted(name.removeprefix("fact:") for name in columns if name.startswith("fact:"))
 
 
-def _reruns(ours: Sequence[str], again: Sequence[str]) -> int:
-    found = sum(name.startswith("rerun") for name in ours)
-    return found // len(again) if again else 0
+def _count_reruns(columns: Sequence[str], rerun_names: Sequence[str]) -> int:
+    count = sum(name.startswith("rerun") for name in columns)
+    return count // len(rerun_names) if rerun_names else 0
 
 
-def _taken(columns: Mapping[str, Any], kind: str, names: Sequence[str]) -> Columns:
+def _select_columns(columns: Mapping[str, Any], kind: str, names: Sequence[str]) -> Columns:
     return {name: columns[f"{kind}:{name}"] for name in names}
 
 
@@ -128,7 +134,7 @@ def _column_names(
     names: Sequence[str],
     weighed: Sequence[str],
     facts: Sequence[str],
-    again: Sequence[str],
+    rerun_names: Sequence[str],
     reruns: int,
 ) -> tuple[str, ...]:
     runs = range(FIRST_RERUN, FIRST_RERUN + reruns)
@@ -138,12 +144,12 @@ def _column_names(
         *(f"score:{name}" for name in names),
         *(f"weight:{name}" for name in weighed),
         *(f"fact:{name}" for name in facts),
-        *(f"rerun{run}:{name}" for run in runs for name in again),
+        *(f"rerun{run}:{name}" for run in runs for name in rerun_names),
     )
 
 
 def _number(value: float) -> str:
     # Whole numbers without ".0"; -0.0 and what a float cannot count stay as they are.
     number = float(value)
-    whole = number.is_integer() and abs(number) < 2**53 and (number or str(number) == "0.0")
-    return str(int(number)) if whole else dump(number)
+    is_whole = number.is_integer() and abs(number) < 2**53 and (number or str(number) == "0.0")
+    return str(int(number)) if is_whole else dump(number)

@@ -14,7 +14,7 @@ from .document import open_sealed
 from .json_values import known, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
-from .speed_validation import check
+from .speed_validation import check_speed_run
 from .versions import SPEED, Document, upgrade, validate
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -46,9 +46,9 @@ def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
 def decode_speed(key: SpeedKey, data: bytes) -> SpeedRun:
     """Return the run in the bytes of a file; raises CorruptFile for all but a run of ``key``."""
     document = open_speed(data)
-    found = key_of(document)
-    if found != key:
-        raise CorruptFile(f"holds the baseline of {found}, not of {key}")
+    stored_key = key_of(document)
+    if stored_key != key:
+        raise CorruptFile(f"holds the baseline of {stored_key}, not of {key}")
     run = to_run(document)
     check_whole(key, run)
     return run
@@ -66,7 +66,7 @@ def as_stored(run: SpeedRun) -> SpeedRun:
     sessions = tuple(
         replace(
             session,
-            rounds=tuple(rounded_round(one) for one in session.rounds),
+            rounds=tuple(rounded_round(speed_round) for speed_round in session.rounds),
             load_seconds=tuple(rounded(seconds) for seconds in session.load_seconds),
         )
         for session in run.sessions
@@ -76,7 +76,7 @@ def as_stored(run: SpeedRun) -> SpeedRun:
 
 def check_whole(key: SpeedKey, run: SpeedRun) -> None:
     """Raises CorruptFile where a run contradicts its key or itself."""
-    check(run)
+    check_speed_run(run)
     wrong = key.mismatch(run)
     if wrong:
         raise CorruptFile(f"contradicts its key: {wrong}")
@@ -92,7 +92,7 @@ def to_document(key: SpeedKey, run: SpeedRun) -> Document:
         "effective": to_plain(run.effective),
         "software": to_plain(run.software),
         "machine": to_plain(run.machine),
-        "sessions": [_session(one) for one in run.sessions],
+        "sessions": [_session(session) for session in run.sessions],
     }
     document["digest"] = digest_of(document)
     return document
@@ -125,7 +125,7 @@ def to_run(document: Any) -> SpeedRun:
         machine=make(Machine, document["machine"]),
         software=make(Software, document["software"]),
         effective=make(EffectiveScheme, document["effective"]),
-        sessions=tuple(_to_session(one, workload) for one in document["sessions"]),
+        sessions=tuple(_to_session(session, workload) for session in document["sessions"]),
     )
 
 

@@ -91,8 +91,8 @@ class SpeedKey:
     def folder(self) -> tuple[str, ...]:
         """The folders below the store: model, scheme, engine, ``speed``, accelerator."""
         device = words_to_component("accelerator name", self.accelerator)
-        several = f"@{self.count}" if self.count > 1 else ""
-        return (*self.engine_folder, SPEED, device + several)
+        suffix = f"@{self.count}" if self.count > 1 else ""
+        return (*self.engine_folder, SPEED, device + suffix)
 
     @property
     def stem(self) -> str:
@@ -101,12 +101,14 @@ class SpeedKey:
         ``inflight-64`` when asynchronous, ``.rate-8`` with a request rate, and
         ``.128-requests`` when a round does not have as many as its batch.
         """
-        asked = self.workload
-        kind = "batch" if asked.deployment == SYNCHRONOUS else "inflight"
-        rate = "" if asked.request_rate is None else f".rate-{_rate(asked.request_rate)}"
-        whole = "" if asked.requests == asked.batch_size else f".{asked.requests}-requests"
-        tokens = f"{asked.prompt_tokens}+{asked.output_tokens}"
-        return f"{kind}-{asked.batch_size}{rate}.{tokens}{whole}"
+        workload = self.workload
+        kind = "batch" if workload.deployment == SYNCHRONOUS else "inflight"
+        rate = "" if workload.request_rate is None else f".rate-{_rate(workload.request_rate)}"
+        requests = (
+            "" if workload.requests == workload.batch_size else f".{workload.requests}-requests"
+        )
+        tokens = f"{workload.prompt_tokens}+{workload.output_tokens}"
+        return f"{kind}-{workload.batch_size}{rate}.{tokens}{requests}"
 
     @property
     def devices(self) -> str:
@@ -114,13 +116,13 @@ class SpeedKey:
         return _devices(self.accelerator, self.count)
 
     def __str__(self) -> str:
-        asked = self.workload
-        label = asked.label
-        if asked.request_rate is not None:
-            label += f", {asked.batch_size} in flight"
-        if asked.requests != asked.batch_size:
-            label += f", {asked.requests} requests a round"
-        tokens = f"{asked.prompt_tokens}+{asked.output_tokens} tokens"
+        workload = self.workload
+        label = workload.label
+        if workload.request_rate is not None:
+            label += f", {workload.batch_size} in flight"
+        if workload.requests != workload.batch_size:
+            label += f", {workload.requests} requests a round"
+        tokens = f"{workload.prompt_tokens}+{workload.output_tokens} tokens"
         return (
             f"{label} ({tokens}) of {self.model} at {self.scheme} on {self.engine}, {self.devices}"
         )
@@ -148,19 +150,19 @@ class SpeedKey:
         for name in WORKLOAD_FIELDS:
             both = (getattr(self.workload, name), getattr(run.workload, name))
             parts.append((f"workload's {name}", *both))
-        for what, mine, its in parts:
-            if mine != its:
-                return f"{what} is {its!r}, filed under {mine!r}"
+        for part, expected, its in parts:
+            if expected != its:
+                return f"{part} is {its!r}, filed under {expected!r}"
         return None
 
 
 def devices_of(folder: str) -> str | None:
     """The accelerators that a folder's name stands for, in words; None if it is not ours."""
-    found = _DEVICES.fullmatch(folder)
-    name = None if found is None else words_from_component(found["name"])
-    if found is None or name is None or found["count"] == "1":
+    match = _DEVICES.fullmatch(folder)
+    name = None if match is None else words_from_component(match["name"])
+    if match is None or name is None or match["count"] == "1":
         return None
-    return _devices(name, int(found["count"] or 1))
+    return _devices(name, int(match["count"] or 1))
 
 
 def workload_fault(workload: Workload) -> str | None:

@@ -32,7 +32,7 @@ def rounded(seconds: float) -> float:
     return round(value, max(DECIMALS, DIGITS - 1 - math.floor(math.log10(abs(value)))))
 
 
-def rounded_round(one: Round) -> Round:
+def rounded_round(speed_round: Round) -> Round:
     """A round with its times as they are stored."""
     requests = (
         Request(
@@ -41,9 +41,9 @@ def rounded_round(one: Round) -> Round:
             rounded(request.ended),
             request.output_tokens,
         )
-        for request in one.requests
+        for request in speed_round.requests
     )
-    return Round(tuple(requests), one.block)
+    return Round(tuple(requests), speed_round.block)
 
 
 def encode_rounds(rounds: Iterable[Round]) -> list[Json]:
@@ -53,12 +53,13 @@ def encode_rounds(rounds: Iterable[Round]) -> list[Json]:
     """
     return [
         {
-            "block": one.block,
+            "block": speed_round.block,
             "requests": [
-                [_number(r.arrived), _number(r.first_token), _number(r.ended)] for r in one.requests
+                [_number(request.arrived), _number(request.first_token), _number(request.ended)]
+                for request in speed_round.requests
             ],
         }
-        for one in rounds
+        for speed_round in rounds
     ]
 
 
@@ -90,14 +91,14 @@ def _text(value: Json, name: str, margin: str) -> str:
     deeper = margin + "  "
     if isinstance(value, dict) and value:
         inner = [
-            f"{json.dumps(key, ensure_ascii=False)}: {_text(one, key, deeper)}"
-            for key, one in value.items()
+            f"{json.dumps(key, ensure_ascii=False)}: {_text(inner, key, deeper)}"
+            for key, inner in value.items()
         ]
         return _block("{", inner, "}", margin)
     if isinstance(value, list) and value and name in ROWS:
-        return _block("[", [dump(one) for one in value], "]", margin)
-    if isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
-        return _block("[", [_text(one, "", deeper) for one in value], "]", margin)
+        return _block("[", [dump(row) for row in value], "]", margin)
+    if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
+        return _block("[", [_text(inner, "", deeper) for inner in value], "]", margin)
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 

@@ -39,11 +39,11 @@ class SpeedStore(StoreRoot):
         another baseline.
         """
         path = self._file(key)
-        with self._blaming(path):
+        with self._refusing_damage(path):
             try:
                 data = self._read(path, MAX_BYTES)
             except FileNotFoundError:
-                raise self._absent(key, path) from None
+                raise self._absent_refusal(key, path) from None
             return decode_speed(key, data)
 
     def exists(self, key: SpeedKey) -> bool:
@@ -59,10 +59,12 @@ class SpeedStore(StoreRoot):
         folder cannot be written.
         """
         data = encode_speed(key, run)
-        with self._alone(key) as path:
+        with self._locked_file(key) as path:
             self._refuse_another(key, path)
             if never_smaller and self.sessions(key) > len(run.sessions):
-                raise Smaller(f"{self._shown(path)} holds more sessions than would replace them")
+                raise Smaller(
+                    f"{self._display_path(path)} holds more sessions than would replace them"
+                )
             replace_durably(path, data)
 
     def sessions(self, key: SpeedKey) -> int:
@@ -80,8 +82,8 @@ class SpeedStore(StoreRoot):
         model, software or machine.
         """
         encode_speed(key, run)  # what cannot be stored is said before a folder is made
-        with self._alone(key) as path:
-            merged = self._continued(key, run)
+        with self._locked_file(key) as path:
+            merged = self._with_stored_sessions(key, run)
             replace_durably(path, encode_speed(key, merged))
         return as_stored(merged)
 
@@ -92,12 +94,12 @@ class SpeedStore(StoreRoot):
         opened.
         """
         path = self._file(key)
-        found = [
+        devices = [
             devices_of(folder.name)
             for folder in self._folders(path.parent.parent)
             if folder.name != path.parent.name and os.path.lexists(folder / path.name)
         ]
-        return sorted(name for name in found if name is not None)
+        return sorted(name for name in devices if name is not None)
 
     def check_writable(self, *keys: SpeedKey) -> None:
         """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
@@ -111,13 +113,13 @@ class SpeedStore(StoreRoot):
 
     def path(self, key: SpeedKey) -> str:
         """Where ``key`` is stored, relative to the folder that holds the store."""
-        return self._shown(self._file(key))
+        return self._display_path(self._file(key))
 
     def _file(self, key: SpeedKey) -> Path:
         return self.root.joinpath(*key.folder) / f"{key.stem}.json"
 
     @contextmanager
-    def _alone(self, key: SpeedKey) -> Iterator[Path]:
+    def _locked_file(self, key: SpeedKey) -> Iterator[Path]:
         """The file of ``key`` while no other process writes it; makes its folder."""
         path = self._file(key)
         with self._writing(path):
@@ -127,7 +129,7 @@ class SpeedStore(StoreRoot):
                 self._refuse_rewriting(path, MAX_BYTES, SPEED.current)
                 yield path
 
-    def _continued(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
+    def _with_stored_sessions(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
         if not self.exists(key):
             return run
         stored = self.load(key)
@@ -139,18 +141,18 @@ class SpeedStore(StoreRoot):
     def _refuse_another(self, key: SpeedKey, path: Path) -> None:
         """Refuses to replace another key's readable baseline."""
         try:
-            found = key_of(open_speed(self._read(path, MAX_BYTES)))
+            stored_key = key_of(open_speed(self._read(path, MAX_BYTES)))
         except (FileNotFoundError, CorruptFile):
             return
-        if found != key:
+        if stored_key != key:
             # Only where a file system does not tell upper from lower case.
             raise WrongUse(
-                f"{self._shown(path)} already holds the baseline of {found}",
+                f"{self._display_path(path)} already holds the baseline of {stored_key}",
                 help="give one of the models another name with the ini key quant_model_name",
             )
 
-    def _absent(self, key: SpeedKey, path: Path) -> Refusal:
-        others = [self._shown(other) for other in sorted(path.parent.glob("*.json"))]
+    def _absent_refusal(self, key: SpeedKey, path: Path) -> Refusal:
+        siblings = [self._display_path(sibling) for sibling in sorted(path.parent.glob("*.json"))]
         elsewhere = [
             f"there is one of {name}, which has a speed of its own"
             for name in self.accelerators(key)
@@ -159,8 +161,8 @@ class SpeedStore(StoreRoot):
             Category.BASELINE_ABSENT,
             f"no speed baseline of {key}",
             help=(
-                f"{self._shown(path)} does not exist",
-                *(f"there is {other}" for other in others[:3]),
+                f"{self._display_path(path)} does not exist",
+                *(f"there is {sibling}" for sibling in siblings[:3]),
                 *elsewhere[:3],
                 "record it with: pytest --quant-update",
             ),

@@ -11,7 +11,7 @@ from ..core.strict_json import LARGEST, CorruptFile
 from .speed_key import workload_fault
 
 
-def check(run: SpeedRun) -> None:
+def check_speed_run(run: SpeedRun) -> None:
     """Raises CorruptFile unless every session is complete, in order and of its workload.
 
     What the schema says of single fields is not repeated here.
@@ -23,7 +23,7 @@ def check(run: SpeedRun) -> None:
         raise CorruptFile("holds no sessions")
     if run.effective.quantized_layers > run.effective.linear_layers:
         raise CorruptFile("counts more quantized layers than there are")
-    if len({one.rounds for one in run.sessions}) < len(run.sessions):
+    if len({session.rounds for session in run.sessions}) < len(run.sessions):
         raise CorruptFile("holds the same rounds twice, as two sessions")
     for number, session in enumerate(run.sessions, 1):
         _check_session(session, run.workload, f"session {number}")
@@ -45,20 +45,20 @@ def _check_session(session: SpeedSession, workload: Workload, where: str) -> Non
         raise CorruptFile(
             f"has recorded_at = {session.recorded_at!r} in {where}, no time"
         ) from None
-    for number, one in enumerate(session.rounds, 1):
-        _check_round(one, workload, f"round {number} of {where}")
+    for number, speed_round in enumerate(session.rounds, 1):
+        _check_round(speed_round, workload, f"round {number} of {where}")
     for seconds in session.load_seconds:
         if not 0 < seconds <= LARGEST:
             raise CorruptFile(f"has load_seconds = {seconds} in {where}, which must be positive")
 
 
-def _check_round(one: Round, workload: Workload, where: str) -> None:
-    if len(one.requests) != workload.requests:
+def _check_round(speed_round: Round, workload: Workload, where: str) -> None:
+    if len(speed_round.requests) != workload.requests:
         raise CorruptFile(
-            f"holds {len(one.requests):,} requests in {where} of a workload that has "
+            f"holds {len(speed_round.requests):,} requests in {where} of a workload that has "
             f"{workload.requests:,}"
         )
-    for number, request in enumerate(one.requests, 1):
+    for number, request in enumerate(speed_round.requests, 1):
         wrong = _fault(request, workload.output_tokens)
         if wrong:
             raise CorruptFile(f"has {wrong} (request {number} of {where})")

@@ -43,21 +43,21 @@ class Store(StoreRoot):
         """
         files = self._files(key)
         for _ in range(_RETRIES):
-            data = self._meta(key, files)
-            with self._blaming(files.meta):
+            data = self._read_meta(key, files)
+            with self._refusing_damage(files.meta):
                 document = open_document(data)
-                found = key_of(document)
-                if found != key:
-                    raise CorruptFile(f"holds the baseline of {found}, not of {key}")
+                stored_key = key_of(document)
+                if stored_key != key:
+                    raise CorruptFile(f"holds the baseline of {stored_key}, not of {key}")
                 info, metrics = rows_of(document), metrics_of(document)
             item_bytes = self.item_bytes(files, info)
-            if isinstance(item_bytes, CorruptFile) and self._meta(key, files) != data:
+            if isinstance(item_bytes, CorruptFile) and self._read_meta(key, files) != data:
                 continue  # recorded again while we read: read that
-            with self._blaming(files.items):
+            with self._refusing_damage(files.items):
                 if isinstance(item_bytes, CorruptFile):
                     raise item_bytes
                 items = rows.decode(item_bytes, info, metrics)
-            with self._blaming(files.meta):
+            with self._refusing_damage(files.meta):
                 return to_run(document, items)
         raise self._unreadable(files.meta, CorruptFile("is being rewritten without a pause"))
 
@@ -87,9 +87,11 @@ class Store(StoreRoot):
 
         def current() -> str | None:
             if seen is not None and self.state(key) != seen:
-                raise Changed(f"another process wrote {self._shown(files.meta)} in the meantime")
+                raise Changed(
+                    f"another process wrote {self._display_path(files.meta)} in the meantime"
+                )
             self._refuse_rewriting(files.meta, MAX_META, CURRENT)
-            return self._current(key, files)
+            return self._current_items_digest(key, files)
 
         with self._writing(files.meta):
             self._refuse_outside(files.folder)
@@ -127,34 +129,34 @@ class Store(StoreRoot):
         """The keys of all baselines, sorted by path; raises Refusal for a damaged one."""
         keys = []
         for _, path in self._walk():
-            with self._blaming(path):
+            with self._refusing_damage(path):
                 keys.append(key_of(open_document(self._read(path, MAX_META))))
         return keys
 
     def path(self, key: BaselineKey) -> str:
         """Where ``key`` is stored, relative to the folder that holds the store."""
-        return self._shown(self._files(key).meta)
+        return self._display_path(self._files(key).meta)
 
     def _files(self, key: BaselineKey) -> Files:
         return Files(self.root.joinpath(*key.folder), key.stem)
 
-    def _meta(self, key: BaselineKey, files: Files) -> bytes:
-        with self._blaming(files.meta):
+    def _read_meta(self, key: BaselineKey, files: Files) -> bytes:
+        with self._refusing_damage(files.meta):
             try:
                 return self._read(files.meta, MAX_META)
             except FileNotFoundError:
-                raise self._absent(key, files) from None
+                raise self._absent_refusal(key, files) from None
 
     def item_bytes(self, files: Files, info: rows.RowsInfo) -> bytes | CorruptFile:
         """The rows that belong to a meta file, by their digest, or what is wrong with them."""
         # A writer killed after its commit leaves the items under their pending name; one
         # at work may rename them between our looks, hence the second look at the first.
-        found: bytes | CorruptFile = CorruptFile("is missing")
+        item_bytes: bytes | CorruptFile = CorruptFile("is missing")
         for path in (files.items, files.pending(info.sha256), files.items):
-            found = self._rows_at(path, info)
-            if isinstance(found, bytes):
+            item_bytes = self._rows_at(path, info)
+            if isinstance(item_bytes, bytes):
                 break
-        return found
+        return item_bytes
 
     def _rows_at(self, path: Path, info: rows.RowsInfo) -> bytes | CorruptFile:
         recorded = f"the {info.count:,} items that were recorded"
@@ -166,17 +168,17 @@ class Store(StoreRoot):
             return damage
         return CorruptFile(f"does not hold {recorded}") if data is None else data
 
-    def _current(self, key: BaselineKey, files: Files) -> str | None:
+    def _current_items_digest(self, key: BaselineKey, files: Files) -> str | None:
         """The items' digest that a readable meta file names; refuses another key's."""
         try:
             document = open_document(self._read(files.meta, MAX_META))
-            found = key_of(document)
+            stored_key = key_of(document)
         except (FileNotFoundError, CorruptFile):
             return None
-        if found != key:
+        if stored_key != key:
             # Only where a file system does not tell upper from lower case.
             raise WrongUse(
-                f"{self._shown(files.meta)} already holds the baseline of {found}",
+                f"{self._display_path(files.meta)} already holds the baseline of {stored_key}",
                 help="give one of the models another name with the ini key quant_model_name",
             )
         return rows_of(document).sha256
@@ -187,9 +189,9 @@ class Store(StoreRoot):
             for path in sorted(folder.glob("*.json")):
                 yield model, path
 
-    def _absent(self, key: BaselineKey, files: Files) -> Refusal:
-        others = sorted(
-            self._shown(path)
+    def _absent_refusal(self, key: BaselineKey, files: Files) -> Refusal:
+        siblings = sorted(
+            self._display_path(path)
             for path in files.folder.glob("*.json")
             if path.name.startswith(to_component("task name", key.task) + ".")
         )
@@ -197,12 +199,12 @@ class Store(StoreRoot):
             Category.BASELINE_ABSENT,
             f"no baseline of {key}",
             help=(
-                f"{self._shown(files.meta)} does not exist",
-                *(f"there is {path}" for path in others[:3]),
+                f"{self._display_path(files.meta)} does not exist",
+                *(f"there is {path}" for path in siblings[:3]),
                 "record it with: pytest --quant-update",
             ),
         )
 
-    def _checked_out(self, shown: str) -> str:
-        stem = shown.removesuffix(".items.jsonl").removesuffix(".json")
-        return shown if stem == shown else f"'{stem}.*'"
+    def _checkout_path(self, name: str) -> str:
+        stem = name.removesuffix(".items.jsonl").removesuffix(".json")
+        return name if stem == name else f"'{stem}.*'"

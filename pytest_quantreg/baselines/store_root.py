@@ -43,16 +43,16 @@ class StoreRoot:
                     yield from sorted(device.glob("*.json"))
 
     def _folders(self, folder: Path) -> list[Path]:
-        with self._blaming(folder):
+        with self._refusing_damage(folder):
             try:
-                found = sorted(path for path in folder.iterdir() if path.is_dir())
+                subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
             except FileNotFoundError:
                 return []
             except OSError as error:
                 raise CorruptFile(f"cannot be listed: {error.strerror}") from None
-            for path in found:
+            for path in subfolders:
                 self._refuse_outside(path)
-            return found
+            return subfolders
 
     def _probe(self, folders: Iterable[Path]) -> None:
         for folder in sorted({self.root, *folders}):
@@ -60,45 +60,45 @@ class StoreRoot:
                 self._refuse_outside(folder)
                 probe(nearest_folder(folder))
 
-    def _read(self, path: Path, most: int) -> bytes:
+    def _read(self, path: Path, max_bytes: int) -> bytes:
         self._refuse_outside(path)
-        return read_whole(path, most)
+        return read_whole(path, max_bytes)
 
     def _refuse_outside(self, path: Path) -> None:
-        inside, real = os.path.realpath(self.root), os.path.realpath(path)
-        if real != inside and not real.startswith(os.path.join(inside, "")):
+        inside, target = os.path.realpath(self.root), os.path.realpath(path)
+        if target != inside and not target.startswith(os.path.join(inside, "")):
             raise CorruptFile("is a symbolic link that leads out of the store")
 
-    def _refuse_rewriting(self, path: Path, most: int, current: Version) -> None:
+    def _refuse_rewriting(self, path: Path, max_bytes: int, current: Version) -> None:
         """Refuses to replace what a newer version wrote. What cannot be read may be replaced."""
         try:
-            data = self._read(path, most)
+            data = self._read(path, max_bytes)
         except (FileNotFoundError, CorruptFile):
             return
         with self._writing(path):
             refuse_rewriting(data, current)
 
-    def _shown(self, path: Path) -> str:
+    def _display_path(self, path: Path) -> str:
         return path.relative_to(self.root.parent).as_posix()
 
-    def _checked_out(self, shown: str) -> str:
-        """What git restores when the file ``shown`` is damaged."""
-        return shown
+    def _checkout_path(self, name: str) -> str:
+        """What git restores when the file ``name`` is damaged."""
+        return name
 
     def _unreadable(self, path: Path, damage: CorruptFile) -> Refusal:
-        shown = self._shown(path)
-        usual = (
-            f"restore it with: git checkout -- {self._checked_out(shown)}",
+        name = self._display_path(path)
+        remedies = (
+            f"restore it with: git checkout -- {self._checkout_path(name)}",
             "or record it again with: pytest --quant-update=all",
         )
         return Refusal(
             Category.BASELINE_UNREADABLE,
-            f"{shown} {damage}",
-            help=damage.help or usual,
+            f"{name} {damage}",
+            help=damage.help or remedies,
         )
 
     @contextmanager
-    def _blaming(self, path: Path) -> Iterator[None]:
+    def _refusing_damage(self, path: Path) -> Iterator[None]:
         try:
             yield
         except CorruptFile as damage:
@@ -110,14 +110,14 @@ class StoreRoot:
             yield
         except CorruptFile as damage:
             raise WrongUse(
-                f"{self._shown(path)} {damage}", help=damage.help or _WRITE_HELP
+                f"{self._display_path(path)} {damage}", help=damage.help or _WRITE_HELP
             ) from None
         except OSError as error:
             reason = error.strerror or str(error)
             if isinstance(error, FileExistsError | NotADirectoryError):
                 reason = "there is a file where a folder should be"
             raise WrongUse(
-                f"cannot write {self._shown(path)}: {reason}", help=_WRITE_HELP
+                f"cannot write {self._display_path(path)}: {reason}", help=_WRITE_HELP
             ) from None
 
 

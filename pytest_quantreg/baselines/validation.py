@@ -23,17 +23,17 @@ NO_ID = "has a doc_id that is no whole number from 0"
 NO_DIGEST = "has an item digest that is not 16 to 64 hex digits, all equally long"
 
 
-def _counts(values: Floats) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = values == np.floor(values)
-    return (values >= 0) & whole
+def _are_counts(values: Floats) -> NDArray[np.bool_]:
+    is_whole: NDArray[np.bool_] = values == np.floor(values)
+    return (values >= 0) & is_whole
 
 
-def _is_share(values: Floats) -> NDArray[np.bool_]:
+def _are_shares(values: Floats) -> NDArray[np.bool_]:
     return (values >= 0) & (values <= 1)
 
 
-COUNT: Rule = ("a whole number from 0", _counts)
-SHARE: Rule = ("from 0 to 1", _is_share)
+COUNT: Rule = ("a whole number from 0", _are_counts)
+SHARE: Rule = ("from 0 to 1", _are_shares)
 LOGARITHM: Rule = ("finite", np.isfinite)
 FACTS: Mapping[str, Rule] = MappingProxyType(
     {
@@ -50,27 +50,44 @@ FACTS: Mapping[str, Rule] = MappingProxyType(
 """What may be noted of an item beside its scores; a new one needs a new minor version."""
 
 
-def scored(metrics: Sequence[Metric]) -> list[str]:
+def scored_names(metrics: Sequence[Metric]) -> list[str]:
     """The metrics with a column; an aggregate (F1) has a value and no score per item."""
     return [metric.name for metric in metrics if metric.kind != "aggregate"]
 
 
-def repeated(metrics: Sequence[Metric]) -> list[str]:
+def rerun_metric_names(metrics: Sequence[Metric]) -> list[str]:
     """The metrics whose scores are kept of further runs too."""
     return [metric.name for metric in metrics if metric.kind in ("binary", "mean")]
 
 
-def check(items: Items, metrics: Sequence[Metric]) -> None:
+def check_items(items: Items, metrics: Sequence[Metric]) -> None:
     """Raises CorruptFile unless the items are complete, unique, finite and of their kind."""
     kinds = {metric.name: metric.kind for metric in metrics}
+    _check_columns(items, metrics, kinds)
+    _check_names(items)
+    for name, column in items.scores.items():
+        _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
+    for name, column in items.weights.items():
+        _check_weights(name, column, items.doc_ids)
+    for name, column in items.facts.items():
+        _check_fact(name, column, items.doc_ids)
+    for rerun in items.reruns:
+        for name, column in rerun.items():
+            _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
+
+
+def _check_columns(items: Items, metrics: Sequence[Metric], kinds: Mapping[str, str]) -> None:
+    """Raises CorruptFile unless each column that the metrics need is there, and equally long."""
     if len(items) == 0:
         raise CorruptFile("holds no items")
-    if len(kinds) != len(metrics) or set(items.scores) != set(scored(metrics)):
+    if len(kinds) != len(metrics) or set(items.scores) != set(scored_names(metrics)):
         raise CorruptFile("does not hold one score for each of its metrics")
     if any(kinds.get(name) != "perplexity" for name in items.weights):
         raise CorruptFile("holds weights for a metric that takes none")
-    again = set(repeated(metrics))
-    if any(set(rerun) != again for rerun in items.reruns) or (items.reruns and not again):
+    rerun_names = set(rerun_metric_names(metrics))
+    if any(set(rerun) != rerun_names for rerun in items.reruns) or (
+        items.reruns and not rerun_names
+    ):
         raise CorruptFile("does not hold one score for each of its metrics in each rerun")
     every = chain(
         [items.doc_ids],
@@ -79,20 +96,14 @@ def check(items: Items, metrics: Sequence[Metric]) -> None:
     )
     if any(len(column) != len(items) for column in every):
         raise CorruptFile("has columns of unequal length")
-    _check_names(items)
-    for name, column in items.scores.items():
-        _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
-    for name, column in items.weights.items():
-        weights = _check_scores(name, column, items.doc_ids, binary=False)
-        if weights.min() < 0:
-            raise CorruptFile(f"has a negative weight for {name}")
-        if weights.max() == 0:
-            raise CorruptFile(f"has no weight above 0 for {name}")
-    for name, column in items.facts.items():
-        _check_fact(name, column, items.doc_ids)
-    for rerun in items.reruns:
-        for name, column in rerun.items():
-            _check_scores(name, column, items.doc_ids, binary=kinds[name] == "binary")
+
+
+def _check_weights(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
+    weights = _check_scores(name, column, ids, binary=False)
+    if weights.min() < 0:
+        raise CorruptFile(f"has a negative weight for {name}")
+    if weights.max() == 0:
+        raise CorruptFile(f"has no weight above 0 for {name}")
 
 
 def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
@@ -102,7 +113,7 @@ def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
     rule, holds = FACTS[name]
     wrong = ~holds(values)
     if wrong.any():
-        at, value = _first(column, ids, wrong)
+        at, value = _first_wrong(column, ids, wrong)
         raise CorruptFile(f"has {name} = {value} for doc {at}, which must be {rule}")
 
 
@@ -111,10 +122,10 @@ def _check_names(items: Items) -> None:
     if not isinstance(ids, Numbers) and set(map(type, ids)) != {int}:
         raise CorruptFile(NO_ID)
     try:
-        known = np.asarray(ids, dtype=np.int64)
+        doc_ids = np.asarray(ids, dtype=np.int64)
     except OverflowError:
         raise CorruptFile("has a doc_id that is too large") from None
-    if known.min() < 0:
+    if doc_ids.min() < 0:
         raise CorruptFile(NO_ID)
     if has_twice(ids):
         raise CorruptFile("holds the same doc_id twice")
@@ -123,11 +134,11 @@ def _check_names(items: Items) -> None:
         raise CorruptFile("has an item digest that is no text")
     length = len(digests[0])
     even = isinstance(digests, Texts) or len(set(map(len, digests))) == 1
-    if not even or length not in range(16, 65, 2) or _beyond_hex(digests):
+    if not even or length not in range(16, 65, 2) or _characters_beyond_hex(digests):
         raise CorruptFile(NO_DIGEST)
 
 
-def _beyond_hex(digests: Sequence[str]) -> bytes:
+def _characters_beyond_hex(digests: Sequence[str]) -> bytes:
     joined = digests.joined if isinstance(digests, Texts) else "".join(digests)
     # Ten times as fast as a regular expression.
     return joined.encode("utf-8", "surrogatepass").translate(None, _HEX)
@@ -139,18 +150,18 @@ def _check_scores(
     """The column as an array."""
     values = np.asarray(column, dtype=np.float64)
     if (wrong := ~np.isfinite(values)).any():
-        at, value = _first(column, ids, wrong)
+        at, value = _first_wrong(column, ids, wrong)
         raise CorruptFile(f"has {name} = {value} for doc {at}, which is no finite number")
     if (wrong := np.abs(values) > LARGEST).any():
-        at, value = _first(column, ids, wrong)
+        at, value = _first_wrong(column, ids, wrong)
         raise CorruptFile(f"has {name} = {value:g} for doc {at}, and {LARGEST:g} is the most")
     if binary and (wrong := (values != 0) & (values != 1)).any():
-        at, value = _first(column, ids, wrong)
+        at, value = _first_wrong(column, ids, wrong)
         raise CorruptFile(f"has {name} = {value} for doc {at}, which must be 0 or 1")
     return values
 
 
-def _first(
+def _first_wrong(
     column: Sequence[float], ids: Sequence[int], wrong: NDArray[np.bool_]
 ) -> tuple[int, float]:
     at = int(np.argmax(wrong))

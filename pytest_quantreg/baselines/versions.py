@@ -40,22 +40,24 @@ def _to_1_2(document: Document) -> Document:
     metrics = protocol.get("metrics") if isinstance(protocol, dict) else None
     if not isinstance(metrics, list):
         return {**document, "schema_version": "1.2"}
-    sure = [_with_sure_direction(one) if isinstance(one, dict) else one for one in metrics]
+    directed = [
+        _with_sure_direction(metric) if isinstance(metric, dict) else metric for metric in metrics
+    ]
     return {
         **document,
-        "protocol": {**protocol, "metrics": sure},
+        "protocol": {**protocol, "metrics": directed},
         "schema_version": "1.2",
     }
 
 
 def _with_sure_direction(metric: Document) -> Document:
-    told, name = metric.get("higher_is_better"), str(metric.get("name")).partition(",")[0]
-    if not isinstance(told, bool):
+    declared, name = metric.get("higher_is_better"), str(metric.get("name")).partition(",")[0]
+    if not isinstance(declared, bool):
         return metric
-    sure = direction(name, told, kind=str(metric.get("kind")))
-    if sure is False and direction(name, None, kind=str(metric.get("kind"))) is None:
-        sure = None
-    return {**metric, "higher_is_better": sure}
+    higher_is_better = direction(name, declared, kind=str(metric.get("kind")))
+    if higher_is_better is False and direction(name, None, kind=str(metric.get("kind"))) is None:
+        higher_is_better = None
+    return {**metric, "higher_is_better": higher_is_better}
 
 
 STEPS: Mapping[Version, Step] = MappingProxyType({(1, 0): _to_1_1, (1, 1): _to_1_2})
@@ -84,10 +86,10 @@ _VERSION = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 def version_of(document: Document) -> Version:
     """``schema_version`` as numbers; raises CorruptFile when it is none."""
     text = document.get("schema_version")
-    found = _VERSION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         raise CorruptFile("has no schema_version like '1.0': it is no baseline")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def refuse_newer(document: Document, current: Version = CURRENT) -> Version:

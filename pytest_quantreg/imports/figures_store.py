@@ -34,9 +34,9 @@ class FiguresStore(StoreRoot):
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.parent):
                 if self._holds_same(path, document):
-                    return self._shown(path), True
+                    return self._display_path(path), True
                 replace_durably(path, data)
-        return self._shown(path), False
+        return self._display_path(path), False
 
     def _holds_same(self, path: Path, document: Document) -> bool:
         try:
@@ -46,13 +46,13 @@ class FiguresStore(StoreRoot):
             return False
         except CorruptFile as damage:
             raise WrongUse(
-                f"{self._shown(path)} {damage}",
+                f"{self._display_path(path)} {damage}",
                 help="delete it and import again, or import into another folder: --out FOLDER",
             ) from None
         if _comparable_figures(stored) == _comparable_figures(document):
             return True
         raise WrongUse(
-            f"{self._shown(path)} holds other figures",
+            f"{self._display_path(path)} holds other figures",
             help="import into another folder: --out FOLDER; several files of one model at once",
         )
 
