@@ -74,8 +74,8 @@ def test_an_accepted_run_is_the_reference(store: AcceptedRuns) -> None:
     """It comes back whole, with when, commit and why it was accepted."""
     run = run_of(INT8)
     made = store.accept({INT8: run}, said(INT8))
-    found = store.load(INT8)
-    assert found == (run, made)
+    accepted = store.load(INT8)
+    assert accepted == (run, made)
     assert (made.number, made.why, made.git_commit, made.forced) == (1, "release", "a" * 40, False)
 
 
@@ -84,10 +84,10 @@ def test_the_latest_of_each_task_counts(store: AcceptedRuns) -> None:
     store.accept({INT8: run_of(INT8), OTHER: run_of(OTHER)}, said(INT8, OTHER))
     newer = run_of(INT8, salt="b")
     store.accept({INT8: newer}, said(INT8, why="again", undecided=("min_retention(0.98)",)))
-    found, other = store.load(INT8), store.load(OTHER)
-    assert found is not None
+    accepted, other = store.load(INT8), store.load(OTHER)
+    assert accepted is not None
     assert other is not None
-    assert (found[0], found[1].number, found[1].forced) == (newer, 2, True)
+    assert (accepted[0], accepted[1].number, accepted[1].forced) == (newer, 2, True)
     assert (other[0], other[1].number) == (run_of(OTHER), 1)
     first = first_with(store.history(INT8), INT8.stem)
     assert first is not None
@@ -100,7 +100,7 @@ def test_what_nothing_refers_to_is_dropped(store: AcceptedRuns) -> None:
         store.accept({INT8: run_of(INT8, salt=why)}, said(INT8, why=why))
     folder = history_file(store).parent
     assert sorted(path.name for path in folder.iterdir()) == ["0003", "history.jsonl"]
-    assert [one.why for one in store.history(INT8)] == ["a", "b", "c"]
+    assert [acceptance.why for acceptance in store.history(INT8)] == ["a", "b", "c"]
 
 
 def test_a_folder_named_by_a_year_was_dropped(store: AcceptedRuns) -> None:
@@ -197,9 +197,9 @@ def test_killed_before_its_line_nothing_is_accepted(
         patch.setattr(module, "replace_durably", killed)
         with pytest.raises(KeyboardInterrupt):
             store.accept({OTHER: run_of(OTHER)}, said(OTHER))
-    found = store.load(INT8)
-    assert found is not None
-    assert found[1].number == 1
+    accepted = store.load(INT8)
+    assert accepted is not None
+    assert accepted[1].number == 1
     assert store.load(OTHER) is None
     store.accept({INT8: run_of(INT8, salt="b")}, said(INT8, why="b"))
     folder = history_file(store).parent
@@ -217,14 +217,14 @@ def test_two_processes_lose_none(store: AcceptedRuns, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
     context = multiprocessing.get_context("spawn")
     made = [context.Process(target=_accept, args=(str(store.root), n)) for n in range(4)]
-    for one in made:
-        one.start()
-    for one in made:
-        one.join()
-    assert [one.exitcode for one in made] == [0] * 4
+    for process in made:
+        process.start()
+    for process in made:
+        process.join()
+    assert [process.exitcode for process in made] == [0] * 4
     history = store.history(INT8)
-    assert sorted(one.why for one in history) == ["0", "1", "2", "3"]
-    assert [one.number for one in history] == [1, 2, 3, 4]
+    assert sorted(acceptance.why for acceptance in history) == ["0", "1", "2", "3"]
+    assert [acceptance.number for acceptance in history] == [1, 2, 3, 4]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -244,4 +244,4 @@ def test_fields_of_a_newer_minor_version_are_passed_over(store: AcceptedRuns) ->
     line = json.loads(path.read_bytes())
     newer = {**line, "schema_version": "1.7", "signed_by": "x"}
     path.write_text(json.dumps({**newer, "digest": digest_of(newer)}) + "\n")
-    assert [one.number for one in store.history(INT8)] == [1]
+    assert [acceptance.number for acceptance in store.history(INT8)] == [1]

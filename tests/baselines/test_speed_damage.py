@@ -249,9 +249,9 @@ def test_mutated_files_give_the_same_run_or_a_refusal(tmp_path: Path) -> None:
     whole, refused = path.read_bytes(), 0
     for _ in range(MUTATIONS):
         path.write_bytes(damage._mutated(whole, rng))
-        found = _outcome(store)
-        assert found is None or found == make_speed()
-        refused += found is None
+        loaded = _outcome(store)
+        assert loaded is None or loaded == make_speed()
+        refused += loaded is None
     assert MUTATIONS * 0.8 < refused < MUTATIONS
 
 

@@ -55,13 +55,13 @@ def test_a_workload_can_be_read_from_its_file_name(
 
 @settings(derandomize=True, deadline=None)
 @given(WORKLOADS, WORKLOADS)
-def test_no_two_workloads_share_a_file(one: Workload, other: Workload) -> None:
+def test_no_two_workloads_share_a_file(first: Workload, second: Workload) -> None:
     """Two keys have one file name only when they are equal; all names are safe everywhere."""
-    keys = [replace(KEY, workload=workload) for workload in (one, other)]
+    keys = [replace(KEY, workload=workload) for workload in (first, second)]
     assert (keys[0].stem == keys[1].stem) == (keys[0] == keys[1])
     assert all(re.fullmatch(r"[a-z][a-z0-9.+-]*[a-z0-9]", key.stem) for key in keys)
     for name in ("batch_size", "prompt_tokens", "output_tokens", "requests"):
-        more = replace(one, **{name: getattr(one, name) + 1})
+        more = replace(first, **{name: getattr(first, name) + 1})
         assert replace(KEY, workload=more).stem != keys[0].stem
 
 

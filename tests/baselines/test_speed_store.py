@@ -101,7 +101,7 @@ def runs(draw: st.DrawFn) -> SpeedRun:
 
     run = make_speed(*(session() for _ in range(draw(st.integers(1, 3)))), workload=workload)
     # No clock gives the same times twice, and a file that holds them is refused.
-    assume(len({one.rounds for one in as_stored(run).sessions}) == len(run.sessions))
+    assume(len({session.rounds for session in as_stored(run).sessions}) == len(run.sessions))
     return run
 
 
@@ -119,7 +119,7 @@ def test_every_run_comes_back_to_the_microsecond(
     assert loaded == as_stored(run)
     assert replace(loaded, sessions=()) == replace(run, sessions=())
     for before, after in zip(run.sessions, loaded.sessions, strict=True):
-        rest = [replace(one, rounds=(), load_seconds=()) for one in (before, after)]
+        rest = [replace(session, rounds=(), load_seconds=()) for session in (before, after)]
         assert rest[0] == rest[1]
         for old, new in zip(before.rounds, after.rounds, strict=True):
             assert math.isclose(old.seconds, new.seconds, rel_tol=1e-12, abs_tol=0.51e-6)
@@ -128,9 +128,9 @@ def test_every_run_comes_back_to_the_microsecond(
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 @settings(derandomize=True, deadline=None)
-def test_rounded_times_keep_their_order(one: float, other: float) -> None:
+def test_rounded_times_keep_their_order(first: float, second: float) -> None:
     """Never out of order, to the microsecond, and to six digits where times are tiny."""
-    low, high = sorted((one, other))
+    low, high = sorted((first, second))
     assert rounded(low) <= rounded(high)
     assert rounded(rounded(low)) == rounded(low)
     assert abs(rounded(low) - low) <= min(0.5e-6, 0.5e-5 * low) * (1 + 1e-6) + 1e-16 * low
@@ -142,10 +142,10 @@ def test_the_file_reads_from_the_top(tmp_path: Path) -> None:
     store = saved_speed(tmp_path)
     folder = "baselines/org--tiny/bf16/transformers/speed/NVIDIA_H100_80GB_HBM3"
     assert store.path(KEY) == f"{folder}/batch-1.128+64.json"
-    found = [
+    files = [
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     ]
-    assert found == [store.path(KEY)]
+    assert files == [store.path(KEY)]
     text = speed_path(store).read_text()
     assert list(json.loads(text)) == [
         "schema_version",
@@ -191,7 +191,7 @@ def test_sessions_add_up(tmp_path: Path) -> None:
     assert store.add(KEY, newer) == store.load(KEY)
     stored = store.load(KEY)
     assert stored == replace(newer, sessions=(first, second))
-    assert [len(one) for one in stored.throughputs()] == [3, 5]
+    assert [len(rates) for rates in stored.throughputs()] == [3, 5]
     assert stored.throughputs()[0][0] == pytest.approx(64 / 0.734)
     store.save(KEY, newer)
     assert store.load(KEY) == newer
@@ -230,7 +230,7 @@ def test_each_session_keeps_its_own_warm_up_and_arguments(tmp_path: Path) -> Non
     first, second = store.load(KEY).sessions
     assert (first.warmup, first.args) == (2, {"dtype": "bfloat16", "nested": {"one": [1, None]}})
     assert (second.warmup, second.args) == (5, {})
-    assert [(one.threads, one.load_average) for one in second.states] == [(8, 1.25)] * 2
+    assert [(state.threads, state.load_average) for state in second.states] == [(8, 1.25)] * 2
 
 
 @pytest.mark.parametrize(
@@ -271,21 +271,21 @@ def test_nothing_is_added_to_what_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_session_is_cut_from_what_was_measured() -> None:
     """Each workload of one measurement becomes a session with the model's own figures."""
-    one, other = Workload(warmup=2), Workload(batch_size=8, requests=8, warmup=3)
+    first, other = Workload(warmup=2), Workload(batch_size=8, requests=8, warmup=3)
     session = make_session()
     speed = ModelSpeed(
-        (Series(one, session.rounds), Series(other, make_rounds(2, requests=8))),
+        (Series(first, session.rounds), Series(other, make_rounds(2, requests=8))),
         session.footprint,
         session.load_seconds,
         session.bandwidth,
         session.states,
     )
-    found = sessions_of(
+    sessions = sessions_of(
         speed, recorded_at=session.recorded_at, git_commit="0123abc", args=session.args
     )
-    assert [workload for workload, _ in found] == [one, other]
-    assert found[0][1] == session
-    assert found[1][1] == replace(session, rounds=make_rounds(2, requests=8), warmup=3)
+    assert [workload for workload, _ in sessions] == [first, other]
+    assert sessions[0][1] == session
+    assert sessions[1][1] == replace(session, rounds=make_rounds(2, requests=8), warmup=3)
     bare = sessions_of(speed, recorded_at=session.recorded_at)
     assert (bare[0][1].git_commit, bare[0][1].args) == (None, {})
 

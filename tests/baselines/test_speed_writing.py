@@ -107,7 +107,7 @@ def test_sessions_added_at_once_are_all_there(tmp_path: Path) -> None:
     ]
     store, most = SpeedStore(root), 0
     while any(writer.poll() is None for writer in writers):
-        seen = len(found.sessions) if (found := _load(store)) else 0
+        seen = len(loaded.sessions) if (loaded := _load(store)) else 0
         assert seen >= most
         most = seen
     assert [writer.wait() for writer in writers] == [0] * 3
@@ -265,9 +265,9 @@ def test_fewer_sessions_that_ended_last_replaced_more(tmp_path: Path) -> None:
     stored = SpeedBaselines(cast(Settings, asked))
     assert stored.missing(KEY) == 1
     store.save(KEY, make_speed(*three))
-    for one in new:
+    for rounds in new:
         assert stored.missing(KEY) > 0
         assert store.load(KEY) == make_speed(*three)
-        stored.keep(KEY, make_speed(one))
+        stored.keep(KEY, make_speed(rounds))
     assert stored.missing(KEY) == 0
     assert store.load(KEY) == make_speed(*new)

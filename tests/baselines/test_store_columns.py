@@ -102,13 +102,13 @@ def test_chunks_join_to_whole_columns() -> None:
     n = CHUNK // 10
     lines = [f'[{n - at},"{at:016x}",{at % 2},null,{at / 7},{at - 9}]\n' for at in range(n)]
     names = ("doc_id", "digest", "score:a", "new:b", "score:c", "score:d")
-    found = columns_of("".join(lines).encode(), names, [*names[:3], *names[4:]])
-    assert found["doc_id"] == tuple(range(n, 0, -1))
-    assert found["digest"] == tuple(f"{at:016x}" for at in range(n))
-    assert found["score:a"] == tuple(float(at % 2) for at in range(n))
-    assert found["score:c"] == tuple(at / 7 for at in range(n))
-    assert found["score:d"] == tuple(float(at - 9) for at in range(n))
-    assert "new:b" not in found
+    columns = columns_of("".join(lines).encode(), names, [*names[:3], *names[4:]])
+    assert columns["doc_id"] == tuple(range(n, 0, -1))
+    assert columns["digest"] == tuple(f"{at:016x}" for at in range(n))
+    assert columns["score:a"] == tuple(float(at % 2) for at in range(n))
+    assert columns["score:c"] == tuple(at / 7 for at in range(n))
+    assert columns["score:d"] == tuple(float(at - 9) for at in range(n))
+    assert "new:b" not in columns
 
 
 def _refused(store: Store, rows: list[bytes]) -> str:
@@ -144,8 +144,8 @@ def test_odd_numbers_of_items_are_refused(
     """Twice, negative, true, with a point, as text, none, or beyond 63 bits."""
     store = saved(tmp_path)
     rows = items_path(store).read_bytes().splitlines()
-    for at, one in enumerate(ids):
-        rows[at] = b"[" + one + rows[at][rows[at].index(b",") :]
+    for at, doc_id in enumerate(ids):
+        rows[at] = b"[" + doc_id + rows[at][rows[at].index(b",") :]
     assert says in _refused(store, rows)
 
 

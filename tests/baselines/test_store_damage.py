@@ -218,7 +218,7 @@ def _mutated(data: bytes, rng: random.Random) -> bytes:
     at, other = sorted(rng.randrange(len(data) + 1) for _ in range(2))
     junk = rng.choice([rng.randbytes(rng.randint(1, 8)), b"0", b"1", b"\n", b" ", b"NaN", b"}"])
     lines = data.split(b"\n")
-    one, two = rng.randrange(len(lines)), rng.randrange(len(lines))
+    first, second = rng.randrange(len(lines)), rng.randrange(len(lines))
     match rng.randrange(8):
         case 0:
             return data[:at]
@@ -231,7 +231,7 @@ def _mutated(data: bytes, rng: random.Random) -> bytes:
         case 4:
             return data[:other] + data[at:]
         case 5:
-            lines[one], lines[two] = lines[two], lines[one]
+            lines[first], lines[second] = lines[second], lines[first]
             return b"\n".join(lines)
         case 6:
             digit = rng.choice(b"0123456789").to_bytes(1, "big")
@@ -260,20 +260,20 @@ def test_mutated_files_give_the_same_run_or_a_refusal(tmp_path: Path) -> None:
     for _ in range(MUTATIONS):
         path = rng.choice(list(whole))
         path.write_bytes(_mutated(whole[path], rng))
-        found = _outcome(store)
-        assert found is None or found == run
-        refused += found is None
+        loaded = _outcome(store)
+        assert loaded is None or loaded == run
+        refused += loaded is None
         path.write_bytes(whole[path])
     # Mutations that change nothing (a digit by itself, two equal lines) load.
     assert MUTATIONS * 0.8 < refused < MUTATIONS
 
 
 def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [at] if at else []
+    paths = [at] if at else []
     if isinstance(value, dict | list):
-        for name, one in value.items() if isinstance(value, dict) else enumerate(value):
-            found += _places(one, (*at, name))
-    return found
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            paths += _places(inner, (*at, name))
+    return paths
 
 
 def test_sealed_documents_of_any_content_never_crash(tmp_path: Path) -> None:

@@ -83,10 +83,10 @@ def test_folders_of_others_have_no_name(component: str) -> None:
 def test_different_tasks_have_different_files(tasks: list[tuple[str, int]]) -> None:
     """Two keys never share a file, even when one task is named like the other's file."""
     try:
-        one, two = (BaselineKey("m", "bf16", "transformers", *task) for task in tasks)
+        first, second = (BaselineKey("m", "bf16", "transformers", *task) for task in tasks)
     except WrongUse:
         return
-    assert one.stem != two.stem
+    assert first.stem != second.stem
 
 
 def test_the_suffix_stands_for_settings_that_are_not_the_defaults() -> None:

@@ -126,9 +126,9 @@ def test_every_setting_comes_back_with_the_key(
 def test_the_files_lie_where_the_layout_says(tmp_path: Path) -> None:
     """One meta file and its items per baseline, and nothing else."""
     store = saved(tmp_path)
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     folder = "baselines/org--tiny/bf16/transformers"
-    assert found == [f"{folder}/recall.3shot.items.jsonl", f"{folder}/recall.3shot.json"]
+    assert files == [f"{folder}/recall.3shot.items.jsonl", f"{folder}/recall.3shot.json"]
     assert store.path(KEY) == f"{folder}/recall.3shot.json"
 
 

@@ -18,10 +18,10 @@ CERTIFY = ("--min-retention", ".98", "--gate", "certify")
 def flipped(scores: Sequence[float], lost: int, won: int) -> list[float]:
     """So many answers changed, each kind spread over all items."""
     rng = random.Random(f"{lost} {won}")
-    right = [at for at, one in enumerate(scores) if one == 1.0]
-    wrong = [at for at, one in enumerate(scores) if one == 0.0]
+    right = [at for at, score in enumerate(scores) if score == 1.0]
+    wrong = [at for at, score in enumerate(scores) if score == 0.0]
     changed = set(rng.sample(right, lost)) | set(rng.sample(wrong, won))
-    return [1.0 - one if at in changed else one for at, one in enumerate(scores)]
+    return [1.0 - score if at in changed else score for at, score in enumerate(scores)]
 
 
 GOOD = flipped(BASE, 4, 4)
@@ -33,7 +33,9 @@ def rows(who: str, scores: Sequence[float]) -> Iterator[Row]:
     rng = random.Random(who)
     for at, score in enumerate(scores):
         likely = [[str(-1.0 - rng.random()), "False"] for _ in range(4)]
-        asked = {f"gen_args_{one}": {"arg_0": f"q{at}", "arg_1": f" {one}"} for one in range(4)}
+        asked = {
+            f"gen_args_{choice}": {"arg_0": f"q{at}", "arg_1": f" {choice}"} for choice in range(4)
+        }
         yield {
             "doc_id": at,
             "doc": {"question": f"number {at}"},

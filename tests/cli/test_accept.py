@@ -28,7 +28,7 @@ INT8 = replace(KEY, scheme="w8a8-int8")
 Quantreg: TypeAlias = "Callable[..., tuple[int, str, str]]"
 
 BASELINE = make_run().accuracy
-SCORES = {one.name: value_of(BASELINE, one) for one in BASELINE.protocol.metrics}
+SCORES = {metric.name: value_of(BASELINE, metric) for metric in BASELINE.protocol.metrics}
 CONTEXT = Context("org/tiny", None, "bf16", INT8.scheme, INT8.engine, "cpu")
 
 
@@ -128,10 +128,14 @@ def test_a_green_report_is_accepted(quantreg: Quantreg) -> None:
     status, said, _ = quantreg("accept", "run.json", "--why", "release 1.4")
     assert status == 0
     assert said == f"accepted w8a8-int8 of {INT8.model} as number 1: {INT8.task}\n"
-    found = AcceptedRuns(Path("baselines")).load(INT8)
-    assert found is not None
-    assert found[0] == run
-    assert (found[1].number, found[1].why, found[1].tasks[0].minimum) == (1, "release 1.4", 0.98)
+    accepted = AcceptedRuns(Path("baselines")).load(INT8)
+    assert accepted is not None
+    assert accepted[0] == run
+    assert (accepted[1].number, accepted[1].why, accepted[1].tasks[0].minimum) == (
+        1,
+        "release 1.4",
+        0.98,
+    )
 
 
 def test_undecided_needs_force(quantreg: Quantreg) -> None:
@@ -262,7 +266,10 @@ def test_two_at_once(quantreg: Quantreg) -> None:
     with ThreadPoolExecutor(2) as pool:
         codes = sorted(pool.map(main, (["accept", "b.json"], ["accept", "c.json"])))
     assert codes == [0, 2]
-    assert [one.number for one in AcceptedRuns(Path("baselines")).history(INT8)] == [1, 2]
+    assert [acceptance.number for acceptance in AcceptedRuns(Path("baselines")).history(INT8)] == [
+        1,
+        2,
+    ]
 
 
 @pytest.mark.parametrize(

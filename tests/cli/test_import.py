@@ -36,16 +36,16 @@ def test_totals_say_what_their_files_say(
         "imported": [tmp_path / arm for arm in arms],
         "mixed": [QWEN / arms[0], tmp_path / arms[1]],
     }
-    found = {
+    pages = {
         name: quantreg("compare", *pair, *gate, "--format", "json") for name, pair in sides.items()
     }
-    assert len({status for status, _ in found.values()}) == 1
+    assert len({status for status, _ in pages.values()}) == 1
     plain: dict[str, list[dict[str, Any]]] = {
         name: [
-            {key: value for key, value in one.items() if key not in SAID_OTHERWISE}
-            for one in json.loads(page)["outcomes"]
+            {key: value for key, value in outcome.items() if key not in SAID_OTHERWISE}
+            for outcome in json.loads(page)["outcomes"]
         ]
-        for name, (_, page) in found.items()
+        for name, (_, page) in pages.items()
     }
     assert plain["imported"] == plain["files"]
     assert plain["mixed"] == plain["files"]
@@ -58,8 +58,8 @@ def test_timings_say_what_their_files_say(quantreg: Run, tmp_path: Path) -> None
         assert status == 0
         assert "timed by vllm bench serve" in page
     before, after = (
-        json.loads(quantreg("compare", one / "bf16", one / "nvfp4", "--format", "json")[1])
-        for one in (DATA / "vllm-bench", tmp_path)
+        json.loads(quantreg("compare", folder / "bf16", folder / "nvfp4", "--format", "json")[1])
+        for folder in (DATA / "vllm-bench", tmp_path)
     )
     assert before == after
 
@@ -78,7 +78,7 @@ def test_scores_and_totals_of_one_model_lie_together(quantreg: Run, tmp_path: Pa
     assert "imported: gsm8k, " in page
     assert "imported: other, totals of " in page
     status, page = quantreg("compare", tmp_path / "out", folder, "--format", "json")
-    assert {one["task"] for one in json.loads(page)["outcomes"]} >= {"gsm8k", "other"}
+    assert {outcome["task"] for outcome in json.loads(page)["outcomes"]} >= {"gsm8k", "other"}
 
 
 def test_a_task_without_a_figure_is_kept_as_such(quantreg: Run, tmp_path: Path) -> None:

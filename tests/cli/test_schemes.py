@@ -143,10 +143,10 @@ def test_a_backend_lists_every_scheme(capsys: pytest.CaptureFixture[str], folder
     """One line each, own schemes among them."""
     lines = page(capsys, "--backend", "transformers")
     assert lines[0].split() == ["scheme", "with", "transformers"]
-    found = {line.split()[0]: line.split(None, 1)[1] for line in lines[1 : len(NAMES) + 4]}
-    assert list(found) == [*NAMES, "our-int4", "our-int3", "quick"]
-    assert found["our-int4"] == "a checkpoint"
-    assert found["w4a4-nvfp4"] == "a checkpoint"
+    listed = {line.split()[0]: line.split(None, 1)[1] for line in lines[1 : len(NAMES) + 4]}
+    assert list(listed) == [*NAMES, "our-int4", "our-int3", "quick"]
+    assert listed["our-int4"] == "a checkpoint"
+    assert listed["w4a4-nvfp4"] == "a checkpoint"
 
 
 @pytest.mark.parametrize(

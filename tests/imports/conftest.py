@@ -96,7 +96,9 @@ def row() -> Callable[..., dict[str, Any]]:
 
     def make(doc: int, **fields: Any) -> dict[str, Any]:
         likely = [[str(-1.0 - choice), "False"] for choice in range(4)]
-        asked = {f"gen_args_{one}": {"arg_0": f"q{doc}", "arg_1": f" {one}"} for one in range(4)}
+        asked = {
+            f"gen_args_{choice}": {"arg_0": f"q{doc}", "arg_1": f" {choice}"} for choice in range(4)
+        }
         return {
             "doc_id": doc,
             "doc": {"question": f"number {doc}"},

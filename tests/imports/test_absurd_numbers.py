@@ -39,7 +39,9 @@ def test_whole_numbers_that_no_float_holds_are_no_json_of_ours(text: bytes) -> N
     assert parse(b'["%d", %d, 5]' % (HUGE, 10**308)) == [str(HUGE), 10**308, 5]
 
 
-@pytest.mark.parametrize("score", [HUGE, -HUGE, 1e308, -1e308], ids=lambda one: f"{len(str(one))}")
+@pytest.mark.parametrize(
+    "score", [HUGE, -HUGE, 1e308, -1e308], ids=lambda score: f"{len(str(score))}"
+)
 def test_a_logged_score_beyond_all_numbers(log_file: Write, row: Any, score: float) -> None:
     """The sum of two overflowed; one of 400 digits was passed over in silence."""
     assert "samples_t.jsonl" in refused(log_file([row(0, acc=score), row(1, acc=score), row(2)]))

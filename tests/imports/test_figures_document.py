@@ -86,9 +86,9 @@ def test_every_field_is_kept_or_left_on_purpose(kept: Path) -> None:
     """A result that gets another field is looked at again: nothing is dropped by accident."""
     assert json.loads(kept.read_text("utf-8")).keys() & LEFT == set()
     held = json.loads(kept.read_text("utf-8")).keys() | LEFT
-    assert {one.name for one in fields(Result)} <= held
-    assert {one.name for one in fields(Evaluation)} - held == {"label", "results", "unmeasured"}
-    assert {one.name for one in fields(Timings)} - TIMED == {"label", "notes"}
+    assert {item.name for item in fields(Result)} <= held
+    assert {item.name for item in fields(Evaluation)} - held == {"label", "results", "unmeasured"}
+    assert {item.name for item in fields(Timings)} - TIMED == {"label", "notes"}
 
 
 def test_timings_come_back(store: FiguresStore, timings: Timings) -> None:
@@ -183,17 +183,17 @@ def test_nothing_leads_out_of_the_store(
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda one: one.update(schema_version="2.0"), "update it"),
-        (lambda one: one.update(schema_version="one"), "no schema_version"),
-        (lambda one: one.update(figures_of="speed"), "is not one of"),
-        (lambda one: one.update(extra=1), "extra"),
-        (lambda one: one.pop("known"), "known"),
-        (lambda one: one.update(aggregates=[]), "aggregates"),
-        (lambda one: one["aggregates"][0].update(value="high"), "value"),
-        (lambda one: one["aggregates"][0].update(stderr=-1), "stderr"),
-        (lambda one: one["aggregates"][0].update(n=True), "aggregates"),
-        (lambda one: one.update(weights=[]), "weights"),
-        (lambda one: one.update(suspicions={"": 1}), "suspicions"),
+        (lambda document: document.update(schema_version="2.0"), "update it"),
+        (lambda document: document.update(schema_version="one"), "no schema_version"),
+        (lambda document: document.update(figures_of="speed"), "is not one of"),
+        (lambda document: document.update(extra=1), "extra"),
+        (lambda document: document.pop("known"), "known"),
+        (lambda document: document.update(aggregates=[]), "aggregates"),
+        (lambda document: document["aggregates"][0].update(value="high"), "value"),
+        (lambda document: document["aggregates"][0].update(stderr=-1), "stderr"),
+        (lambda document: document["aggregates"][0].update(n=True), "aggregates"),
+        (lambda document: document.update(weights=[]), "weights"),
+        (lambda document: document.update(suspicions={"": 1}), "suspicions"),
     ],
 )
 def test_what_breaks_the_schema(kept: Path, edit: Edit, said: str) -> None:
@@ -206,7 +206,7 @@ def test_what_breaks_the_schema(kept: Path, edit: Edit, said: str) -> None:
 
 def test_a_newer_minor_version_is_read(kept: Path) -> None:
     """Fields that this version has no name for are passed over."""
-    resealed(kept, lambda one: one.update(schema_version="1.7", later={"a": 1}))
+    resealed(kept, lambda document: document.update(schema_version="1.7", later={"a": 1}))
     opened = open_path(kept)
     assert isinstance(opened, Evaluation)
     assert opened.results["gsm8k"].aggregates

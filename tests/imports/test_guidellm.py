@@ -31,10 +31,10 @@ def real(data: Path, version: str) -> tuple[Timings, dict[str, Any]]:
 )
 def test_versions(data: Path, version: str, workload: str, requests: int) -> None:
     """Model, workload and figures are found wherever a version puts them."""
-    found, metrics = real(data, version)
-    assert (found.model, found.program) == ("tiny-llama", "GuideLLM")
-    assert found.workloads == (workload,)
-    (repeat,) = found.repeats
+    imported, metrics = real(data, version)
+    assert (imported.model, imported.program) == ("tiny-llama", "GuideLLM")
+    assert imported.workloads == (workload,)
+    (repeat,) = imported.repeats
     assert repeat.requests == requests
     for figure, name, path, scale in (
         ("output tokens/s", "output_tokens_per_second", ("mean",), 1),

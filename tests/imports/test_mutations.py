@@ -61,10 +61,10 @@ def shape_changed(data: bytes, rng: random.Random) -> bytes:
     which = rng.randrange(len(lines))
     document = json.loads(lines[which])
     for _ in range(rng.randint(1, 3)):
-        found = list(places(document))
-        if not found:
+        candidates = list(places(document))
+        if not candidates:
             break
-        holder, key = rng.choice(found)
+        holder, key = rng.choice(candidates)
         kind = rng.randrange(3)
         if kind == 0 or isinstance(holder, list):
             holder[key] = copy.deepcopy(rng.choice(ODD))
@@ -81,16 +81,16 @@ def use(path: Path) -> None:
     from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
     from pytest_quantreg.cli.compare.pool import ComparePolicy
 
-    found = open_path(path)
-    if isinstance(found, Timings):
-        compare_timings(found, found, confidence=0.95)
+    imported = open_path(path)
+    if isinstance(imported, Timings):
+        compare_timings(imported, imported, confidence=0.95)
         return
-    assert isinstance(found, Evaluation)
+    assert isinstance(imported, Evaluation)
     wish = ComparePolicy(minimum=0.5)
-    judged = judge_candidate(found, found, wish)
+    judged = judge_candidate(imported, imported, wish)
     assert status_of([judged], wish) in range(4)
-    for one in judged.every:
-        json.dumps(one.to_plain(), allow_nan=False)
+    for outcome in judged.every:
+        json.dumps(outcome.to_plain(), allow_nan=False)
 
 
 def refusal_of(path: Path) -> str | None:
@@ -167,8 +167,8 @@ def status_against(baseline: Evaluation, path: Path) -> int:
 
     wish = ComparePolicy(minimum=0.95, mode=GateMode.CERTIFY)
     try:
-        found = open_path(path)
-        assert isinstance(found, Evaluation)
-        return status_of([judge_candidate(baseline, found, wish)], wish)
+        imported = open_path(path)
+        assert isinstance(imported, Evaluation)
+        return status_of([judge_candidate(baseline, imported, wish)], wish)
     except QuantregError:
         return 2

@@ -24,9 +24,9 @@ REPOSITORY = Path(__file__).parents[2]
 
 def evaluation(path: Path) -> Evaluation:
     """What is no timing."""
-    found = open_path(path)
-    assert isinstance(found, Evaluation)
-    return found
+    imported = open_path(path)
+    assert isinstance(imported, Evaluation)
+    return imported
 
 
 def test_several_models_in_one_folder_are_named(data: Path) -> None:
@@ -42,8 +42,8 @@ def test_the_newest_of_one_task_counts_and_is_told(
     """Two evaluations of a task in one folder: the later one, and a note."""
     folder = copied("lm-eval/same-model-twice")
     old, new = sorted(folder.glob("results_*.json"))
-    found = evaluation(folder)
-    assert found.notes == (f"{folder.name}: asdiv was evaluated 2 times, and the newest counts",)
+    imported = evaluation(folder)
+    assert imported.notes == (f"{folder.name}: asdiv was evaluated 2 times, and the newest counts",)
     edited(old, lambda document: document.update(date=9e9, model_name="meta-llama/other"))
     edited(new, lambda document: document.update(model_name="meta-llama/other"))
     assert evaluation(folder).results["asdiv"].date == 9e9
@@ -51,10 +51,10 @@ def test_the_newest_of_one_task_counts_and_is_told(
 
 def test_a_single_results_file_finds_its_own_log(twice: list[Path]) -> None:
     """Of several logs beside it a results file takes the one of its own time."""
-    found = evaluation(twice[1])
-    assert found.label == twice[1].stem
-    assert found.results["asdiv"].accuracy is not None
-    assert found.notes == ()
+    imported = evaluation(twice[1])
+    assert imported.label == twice[1].stem
+    assert imported.results["asdiv"].accuracy is not None
+    assert imported.notes == ()
 
 
 def test_a_single_log_finds_its_results(twice: list[Path]) -> None:
@@ -236,10 +236,10 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_timings_are_timings(data: Path) -> None:
     """A folder of vllm bench files is read as repeats by workload."""
-    found = open_path(data / "vllm-bench/nvfp4")
-    assert isinstance(found, Timings)
-    assert len(found.repeats) == 12
-    assert found.workloads[1] == "1024+128 tokens, 4 in flight"
+    imported = open_path(data / "vllm-bench/nvfp4")
+    assert isinstance(imported, Timings)
+    assert len(imported.repeats) == 12
+    assert imported.workloads[1] == "1024+128 tokens, 4 in flight"
 
 
 def test_the_items_of_a_run_point_at_the_run(tmp_path: Path) -> None:

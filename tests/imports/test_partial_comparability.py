@@ -19,20 +19,20 @@ Write = Callable[..., Path]
 def between(first: Path, second: Path, task: str = "t") -> list[Difference]:
     """The differences of one task of two paths."""
     sides = [open_path(path) for path in (first, second)]
-    results = [one.results[task] for one in sides if isinstance(one, Evaluation)]
+    results = [side.results[task] for side in sides if isinstance(side, Evaluation)]
     return differences(results[0], results[1])
 
 
 def test_the_real_mismatch_names_both_values(data: Path) -> None:
     """Two set-ups of one model: the system instruction is refused with both texts."""
     folder = data / "lm-eval/protocol-mismatch"
-    found = between(folder / "nothink", folder / "qwen_until", "gsm8k")
-    first = found[0]
+    differing = between(folder / "nothink", folder / "qwen_until", "gsm8k")
+    first = differing[0]
     assert first.level is Level.REFUSE
     assert first.field == "protocol.system_instruction_digest"
     assert "/no_think" in first.baseline
     assert "no system instruction" in first.candidate
-    assert {one.field for one in found if one.level is Level.REFUSE} == {
+    assert {difference.field for difference in differing if difference.level is Level.REFUSE} == {
         "protocol.system_instruction_digest",
         "items.missing",
         "items.digests",
@@ -49,8 +49,11 @@ def test_the_environment_is_told(results_file: Write) -> None:
     about = "PyTorch version: {}\nNvidia driver version: {}\nGPU 0: NVIDIA H100\n"
     first = results_file("one/results.json", pretty_env_info=about.format("2.11.0+cu130", "595.71"))
     other = results_file("two/results.json", pretty_env_info=about.format("2.12.1+cu130", "610.2"))
-    found = between(first, other)
-    assert {(one.field, one.baseline, one.candidate, one.level) for one in found} == {
+    differing = between(first, other)
+    assert {
+        (difference.field, difference.baseline, difference.candidate, difference.level)
+        for difference in differing
+    } == {
         ("version of torch", "2.11.0+cu130", "2.12.1+cu130", Level.TELL),
         ("machine.driver", "595.71", "610.2", Level.TELL),
     }
@@ -90,9 +93,11 @@ def test_each_difference_of_protocol_is_refused(results_file: Write, change: str
     first = results_file("a/results.json", **COMMON)
     second = results_file("b/results.json", **{**COMMON, **fields})
     assert between(first, first) == []
-    refused = [one for one in between(first, second) if one.level is Level.REFUSE]
-    assert any(named in one.field for one in refused), refused
-    assert all(one.way_out for one in refused)
+    refused = [
+        difference for difference in between(first, second) if difference.level is Level.REFUSE
+    ]
+    assert any(named in difference.field for difference in refused), refused
+    assert all(difference.way_out for difference in refused)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +114,10 @@ def test_model_arguments_that_change_prompts_are_refused(
     """Type, BOS and thinking are arguments of the model and decide the answers."""
     first = results_file("a/results.json")
     second = results_file("b/results.json", config={"model": "hf", "model_args": arguments})
-    refused = [one for one in between(first, second) if one.level is Level.REFUSE]
-    assert [named in one.field for one in refused] == [True]
+    refused = [
+        difference for difference in between(first, second) if difference.level is Level.REFUSE
+    ]
+    assert [named in difference.field for difference in refused] == [True]
 
 
 def test_a_filter_changed_in_the_task_file_is_refused(results_file: Write) -> None:
@@ -120,27 +127,28 @@ def test_a_filter_changed_in_the_task_file_is_refused(results_file: Write) -> No
         for text in ("A", "B")
     ]
     paths = [
-        results_file(f"{place}/results.json", configs=one) for place, one in enumerate(configs)
+        results_file(f"{place}/results.json", configs=config)
+        for place, config in enumerate(configs)
     ]
-    found = between(paths[0], paths[1])
-    assert found[0].field == "filter_list in the task's file"
-    assert "'A'" in found[0].baseline
+    differing = between(paths[0], paths[1])
+    assert differing[0].field == "filter_list in the task's file"
+    assert "'A'" in differing[0].baseline
 
 
 def test_a_patch_version_is_told(results_file: Write) -> None:
     """lm-eval 0.4.12 and 0.4.13 compare, and it is said."""
     first = results_file("a/results.json", **COMMON)
     second = results_file("b/results.json", **{**COMMON, "lm_eval_version": "0.4.13"})
-    assert [one.level for one in between(first, second)] == [Level.TELL]
+    assert [difference.level for difference in between(first, second)] == [Level.TELL]
 
 
 def test_what_one_side_does_not_say_is_told_once(results_file: Write) -> None:
     """An old file without versions and templates compares; what is unknown is listed."""
     first = results_file("a/results.json", **COMMON)
     second = results_file("b/results.json")
-    found = between(first, second)
-    assert [one.level for one in found] == [Level.TELL]
-    assert found[0].field == "not compared"
-    assert "lm_eval" in found[0].baseline
-    assert "chat_template" in found[0].baseline
-    assert found[0].candidate == "says no more"
+    differing = between(first, second)
+    assert [difference.level for difference in differing] == [Level.TELL]
+    assert differing[0].field == "not compared"
+    assert "lm_eval" in differing[0].baseline
+    assert "chat_template" in differing[0].baseline
+    assert differing[0].candidate == "says no more"

@@ -68,9 +68,9 @@ def timed(tmp_path: Path) -> Callable[..., Timings]:
         folder.mkdir()
         for place, document in enumerate(documents):
             (folder / f"{place}.json").write_text(json.dumps(document))
-        found = open_path(folder)
-        assert isinstance(found, Timings)
-        return found
+        imported = open_path(folder)
+        assert isinstance(imported, Timings)
+        return imported
 
     return write
 
@@ -81,9 +81,9 @@ def test_real_files_show_both_sides(data: Path) -> None:
     assert isinstance(sides[0], Timings)
     assert isinstance(sides[1], Timings)
     ratios = {
-        one.figure: one
-        for one in compare_timings(sides[0], sides[1], confidence=0.95)
-        if one.workload == "1024+128 tokens, 4 in flight"
+        ratio.figure: ratio
+        for ratio in compare_timings(sides[0], sides[1], confidence=0.95)
+        if ratio.workload == "1024+128 tokens, 4 in flight"
     }
     throughput, first = ratios["output tokens/s"], ratios["TTFT mean ms"]
     assert throughput.ratio.low > 2.0
@@ -95,32 +95,32 @@ def test_real_files_show_both_sides(data: Path) -> None:
 
 def test_serve(timed: Callable[..., Timings]) -> None:
     """Tokens per request and how many are in flight make the workload."""
-    found = timed(SERVE)
-    assert found.model == "org/model"
-    assert found.workloads == ("100+50 tokens, 4 in flight",)
-    assert found.values(found.workloads[0], "TTFT median ms") == (48.0,)
+    imported = timed(SERVE)
+    assert imported.model == "org/model"
+    assert imported.workloads == ("100+50 tokens, 4 in flight",)
+    assert imported.values(imported.workloads[0], "TTFT median ms") == (48.0,)
 
 
 def test_a_rate_is_part_of_the_workload(timed: Callable[..., Timings]) -> None:
     """Requests that arrive at a rate are another workload than all at once."""
-    found = timed({**SERVE, "request_rate": 2.5, "max_concurrency": None})
-    assert found.workloads == ("100+50 tokens, 2.5 requests/s",)
+    imported = timed({**SERVE, "request_rate": 2.5, "max_concurrency": None})
+    assert imported.workloads == ("100+50 tokens, 2.5 requests/s",)
 
 
 def test_offline_throughput(timed: Callable[..., Timings]) -> None:
     """`vllm bench throughput` counts all tokens, prompts included, and calls them so."""
-    found = timed(THROUGHPUT)
-    assert found.workloads == ("offline, 200 tokens each",)
-    assert found.repeats[0].figures == {"all tokens/s": 2000.0, "requests/s": 10.0}
+    imported = timed(THROUGHPUT)
+    assert imported.workloads == ("offline, 200 tokens each",)
+    assert imported.repeats[0].figures == {"all tokens/s": 2000.0, "requests/s": 10.0}
 
 
 def test_a_real_file_of_offline_throughput(data: Path) -> None:
     """vLLM 0.32 says which model it was."""
-    found = open_path(data / "vllm-bench/throughput/0.32.json")
-    assert isinstance(found, Timings)
-    assert (found.model, found.program) == ("tiny-llama", "vllm bench throughput")
-    assert found.workloads == ("offline, 48 tokens each",)
-    assert found.repeats[0].figures["all tokens/s"] == 7368.067419163982
+    imported = open_path(data / "vllm-bench/throughput/0.32.json")
+    assert isinstance(imported, Timings)
+    assert (imported.model, imported.program) == ("tiny-llama", "vllm bench throughput")
+    assert imported.workloads == ("offline, 48 tokens each",)
+    assert imported.repeats[0].figures["all tokens/s"] == 7368.067419163982
 
 
 @pytest.mark.parametrize("holder", ["args", "config"])
@@ -138,9 +138,9 @@ def test_guidellm(
     timed: Callable[..., Timings], holder: str, strategy: dict[str, Any], load: str
 ) -> None:
     """Latencies come in milliseconds, the whole request's from seconds."""
-    found = timed(guidellm(holder, strategy))
-    assert found.workloads == (f"128+50 tokens, {load}",)
-    figures = found.repeats[0].figures
+    imported = timed(guidellm(holder, strategy))
+    assert imported.workloads == (f"128+50 tokens, {load}",)
+    figures = imported.repeats[0].figures
     assert figures["output tokens/s"] == 150.0
     assert figures["TPOT p99 ms"] == 18.0
     assert figures["E2E mean ms"] == 500.0

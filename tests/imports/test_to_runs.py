@@ -20,24 +20,24 @@ from pytest_quantreg.imports.to_runs import key_of, run_of, store_result
 
 def evaluation(path: Path) -> Evaluation:
     """What is no timing."""
-    found = open_path(path)
-    assert isinstance(found, Evaluation)
-    return found
+    imported = open_path(path)
+    assert isinstance(imported, Evaluation)
+    return imported
 
 
 def stored(store: Path, path: Path, scheme: str = "w4a4-nvfp4") -> list[Path]:
     """Imports every task of a path; returns all files written."""
-    found = evaluation(path)
-    for result in found.results.values():
-        store_result(store, found, result, scheme)
-    return sorted(one for one in store.rglob("*") if one.is_file())
+    imported = evaluation(path)
+    for result in imported.results.values():
+        store_result(store, imported, result, scheme)
+    return sorted(path for path in store.rglob("*") if path.is_file())
 
 
 def test_what_is_stored_is_read_back_equal(tmp_path: Path, twice: list[Path]) -> None:
     """Through the schema and the digests the same run comes back."""
-    found = evaluation(twice[0])
-    run = run_of(found, found.results["asdiv"], "bf16")
-    store_result(tmp_path / "store", found, found.results["asdiv"], "bf16")
+    imported = evaluation(twice[0])
+    run = run_of(imported, imported.results["asdiv"], "bf16")
+    store_result(tmp_path / "store", imported, imported.results["asdiv"], "bf16")
     assert Store(tmp_path / "store").load(key_of(run)) == run
     assert run.provenance.recorded_at == "2024-08-21T03:39:56Z"
     assert run.provenance.software.backend == "lm-eval-hf"
@@ -52,7 +52,7 @@ def test_nothing_private_is_kept(tmp_path: Path, data: Path) -> None:
     document = json.loads(next(source.rglob("results_*.json")).read_text("utf-8"))
     files = stored(tmp_path / "store", source)
     assert len(files) == 3
-    text = "".join(one.read_text("utf-8") for one in files)
+    text = "".join(path.read_text("utf-8") for path in files)
     words = [word for row in rows for word in (row["doc"]["question"], row["target"])]
     words += [row["resps"][0][0][:40] for row in rows]
     words += [str(document["system_instruction"]), "/home/"]
@@ -75,7 +75,7 @@ def test_paths_in_model_names_are_not_kept(
 
     edited(path, moved)
     files = stored(tmp_path / "store", path)
-    shown = "".join(f"{one} {one.read_text()}" for one in files).replace(str(tmp_path), "")
+    shown = "".join(f"{path} {path.read_text()}" for path in files).replace(str(tmp_path), "")
     assert "llama-8b" in shown
     assert "jo" not in shown.replace("json", "")
     assert "secret" not in shown
@@ -83,11 +83,11 @@ def test_paths_in_model_names_are_not_kept(
 
 def test_importing_again_changes_nothing(tmp_path: Path, twice: list[Path]) -> None:
     """The same evaluation is present, another in its place is refused."""
-    found = evaluation(twice[0])
+    imported = evaluation(twice[0])
     store = tmp_path / "store"
-    result = found.results["asdiv"]
-    assert store_result(store, found, result, "bf16")[1] is False
-    assert store_result(store, found, result, "bf16")[1] is True
+    result = imported.results["asdiv"]
+    assert store_result(store, imported, result, "bf16")[1] is False
+    assert store_result(store, imported, result, "bf16")[1] is True
 
 
 def test_another_run_in_its_place_is_not_overwritten(
@@ -107,9 +107,9 @@ def test_another_run_in_its_place_is_not_overwritten(
 
 def test_totals_alone_make_no_run(data: Path) -> None:
     """Without items there is nothing that a stored run could hold."""
-    found = evaluation(data / "lm-eval/qwen3.6-27b/bf16/gsm8k")
+    imported = evaluation(data / "lm-eval/qwen3.6-27b/bf16/gsm8k")
     with pytest.raises(Refusal, match="totals alone make no run"):
-        run_of(found, found.results["gsm8k"], "bf16")
+        run_of(imported, imported.results["gsm8k"], "bf16")
 
 
 def test_what_was_asked_differently_lies_side_by_side(tmp_path: Path, data: Path) -> None:
@@ -131,24 +131,24 @@ def test_a_path_as_version_is_not_kept(tmp_path: Path, results_file: Callable[..
     path.with_name("samples_t.jsonl").write_text(log, "utf-8")
     files = stored(tmp_path / "store", path.parent, "bf16")
     assert len(files) == 3
-    assert all("somebody" not in one.read_text("utf-8") for one in files)
+    assert all("somebody" not in path.read_text("utf-8") for path in files)
 
 
 def test_an_import_replaced_one_that_began_with_it(
     tmp_path: Path, twice: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two imports under one name the later is refused, also where both began with nothing."""
-    found = evaluation(twice[0])
-    result = found.results["asdiv"]
+    imported = evaluation(twice[0])
+    result = imported.results["asdiv"]
     assert result.accuracy is not None
     fewer = replace(result, accuracy=first_items(result.accuracy, 5))
     save = Store.save
 
     def after_another(self: Store, *args: Any, **kwargs: Any) -> None:
         monkeypatch.setattr(Store, "save", save)
-        store_result(self.root, found, result, "bf16")
+        store_result(self.root, imported, result, "bf16")
         self.save(*args, **kwargs)
 
     monkeypatch.setattr(Store, "save", after_another)
     with pytest.raises(WrongUse, match="holds another run of asdiv"):
-        store_result(tmp_path, found, fewer, "bf16")
+        store_result(tmp_path, imported, fewer, "bf16")

@@ -138,8 +138,8 @@ def test_other_formats_hold_the_same(quantreg: Run, form: str) -> None:
         plain = json.loads(page)
         assert plain["status"] == 0
         assert plain["baseline"] == "bf16"
-        assert {one["task"] for one in plain["outcomes"]} >= {"gsm8k", "ifeval", "mmlu_pro"}
-        assert any("suspect" in note for one in plain["outcomes"] for note in one["notes"])
+        assert {outcome["task"] for outcome in plain["outcomes"]} >= {"gsm8k", "ifeval", "mmlu_pro"}
+        assert any("suspect" in note for outcome in plain["outcomes"] for note in outcome["notes"])
     else:
         assert "| gsm8k | exact\\_match,strict-match | 0.972 | 0.967 |" in page
         assert "<think>" not in page
@@ -154,7 +154,7 @@ def test_timings_in_other_formats(quantreg: Run, form: str) -> None:
     assert status == 0
     if form == "json":
         ratios = json.loads(page)["candidates"][0]["ratios"]
-        assert {one["verdict"] for one in ratios} == {"better", "WORSE", "same?"}
+        assert {ratio["verdict"] for ratio in ratios} == {"better", "WORSE", "same?"}
     else:
         assert "| 1024+128 tokens, 4 in flight | output tokens/s | 55.5 | 125.9 | x2.27 |" in page
 

@@ -38,10 +38,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> Any:
 def evaluated(folder: str, scores: dict[str, Any], **fields: Any) -> None:
     """A results file of lm-eval: accuracies of 1,000 items, or metrics as they stand there."""
     rows = {
-        task: one
-        if isinstance(one, dict)
-        else {"acc,none": one, "acc_stderr,none": (one * (1 - one) / (N - 1)) ** 0.5}
-        for task, one in scores.items()
+        task: value
+        if isinstance(value, dict)
+        else {"acc,none": value, "acc_stderr,none": (value * (1 - value) / (N - 1)) ** 0.5}
+        for task, value in scores.items()
     }
     document = {
         "results": rows,

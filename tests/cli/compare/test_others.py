@@ -48,7 +48,7 @@ def test_a_metric_that_no_gate_judges_was_lost_in_silence(said: Run) -> None:
     assert said(*words, "--gate", "point")[0] == 0
     document = json.loads(said(*words, "--gate", "certify", "--format", "json")[1])
     kept, lost = document["outcomes"]
-    assert [one["metric"] for one in kept["also_lost"]] == ["acc_norm,none"]
+    assert [loss["metric"] for loss in kept["also_lost"]] == ["acc_norm,none"]
     assert (lost["metric"], lost["result"], lost["unjudged"]) == ("acc_norm,none", "lost", 1)
 
 

@@ -59,9 +59,9 @@ def evaluate(tmp_path: Path, row: Row) -> Evaluate:
                 for at, score in enumerate(scores)
             ]
             (folder / f"samples_{name}.jsonl").write_text("\n".join(lines))
-        found = open_path(folder)
-        assert isinstance(found, Evaluation)
-        return found
+        imported = open_path(folder)
+        assert isinstance(imported, Evaluation)
+        return imported
 
     return write
 
@@ -73,18 +73,18 @@ def scores(n: int, wrong: Sequence[int]) -> list[float]:
 
 def only(judged: Judged, task: str) -> Outcome:
     """The outcome of one task."""
-    return next(one for one in judged.every if one.task == task)
+    return next(outcome for outcome in judged.every if outcome.task == task)
 
 
 def test_items_are_paired(evaluate: Evaluate) -> None:
     """Two lost and one won of 100: counts, and an interval narrower than that of totals."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(100, [*range(1, 20), 50, 51])})
-    found = only(judge_candidate(base, quant, ComparePolicy()), "t")
-    assert (found.lost, found.won, found.n) == (2, 1, 100)
-    assert found.low is not None
-    assert found.high is not None
-    before, after = (one.results["t"].aggregates[0] for one in (base, quant))
+    outcome = only(judge_candidate(base, quant, ComparePolicy()), "t")
+    assert (outcome.lost, outcome.won, outcome.n) == (2, 1, 100)
+    assert outcome.low is not None
+    assert outcome.high is not None
+    before, after = (side.results["t"].aggregates[0] for side in (base, quant))
     totals = compare_totals(
         replace(before, stderr=None),
         replace(after, stderr=None),
@@ -95,7 +95,7 @@ def test_items_are_paired(evaluate: Evaluate) -> None:
     )
     assert totals.low is not None
     assert totals.high is not None
-    assert found.high - found.low < 0.4 * (totals.high - totals.low)
+    assert outcome.high - outcome.low < 0.4 * (totals.high - totals.low)
 
 
 def test_a_group_is_pooled_from_the_items_of_its_tasks(evaluate: Evaluate) -> None:
@@ -105,10 +105,10 @@ def test_a_group_is_pooled_from_the_items_of_its_tasks(evaluate: Evaluate) -> No
     quant = evaluate("quant", {"a": scores(60, range(12)), "b": scores(40, range(10))}, below)
     assert base.tasks == ("all",)
     judged = judge_candidate(base, quant, ComparePolicy())
-    found = only(judged, "all")
-    assert (found.lost, found.won, found.n) == (2, 0, 100)
-    assert found.baseline == pytest.approx(0.8)
-    assert found.retention == pytest.approx(0.78 / 0.8)
+    outcome = only(judged, "all")
+    assert (outcome.lost, outcome.won, outcome.n) == (2, 0, 100)
+    assert outcome.baseline == pytest.approx(0.8)
+    assert outcome.retention == pytest.approx(0.78 / 0.8)
     assert judged.narrower == ()
     assert only(judge_candidate(base, quant, ComparePolicy(tasks=("a",))), "a").lost == 2
 
@@ -117,8 +117,8 @@ def test_a_smaller_limit_is_compared_on_its_own_items(evaluate: Evaluate) -> Non
     """A baseline with more items serves a candidate with fewer, on those alone."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(50, range(20))})
-    found = only(judge_candidate(base, quant, ComparePolicy()), "t")
-    assert (found.n, found.baseline, found.quantized) == (50, 0.6, 0.6)
+    outcome = only(judge_candidate(base, quant, ComparePolicy()), "t")
+    assert (outcome.n, outcome.baseline, outcome.quantized) == (50, 0.6, 0.6)
     assert only(judge_candidate(quant, base, ComparePolicy()), "t").category == "not comparable"
 
 
@@ -160,9 +160,9 @@ def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
     """A quarter right of four choices: nothing can be lost there."""
     guessed = {"t": [float(at % 4 == 0) for at in range(200)]}
     base, quant = evaluate("base", guessed), evaluate("quant", guessed)
-    found = only(judge_candidate(base, quant, ComparePolicy(0.9)), "t")
-    assert found.category == "suspicious"
-    assert "not above chance" in found.headline
+    outcome = only(judge_candidate(base, quant, ComparePolicy(0.9)), "t")
+    assert outcome.category == "suspicious"
+    assert "not above chance" in outcome.headline
 
 
 def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
@@ -173,9 +173,9 @@ def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
     claimed = replace(run, provenance=replace(run.provenance, claimed="w8a8-int8"))
     base = Evaluation("base", "m", "e", {"recall": result_of(run)})
     quant = Evaluation("quant", "m", "e", {"recall": result_of(claimed)})
-    found = only(judge_candidate(base, quant, ComparePolicy(0.98)), "recall")
-    assert found.category == "suspicious"
-    assert "nothing in its loaded weights was quantized" in found.headline
+    outcome = only(judge_candidate(base, quant, ComparePolicy(0.98)), "recall")
+    assert outcome.category == "suspicious"
+    assert "nothing in its loaded weights was quantized" in outcome.headline
 
 
 def test_the_same_model_on_both_sides_is_told(twice: list[Path]) -> None:
@@ -199,7 +199,7 @@ def totals(
 
 
 @pytest.mark.parametrize(
-    ("one", "right"),
+    ("aggregate", "right"),
     [
         (totals(0.8, 100), 80),
         (totals(0.8, 100, 0.0402), 80),
@@ -210,9 +210,9 @@ def totals(
         (totals(0.5, 10, None, "f1"), None),
     ],
 )
-def test_right_answers_are_told_by_the_figures(one: Aggregate, right: int | None) -> None:
+def test_right_answers_are_told_by_the_figures(aggregate: Aggregate, right: int | None) -> None:
     """A share of right answers is a whole number of items with the error of such."""
-    assert one.right == right
+    assert aggregate.right == right
 
 
 def test_lower_is_better_is_turned_round() -> None:
@@ -248,7 +248,7 @@ def test_a_task_beside_its_group_counts_once(data: Path) -> None:
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
     judged = judge_candidate(sides[0], sides[1], ComparePolicy(tasks=("mmlu_pro", "mmlu_pro_law")))
-    assert [one.task for one in judged.every] == ["mmlu_pro", "mmlu_pro_law"]
+    assert [outcome.task for outcome in judged.every] == ["mmlu_pro", "mmlu_pro_law"]
 
 
 def test_a_pool_of_totals_knows_how_many_items_there_are(data: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_rerun_in_a_folder_called_nvfp4(said: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("arguments", "others"),
     [
         ("org/model", "org/model,revision=main"),
         ("org/model", "Org/Model"),
@@ -71,19 +71,19 @@ def test_a_rerun_in_a_folder_called_nvfp4(said: Run) -> None:
         ("org/model", "org/model,bnb_4bit_quant_type=nf4,llm_int8_threshold=6.0"),
     ],
 )
-def test_another_spelling_hid_the_same_weights(said: Run, one: str, other: str) -> None:
+def test_another_spelling_hid_the_same_weights(said: Run, arguments: str, others: str) -> None:
     """Revision main, addresses, slashes, letters, dots, links; arguments that quantize nothing."""
     Path("real").mkdir()
     Path("link").symlink_to("real")
-    evaluated("base", {"t": list(rows("base", BASE[:200]))}, arguments=one)
-    evaluated("quantized", {"t": list(rows("quantized", GOOD[:200]))}, arguments=other)
+    evaluated("base", {"t": list(rows("base", BASE[:200]))}, arguments=arguments)
+    evaluated("quantized", {"t": list(rows("quantized", GOOD[:200]))}, arguments=others)
     status, page = said("compare", "base", "quantized", *POINT)
     assert status == 2
     assert "nothing was quantized" in page
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("arguments", "others"),
     [
         ("org/model", "org/model,revision=int8"),
         ("org/model", "org/model-fp8"),
@@ -92,10 +92,10 @@ def test_another_spelling_hid_the_same_weights(said: Run, one: str, other: str) 
         ("org/model", "org/model,quantization=fp8"),
     ],
 )
-def test_other_weights_are_judged(said: Run, one: str, other: str) -> None:
+def test_other_weights_are_judged(said: Run, arguments: str, others: str) -> None:
     """Another revision, folder or argument makes other weights of the same name."""
-    evaluated("base", {"t": list(rows("base", BASE[:200]))}, arguments=one)
-    evaluated("quantized", {"t": list(rows("quantized", GOOD[:200]))}, arguments=other)
+    evaluated("base", {"t": list(rows("base", BASE[:200]))}, arguments=arguments)
+    evaluated("quantized", {"t": list(rows("quantized", GOOD[:200]))}, arguments=others)
     assert said("compare", "base", "quantized", *POINT)[0] == 0
 
 

@@ -86,7 +86,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         {"q": f"What is {i}?", "c": ["a", "b", "c"], "g": i % 3, "t": str(i)} for i in range(40)
     ]
     data = tasks / "data.jsonl"
-    data.write_text("".join(f"{json.dumps(one)}\n" for one in rows))
+    data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     shared = TASK.replace("DATA", json.dumps(str(data)))
     kinds = {
         "one": CHOICES.replace("PROMPT", ""),
@@ -103,7 +103,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
     }
-    found = []
+    folders = []
     for seed in ("1", "2"):
         out = folder / f"out{seed}"
         done = subprocess.run(
@@ -114,29 +114,29 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        found.append(out)
-    return found
+        folders.append(out)
+    return folders
 
 
 def test_every_kind_of_task_is_read(evaluated: list[Path]) -> None:
     """Choices, filters, perplexities and a group: with their items, which fit the totals."""
-    found = open_path(evaluated[0])
-    assert isinstance(found, Evaluation)
-    assert found.model == "model"
-    assert set(found.tasks) == {"both", "answers", "texts"}
+    imported = open_path(evaluated[0])
+    assert isinstance(imported, Evaluation)
+    assert imported.model == "model"
+    assert set(imported.tasks) == {"both", "answers", "texts"}
     kinds = {
-        name: {one.name: one.kind for one in result.accuracy.protocol.metrics}
-        for name, result in found.results.items()
+        name: {metric.name: metric.kind for metric in result.accuracy.protocol.metrics}
+        for name, result in imported.results.items()
         if result.accuracy is not None
     }
     assert set(kinds["answers"]) == {"exact_match,strict", "exact_match,loose"}
     assert set(kinds["one"].values()) == {"binary"}
     assert set(kinds["texts"].values()) == {"perplexity"}
-    one = found.results["one"]
-    assert one.accuracy is not None
-    assert len(one.accuracy.items) == 30
-    assert one.accuracy.chance >= 1 / 3
-    assert one.total == 40
+    single = imported.results["one"]
+    assert single.accuracy is not None
+    assert len(single.accuracy.items) == 30
+    assert single.accuracy.chance >= 1 / 3
+    assert single.total == 40
 
 
 def test_two_evaluations_compare_item_by_item(evaluated: list[Path]) -> None:
@@ -145,21 +145,21 @@ def test_two_evaluations_compare_item_by_item(evaluated: list[Path]) -> None:
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
     judged = judge_candidate(sides[0], sides[1], ComparePolicy())
-    group = next(one for one in judged.every if one.task == "both")
+    group = next(outcome for outcome in judged.every if outcome.task == "both")
     assert group.n == 60
     assert group.lost is not None
     assert group.won is not None
     assert group.baseline is not None
     assert group.quantized is not None
     assert group.won - group.lost == pytest.approx(60 * (group.quantized - group.baseline))
-    assert {one.result for one in judged.every} == {"measured"}
+    assert {outcome.result for outcome in judged.every} == {"measured"}
 
 
 def test_each_task_makes_a_run(evaluated: list[Path]) -> None:
     """What lm-eval says today is enough for a stored run of every task with items."""
-    found = open_path(evaluated[0])
-    assert isinstance(found, Evaluation)
+    imported = open_path(evaluated[0])
+    assert isinstance(imported, Evaluation)
     for name in ("one", "two", "answers", "texts"):
-        run = run_of(found, found.results[name], "bf16")
+        run = run_of(imported, imported.results[name], "bf16")
         assert run.provenance.model.name == "model"
         assert run.provenance.software.versions["lm_eval"].startswith("0.4.")

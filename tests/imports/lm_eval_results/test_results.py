@@ -18,25 +18,25 @@ Write = Callable[..., Path]
 
 def opened(path: Path) -> Evaluation:
     """An evaluation, whatever else a path may hold."""
-    found = open_path(path)
-    assert isinstance(found, Evaluation)
-    return found
+    imported = open_path(path)
+    assert isinstance(imported, Evaluation)
+    return imported
 
 
 def test_a_real_folder(data: Path) -> None:
     """Three tasks of a model are read with values, items and the group's tasks below it."""
-    found = opened(data / "lm-eval/qwen3.6-27b/bf16")
-    assert (found.model, found.engine) == ("Qwen/Qwen3.6-27B", "lm-eval-vllm")
-    assert found.tasks == ("gsm8k", "ifeval", "mmlu_pro")
-    gsm8k = found.results["gsm8k"]
-    assert [one.metric.name for one in gsm8k.aggregates] == [
+    imported = opened(data / "lm-eval/qwen3.6-27b/bf16")
+    assert (imported.model, imported.engine) == ("Qwen/Qwen3.6-27B", "lm-eval-vllm")
+    assert imported.tasks == ("gsm8k", "ifeval", "mmlu_pro")
+    gsm8k = imported.results["gsm8k"]
+    assert [aggregate.metric.name for aggregate in gsm8k.aggregates] == [
         "exact_match,strict-match",
         "exact_match,flexible-extract",
     ]
     first = gsm8k.aggregates[0]
     assert (first.right, first.n, gsm8k.total) == (583, 600, 1319)
-    assert len(found.results["mmlu_pro"].parts) == 14
-    assert found.results["mmlu_pro"].aggregates[0].n == 700
+    assert len(imported.results["mmlu_pro"].parts) == 14
+    assert imported.results["mmlu_pro"].aggregates[0].n == 700
 
 
 def test_a_limit_is_told(data: Path) -> None:
@@ -48,17 +48,17 @@ def test_a_limit_is_told(data: Path) -> None:
 def test_shares_that_are_no_counts_are_not_taken_for_right_answers(data: Path) -> None:
     """ifeval's instructions are not its items: .4436 of 541 is no whole number."""
     ifeval = opened(data / "lm-eval/qwen3.6-27b/bf16").results["ifeval"]
-    rights = {one.metric.name: one.right for one in ifeval.aggregates}
+    rights = {aggregate.metric.name: aggregate.right for aggregate in ifeval.aggregates}
     assert rights["prompt_level_strict_acc,none"] == 165
     assert rights["inst_level_strict_acc,none"] is None
 
 
 def test_scored_thoughts_are_suspect_and_only_where_no_filter_picks(data: Path) -> None:
     """The real ifeval scored thoughts as answers; gsm8k of the same run has filters."""
-    found = opened(data / "lm-eval/qwen3.6-27b/bf16").results
-    assert "<think>" in str(found["ifeval"].suspicion("prompt_level_strict_acc,none"))
-    assert found["gsm8k"].suspicion("exact_match,strict-match") is None
-    assert found["mmlu_pro"].suspicion("exact_match,custom-extract") is None
+    imported = opened(data / "lm-eval/qwen3.6-27b/bf16").results
+    assert "<think>" in str(imported["ifeval"].suspicion("prompt_level_strict_acc,none"))
+    assert imported["gsm8k"].suspicion("exact_match,strict-match") is None
+    assert imported["mmlu_pro"].suspicion("exact_match,custom-extract") is None
 
 
 @pytest.mark.parametrize("argument", [{"think_end_token": "</think>"}, {"enable_thinking": False}])
@@ -84,9 +84,9 @@ def test_thoughts_that_were_cut_off_or_forbidden_are_not_suspect(
 def test_model_args_as_text_and_as_object(results_file: Write, arguments: object) -> None:
     """Old versions write model_args as text, new ones as an object."""
     path = results_file(config={"model": "hf", "model_args": arguments})
-    found = opened(path)
-    assert found.model == "org/model"
-    assert found.results["t"].known["model.dtype"] == "bfloat16"
+    imported = opened(path)
+    assert imported.model == "org/model"
+    assert imported.results["t"].known["model.dtype"] == "bfloat16"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_file_of_the_first_version(tmp_path: Path) -> None:
     result = opened(path).results["t"]
     assert "n-samples" in str(result.suspicion("acc,none"))
     assert result.known["protocol.num_fewshot"] == 5
-    assert [one.metric.higher_is_better for one in result.aggregates] == [True, False]
+    assert [aggregate.metric.higher_is_better for aggregate in result.aggregates] == [True, False]
     assert result.aggregates[0].n is None
 
 
@@ -170,8 +170,8 @@ def test_memory_addresses_make_no_difference(results_file: Write) -> None:
         {"t": {"doc_to_text": f"<function f at 0x{address}>", "output_type": "multiple_choice"}}
         for address in ("70b2d2712700", "7fff00000000")
     ]
-    found = [
+    imported_configs = [
         opened(results_file(f"{place}/results.json", configs=config)).results["t"].config
         for place, config in enumerate(configs)
     ]
-    assert found[0] == found[1] == {"doc_to_text": "<function f>"}
+    assert imported_configs[0] == imported_configs[1] == {"doc_to_text": "<function f>"}

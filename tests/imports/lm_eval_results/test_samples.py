@@ -20,9 +20,9 @@ Row = Callable[..., dict[str, Any]]
 
 def measured(path: Path, task: str = "t") -> Accuracy:
     """The items of one task."""
-    found = open_path(path)
-    assert isinstance(found, Evaluation)
-    accuracy = found.results[task].accuracy
+    imported = open_path(path)
+    assert isinstance(imported, Evaluation)
+    accuracy = imported.results[task].accuracy
     assert accuracy is not None
     return accuracy
 
@@ -31,7 +31,7 @@ def test_one_item_under_two_filters_is_one_item(data: Path) -> None:
     """16 rows of a real log are 8 items with two metrics each."""
     accuracy = measured(data / "lm-eval/protocol-mismatch/nothink", "gsm8k")
     assert len(accuracy.items) == 8
-    assert {one.name: one.kind for one in accuracy.protocol.metrics} == {
+    assert {metric.name: metric.kind for metric in accuracy.protocol.metrics} == {
         "exact_match,strict-match": "binary",
         "exact_match,flexible-extract": "binary",
     }
@@ -71,8 +71,8 @@ def test_unnamed_filters_come_in_the_order_of_the_file(
 def test_unnamed_filters_alone_are_refused(log_file: Write, row: Row) -> None:
     """Without a results file nobody knows which rows are which: counted twice is wrong."""
     rows = [row(doc % 3) for doc in range(6)]
-    for one in rows:
-        del one["filter"]
+    for logged in rows:
+        del logged["filter"]
     with pytest.raises(Refusal, match="several filters and does not name them"):
         open_path(log_file(rows))
 
@@ -142,7 +142,7 @@ def test_metrics_without_a_number_per_item_stay_totals(
     log_file([row(doc, metrics=["acc", "f1"], f1=[1, 0]) for doc in range(100)])
     path = results_file(results={"t": {"acc,none": 0.8, "f1,none": 0.7}})
     accuracy = measured(path)
-    assert {one.name: one.kind for one in accuracy.protocol.metrics} == {
+    assert {metric.name: metric.kind for metric in accuracy.protocol.metrics} == {
         "acc,none": "binary",
         "f1,none": "aggregate",
     }
@@ -169,9 +169,9 @@ def test_equal_log_probabilities_are_suspect(
     """A server without prompt log-probabilities gives 0.0 for every choice of every item."""
     zeros = [["0.0", "False"]] * 4
     log_file([row(doc, filtered_resps=zeros) for doc in range(100)])
-    found = open_path(results_file())
-    assert isinstance(found, Evaluation)
-    assert "same log-probability" in str(found.results["t"].suspicion("acc,none"))
+    imported = open_path(results_file())
+    assert isinstance(imported, Evaluation)
+    assert "same log-probability" in str(imported.results["t"].suspicion("acc,none"))
 
 
 def test_the_same_item_asked_in_two_ways_is_refused(log_file: Write, row: Row) -> None:

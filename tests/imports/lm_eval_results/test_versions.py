@@ -16,7 +16,7 @@ from pytest_quantreg.imports.to_runs import store_result
 
 VERSIONS = Path(__file__).parents[2] / "data/lm-eval/versions"
 NAMES = sorted(
-    (one.name for one in VERSIONS.iterdir() if one.is_dir()),
+    (path.name for path in VERSIONS.iterdir() if path.is_dir()),
     key=lambda name: [int(part) for part in name.split(".")],
 )
 
@@ -37,33 +37,33 @@ def test_all_are_here() -> None:
 @pytest.mark.parametrize("version", NAMES)
 def test_scores(version: str) -> None:
     """Both tasks with every item, under each metric and filter, and the file's own totals."""
-    found = read(version)
-    assert (found.model, found.engine) == ("tiny-llama", "lm-eval-hf")
-    assert found.results.keys() == {"pick", "sum"}
+    imported = read(version)
+    assert (imported.model, imported.engine) == ("tiny-llama", "lm-eval-hf")
+    assert imported.results.keys() == {"pick", "sum"}
     path = next(VERSIONS.joinpath(version).rglob("results*.json"))
     totals = json.loads(path.read_text("utf-8"))["results"]
     names = {"pick": {"acc,none", "acc_norm,none"}}
     names["sum"] = {"exact_match,strict", "exact_match,loose"}
-    for task, result in found.results.items():
+    for task, result in imported.results.items():
         assert result.accuracy is not None
         assert result.accuracy.items.doc_ids == tuple(range(6))
-        assert {one.metric.name for one in result.aggregates} == names[task]
-        for one in result.aggregates:
-            assert one.value == pytest.approx(totals[task][one.metric.name])
-            assert one.n == 6
+        assert {aggregate.metric.name for aggregate in result.aggregates} == names[task]
+        for aggregate in result.aggregates:
+            assert aggregate.value == pytest.approx(totals[task][aggregate.metric.name])
+            assert aggregate.n == 6
 
 
 @pytest.mark.parametrize("version", NAMES)
 def test_runs(version: str, tmp_path: Path) -> None:
     """Both become runs, also where the file does not say when it was evaluated."""
-    found, store = read(version), tmp_path / "store"
-    for result in found.results.values():
-        where, there = store_result(store, found, result, "bf16")
+    imported, store = read(version), tmp_path / "store"
+    for result in imported.results.values():
+        where, there = store_result(store, imported, result, "bf16")
         assert not there
-        assert store_result(store, found, result, "bf16") == (where, True)
+        assert store_result(store, imported, result, "bf16") == (where, True)
     again = open_path(store)
     assert isinstance(again, Evaluation)
-    for task, result in found.results.items():
+    for task, result in imported.results.items():
         assert not differences(result, again.results[task])
         assert again.results[task].accuracy == result.accuracy
 
@@ -73,5 +73,5 @@ def test_neighbours_compare(before: str, after: str) -> None:
     """The same questions are the same in the words of the next release."""
     ours, theirs = read(before).results, read(after).results
     for task in ("pick", "sum"):
-        found = differences(ours[task], theirs[task])
-        assert all(one.level is not Level.REFUSE for one in found), found
+        differing = differences(ours[task], theirs[task])
+        assert all(difference.level is not Level.REFUSE for difference in differing), differing
