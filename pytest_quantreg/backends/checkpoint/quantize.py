@@ -103,7 +103,7 @@ def _run(making: Making, target: Path) -> None:
         "recipe": making.recipe,
         "trust_remote_code": bool(making.spec.args.get("trust_remote_code", False)),
     }
-    done = made_apart(f"{__package__}.make", request)
+    done = made_apart(f"{__package__}.quantize_process", request)
     if done.returncode != 0:
         raise _failed(making.spec, done)
 

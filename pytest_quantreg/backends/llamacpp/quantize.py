@@ -110,7 +110,7 @@ def _build(
 
 def _run(spec: ModelSpec, source: Path, target: Path, scheme: str) -> None:
     request = {"source": str(source), "target": str(target), "file_type": FILE_TYPES[scheme]}
-    done = made_apart(f"{__package__}.make", request)
+    done = made_apart(f"{__package__}.quantize_process", request)
     if done.returncode == 0 and target.is_file():
         return
     what = f"making {spec.scheme} of {spec.name} failed"
