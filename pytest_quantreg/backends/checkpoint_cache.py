@@ -41,7 +41,7 @@ def put_in_place(new: Path, folder: Path) -> None:
             raise
 
 
-def made_apart(module: str, request: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
+def run_in_process(module: str, request: Mapping[str, object]) -> subprocess.CompletedProcess[str]:
     """Runs ``serve`` of ``module`` in a process that reads ``request`` from its standard input."""
     return subprocess.run(
         command_of(module, "serve"),

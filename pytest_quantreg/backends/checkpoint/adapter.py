@@ -18,7 +18,7 @@ ARGUMENT = "peft"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
-_OF_NO_EFFECT = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
+_IGNORED_KEYS = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
 """Keys of the config that change when an adapter is saved again or its base is moved."""
 
 
@@ -53,10 +53,10 @@ def refuse_leftover(folder: Path, name: str) -> None:
 
 def requested(spec: ModelSpec) -> Path | None:
     """Return the folder of the adapter that the arguments name. Raises WrongUse."""
-    given = spec.args.get(ARGUMENT)
-    if given is None:
+    argument = spec.args.get(ARGUMENT)
+    if argument is None:
         return None
-    folder = Path(str(given)).expanduser()
+    folder = Path(str(argument)).expanduser()
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
         raise WrongUse(
             f"--quant-backend-arg={ARGUMENT}={folder.name}: no local folder with {CONFIG} and "
@@ -80,6 +80,6 @@ def adapter_digest(spec: ModelSpec, digest_of: Callable[[Path], str]) -> str | N
     if folder is None:
         return None
     config = read_json(folder / CONFIG, folder.name)
-    kept = {key: value for key, value in config.items() if key not in _OF_NO_EFFECT}
-    text = json.dumps([kept, digest_of(folder / WEIGHTS)], sort_keys=True)
+    settings = {key: value for key, value in config.items() if key not in _IGNORED_KEYS}
+    text = json.dumps([settings, digest_of(folder / WEIGHTS)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -27,12 +27,12 @@ def stored_in(folder: Path, name: str) -> str | None:
 
 def claim_of(config: Mapping[str, Any], name: str) -> Claim:
     """What ``config`` claims; raises Refusal for a quantization_config of no known form."""
-    said = stated(config)
-    if not said:
+    quant_config = stated(config)
+    if not quant_config:
         return Claim(None)
     try:
-        refuse_slow(said)
-        return _claim(config, said)
+        refuse_slow(quant_config)
+        return _claim(config, quant_config)
     except (
         *(ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError),
         re.error,
@@ -44,29 +44,31 @@ def claim_of(config: Mapping[str, Any], name: str) -> Claim:
         ) from error
 
 
-def _claim(config: Mapping[str, Any], said: Mapping[str, Any]) -> Claim:
+def _claim(config: Mapping[str, Any], quant_config: Mapping[str, Any]) -> Claim:
     scheme = stored_scheme(config)
-    method = method_of(said)
+    method = method_of(quant_config)
     if method == COMPRESSED_TENSORS:
-        entries = [one for one in (said.get("config_groups") or {}).values() if one]
+        entries = [entry for entry in (quant_config.get("config_groups") or {}).values() if entry]
         groups = tuple(
-            Group(_texts(one.get("targets")), quantization(one.get("weights")))
-            for one in entries
-            if one.get("weights")
+            Group(_texts(entry.get("targets")), quantization(entry.get("weights")))
+            for entry in entries
+            if entry.get("weights")
         )
-        return Claim(scheme, method, groups, _texts(said.get("ignore")))
-    inner = said.get("quantization", said)
+        return Claim(scheme, method, groups, _texts(quant_config.get("ignore")))
+    inner = quant_config.get("quantization", quant_config)
     lists = [inner[key] for key in _LISTS if inner.get(key)]
     # Without a list these formats leave out layers by conventions of their own.
     ignore = _texts([entry for entries in lists for entry in entries]) if lists else None
-    groups = (Group(("Linear",), _weights(method, scheme, said)),)
+    groups = (Group(("Linear",), _weights(method, scheme, quant_config)),)
     return Claim(scheme, method, groups, ignore, exact=False)
 
 
-def _weights(method: str, scheme: str | None, said: Mapping[str, Any]) -> Quantization | None:
+def _weights(
+    method: str, scheme: str | None, quant_config: Mapping[str, Any]
+) -> Quantization | None:
     if method in ("gptq", "awq", "auto-round"):
-        bits = int(said.get("bits", said.get("w_bit", 4)))
-        size = int(said.get("group_size", said.get("q_group_size", 128)) or 128)
+        bits = int(quant_config.get("bits", quant_config.get("w_bit", 4)))
+        size = int(quant_config.get("group_size", quant_config.get("q_group_size", 128)) or 128)
         if size > 0:
             return Quantization("int", bits, "group", group_size=size)
         return Quantization("int", bits, "channel")

@@ -35,9 +35,9 @@ class Tensor:
     shape: tuple[int, ...]
 
 
-def unusable(name: str, what: str, *help: str) -> Refusal:
+def unusable(name: str, problem: str, *help: str) -> Refusal:
     """The refusal of a model that cannot be used as it is."""
-    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {what}", help=help)
+    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {problem}", help=help)
 
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     try:
         value = plain_json.read(path)
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else error
         raise unusable(
-            name, f"{path.name} cannot be read: {why}", "copy or download the model again"
+            name, f"{path.name} cannot be read: {reason}", "copy or download the model again"
         ) from error
     if not isinstance(value, dict):
         raise unusable(name, f"{path.name} is not a JSON object")
@@ -155,31 +155,31 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
 
 def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
     """Every tensor of the model by name; raises Refusal for torn or missing files."""
-    found: dict[str, Tensor] = {}
+    all_tensors: dict[str, Tensor] = {}
     for path in weight_files(folder, name):
         new = tensors(path, name)
-        if twice := sorted(set(new) & set(found)):
+        if twice := sorted(set(new) & set(all_tensors)):
             raise unusable(
                 name,
                 f"{twice[0]} is in several of its shards, last in {path.name}",
                 "copy or download the model again",
             )
-        found.update(new)
+        all_tensors.update(new)
     index = folder / INDEX
     if index.is_file():
-        lacking = sorted(set(_weight_map(index, name)) - set(found))
+        lacking = sorted(set(_weight_map(index, name)) - set(all_tensors))
         if lacking:
             raise unusable(
                 name,
                 f"the shards lack {len(lacking)} tensors of the index, {lacking[0]} first",
                 "copy or download the model again",
             )
-    return found
+    return all_tensors
 
 
 def _entry(value: Mapping[str, Any]) -> tuple[Tensor, int]:
     shape = whole(value["shape"])
-    if len(shape) > _MOST_DIMENSIONS or any(one >= _LARGEST for one in shape):
+    if len(shape) > _MOST_DIMENSIONS or any(size >= _LARGEST for size in shape):
         raise ValueError("no shape of a tensor")
     _, end = whole(value["data_offsets"])
     return Tensor(str(value["dtype"]), shape), end
@@ -214,9 +214,9 @@ def _shards(index: Path, name: str) -> tuple[Path, ...]:
 
 
 def _no_weights(folder: Path, name: str) -> Refusal:
-    for pattern, what, way_out in _OTHER_WEIGHTS:
+    for pattern, problem, remedy in _OTHER_WEIGHTS:
         if any(folder.glob(pattern)):
-            return unusable(name, what, way_out)
+            return unusable(name, problem, remedy)
     return unusable(name, f"no weights in {folder}", "it should hold model.safetensors")
 
 
@@ -243,9 +243,9 @@ def _torn(path: Path, name: str, why: str) -> Refusal:
     return unusable(name, f"{path.name} is torn: {why}", "copy or download the file again")
 
 
-def linear_shapes(found: Mapping[str, Tensor]) -> Iterator[tuple[int, int]]:
+def linear_shapes(tensors_by_name: Mapping[str, Tensor]) -> Iterator[tuple[int, int]]:
     """(outputs, inputs) of the matrices that a quantizer would take."""
-    for key, tensor in found.items():
+    for key, tensor in tensors_by_name.items():
         heads = key.startswith("lm_head") or "embed" in key
         if key.endswith(".weight") and len(tensor.shape) == 2 and not heads:
             yield tensor.shape[0], tensor.shape[1]

@@ -28,7 +28,7 @@ from .stored_scheme import config_of
 _AT_ONCE = 1 << 22
 """Bytes of scales in memory at once."""
 
-StoreRoot = tuple[Tensor, int]
+TensorLocation = tuple[Tensor, int]
 """A tensor, and where its data begin in the file."""
 
 
@@ -39,7 +39,7 @@ def inspect(ref: str) -> Checkpoint:
     weights of a hub id must be in the local cache, for nothing is downloaded for this
     but the small files.
     """
-    return _readable(*_found(ref))
+    return _read_or_refuse(*_folder_and_name(ref))
 
 
 def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
@@ -47,10 +47,10 @@ def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
     files = small_files(spec, trusted=bool(spec.args.get("trust_remote_code", False)))
     name = shown(spec)
     refuse_leftover(files.folder, name)
-    return _readable(files.folder, name) if weights_are_here(files, name) else None
+    return _read_or_refuse(files.folder, name) if weights_are_here(files, name) else None
 
 
-def _readable(folder: Path, name: str) -> Checkpoint:
+def _read_or_refuse(folder: Path, name: str) -> Checkpoint:
     try:
         return _checkpoint(folder, name)
     except OSError as error:
@@ -59,7 +59,7 @@ def _readable(folder: Path, name: str) -> Checkpoint:
         ) from error
 
 
-def _found(ref: str) -> tuple[Path, str]:
+def _folder_and_name(ref: str) -> tuple[Path, str]:
     path = Path(ref)
     if path.is_dir() and _only_gguf(path):
         raise unusable(path.name, "a folder with GGUF files alone", "give one of the files itself")
@@ -86,8 +86,8 @@ def _only_gguf(folder: Path) -> bool:
 def _checkpoint(folder: Path, name: str) -> Checkpoint:
     config = config_of(folder, name)
     claim = claim_of(config, name)
-    found = check_weights(folder, name)
-    _refuse_slow(claim, found, name)
+    tensors = check_weights(folder, name)
+    _refuse_slow(claim, tensors, name)
     files = weight_files(folder, name)
     scales: dict[str, Scales] = {}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -95,30 +95,30 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
         for tensor, place in _places(path, name):
             part = split(tensor)[1]
             if part in WEIGHT_SCALES + INPUT_SCALES:
-                known = _scales(path, tensor, place, part in INPUT_SCALES)
-                scales.update({tensor: known} if known else {})
+                tensor_scales = _scales(path, tensor, place, part in INPUT_SCALES)
+                scales.update({tensor: tensor_scales} if tensor_scales else {})
             elif part == "weight_shape":
                 shape = _integers(path, place)
                 shapes.update({tensor: shape} if len(shape) == 2 and min(shape) > 0 else {})
     architectures = config.get("architectures")
-    named = architectures[0] if isinstance(architectures, list) and architectures else None
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
     return Checkpoint(
         name=name,
-        architecture=str(named or config.get("model_type") or "unknown architecture"),
+        architecture=str(architecture or config.get("model_type") or "unknown architecture"),
         claim=claim,
-        layers=tuple(layers(found, scales, shapes, claim)),
+        layers=tuple(layers(tensors, scales, shapes, claim)),
         size=sum(path.stat().st_size for path in files),
         files=len(files),
         beside=(ADAPTER,) if lies_in(folder) else (),
     )
 
 
-def _refuse_slow(claim: Claim, found: Iterable[str], name: str) -> None:
+def _refuse_slow(claim: Claim, tensors: Iterable[str], name: str) -> None:
     """Refuses a config whose patterns take too long on the model's own names."""
     entries = chain(claim.ignore or (), *(group.targets for group in claim.groups))
-    patterns = [one[3:] for one in dict.fromkeys(entries) if one.startswith("re:")]
+    patterns = [entry[3:] for entry in dict.fromkeys(entries) if entry.startswith("re:")]
     try:
-        refuse_long(patterns, list(dict.fromkeys(split(tensor)[0] for tensor in found)))
+        refuse_long(patterns, list(dict.fromkeys(split(tensor)[0] for tensor in tensors)))
     except ValueError as error:
         raise unusable(
             name,
@@ -127,7 +127,7 @@ def _refuse_slow(claim: Claim, found: Iterable[str], name: str) -> None:
         ) from None
 
 
-def _places(path: Path, name: str) -> Iterator[tuple[str, StoreRoot]]:
+def _places(path: Path, name: str) -> Iterator[tuple[str, TensorLocation]]:
     """Where the tensors of a file lie, whose header `check_weights` has read before."""
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
@@ -135,15 +135,15 @@ def _places(path: Path, name: str) -> Iterator[tuple[str, StoreRoot]]:
     for tensor, entry in header.items():
         if tensor.startswith("__"):
             continue
-        about = Tensor(str(entry["dtype"]), whole(entry["shape"]))
+        layout = Tensor(str(entry["dtype"]), whole(entry["shape"]))
         start, end = whole(entry["data_offsets"])
-        bits = math.prod(about.shape) * SIZES.get(about.dtype, 0)
-        if end < start or (about.dtype in SIZES and 8 * (end - start) != bits):
-            raise _odd(path, name, tensor)
-        yield tensor, (about, 8 + length + start)
+        bits = math.prod(layout.shape) * SIZES.get(layout.dtype, 0)
+        if end < start or (layout.dtype in SIZES and 8 * (end - start) != bits):
+            raise _wrong_length(path, name, tensor)
+        yield tensor, (layout, 8 + length + start)
 
 
-def _odd(path: Path, name: str, tensor: str) -> Refusal:
+def _wrong_length(path: Path, name: str, tensor: str) -> Refusal:
     return unusable(
         name,
         f"{path.name} is torn: {tensor} is not as long as its shape and type say",
@@ -151,7 +151,7 @@ def _odd(path: Path, name: str, tensor: str) -> Refusal:
     )
 
 
-def _scales(path: Path, name: str, place: StoreRoot, of_inputs: bool) -> Scales | None:
+def _scales(path: Path, name: str, place: TensorLocation, of_inputs: bool) -> Scales | None:
     """Counts over all values of one tensor of scales; None for a type that is none.
 
     Quantized scales (bitsandbytes with nested statistics) have scales of their own,
@@ -159,31 +159,31 @@ def _scales(path: Path, name: str, place: StoreRoot, of_inputs: bool) -> Scales 
     """
     tensor, _ = place
     nested = name.endswith("absmax") and tensor.dtype == "U8"
-    if tensor.dtype not in _READ or nested:
+    if tensor.dtype not in _NUMPY_TYPES or nested:
         return None
-    counted = np.zeros(4, np.int64)
+    totals = np.zeros(4, np.int64)
     for raw in _pieces(path, place):
-        counted += _counted(np.frombuffer(raw, _READ[tensor.dtype]), tensor.dtype)
-    count, ones, zeros, broken = (int(number) for number in counted)
+        totals += _count_values(np.frombuffer(raw, _NUMPY_TYPES[tensor.dtype]), tensor.dtype)
+    count, ones, zeros, broken = (int(number) for number in totals)
     return Scales(name, count, ones, zeros, broken, of_inputs)
 
 
-def _counted(read: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
+def _count_values(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
     """How many values there are, and how many are one, zero, and not finite."""
-    width = read.dtype.itemsize
-    if width > 2 or read.size < 1 << 8 * width:
-        values = _values(read, dtype)
-        times = np.ones(read.size, np.int64)
+    width = stored.dtype.itemsize
+    if width > 2 or stored.size < 1 << 8 * width:
+        values = _values(stored, dtype)
+        times = np.ones(stored.size, np.int64)
     else:
         # Billions of scales hold a few patterns; each is understood once.
         patterns = np.arange(1 << 8 * width, dtype=f"u{width}")
-        values = _values(patterns.view(read.dtype), dtype)
-        times = np.bincount(read.view(patterns.dtype), minlength=patterns.size)
+        values = _values(patterns.view(stored.dtype), dtype)
+        times = np.bincount(stored.view(patterns.dtype), minlength=patterns.size)
     kinds = (values == 1, values == 0, ~np.isfinite(values))
-    return np.array([read.size, *(times[kind].sum() for kind in kinds)], np.int64)
+    return np.array([stored.size, *(times[kind].sum() for kind in kinds)], np.int64)
 
 
-def _pieces(path: Path, place: StoreRoot) -> Iterator[bytes]:
+def _pieces(path: Path, place: TensorLocation) -> Iterator[bytes]:
     tensor, start = place
     left = math.prod(tensor.shape) * SIZES[tensor.dtype] // 8
     with path.open("rb") as file:
@@ -193,7 +193,7 @@ def _pieces(path: Path, place: StoreRoot) -> Iterator[bytes]:
             yield raw
 
 
-def _integers(path: Path, place: StoreRoot) -> tuple[int, ...]:
+def _integers(path: Path, place: TensorLocation) -> tuple[int, ...]:
     tensor = place[0]
     if tensor.dtype not in ("I64", "I32"):
         return ()
@@ -201,7 +201,7 @@ def _integers(path: Path, place: StoreRoot) -> tuple[int, ...]:
     return tuple(int(n) for n in np.frombuffer(raw, "<i8" if tensor.dtype == "I64" else "<i4"))
 
 
-_READ: Mapping[str, str] = {
+_NUMPY_TYPES: Mapping[str, str] = {
     "F64": "<f8",
     "F32": "<f4",
     "F16": "<f2",
@@ -211,21 +211,21 @@ _READ: Mapping[str, str] = {
 """numpy's name of what lies in the file; U8 is how E8M0 is written by older tools."""
 
 
-def _values(read: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.float64]:
+def _values(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.float64]:
     """The numbers that what was read stands for.
 
     bfloat16 is the upper half of float32. E4M3 has no infinity and one pattern for NaN;
     E8M0 is 2^(n - 127), 255 being NaN (OCP Microscaling Formats 1.0, 5.3 and 5.4).
     """
     if dtype == "BF16":
-        read = (read.astype(np.uint32) << 16).view(np.float32)
+        stored = (stored.astype(np.uint32) << 16).view(np.float32)
     elif dtype == "F8_E4M3":
-        read = _E4M3[read]
+        stored = _E4M3[stored]
     elif dtype in ("F8_E8M0", "U8"):
-        read = np.where(read == 255, np.nan, np.ldexp(1.0, read.astype(np.int32) - 127))
+        stored = np.where(stored == 255, np.nan, np.ldexp(1.0, stored.astype(np.int32) - 127))
     # A signalling NaN warns as it is converted, and it is counted anyway.
     with np.errstate(invalid="ignore"):
-        return read.astype(np.float64)
+        return stored.astype(np.float64)
 
 
 def _e4m3(pattern: int) -> float:

@@ -85,10 +85,10 @@ def cached(spec: ModelSpec) -> Files | None:
 
     try:
         with quiet():
-            found = snapshot_download(spec.ref, revision=spec.revision, local_files_only=True)
+            folder = snapshot_download(spec.ref, revision=spec.revision, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
-    files = Files(Path(found), Path(found).name, True)
+    files = Files(Path(folder), Path(folder).name, True)
     return files if weights_are_here(files, shown(spec)) else None
 
 
@@ -100,9 +100,9 @@ def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:
 
         return HfApi().model_info(spec.ref, revision=revision, files_metadata=True)
 
-    siblings = _asked(spec, ask).siblings or []
-    found = {file.rfilename: file.lfs.sha256 for file in siblings if file.lfs is not None}
-    names = [n for n in found if re.fullmatch(r"model[^/]*\.safetensors", n)]
+    siblings = _ask_hub(spec, ask).siblings or []
+    digests = {file.rfilename: file.lfs.sha256 for file in siblings if file.lfs is not None}
+    names = [n for n in digests if re.fullmatch(r"model[^/]*\.safetensors", n)]
     if not names:
         raise _refused(
             f"{spec.ref} on the hub has no safetensors weights",
@@ -111,7 +111,7 @@ def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:
     # A repository may hold a single file beside its shards; the index decides, as at load.
     sharded = any(file.rfilename == INDEX for file in siblings)
     chosen = [n for n in names if (n != "model.safetensors") == sharded] or names
-    return {name: str(found[name]) for name in chosen}
+    return {name: str(digests[name]) for name in chosen}
 
 
 def _snapshot(spec: ModelSpec, patterns: list[str]) -> Path:
@@ -132,10 +132,10 @@ def _snapshot(spec: ModelSpec, patterns: list[str]) -> Path:
             # A commit is looked up on the hub even where its snapshot is complete.
             return fetch(local=True)
 
-    return Path(_asked(spec, download))
+    return Path(_ask_hub(spec, download))
 
 
-def _asked(spec: ModelSpec, ask: Callable[[], T]) -> T:
+def _ask_hub(spec: ModelSpec, ask: Callable[[], T]) -> T:
     """Asks the hub; every way in which that fails is one line with the way out."""
     try:
         from httpx import ConnectError, TimeoutException
@@ -177,5 +177,5 @@ def _asked(spec: ModelSpec, ask: Callable[[], T]) -> T:
         raise _refused(f"{at} cannot be fetched: {first[0]}") from error
 
 
-def _refused(what: str, *help: str) -> Refusal:
-    return Refusal(Category.UNUSABLE_MODEL, what, help=help)
+def _refused(problem: str, *help: str) -> Refusal:
+    return Refusal(Category.UNUSABLE_MODEL, problem, help=help)

@@ -43,7 +43,7 @@ _FLOATS = {
 DTYPES = ("bfloat16", "float16", "float32", "float64")
 _ALIASES = {"half": "float16", "float": "float32"}
 
-_OF_NO_EFFECT = frozenset({"transformers_version", "_name_or_path", "_commit_hash"})
+_IGNORED_KEYS = frozenset({"transformers_version", "_name_or_path", "_commit_hash"})
 """Keys of config.json that change when a model is merely saved again."""
 
 
@@ -63,18 +63,20 @@ class FileDigests:
 
     def __init__(self, say: Say | None = None) -> None:
         self.say = say
-        self._known: dict[tuple[object, ...], str] = {}
+        self._digest_by_state: dict[tuple[object, ...], str] = {}
 
     def of(self, path: Path) -> str:
         """The digest of one file, in hex."""
         key = state_of(path)
-        if key not in self._known:
-            self._known[key] = _sha256(path)
-        return self._known[key]
+        if key not in self._digest_by_state:
+            self._digest_by_state[key] = _sha256(path)
+        return self._digest_by_state[key]
 
     def of_all(self, paths: Sequence[Path], name: str) -> list[str]:
         """The digests of the files of one model, in order."""
-        size = sum(path.stat().st_size for path in paths if state_of(path) not in self._known)
+        size = sum(
+            path.stat().st_size for path in paths if state_of(path) not in self._digest_by_state
+        )
         if size >= LARGE and self.say is not None:
             self.say(f"hashing {size / 1e9:,.1f} GB of weights of {name}")
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -92,9 +94,9 @@ def state_of(path: Path) -> tuple[object, ...]:
 
     The time of the last change of its state (ctime) cannot be set back, as its mtime can.
     """
-    found = path.stat()
-    times = (found.st_mtime_ns, found.st_ctime_ns)
-    return (str(path.resolve()), found.st_dev, found.st_ino, found.st_size, *times)
+    status = path.stat()
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (str(path.resolve()), status.st_dev, status.st_ino, status.st_size, *times)
 
 
 def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
@@ -102,7 +104,7 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
 
     Raises WrongUse for an argument ``dtype`` that is none.
     """
-    asked, name = _asked_dtype(spec), shown(spec)
+    requested_dtype, name = _requested_dtype(spec), shown(spec)
     trusted = bool(spec.args.get("trust_remote_code", False))
     files = small_files(spec, trusted=trusted)
     raw = read_config(files.folder, name)
@@ -123,7 +125,8 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
         architecture=_architecture(raw, config),
         vocab_size=int(config.get_text_config().vocab_size),
         shapes=_shapes(config.get_text_config()),
-        dtype=asked or _dtype(config, Counter(tensor.dtype for tensor in headers.values())),
+        dtype=requested_dtype
+        or _dtype(config, Counter(tensor.dtype for tensor in headers.values())),
         tokenizer_digest=tokenizer_digest(tokenizer, spec.args),
         template_digest=template_digest(tokenizer),
         weights_digest=combined(parts),
@@ -140,9 +143,9 @@ def _config_digest(folder: Path, raw: Mapping[str, Any]) -> str:
 
     Another rope_theta over the same tensors is another model.
     """
-    kept = {name: value for name, value in raw.items() if name not in _OF_NO_EFFECT}
+    settings = {name: value for name, value in raw.items() if name not in _IGNORED_KEYS}
     code = {path.name: _sha256(path) for path in sorted(folder.glob("*.py"))}
-    return hashlib.sha256(json.dumps([kept, code], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([settings, code], sort_keys=True).encode()).hexdigest()
 
 
 def _weights_digest(spec: ModelSpec, files: Files, digests: FileDigests) -> str:
@@ -182,31 +185,35 @@ def _check_causal(config: Any, name: str, trusted: bool) -> None:
 
 
 def _architecture(raw: Mapping[str, Any], config: Any) -> str:
-    named = raw.get("architectures")
-    return str(named[0]) if isinstance(named, list) and named else type(config).__name__
+    architectures = raw.get("architectures")
+    return (
+        str(architectures[0])
+        if isinstance(architectures, list) and architectures
+        else type(config).__name__
+    )
 
 
 def _shapes(config: Any) -> dict[str, int]:
-    found = {name: getattr(config, name, None) for name in SHAPES}
-    heads, hidden = found["num_attention_heads"], found["hidden_size"]
+    shapes = {name: getattr(config, name, None) for name in SHAPES}
+    heads, hidden = shapes["num_attention_heads"], shapes["hidden_size"]
     if isinstance(heads, int) and isinstance(hidden, int) and heads > 0:
         # Older files leave these out where newer ones write the same values down.
-        found["num_key_value_heads"] = found["num_key_value_heads"] or heads
-        found["head_dim"] = found["head_dim"] or hidden // heads
-    return {name: value for name, value in found.items() if isinstance(value, int)}
+        shapes["num_key_value_heads"] = shapes["num_key_value_heads"] or heads
+        shapes["head_dim"] = shapes["head_dim"] or hidden // heads
+    return {name: value for name, value in shapes.items() if isinstance(value, int)}
 
 
-def _asked_dtype(spec: ModelSpec) -> str | None:
+def _requested_dtype(spec: ModelSpec) -> str | None:
     """The compute type of the engine arguments, None for the files' own. Raises WrongUse."""
     key = "dtype" if "dtype" in spec.args else "torch_dtype"
-    asked = spec.args.get(key, "auto")
-    known = _ALIASES.get(asked, asked) if isinstance(asked, str) else None
-    if known not in (*DTYPES, "auto"):
+    requested = spec.args.get(key, "auto")
+    dtype = _ALIASES.get(requested, requested) if isinstance(requested, str) else None
+    if dtype not in (*DTYPES, "auto"):
         raise WrongUse(
-            f"--quant-backend-arg={key}={asked}: not a dtype that models are run in",
+            f"--quant-backend-arg={key}={requested}: not a dtype that models are run in",
             help=f"known: auto, {', '.join(DTYPES)}",
         )
-    return None if known == "auto" else known
+    return None if dtype == "auto" else dtype
 
 
 def _dtype(config: Any, stored: Counter[str]) -> str:

@@ -28,13 +28,15 @@ WEIGHT_SCALES = (
 INPUT_SCALES = ("input_scale", "input_global_scale", "activation_scale")
 _WEIGHTS = ("weight", "weight_packed", "qweight", "_weight_qdata", "_blocks")
 _IN_BYTES = ("weight", "_weight_qdata")
-_BESIDE = (
+_AUXILIARY_PARTS = (
     *("weight_shape", "weight_zero_point", "weight_g_idx", "qzeros", "g_idx", "weight_format"),
     *("weight.quant_map", "weight.nested_quant_map", "weight.quant_state.bitsandbytes__nf4"),
     *("weight.quant_state.bitsandbytes__fp4", "input_zero_point", "_weight_zero_point"),
     *("k_scale", "v_scale", "q_scale", "k_zero_point", "v_zero_point"),
 )
-_ENDINGS = sorted((*WEIGHT_SCALES, *INPUT_SCALES, *_WEIGHTS, *_BESIDE), key=len, reverse=True)
+_ENDINGS = sorted(
+    (*WEIGHT_SCALES, *INPUT_SCALES, *_WEIGHTS, *_AUXILIARY_PARTS), key=len, reverse=True
+)
 
 
 @dataclass
@@ -57,7 +59,7 @@ def split(tensor: str) -> tuple[str, str]:
 
 
 def layers(
-    found: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     scales: Mapping[str, Scales],
     shapes: Mapping[str, tuple[int, ...]],
     claim: Claim,
@@ -68,14 +70,16 @@ def layers(
     hold the shape of a packed weight, by tensor name.
     """
     modules: dict[str, _Module] = {}
-    for name in sorted(found):
-        module, part = split(name)
-        modules.setdefault(module, _Module(module)).parts[part] = found[name]
-    for one in modules.values():
-        own = tuple(scales[name] for part in one.parts if (name := f"{one.name}.{part}") in scales)
-        fused = scales.get(f"{one.name}_scales")
-        shape = shapes.get(f"{one.name}.weight_shape")
-        yield _layer(one, (*own, fused) if fused else own, shape, claim)
+    for name in sorted(tensors):
+        module_name, part = split(name)
+        modules.setdefault(module_name, _Module(module_name)).parts[part] = tensors[name]
+    for module in modules.values():
+        module_scales = tuple(
+            scales[name] for part in module.parts if (name := f"{module.name}.{part}") in scales
+        )
+        fused = scales.get(f"{module.name}_scales")
+        shape = shapes.get(f"{module.name}.weight_shape")
+        yield _layer(module, (*module_scales, fused) if fused else module_scales, shape, claim)
 
 
 def size_of(tensor: Tensor) -> int:
@@ -86,16 +90,16 @@ def size_of(tensor: Tensor) -> int:
 def _layer(
     module: _Module, scales: tuple[Scales, ...], shape: tuple[int, ...] | None, claim: Claim
 ) -> Layer:
-    part = next((one for one in (*_WEIGHTS, "") if one in module.parts), None)
-    kind, size = kind_of(module.name), sum(size_of(one) for one in module.parts.values())
+    part = next((ending for ending in (*_WEIGHTS, "") if ending in module.parts), None)
+    kind, size = kind_of(module.name), sum(size_of(tensor) for tensor in module.parts.values())
     if part is None:
         # Scales of a KV cache hang on the attention itself, which has no weight.
         first = next(iter(module.parts.values()))
         return Layer(module.name, kind, first.dtype, 0, size, False, None, scales)
     weight = module.parts[part]
     held, matrix = _held(module, part, weight, shape, claim)
-    beside = kind in ("embeddings", "norms", "lm_head") or is_router(module.name)
-    linear = part != "" and not beside and (held is not None or len(weight.shape) == 2)
+    excluded = kind in ("embeddings", "norms", "lm_head") or is_router(module.name)
+    linear = part != "" and not excluded and (held is not None or len(weight.shape) == 2)
     count = math.prod(matrix) if matrix else math.prod(weight.shape)
     if held is not None and held.packed and not matrix:
         count = size_of(weight) * 8 // (held.bits or 4)
@@ -112,7 +116,7 @@ def _held(
         return (Held("float", 8), weight.shape) if floats8 else (None, None)
     if weight.dtype in PLAIN:
         return None, None
-    scale = next((module.parts[one] for one in WEIGHT_SCALES if one in module.parts), None)
+    scale = next((module.parts[ending] for ending in WEIGHT_SCALES if ending in module.parts), None)
     scaled = scale is not None
     if floats8 or (weight.dtype == "I8" and part in _IN_BYTES):
         kind: NumberType = "float" if floats8 else "int"
@@ -143,7 +147,7 @@ def _unpacked(module: _Module, part: str, weight: Tensor, claim: Claim) -> tuple
             return outputs, index.shape[0]
         if weight.shape[1] != outputs:
             return outputs, weight.shape[0]
-        size = next((one.weights.group_size for one in claim.groups if one.weights), None)
+        size = next((group.weights.group_size for group in claim.groups if group.weights), None)
         return None if size is None else (outputs, scale.shape[0] * size)
     if part in ("weight_packed", "weight", "_blocks") and weight.dtype == "U8":
         return (*weight.shape[:-1], 2 * weight.shape[-1]) if weight.shape else None

@@ -67,10 +67,10 @@ def trusted(spec: ModelSpec) -> bool:
 
 def fetched(spec: ModelSpec, say: Say) -> tuple[ModelSpec, Files]:
     """The spec with a local folder in place of a hub id, and its files; downloads if need be."""
-    here = small_files(spec, trusted=trusted(spec))
+    config_files = small_files(spec, trusted=trusted(spec))
     # A config that cannot be used is refused before an engine reads it.
-    stored_in(here.folder, shown(spec))
-    if not weights_are_here(here, shown(spec)):
+    stored_in(config_files.folder, shown(spec))
+    if not weights_are_here(config_files, shown(spec)):
         say(f"downloading {spec.ref}")
     files = all_files(spec, trusted=trusted(spec))
     if is_folder(spec):

@@ -49,13 +49,13 @@ class _Ways(NamedTuple):
         return math.comb(length + self.open, self.open) * self.fixed
 
 
-def refuse_slow(said: Mapping[str, Any]) -> None:
+def refuse_slow(quant_config: Mapping[str, Any]) -> None:
     """Refuse a quantization_config with a pattern that may not end. Raises ValueError.
 
     All names and lists are looked at, since formats differ in which of them engines take for
     patterns (``ignore``, ``targets``, ``dynamic``, ``extra_config``, lists of modules).
     """
-    for text in dict.fromkeys(_texts(said)):
+    for text in dict.fromkeys(_texts(quant_config)):
         marked = text.startswith(_PREFIXES)
         pattern = text.partition(":")[2] if marked else text
         if marked or re.search(r"[*+{]", pattern):
@@ -88,11 +88,11 @@ def refuse_long(patterns: Sequence[str], names: Sequence[str]) -> None:
         ways = _ways(pattern)
         if ways is None or ways.steps(longest) > MOST_STEPS:
             raise ValueError(f"the pattern {pattern[:80]!r} may take forever on its longest name")
-    ends = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS
     for pattern in patterns:
         for name in names:
             re.match(pattern, name)
-            if time.monotonic() > ends:
+            if time.monotonic() > deadline:
                 raise ValueError(
                     f"its patterns take more than {SECONDS:g} s on {len(names):,} names, the last "
                     f"{pattern[:80]!r}"
@@ -108,8 +108,8 @@ def _texts(value: Any, *, listed: bool = False) -> Iterator[str]:
     elif isinstance(value, Mapping):
         yield from chain(map(str, value), chain.from_iterable(map(_texts, value.values())))
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one, listed=True)
+        for entry in value:
+            yield from _texts(entry, listed=True)
 
 
 def _ways(pattern: str) -> _Ways | None:
@@ -136,10 +136,10 @@ def _sequence(items: Any, after: int | None) -> _Ways | None:
     items = list(items)
     for at, (op, args) in enumerate(items):
         follows = _first(items[at + 1]) if at + 1 < len(items) else after
-        made = _part(str(op), args, follows)
-        if made is None:
+        ways = _part(str(op), args, follows)
+        if ways is None:
             return None
-        whole = whole.then(made)
+        whole = whole.then(ways)
     return whole
 
 
@@ -178,15 +178,19 @@ def _repeat(args: Any, after: int | None) -> _Ways | None:
 
 
 def _branch(parts: Any, after: int | None) -> _Ways | None:
-    known = [ways for one in parts if (ways := _sequence(one, after)) is not None]
-    if len(known) < len(parts):
+    branch_ways = [ways for part in parts if (ways := _sequence(part, after)) is not None]
+    if len(branch_ways) < len(parts):
         return None
-    firsts = [_first(next(iter(one))) if len(one) else None for one in parts]
+    firsts = [_first(next(iter(part))) if len(part) else None for part in parts]
     # Where each begins with a letter of its own, one of them at most goes on.
-    letters = [chr(one).lower() for one in firsts if one is not None]
+    letters = [chr(letter).lower() for letter in firsts if letter is not None]
     apart = len(letters) == len(set(letters)) == len(parts)
-    fixed = max(one.fixed for one in known) if apart else sum(one.fixed for one in known)
-    return _Ways(max(one.open for one in known), fixed)
+    fixed = (
+        max(ways.fixed for ways in branch_ways)
+        if apart
+        else sum(ways.fixed for ways in branch_ways)
+    )
+    return _Ways(max(ways.open for ways in branch_ways), fixed)
 
 
 def _single(items: Any) -> bool:
@@ -218,7 +222,7 @@ def _among(item: Any, letter: str) -> bool:
         return re.match(_CATEGORIES.get(str(args), "."), letter) is not None
     if op == "IN":
         negated = str(args[0][0]) == "NEGATE"
-        return negated != any(_among(one, letter) for one in args[negated:])
+        return negated != any(_among(part, letter) for part in args[negated:])
     return True
 
 

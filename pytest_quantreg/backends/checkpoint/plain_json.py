@@ -29,10 +29,10 @@ def parse(data: bytes) -> Any:
 
 def read(path: Path) -> Any:
     """The value in a file. Raises OSError, and ValueError as `parse` does."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a file")
-    size = found.st_size
+    size = status.st_size
     if size > MOST_BYTES:
         raise ValueError(f"it has {size:,} bytes where at most {MOST_BYTES:,} can be right")
     return parse(path.read_bytes())

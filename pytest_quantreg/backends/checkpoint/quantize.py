@@ -17,7 +17,7 @@ from typing import Any
 from ...core.engine import Say
 from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec
-from ..checkpoint_cache import MANIFEST, is_whole, made_apart, put_in_place
+from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..packages import installed
 from .claimed_layers import stored_in
 from .folder import check_weights, linear_shapes, weight_files
@@ -49,7 +49,7 @@ class Making:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def made(
+def make_checkpoint(
     spec: ModelSpec,
     source: Files,
     identity: ModelIdentity,
@@ -103,19 +103,19 @@ def _run(making: Making, target: Path) -> None:
         "recipe": making.recipe,
         "trust_remote_code": bool(making.spec.args.get("trust_remote_code", False)),
     }
-    done = made_apart(f"{__package__}.quantize_process", request)
-    if done.returncode != 0:
-        raise _failed(making.spec, done)
+    process = run_in_process(f"{__package__}.quantize_process", request)
+    if process.returncode != 0:
+        raise _failed(making.spec, process)
 
 
-def _failed(spec: ModelSpec, done: subprocess.CompletedProcess[str]) -> Refusal:
-    what = f"making {spec.scheme} of {spec.name} failed"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else f"exit status {done.returncode}"
+def _failed(spec: ModelSpec, process: subprocess.CompletedProcess[str]) -> Refusal:
+    failure = f"making {spec.scheme} of {spec.name} failed"
+    lines = [line for line in process.stderr.splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else f"exit status {process.returncode}"
     help = f"give a checkpoint instead: --quant-checkpoint={spec.scheme}=REF"
-    if done.returncode in (-9, 137) or "out of memory" in last or "MemoryError" in last:
-        return Refusal(Category.OUT_OF_MEMORY, f"{what}: out of memory", help=help)
-    return Refusal(Category.ENGINE, f"{what}: {last}", help=help)
+    if process.returncode in (-9, 137) or "out of memory" in last or "MemoryError" in last:
+        return Refusal(Category.OUT_OF_MEMORY, f"{failure}: out of memory", help=help)
+    return Refusal(Category.ENGINE, f"{failure}: {last}", help=help)
 
 
 def _complete(making: Making, new: Path) -> None:

@@ -79,11 +79,11 @@ def recipe(
     return {"config_groups": {"group_0": group}, "ignore": list(IGNORE)}
 
 
-def in_words(made: Mapping[str, Any]) -> str:
+def in_words(settings: Mapping[str, Any]) -> str:
     """What a recipe does, for the line that announces it: ``int4 in groups of 64, rtn``."""
     from .stored_scheme import quantization
 
-    group = made["config_groups"]["group_0"]
+    group = settings["config_groups"]["group_0"]
     weights = describe(quantization(group["weights"]))
     activations = quantization(group.get("input_activations"))
     words = f"{weights} weights rounded to nearest"

@@ -38,8 +38,8 @@ def config_of(folder: Path, name: str) -> Mapping[str, Any]:
     if isinstance(text, Mapping) and stated(text):
         return {**config, "quantization_config": stated(text)}
     if (folder / MODELOPT).is_file():
-        beside = read_json(folder / MODELOPT, name)
-        return {**config, "quantization_config": {**beside, "quant_method": "modelopt"}}
+        modelopt_config = read_json(folder / MODELOPT, name)
+        return {**config, "quantization_config": {**modelopt_config, "quant_method": "modelopt"}}
     return config
 
 
@@ -107,8 +107,8 @@ def _plain(value: Any) -> Any:
 def _scale(args: Mapping[str, Any], bits: int, kind: str, strategy: str) -> ScaleType:
     if kind != "float":
         return "float"
-    stated = str(args.get("scale_dtype") or "")
-    if "uint8" in stated or "e8m0" in stated:
+    scale_dtype = str(args.get("scale_dtype") or "")
+    if "uint8" in scale_dtype or "e8m0" in scale_dtype:
         return "e8m0"
     if strategy == "tensor_group" or (bits == 4 and args.get("group_size") == 16):
         return "e4m3"

@@ -43,14 +43,15 @@ midnight. It is the one that Llama 3's own template falls back to."""
 
 def prompt_args(args: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `PROMPT_ARGS` that are given. Raises WrongUse for values they cannot have."""
-    given = {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}
-    if "max_length" in given:
-        check_length("max_length", given["max_length"])
-    if not isinstance(given.get("add_bos_token", True), bool):
+    arguments = {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}
+    if "max_length" in arguments:
+        check_length("max_length", arguments["max_length"])
+    if not isinstance(arguments.get("add_bos_token", True), bool):
         raise WrongUse(
-            f"--quant-backend-arg=add_bos_token={given['add_bos_token']}: allowed is true or false"
+            f"--quant-backend-arg=add_bos_token={arguments['add_bos_token']}: "
+            "allowed is true or false"
         )
-    return given
+    return arguments
 
 
 def check_length(name: str, value: Any) -> None:
@@ -90,15 +91,15 @@ def tokenizer_digest(tokenizer: Any, args: Mapping[str, Any]) -> str:
     """
     with quiet():
         vocabulary = sorted((index, token) for token, index in tokenizer.get_vocab().items())
-        does: dict[str, Any] = {
+        behavior: dict[str, Any] = {
             "vocabulary": vocabulary,
             "special": [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id],
             "with": [list(tokenizer.encode(text)) for text in PROBES],
             "without": [list(tokenizer.encode(text, add_special_tokens=False)) for text in PROBES],
         }
-    if given := prompt_args(args):
-        does["arguments"] = given
-    return _digest(does)
+    if arguments := prompt_args(args):
+        behavior["arguments"] = arguments
+    return _digest(behavior)
 
 
 def template_digest(tokenizer: Any) -> str | None:
@@ -117,10 +118,10 @@ def chat_formatter(tokenizer: Any, template: bool | str, name: str) -> ChatForma
     templates = getattr(tokenizer, "chat_template", None)
     if not templates or template is False:
         return None
-    chosen = _chosen(templates, template, name)
+    chosen = _choose_template(templates, template, name)
 
     def render(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        def once(chat: list[dict[str, str]]) -> str:
+        def render_chat(chat: list[dict[str, str]]) -> str:
             text: str = tokenizer.apply_chat_template(
                 chat,
                 chat_template=chosen,
@@ -133,9 +134,9 @@ def chat_formatter(tokenizer: Any, template: bool | str, name: str) -> ChatForma
 
         (jinja2,) = quietly_imported("jinja2")
         try:
-            return once(messages)
+            return render_chat(messages)
         except jinja2.exceptions.TemplateError:
-            return once([turn for turn in messages if turn["role"] != "system"])
+            return render_chat([turn for turn in messages if turn["role"] != "system"])
 
     return render
 
@@ -146,8 +147,8 @@ def check_bos(tokenizer: Any, name: str, wanted: bool | None) -> None:
     Without a post-processor that adds it the setting does nothing, and a model trained
     with BOS scores near zero in silence.
     """
-    asked = wanted if wanted is not None else _declares_bos(tokenizer)
-    if asked is not True or tokenizer.bos_token_id is None:
+    adds_bos = wanted if wanted is not None else _declares_bos(tokenizer)
+    if adds_bos is not True or tokenizer.bos_token_id is None:
         return
     with quiet():
         begins = list(tokenizer.encode("a", add_special_tokens=True))[:1]
@@ -166,15 +167,15 @@ def _declares_bos(tokenizer: Any) -> bool | None:
     return declared if isinstance(declared, bool) else None
 
 
-def _chosen(templates: Any, template: bool | str, name: str) -> str | None:
+def _choose_template(templates: Any, template: bool | str, name: str) -> str | None:
     if not isinstance(templates, dict):
         return None
     wanted = template if isinstance(template, str) else "default"
     if wanted not in templates:
-        known = ", ".join(sorted(templates))
+        names = ", ".join(sorted(templates))
         raise WrongUse(
             f"{name} has no chat template {wanted!r}",
-            help=f"choose one: apply_chat_template=NAME with NAME among {known}",
+            help=f"choose one: apply_chat_template=NAME with NAME among {names}",
         )
     text: str = templates[wanted]
     return text

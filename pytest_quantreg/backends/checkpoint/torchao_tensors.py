@@ -33,8 +33,8 @@ _STORED: Mapping[str, tuple[Quantization, Quantization | None]] = {
 
 def stored(config: Mapping[str, Any]) -> str:
     """The scheme that a ``quantization_config`` of torchao amounts to, or its own name."""
-    asked = (config.get("quant_type") or {}).get("default") or {}
-    kind = str(asked.get("_type", "unknown")) if isinstance(asked, Mapping) else "unknown"
+    default = (config.get("quant_type") or {}).get("default") or {}
+    kind = str(default.get("_type", "unknown")) if isinstance(default, Mapping) else "unknown"
     weights, activations = _STORED.get(kind, (None, None))
     return name_of(weights, activations) or f"torchao {kind} (not a known scheme)"
 
@@ -45,16 +45,16 @@ def loaded(weight: Any) -> tuple[Quantization, Quantization | None, str] | None:
     Without quantized activations its linear layer turns the whole weight into the dtype of
     the activations for every product; that is what it runs, and the kernel says so.
     """
-    known = _TENSORS.get(type(weight).__name__)
-    if known is None:
+    kind_and_words = _TENSORS.get(type(weight).__name__)
+    if kind_and_words is None:
         return None
-    kind, words = known
+    kind, words = kind_and_words
     weights = _weights(weight, kind)
     if weight.act_quant_kwargs is None:
         dtype = str(weight.dtype).removeprefix("torch.")
         return weights, None, f"torchao, {describe(weights)} turned into {dtype} for each matmul"
-    each = type(getattr(weight.act_quant_kwargs, "granularity", None)).__name__
-    shared: Granularity = "tensor" if each == "PerTensor" else "token"
+    granularity = type(getattr(weight.act_quant_kwargs, "granularity", None)).__name__
+    shared: Granularity = "tensor" if granularity == "PerTensor" else "token"
     static = getattr(weight, "act_quant_scale", None) is not None
     return weights, Quantization(kind, 8, shared, dynamic=not static), f"torchao {words} matmul"
 

@@ -16,7 +16,7 @@ from ..gguf.identity import identify
 from ..gguf.scheme import stored_scheme
 from ..packages import installed
 from .arguments import check_arguments
-from .quantize import check_makes, made
+from .quantize import check_makes, make_gguf
 
 if TYPE_CHECKING:
     from .engine import LlamacppEngine
@@ -41,7 +41,7 @@ class LlamacppBackend:
 
     def software(self) -> Software:
         """Installed versions, read without importing anything."""
-        return Software(self.name, {package: _needed(package) for package in REQUIRED})
+        return Software(self.name, {package: _installed_version(package) for package in REQUIRED})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """What the file's metadata say, and its digest."""
@@ -80,7 +80,7 @@ class LlamacppBackend:
         if not spec.quantize:
             return spec
         identity = identify(spec, model, self._digests)
-        return made(spec, model, identity, self._cache_dir, self._digests, say)
+        return make_gguf(spec, model, identity, self._cache_dir, self._digests, say)
 
     def load(self, spec: ModelSpec) -> LlamacppEngine:
         """The engine of a prepared spec; raises Refusal for a file that is no use."""
@@ -91,7 +91,7 @@ class LlamacppBackend:
         return LlamacppEngine(spec, self._files.open(spec.ref))
 
 
-def _needed(package: str) -> str:
+def _installed_version(package: str) -> str:
     if (version := installed(package)) is None:
         raise MissingExtra("llamacpp", needed_by="the llamacpp backend", package=package)
     return version

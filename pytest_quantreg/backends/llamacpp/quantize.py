@@ -17,7 +17,7 @@ from ...core.records.run import ModelIdentity, ModelSpec
 from ...core.schemes.gguf_types import NAMES
 from ...core.schemes.names import resolve
 from ..checkpoint.identity import FileDigests
-from ..checkpoint_cache import MANIFEST, is_whole, made_apart, put_in_place
+from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..gguf.files import GgufModel
 from ..gguf.scheme import declared, stored_scheme
 
@@ -37,13 +37,13 @@ def check_makes(scheme: str) -> None:
             help="its own: --quant-backend-arg=type_k=q8_0 and type_v=q8_0",
         )
     if choice.is_quantized and choice.scheme.name not in FILE_TYPES:
-        made = f"made on the fly: {', '.join(FILE_TYPES)}"
+        makeable = f"made on the fly: {', '.join(FILE_TYPES)}"
         elsewhere = "others run with --quant-backend=transformers or --quant-backend=vllm"
-        ways = (give, made) if choice.scheme.container == "gguf" else (made, elsewhere)
+        ways = (give, makeable) if choice.scheme.container == "gguf" else (makeable, elsewhere)
         raise WrongUse(f"scheme {scheme}: the llamacpp backend cannot make it", help=ways)
 
 
-def made(
+def make_gguf(
     spec: ModelSpec,
     model: GgufModel,
     identity: ModelIdentity,
@@ -65,14 +65,14 @@ def made(
     # A name for the store may have a slash in it, which would make folders in folders.
     name = re.sub(r"[^\w.-]+", "--", spec.name)
     folder = cache_dir / f"{name}-{scheme}-{_key(identity, scheme)[:16]}"
-    target = folder / f"{name}-{_called(scheme)}.gguf"
+    target = folder / f"{name}-{_file_type_name(scheme)}.gguf"
     if not is_whole(folder, digests):
         _build(spec, model, identity, scheme, target, say)
     return replace(spec, ref=str(target), quantize=False)
 
 
-def _called(scheme: str) -> str:
-    return next(name for name, known in NAMES.items() if known == scheme)
+def _file_type_name(scheme: str) -> str:
+    return next(name for name, named_scheme in NAMES.items() if named_scheme == scheme)
 
 
 def _key(identity: ModelIdentity, scheme: str) -> str:
@@ -89,7 +89,7 @@ def _build(
     say: Say,
 ) -> None:
     say(
-        f"quantizing {spec.name} to {spec.scheme}: {_called(scheme)} by llama.cpp, from "
+        f"quantizing {spec.name} to {spec.scheme}: {_file_type_name(scheme)} by llama.cpp, from "
         f"{declared(model) or 'full precision'}, without an importance matrix"
     )
     folder = target.parent
@@ -110,23 +110,25 @@ def _build(
 
 def _run(spec: ModelSpec, source: Path, target: Path, scheme: str) -> None:
     request = {"source": str(source), "target": str(target), "file_type": FILE_TYPES[scheme]}
-    done = made_apart(f"{__package__}.quantize_process", request)
-    if done.returncode == 0 and target.is_file():
+    process = run_in_process(f"{__package__}.quantize_process", request)
+    if process.returncode == 0 and target.is_file():
         return
-    what = f"making {spec.scheme} of {spec.name} failed"
+    failure = f"making {spec.scheme} of {spec.name} failed"
     help = f"give a file instead: --quant-checkpoint={spec.scheme}=FILE.gguf"
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    said = next((one for one in lines if "failed to quantize" in one or "error" in one), "")
-    if done.returncode in (-9, 137) or any(word in done.stderr for word in _ALLOC):
-        raise Refusal(Category.OUT_OF_MEMORY, f"{what}: out of memory", help=help)
-    last = said or (lines[-1] if lines else f"exit status {done.returncode}")
-    raise Refusal(Category.ENGINE, f"{what}: {last}", help=help)
+    lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
+    error_line = next(
+        (line for line in lines if "failed to quantize" in line or "error" in line), ""
+    )
+    if process.returncode in (-9, 137) or any(word in process.stderr for word in _ALLOC):
+        raise Refusal(Category.OUT_OF_MEMORY, f"{failure}: out of memory", help=help)
+    last = error_line or (lines[-1] if lines else f"exit status {process.returncode}")
+    raise Refusal(Category.ENGINE, f"{failure}: {last}", help=help)
 
 
 def _describe(new: Path, name: str, spec: ModelSpec, identity: ModelIdentity, scheme: str) -> None:
     manifest = {
         "files": {name: FileDigests().of(new / name)},
-        "file_type": _called(scheme),
+        "file_type": _file_type_name(scheme),
         "source": {"name": spec.name, "weights": identity.weights_digest},
         "versions": {"llama-cpp-python": version("llama-cpp-python")},
     }

@@ -12,7 +12,7 @@ from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
 from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
-from ..checkpoint.quantize import made, need_llmcompressor
+from ..checkpoint.quantize import make_checkpoint, need_llmcompressor
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed
 from .engine import TransformersEngine
@@ -33,21 +33,23 @@ class TransformersBackend(CheckpointBackend):
 
     def software(self) -> Software:
         """Installed versions, read without importing anything."""
-        found = {package: installed(package) for package in REQUIRED + ALSO}
+        found_versions = {package: installed(package) for package in REQUIRED + ALSO}
         for package in REQUIRED:
-            if found[package] is None:
+            if found_versions[package] is None:
                 raise MissingExtra(
                     "transformers", needed_by="the transformers backend", package=package
                 )
-        versions = {package: number for package, number in found.items() if number is not None}
+        versions = {
+            package: number for package, number in found_versions.items() if number is not None
+        }
         return Software(self.name, versions)
 
     def software_of(self, spec: ModelSpec) -> Software:
         """The same, with peft where it applies an adapter."""
-        found, peft = self.software(), installed("peft")
+        software, peft = self.software(), installed("peft")
         if PEFT not in spec.args or peft is None:
-            return found
-        return replace(found, versions={**found.versions, "peft": peft})
+            return software
+        return replace(software, versions={**software.versions, "peft": peft})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """Config, tokenizer and digests; of hub ids the weights are not downloaded."""
@@ -95,7 +97,7 @@ class TransformersBackend(CheckpointBackend):
         if choice.scheme.name in AT_LOAD:
             return local
         identity = identify(spec, self._digests)
-        return made(local, files, identity, self._cache_dir, self._digests, say)
+        return make_checkpoint(local, files, identity, self._cache_dir, self._digests, say)
 
     def load(self, spec: ModelSpec) -> TransformersEngine:
         """The engine of a prepared spec; raises Refusal for weights that do not fit it."""

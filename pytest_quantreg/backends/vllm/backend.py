@@ -17,7 +17,7 @@ from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_co
 from ..checkpoint.hub import all_files, shown
 from ..checkpoint.identity import identify
 from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
-from ..checkpoint.quantize import made
+from ..checkpoint.quantize import make_checkpoint
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed
 from ..quiet import quietly_imported
@@ -125,7 +125,7 @@ class VllmBackend(CheckpointBackend):
         if (online := _online(choice)) is not None:
             say(f"{spec.name}: vLLM makes {spec.scheme} while it loads ({online})")
             return replace(ready, quantize=False, args={**ready.args, "quantization": online})
-        return made(ready, files, identity, self._cache_dir, self._digests, say)
+        return make_checkpoint(ready, files, identity, self._cache_dir, self._digests, say)
 
     def load(self, spec: ModelSpec) -> VllmEngine:
         """The engine of a prepared spec, in this process.
@@ -143,7 +143,7 @@ class VllmBackend(CheckpointBackend):
         scales = any(key.endswith(("k_scale", "v_scale", "kv_scale")) for key in tensors)
         kind = SleepingVllmEngine if spec.args.get("enable_sleep_mode") else VllmEngine
         try:
-            return kind(spec, _started(spec, folder), folder, kv_scales=scales)
+            return kind(spec, _start_llm(spec, folder), folder, kv_scales=scales)
         except Exception as error:  # vLLM raises whatever the layer below does
             raise not_started(spec, error) from error
 
@@ -164,15 +164,17 @@ def refuse_unchecked_files(folder: Path, name: str) -> None:
     )
 
 
-def _started(spec: ModelSpec, folder: Path) -> object:
+def _start_llm(spec: ModelSpec, folder: Path) -> object:
     cpu = for_cpu()
     for name, value in environment(spec.args, cpu=cpu).items():
         os.environ.setdefault(name, value)
     vllm, arguments = quietly_imported("vllm", "vllm.engine.arg_utils")
-    known = [entry.name for entry in fields(arguments.EngineArgs)]
+    known_names = [entry.name for entry in fields(arguments.EngineArgs)]
     space = bool(os.environ.get("VLLM_CPU_KVCACHE_SPACE"))
-    found: object = vllm.LLM(**engine_arguments(spec, str(folder), known, cpu=cpu, kv_space=space))
-    return found
+    llm: object = vllm.LLM(
+        **engine_arguments(spec, str(folder), known_names, cpu=cpu, kv_space=space)
+    )
+    return llm
 
 
 def _with_dtype(args: Mapping[str, Json], dtype: str) -> dict[str, Json]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.backends.checkpoint_cache import made_apart
+from pytest_quantreg.backends.checkpoint_cache import run_in_process
 from pytest_quantreg.backends.process.child import environment
 from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.records.run import ModelSpec
@@ -34,8 +37,16 @@ def test_a_random_py_broke_making_a_scheme(traps: Path, monkeypatch: pytest.Monk
     )
     # As `python -m pytest` and the folders of tests do.
     monkeypatch.syspath_prepend(str(traps))
-    made = made_apart("maker", {"source": "tiny"})
+    made = run_in_process("maker", {"source": "tiny"})
     assert (made.returncode, made.stdout, made.stderr) == (0, "tiny\n", "")
+
+
+@pytest.mark.parametrize("package", ["checkpoint", "llamacpp"])
+def test_the_process_that_quantizes_has_a_module(package: str) -> None:
+    """What `run_in_process` is told to start is there, and has the function that it calls."""
+    source = files(f"pytest_quantreg.backends.{package}").joinpath("quantize.py").read_text("utf-8")
+    (name,) = re.findall(r'run_in_process\(f"\{__package__\}\.(\w+)"', source)
+    assert callable(import_module(f"pytest_quantreg.backends.{package}.{name}").serve)
 
 
 def test_a_random_py_and_the_worker(traps: Path) -> None:
