@@ -61,7 +61,7 @@ class StopwatchEngine(ABC):
         return self._timed().state()
 
 
-def gone(name: str) -> WrongUse:
+def closed_engine_error(name: str) -> WrongUse:
     """What a closed engine answers to whoever still holds it."""
     return WrongUse(
         f"{name} is not loaded any more",

@@ -12,7 +12,7 @@ from ..quiet import quietly_imported
 from .files import GgufModel
 from .identity import templates
 
-_HERE = "\0continued here\0"
+_CONTINUE_MARK = "\0continued here\0"
 """Marks where the last message ends, in a chat that is to be continued there."""
 
 
@@ -22,43 +22,43 @@ def chat_formatter(model: GgufModel, template: bool | str) -> ChatFormatter | No
     A text names one of several templates; raises WrongUse when there is none of that name.
     A template that refuses a system message is given the chat without it, as in lm-eval.
     """
-    found = templates(model)
-    if not found or template is False:
+    by_name = templates(model)
+    if not by_name or template is False:
         return None
     (jinja2,) = quietly_imported("jinja2")
-    compiled = _environment(jinja2).from_string(_chosen(found, template, model.name))
+    compiled = _environment(jinja2).from_string(_choose_template(by_name, template, model.name))
     special = _special_tokens(model)
 
     def render(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        def once(chat: list[dict[str, str]]) -> str:
+        def render_chat(chat: list[dict[str, str]]) -> str:
             if add_generation_prompt:
                 return str(compiled.render(messages=chat, add_generation_prompt=True, **special))
-            *before, last = chat
-            marked = {**last, "content": last["content"].strip() + _HERE}
+            *earlier, last = chat
+            marked = {**last, "content": last["content"].strip() + _CONTINUE_MARK}
             text = compiled.render(
-                messages=[*before, marked], add_generation_prompt=False, **special
+                messages=[*earlier, marked], add_generation_prompt=False, **special
             )
-            return str(text).partition(_HERE)[0]
+            return str(text).partition(_CONTINUE_MARK)[0]
 
         try:
-            return once(messages)
+            return render_chat(messages)
         except jinja2.exceptions.TemplateError:
-            return once([turn for turn in messages if turn["role"] != "system"])
+            return render_chat([turn for turn in messages if turn["role"] != "system"])
 
     return render
 
 
-def _chosen(found: dict[str, str], template: bool | str, name: str) -> str:
+def _choose_template(by_name: dict[str, str], template: bool | str, name: str) -> str:
     # With a single template lm-eval ignores the name that it is asked for.
-    if len(found) == 1:
-        return next(iter(found.values()))
+    if len(by_name) == 1:
+        return next(iter(by_name.values()))
     wanted = template if isinstance(template, str) else "default"
-    if wanted not in found:
+    if wanted not in by_name:
         raise WrongUse(
             f"{name} has no chat template {wanted!r}",
-            help=f"choose one: apply_chat_template=NAME with NAME among {', '.join(found)}",
+            help=f"choose one: apply_chat_template=NAME with NAME among {', '.join(by_name)}",
         )
-    return found[wanted]
+    return by_name[wanted]
 
 
 def _environment(jinja2: Any) -> Any:
@@ -82,9 +82,9 @@ def _environment(jinja2: Any) -> Any:
 
 def _special_tokens(model: GgufModel) -> dict[str, str]:
     tokens = model.fields.get("tokenizer.ggml.tokens") or ()
-    found: dict[str, str] = {}
+    special: dict[str, str] = {}
     for name, key in (("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown")):
         number = model.fields.get(f"tokenizer.ggml.{key}_token_id")
         if isinstance(number, int) and 0 <= number < len(tokens):
-            found[name] = str(tokens[number])
-    return found
+            special[name] = str(tokens[number])
+    return special

@@ -44,20 +44,20 @@ class GgufFiles:
     """Opens each model once, as long as its files do not change."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], GgufModel] = {}
+        self._models: dict[tuple[object, ...], GgufModel] = {}
 
     def open(self, ref: str) -> GgufModel:
         """The model of ``ref``. Raises what `find_file` and `read_header` raise."""
         try:
             path = find_file(ref)
             paths = tuple(_parts(path))
-            key = (path, *(state_of(one) for one in paths))
+            key = (path, *(state_of(part) for part in paths))
         except OSError as error:  # of a folder that may not be entered
             name = Path(ref).name
             raise unusable(name, f"it cannot be read: {error.strerror}", "check the path") from None
-        if key not in self._known:
-            self._known[key] = _open(paths)
-        return self._known[key]
+        if key not in self._models:
+            self._models[key] = _open(paths)
+        return self._models[key]
 
 
 def find_file(ref: str) -> Path:
@@ -66,7 +66,7 @@ def find_file(ref: str) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        inside = sorted(one.name for one in path.glob("*.gguf"))
+        inside = sorted(file.name for file in path.glob("*.gguf"))
         if inside:
             shown = ", ".join(inside[:4]) + (", ..." if len(inside) > 4 else "")
             raise WrongUse(
@@ -90,21 +90,21 @@ def find_file(ref: str) -> Path:
 
 
 def _parts(path: Path) -> Iterator[Path]:
-    found = _PART.fullmatch(path.name)
-    if found is None:
+    match = _PART.fullmatch(path.name)
+    if match is None:
         yield path
         return
-    count = int(found["count"])
-    if int(found["part"]) != 1:
+    count = int(match["count"])
+    if int(match["part"]) != 1:
         raise WrongUse(
             f"{path.name} is not the first of {count} parts",
-            help=f"give the first: {found['stem']}-00001-of-{count:05}.gguf",
+            help=f"give the first: {match['stem']}-00001-of-{count:05}.gguf",
         )
     for part in range(1, count + 1):
-        one = path.with_name(f"{found['stem']}-{part:05}-of-{count:05}.gguf")
-        if not one.is_file():
-            raise unusable(path.name, f"{one.name} is missing", "download all of its parts")
-        yield one
+        part_path = path.with_name(f"{match['stem']}-{part:05}-of-{count:05}.gguf")
+        if not part_path.is_file():
+            raise unusable(path.name, f"{part_path.name} is missing", "download all of its parts")
+        yield part_path
 
 
 def _open(paths: tuple[Path, ...]) -> GgufModel:

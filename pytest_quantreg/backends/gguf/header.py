@@ -101,10 +101,10 @@ def block_sizes() -> Mapping[int, tuple[str, int, int]]:
     }
 
 
-def unusable(name: str, what: str, *help: str) -> Refusal:
+def unusable(name: str, problem: str, *help: str) -> Refusal:
     """The refusal of a file that is no use."""
     lines = tuple(line for line in help if line)
-    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {what}", help=lines)
+    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {problem}", help=lines)
 
 
 _AGAIN = "copy or download the file again"
@@ -137,8 +137,8 @@ class _Reader:
         infos = [self._info() for _ in range(tensors)]
         step = int(fields.get("general.alignment", _ALIGNMENT)) or _ALIGNMENT
         base = -(-self._at // step) * step
-        found = tuple(self._tensor(info, base, sizes) for info in infos)
-        return Header(self._path, fields, found)
+        located_tensors = tuple(self._tensor(info, base, sizes) for info in infos)
+        return Header(self._path, fields, located_tensors)
 
     def _tensor(
         self,
@@ -204,12 +204,12 @@ class _Reader:
         # Tokens of byte-level vocabularies need not be whole characters.
         return self._bytes().decode("utf-8", errors="surrogateescape")
 
-    def _name_of(self, what: str) -> str:
+    def _name_of(self, owner: str) -> str:
         """A name, which people are shown."""
         try:
             return self._bytes().decode("utf-8")
         except UnicodeDecodeError:
-            raise self._torn(f"the name of {what} is not UTF-8 text") from None
+            raise self._torn(f"the name of {owner} is not UTF-8 text") from None
 
     def _bytes(self) -> bytes:
         # Hundreds of thousands of tokens come this way.

@@ -68,18 +68,18 @@ def shapes(model: GgufModel) -> dict[str, int]:
 
     A figure that differs between layers is their sum: it tells models apart, no more.
     """
-    found: dict[str, int] = {}
+    figures: dict[str, int] = {}
     for name, key in _SHAPES.items():
         value = model.of_architecture(key)
         if isinstance(value, tuple) and value:
-            found[name] = int(value[0]) if len(set(value)) == 1 else int(sum(value))
+            figures[name] = int(value[0]) if len(set(value)) == 1 else int(sum(value))
         elif isinstance(value, int):
-            found[name] = value
-    heads, hidden = found.get("num_attention_heads", 0), found.get("hidden_size", 0)
+            figures[name] = value
+    heads, hidden = figures.get("num_attention_heads", 0), figures.get("hidden_size", 0)
     if heads > 0:
-        found.setdefault("num_key_value_heads", heads)
-        found.setdefault("head_dim", hidden // heads)
-    return found
+        figures.setdefault("num_key_value_heads", heads)
+        figures.setdefault("head_dim", hidden // heads)
+    return figures
 
 
 def dtype(model: GgufModel) -> str:
@@ -92,35 +92,35 @@ def dtype(model: GgufModel) -> str:
 def tokenizer_digest(model: GgufModel, args: Mapping[str, Any]) -> str:
     """sha256 over what decides how texts become tokens, and over what cuts prompts."""
     fields = {name: model.fields.get(f"tokenizer.ggml.{name}") for name in _TOKENIZER}
-    does: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
-    if does.get("model") in _SCORED:
-        does["scores"] = model.fields.get("tokenizer.ggml.scores")
-    if given := {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}:
-        does["arguments"] = given
-    return _digest(does)
+    behavior: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    if behavior.get("model") in _SCORED:
+        behavior["scores"] = model.fields.get("tokenizer.ggml.scores")
+    if arguments := {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}:
+        behavior["arguments"] = arguments
+    return _digest(behavior)
 
 
 def templates(model: GgufModel) -> dict[str, str]:
     """The chat templates by name; the nameless one is ``default``."""
     stem = "tokenizer.chat_template"
-    found = {
+    by_name = {
         key.removeprefix(stem).removeprefix(".") or "default": str(text)
         for key, text in model.fields.items()
         if key == stem or (key.startswith(f"{stem}.") and isinstance(text, str))
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(by_name.items()))
 
 
 def template_digest(model: GgufModel) -> str | None:
     """sha256 of the chat templates, None without."""
-    found = templates(model)
-    return _digest(found) if found else None
+    by_name = templates(model)
+    return _digest(by_name) if by_name else None
 
 
 def _weights_digest(model: GgufModel, digests: FileDigests) -> str:
     # Parts by their place, for a file that was renamed is the same model.
-    found = digests.of_all(model.paths, model.name)
-    return combined({str(at): digest for at, digest in enumerate(found)})
+    file_digests = digests.of_all(model.paths, model.name)
+    return combined({str(at): digest for at, digest in enumerate(file_digests)})
 
 
 def _digest(value: object) -> str:

@@ -79,13 +79,13 @@ def _scales(tensor: Tensor) -> Scales | None:
         return None
     size = next(size for name, _, size in block_sizes().values() if name == tensor.type)
     blocks, at = tensor.size // size, _SCALE_AT[tensor.type]
-    found = []
+    samples = []
     with tensor.path.open("rb") as file:
         for start in sorted({blocks * run // _RUNS for run in range(_RUNS)}):
             file.seek(tensor.start + start * size)
             raw = np.frombuffer(file.read(min(_RUN, blocks - start) * size), np.uint8)
-            found.append(raw.reshape(-1, size)[:, at : at + 2].copy().view("<f2").ravel())
-    values = np.concatenate(found).astype(np.float64)
+            samples.append(raw.reshape(-1, size)[:, at : at + 2].copy().view("<f2").ravel())
+    values = np.concatenate(samples).astype(np.float64)
     return Scales(
         tensor.name,
         count=values.size,

@@ -45,16 +45,16 @@ def linear(model: GgufModel) -> tuple[Tensor, ...]:
 
 def types(tensors: Sequence[Tensor]) -> Counter[str]:
     """Type -> how many numbers of the model are held in it."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for tensor in tensors:
-        found[tensor.type] += tensor.parameters
-    return found
+        counts[tensor.type] += tensor.parameters
+    return counts
 
 
 def main_type(model: GgufModel) -> str:
     """The type that most numbers of the layers are held in."""
-    found = types(linear(model)) or types(model.tensors)
-    return found.most_common(1)[0][0]
+    counts = types(linear(model)) or types(model.tensors)
+    return counts.most_common(1)[0][0]
 
 
 def declared(model: GgufModel) -> str | None:

@@ -38,36 +38,36 @@ def effective_scheme(model: GgufModel, native: Native, args: Mapping[str, Json])
     _check_loaded(model, native)
     layers = linear(model)
     quantized = [tensor for tensor in layers if tensor.type not in PLAIN]
-    found = types(quantized or layers)
-    plain = PLAIN.get(found.most_common(1)[0][0]) if found else None
-    words = " and ".join(name.lower() for name, _ in found.most_common())
+    counts = types(quantized or layers)
+    plain = PLAIN.get(counts.most_common(1)[0][0]) if counts else None
+    words = " and ".join(name.lower() for name, _ in counts.most_common())
     # The type that ggml turns activations into before it multiplies (ggml-cpu, vec_dot_type).
     inner = "int8 in each product" if quantized else f"{words} in each product"
     return EffectiveScheme(
-        scheme=_known(stored_scheme(model)) if quantized else plain,
+        scheme=_gguf_scheme(stored_scheme(model)) if quantized else plain,
         weights=words or "none",
         activations=f"float32, {inner}",
         kv_cache=_kv_words(args),
-        kernel=_kernel(native.heard),
+        kernel=_kernel(native.log),
         mode="native" if quantized else "full precision",
         quantized_layers=len(quantized),
         linear_layers=len(layers),
     )
 
 
-def machine(heard: LogCapture) -> Machine:
+def machine(log: LogCapture) -> Machine:
     """Where most of the weights lie; a processor, or the devices that hold some of them."""
-    held: dict[str, float] = {}
-    for name, size in heard.buffers.items():
+    mib_by_place: dict[str, float] = {}
+    for name, size in log.buffers.items():
         # Mapped weights of a device that shares the host's memory are called so.
         place = name.removesuffix("_Mapped")
-        held[place] = held.get(place, 0.0) + size
-    cards = [name for name in held if name in heard.devices]
+        mib_by_place[place] = mib_by_place.get(place, 0.0) + size
+    cards = [name for name in mib_by_place if name in log.devices]
     if not cards:
         return Machine("cpu", cpu_name())
-    first = max(cards, key=lambda name: held[name])
+    first = max(cards, key=lambda name: mib_by_place[name])
     kind = next((kind for start, kind in _KINDS.items() if first.startswith(start)), "gpu")
-    return Machine(kind, heard.devices[first], count=len(cards))
+    return Machine(kind, log.devices[first], count=len(cards))
 
 
 def _check_loaded(model: GgufModel, native: Native) -> None:
@@ -84,13 +84,13 @@ def _check_loaded(model: GgufModel, native: Native) -> None:
         )
 
 
-def _known(scheme: str | None) -> str | None:
+def _gguf_scheme(scheme: str | None) -> str | None:
     return scheme if scheme is not None and scheme.startswith("gguf-") else None
 
 
-def _kernel(heard: LogCapture) -> str:
+def _kernel(log: LogCapture) -> str:
     """ggml, and the layouts and devices that it put weights into: ``ggml (CPU_REPACK)``."""
-    places = [name for name in heard.buffers if name not in ("CPU", "CPU_Mapped")]
+    places = [name for name in log.buffers if name not in ("CPU", "CPU_Mapped")]
     return f"ggml ({', '.join(places)})" if places else "ggml"
 
 

@@ -8,7 +8,7 @@ from ...core.errors import WrongUse
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..gguf.files import GgufModel
 from ..quiet import quietly_imported
-from ..timed_engine import StopwatchEngine, gone
+from ..timed_engine import StopwatchEngine, closed_engine_error
 from .arguments import LARGEST_CONTEXT
 from .effective import effective_scheme, machine
 from .native import Native
@@ -31,7 +31,7 @@ class LlamacppEngine(StopwatchEngine):
         try:
             self._limit = limit(spec, native.trained_on)
             self._effective = effective_scheme(model, native, spec.args)
-            self._machine = machine(native.heard)
+            self._machine = machine(native.log)
         except BaseException:
             native.close()
             raise
@@ -64,11 +64,11 @@ class LlamacppEngine(StopwatchEngine):
             quietly_imported("lm_eval.api.model", "lm_eval.utils")
             from .lm import LlamacppLM
 
-            given = self._spec.args.get("add_bos_token")
+            add_bos = self._spec.args.get("add_bos_token")
             self._lm = LlamacppLM(
                 native,
                 limit=self._limit,
-                add_bos=given if isinstance(given, bool) else None,
+                add_bos=add_bos if isinstance(add_bos, bool) else None,
             )
         return self._lm.with_batch_size(batch_size)
 
@@ -92,7 +92,7 @@ class LlamacppEngine(StopwatchEngine):
 
     def _open(self) -> Native:
         if self._native is None:
-            raise gone(f"{self._spec.name} {self._spec.scheme}")
+            raise closed_engine_error(f"{self._spec.name} {self._spec.scheme}")
         return self._native
 
 
@@ -101,12 +101,12 @@ def limit(spec: ModelSpec, trained_on: int) -> int:
 
     Raises WrongUse for more than it was trained on.
     """
-    given = spec.args.get("n_ctx")
-    if not isinstance(given, int):
+    n_ctx = spec.args.get("n_ctx")
+    if not isinstance(n_ctx, int):
         return min(trained_on, LARGEST_CONTEXT)
-    if given > trained_on:
+    if n_ctx > trained_on:
         raise WrongUse(
-            f"--quant-backend-arg=n_ctx={given}: {spec.name} was trained on {trained_on} tokens",
+            f"--quant-backend-arg=n_ctx={n_ctx}: {spec.name} was trained on {trained_on} tokens",
             help=f"choose {trained_on} or fewer",
         )
-    return given
+    return n_ctx

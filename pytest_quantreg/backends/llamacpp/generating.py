@@ -14,7 +14,7 @@ _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_token
 
 
 @dataclass(frozen=True)
-class Asked:
+class GenerationRequest:
     """A prompt, and where its answer ends: after ``most`` tokens or before a stop string."""
 
     prompt: tuple[int, ...]
@@ -22,7 +22,7 @@ class Asked:
     stops: tuple[str, ...]
 
     @classmethod
-    def of(cls, prompt: Sequence[int], options: Mapping[str, Any], most: int) -> Asked:
+    def of(cls, prompt: Sequence[int], options: Mapping[str, Any], most: int) -> GenerationRequest:
         """What a task's ``generation_kwargs`` ask for; raises Refusal for random answers."""
         temperature = float(options.get("temperature") or 0.0)
         if options.get("do_sample", temperature > 0) and temperature > 0:
@@ -34,12 +34,12 @@ class Asked:
             )
         until = options.get("until") or []
         stops = [until] if isinstance(until, str) else until
-        given = [options[name] for name in _LIMITS if options.get(name) is not None]
+        limits = [options[name] for name in _LIMITS if options.get(name) is not None]
         return cls(
-            tuple(prompt), int(given[0]) if given else most, tuple(one for one in stops if one)
+            tuple(prompt), int(limits[0]) if limits else most, tuple(stop for stop in stops if stop)
         )
 
-    def shortened(self, room: int) -> Asked:
+    def shortened(self, room: int) -> GenerationRequest:
         """With the last ``room`` tokens of the prompt alone."""
         return replace(self, prompt=self.prompt[-room:])
 
@@ -52,12 +52,12 @@ class Answer:
     cut: bool
 
 
-class _Open:
+class _OpenAnswer:
     """One answer under way."""
 
-    def __init__(self, native: Native, asked: Asked) -> None:
+    def __init__(self, native: Native, request: GenerationRequest) -> None:
         self._native = native
-        self._asked = asked
+        self._request = request
         self._tokens: list[int] = []
         self._raw = b""
         self._ended = False
@@ -65,7 +65,7 @@ class _Open:
     @property
     def position(self) -> int:
         """Where its next token stands."""
-        return len(self._asked.prompt) + len(self._tokens) - 1
+        return len(self._request.prompt) + len(self._tokens) - 1
 
     @property
     def last(self) -> int:
@@ -75,7 +75,7 @@ class _Open:
     @property
     def done(self) -> bool:
         """Whether nothing is to be added."""
-        return self._ended or len(self._tokens) >= self._asked.most
+        return self._ended or len(self._tokens) >= self._request.most
 
     def add(self, token: int) -> None:
         """Takes the next token."""
@@ -83,48 +83,50 @@ class _Open:
         if not self._ended:
             self._tokens.append(token)
             self._raw += self._native.piece(token)
-            self._ended = bool(self._asked.stops) and self._stopped(self._text())
+            self._ended = bool(self._request.stops) and self._stopped(self._text())
 
     def answer(self) -> Answer:
         """What is to be said, without the stop string and what follows it."""
         text = whole = self._text()
-        for stop in self._asked.stops:
+        for stop in self._request.stops:
             text = text.partition(stop)[0]
         return Answer(text, not self._ended and not self._stopped(whole))
 
     def _stopped(self, text: str) -> bool:
-        return any(stop in text for stop in self._asked.stops)
+        return any(stop in text for stop in self._request.stops)
 
     def _text(self) -> str:
         return self._raw.decode("utf-8", errors="replace")
 
 
 def generate(
-    native: Native, asked: Sequence[Asked], sequences: int, limit: int
+    native: Native, requests: Sequence[GenerationRequest], sequences: int, limit: int
 ) -> Iterator[list[Answer]]:
     """The answers in their order, a list for each group that was answered together.
 
     ``limit`` is the most tokens of one prompt with its answer; the cache holds as much.
     """
     start = 0
-    while start < len(asked):
+    while start < len(requests):
         count, cells = 0, 0
-        for one in asked[start : start + sequences]:
-            need = min(len(one.prompt) + one.most, limit)
+        for request in requests[start : start + sequences]:
+            need = min(len(request.prompt) + request.most, limit)
             if count and cells + need > native.capacity:
                 break
             count, cells = count + 1, cells + need
-        yield _together(native, asked[start : start + count])
+        yield _generate_together(native, requests[start : start + count])
         start += count
 
 
-def _together(native: Native, asked: Sequence[Asked]) -> list[Answer]:
-    answers = [_Open(native, one) for one in asked]
+def _generate_together(native: Native, requests: Sequence[GenerationRequest]) -> list[Answer]:
+    answers = [_OpenAnswer(native, request) for request in requests]
     entries: list[Entry] = []
     owners: dict[int, int] = {}
-    for number, one in enumerate(asked):
-        last = len(one.prompt) - 1
-        entries += [Entry(token, at, (number,), at == last) for at, token in enumerate(one.prompt)]
+    for number, request in enumerate(requests):
+        last = len(request.prompt) - 1
+        entries += [
+            Entry(token, at, (number,), at == last) for at, token in enumerate(request.prompt)
+        ]
         owners[len(entries) - 1] = number
 
     def take(entry: int, logits: Logits) -> None:
@@ -132,7 +134,7 @@ def _together(native: Native, asked: Sequence[Asked]) -> list[Answer]:
 
     native.forget()
     native.decode(entries, take)
-    while under_way := [number for number, one in enumerate(answers) if not one.done]:
+    while under_way := [number for number, answer in enumerate(answers) if not answer.done]:
         owners = dict(enumerate(under_way))
         native.decode(
             [
@@ -141,4 +143,4 @@ def _together(native: Native, asked: Sequence[Asked]) -> list[Answer]:
             ],
             take,
         )
-    return [one.answer() for one in answers]
+    return [answer.answer() for answer in answers]

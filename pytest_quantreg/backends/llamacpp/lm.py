@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .arguments import LARGEST_CONTEXT
 from .batches import Batch, Row, batches, row_of
-from .generating import Answer, Asked, generate
+from .generating import Answer, GenerationRequest, generate
 from .native import SEQUENCES, Logits, Native
 
 _LOGGER = logging.getLogger("lm_eval.models.llamacpp")
@@ -76,8 +76,10 @@ class LlamacppLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
         self, requests: list[Any], disable_tqdm: bool = True
     ) -> list[tuple[float, bool]]:
         """As lm-eval's models do it, and quietly."""
-        found: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-        return found
+        scores: list[tuple[float, bool]] = super().loglikelihood(
+            requests, disable_tqdm=disable_tqdm
+        )
+        return scores
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
         """The log-likelihood of whole documents, in windows that do not overlap."""
@@ -93,9 +95,9 @@ class LlamacppLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
                     context_len=1,
                 ),
             )
-            own = [row_of(context, scored, self._limit) for context, scored in windows]
-            rows += own
-            counts.append(len(own))
+            document_rows = [row_of(context, scored, self._limit) for context, scored in windows]
+            rows += document_rows
+            counts.append(len(document_rows))
         values = [value for value, _ in self._scored(rows, disable_tqdm)]
         totals: list[float] = []
         for count in counts:
@@ -105,33 +107,33 @@ class LlamacppLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """Greedy answers; ``cut_answers`` then says which reached the limit of new tokens."""
-        asked = [self._asked(*request.args) for request in requests]
-        found: list[Answer] = []
-        with tqdm(total=len(asked), disable=disable_tqdm) as bar:
-            for part in generate(self._native, asked, self.batch_size, self._limit):
-                found += part
+        prompts = [self._generation_request(*request.args) for request in requests]
+        answers: list[Answer] = []
+        with tqdm(total=len(prompts), disable=disable_tqdm) as bar:
+            for part in generate(self._native, prompts, self.batch_size, self._limit):
+                answers += part
                 bar.update(len(part))
-        self.cut_answers = tuple(answer.cut for answer in found)
-        return [answer.text for answer in found]
+        self.cut_answers = tuple(answer.cut for answer in answers)
+        return [answer.text for answer in answers]
 
-    def _asked(self, prompt: str, options: Mapping[str, Any]) -> Asked:
+    def _generation_request(self, prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
         tokens = self.tok_encode(prompt) or [self.prefix_token_id]
-        asked = Asked.of(tokens, options, NEW_TOKENS)
-        room = self._limit - asked.most
+        request = GenerationRequest.of(tokens, options, NEW_TOKENS)
+        room = self._limit - request.most
         if room < 1:
             raise ValueError(
-                f"{asked.most} new tokens leave no room for the prompt in {self._limit}: "
+                f"{request.most} new tokens leave no room for the prompt in {self._limit}: "
                 "raise n_ctx or lower max_gen_toks"
             )
-        if len(asked.prompt) > room:
+        if len(request.prompt) > room:
             _LOGGER.warning(
                 "Left truncation applied. Original sequence length was %d, truncating to last "
                 "%d tokens.",
-                len(asked.prompt),
+                len(request.prompt),
                 room,
             )
-            asked = asked.shortened(room)
-        return asked
+            request = request.shortened(room)
+        return request
 
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = True, **_: Any

@@ -43,10 +43,10 @@ class LogCapture:
         line = text.decode("utf-8", errors="replace").strip()
         if level == _ERROR and line:
             self.errors.append(line)
-        if found := _BUFFER.search(line):
-            self.buffers[found[1]] = self.buffers.get(found[1], 0.0) + float(found[2])
-        if found := _DEVICE.search(line):
-            self.devices[found[1]] = found[2]
+        if match := _BUFFER.search(line):
+            self.buffers[match[1]] = self.buffers.get(match[1], 0.0) + float(match[2])
+        if match := _DEVICE.search(line):
+            self.devices[match[1]] = match[2]
 
     @property
     def first_error(self) -> str:

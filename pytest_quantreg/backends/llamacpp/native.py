@@ -49,15 +49,15 @@ class Native:
         self._args = args
         self._context: Any = None
         self._batch: Any = None
-        self.heard = LogCapture()
-        self.heard.listen()
+        self.log = LogCapture()
+        self.log.listen()
         self._llama.llama_backend_init()
         parameters = self._llama.llama_model_default_params()
         set_model(parameters, args)
         self._model = self._llama.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self._model:
             error = self._not_loaded()
-            self.heard.stop()
+            self.log.stop()
             raise error
         self._vocab = self._llama.llama_model_get_vocab(self._model)
         self.vocab_size = int(self._llama.llama_vocab_n_tokens(self._vocab))
@@ -81,9 +81,9 @@ class Native:
     @property
     def threads(self) -> int:
         """How many threads compute."""
-        given = self._args.get("n_threads")
-        if isinstance(given, int):
-            return given
+        n_threads = self._args.get("n_threads")
+        if isinstance(n_threads, int):
+            return n_threads
         # Not every system says which processors a process may use.
         allowed = getattr(os, "sched_getaffinity", None)
         return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
@@ -106,7 +106,7 @@ class Native:
                 Category.OUT_OF_MEMORY,
                 f"{self._name}: llama.cpp makes no context for {tokens:,} tokens",
                 help=(
-                    f"it said: {self.heard.first_error or 'nothing'}",
+                    f"it said: {self.log.first_error or 'nothing'}",
                     "choose a smaller one: --quant-backend-arg=n_ctx=N, or a smaller type_k and "
                     "type_v",
                 ),
@@ -119,10 +119,12 @@ class Native:
         raw = text.encode("utf-8", errors="surrogatepass")
         room = len(raw) + 8
         while True:
-            found = (self._llama.llama_token * room)()
-            count = self._llama.llama_tokenize(self._vocab, raw, len(raw), found, room, False, True)
+            tokens = (self._llama.llama_token * room)()
+            count = self._llama.llama_tokenize(
+                self._vocab, raw, len(raw), tokens, room, False, True
+            )
             if count >= 0:
-                return [self.bos, *found[:count]] if bos else list(found[:count])
+                return [self.bos, *tokens[:count]] if bos else list(tokens[:count])
             room = -count
 
     def text(self, tokens: Sequence[int], *, special: bool = False) -> str:
@@ -171,7 +173,7 @@ class Native:
             self._drop_context()
             self._llama.llama_model_free(self._model)
             self._model = None
-            self.heard.stop()
+            self.log.stop()
 
     def _fill(self, piece: Sequence[Entry]) -> None:
         batch = self._batch
@@ -194,19 +196,19 @@ class Native:
     def _failed(self, status: int) -> Exception:
         if status == _NO_ROOM:
             return MemoryError(f"the KV cache of {self.capacity:,} tokens is full")
-        said = self.heard.errors[-1] if self.heard.errors else "nothing"
-        return RuntimeError(f"llama_decode returned {status}; llama.cpp said: {said}")
+        message = self.log.errors[-1] if self.log.errors else "nothing"
+        return RuntimeError(f"llama_decode returned {status}; llama.cpp said: {message}")
 
     def _not_loaded(self) -> Refusal:
-        said = self.heard.first_error or "nothing"
-        if "alloc" in said:
+        message = self.log.first_error or "nothing"
+        if "alloc" in message:
             return Refusal(
                 Category.OUT_OF_MEMORY,
                 f"{self._name} does not fit into memory",
-                help=(f"llama.cpp said: {said}", "offload fewer layers: n_gpu_layers=N"),
+                help=(f"llama.cpp said: {message}", "offload fewer layers: n_gpu_layers=N"),
             )
         return Refusal(
             Category.UNUSABLE_MODEL,
-            f"{self._name}: llama.cpp cannot load it: {said}",
+            f"{self._name}: llama.cpp cannot load it: {message}",
             help="convert or download it again, or install a newer llama-cpp-python",
         )

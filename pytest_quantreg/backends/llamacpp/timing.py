@@ -70,7 +70,7 @@ class Stopwatch:
             loaded[tensor.type.lower()] = loaded.get(tensor.type.lower(), 0) + tensor.size
         on_host = self._machine.kind == "cpu"
         return Footprint(
-            loaded=dict(sorted(loaded.items(), key=lambda one: -one[1])),
+            loaded=dict(sorted(loaded.items(), key=lambda item: -item[1])),
             weights=self._native.size,
             peak=self._peak.read() if on_host else None,
             peak_of=self._peak.of,
@@ -166,7 +166,7 @@ def _kv_per_token(model: GgufModel, args: Mapping[str, Json]) -> int | None:
     heads = model.of_architecture("attention.head_count")
     shared = model.of_architecture("attention.head_count_kv") or heads
     width = model.of_architecture("embedding_length")
-    if not all(isinstance(one, int) and one > 0 for one in (layers, heads, shared, width)):
+    if not all(isinstance(figure, int) and figure > 0 for figure in (layers, heads, shared, width)):
         return None
     keys = model.of_architecture("attention.key_length") or width // heads
     values = model.of_architecture("attention.value_length") or width // heads

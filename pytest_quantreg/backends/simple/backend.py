@@ -14,7 +14,7 @@ from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec, Software
 from ...core.schemes.names import describe, resolve
 from ..packages import installed
-from ..timed_engine import gone
+from ..timed_engine import closed_engine_error
 
 if TYPE_CHECKING:
     from .lm import NextToken
@@ -37,8 +37,8 @@ class SimpleBackend:
 
     def software(self) -> Software:
         """The versions of ``packages`` and of lm-eval; MissingExtra for one that is absent."""
-        found = {package: self._needed(package) for package in (*self.packages, SCORER)}
-        return Software(self.name, found)
+        versions = {package: self._needed(package) for package in (*self.packages, SCORER)}
+        return Software(self.name, versions)
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:  # noqa: ARG002
         """None: full precision."""
@@ -109,7 +109,7 @@ class SimpleEngine:
     def model(self) -> Any:
         """The model. Raises WrongUse once the engine is closed."""
         if self._model is None:
-            raise gone("this model")
+            raise closed_engine_error("this model")
         return self._model
 
     def lm(self, batch_size: int) -> Any:
@@ -142,11 +142,11 @@ def read(path: Path) -> bytes:
 
 def digest(*files: Path) -> str:
     """sha256 in hex over the names and bytes of files; Refusal for one that cannot be read."""
-    found = hashlib.sha256()
-    for path in sorted(files, key=lambda one: one.name):
+    hasher = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
         raw = read(path)
-        found.update(f"{path.name} {len(raw)}\n".encode() + raw)
-    return found.hexdigest()
+        hasher.update(f"{path.name} {len(raw)}\n".encode() + raw)
+    return hasher.hexdigest()
 
 
 def effective(scheme: str, *, layers: int, kernel: str, mode: str | None = None) -> EffectiveScheme:

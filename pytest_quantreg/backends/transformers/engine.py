@@ -9,7 +9,7 @@ from ..checkpoint.tokenizer import prompt_args
 from ..device import cpu_name, nvidia_driver
 from ..out_of_memory import is_out_of_memory
 from ..quiet import quietly_imported
-from ..timed_engine import StopwatchEngine, gone
+from ..timed_engine import StopwatchEngine, closed_engine_error
 from .effective import effective_scheme
 from .freeing import free
 from .timing import Stopwatch
@@ -86,7 +86,7 @@ class TransformersEngine(StopwatchEngine):
 
     def _open(self) -> Any:
         if self._model is None:
-            raise gone(f"{self._spec.name} {self._spec.scheme}")
+            raise closed_engine_error(f"{self._spec.name} {self._spec.scheme}")
         return self._model
 
 

@@ -12,7 +12,7 @@ from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_name, cpu_state, nvidia_driver
 from ..quiet import quietly_imported
-from ..timed_engine import gone
+from ..timed_engine import closed_engine_error
 from .arguments import prompt_arguments
 from .effective import effective_scheme
 from .failures import is_out_of_memory
@@ -91,17 +91,17 @@ class VllmEngine:
     def footprint(self) -> Footprint:
         """Of the worker that holds most; the KV cache is that of the whole engine."""
         peaks = [peak for peak in self._ask("quantreg_peak") if peak is not None]
-        held = self._weights()
+        weights = self._weights()
         tokens, size = self._kv["tokens"], self._kv["bytes"]
         with contextlib.suppress(AttributeError):
-            found = self._open().llm_engine.vllm_config.cache_config.kv_cache_size_tokens
-            tokens = found or tokens
+            cached_tokens = self._open().llm_engine.vllm_config.cache_config.kv_cache_size_tokens
+            tokens = cached_tokens or tokens
         return Footprint(
             loaded=self._loaded,
-            weights=sum(held["by_dtype"].values()),
+            weights=sum(weights["by_dtype"].values()),
             peak=max(peaks, default=None),
             peak_of="allocator" if self._devices[0]["kind"] in ("cuda", "rocm") else "resident",
-            streamed=held["streamed"],
+            streamed=weights["streamed"],
             kv_per_token=round(size / tokens) if size and tokens else None,
             kv_cache_tokens=tokens,
             disk=sum(path.stat().st_size for path in weight_files(self._folder, self.name)),
@@ -113,8 +113,8 @@ class VllmEngine:
 
     def copy_bandwidth(self) -> float | None:
         """Of the first worker's device."""
-        found: float | None = self._ask("quantreg_bandwidth")[0]
-        return found
+        bandwidth: float | None = self._ask("quantreg_bandwidth")[0]
+        return bandwidth
 
     def state(self) -> DeviceState:
         """Of the same device."""
@@ -147,13 +147,13 @@ class VllmEngine:
         distributed.cleanup_dist_env_and_memory()
 
     def _ask(self, method: str) -> list[Any]:
-        """One answer per worker to a method of `probe.Probe`."""
-        found: list[Any] = self._open().collective_rpc(method)
-        return found
+        """One answer per worker to a method of `worker_probe.Probe`."""
+        answers: list[Any] = self._open().collective_rpc(method)
+        return answers
 
     def _weights(self) -> dict[str, Any]:
-        held = self._ask("quantreg_weights")
-        most: dict[str, Any] = max(held, key=lambda one: sum(one["by_dtype"].values()))
+        by_worker = self._ask("quantreg_weights")
+        most: dict[str, Any] = max(by_worker, key=lambda weights: sum(weights["by_dtype"].values()))
         return most
 
     def _positions(self) -> int:
@@ -164,7 +164,7 @@ class VllmEngine:
 
     def _open(self) -> Any:
         if self._llm is None:
-            raise gone(self.name)
+            raise closed_engine_error(self.name)
         return self._llm
 
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_quantreg.backends.gguf.files import GgufFiles
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
 from pytest_quantreg.backends.llamacpp.engine import LlamacppEngine
-from pytest_quantreg.backends.llamacpp.generating import Asked, generate
+from pytest_quantreg.backends.llamacpp.generating import GenerationRequest, generate
 from pytest_quantreg.backends.llamacpp.native import Entry
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
@@ -235,7 +235,7 @@ def test_long_prompts_lose_their_beginning(load: Load) -> None:
     last = whole[len(tokens) :]
     ((alone, _),) = lm._loglikelihood_tokens([(None, whole[-33 : -len(last)], last)])
     assert value == alone
-    asked = Asked(tuple(tokens[-26:]), 6, ("\n",))
+    asked = GenerationRequest(tuple(tokens[-26:]), 6, ("\n",))
     assert [answer] == [one.text for one in next(generate(lm._native, [asked], 1, 32))]
 
 
