@@ -56,8 +56,10 @@ def server_args(spec: ModelSpec) -> ServerArgs:
             f"the openai backend needs the address of the server of the {spec.role} model",
             help=f"add {OPTION}={spec.role}:base_url={EXAMPLE}",
         )
-    given = {name: _checked(name, value) for name, value in spec.args.items() if value is not None}
-    return ServerArgs(**given)  # type: ignore[arg-type]  # checked one by one
+    checked = {
+        name: _checked(name, value) for name, value in spec.args.items() if value is not None
+    }
+    return ServerArgs(**checked)  # type: ignore[arg-type]  # checked one by one
 
 
 def check_names(args: Mapping[str, Json]) -> None:
@@ -72,10 +74,14 @@ def check_names(args: Mapping[str, Json]) -> None:
                 help=f"set it in the environment instead: {VARIABLE}",
             )
         near = get_close_matches(name, KNOWN, n=1)
-        meant = (f"did you mean {near[0]}?",) if near else ()
+        suggestion = (f"did you mean {near[0]}?",) if near else ()
         raise WrongUse(
             f"{OPTION}={name}: the openai backend has no such argument",
-            help=(*meant, f"known: {', '.join(KNOWN)}", "the server's own are given to the server"),
+            help=(
+                *suggestion,
+                f"known: {', '.join(KNOWN)}",
+                "the server's own are given to the server",
+            ),
         )
 
 

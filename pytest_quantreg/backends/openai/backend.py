@@ -22,7 +22,7 @@ from .probe import TEXT, probe
 from .server import ServedModel, served
 
 REQUIRED = ("lm_eval", "transformers", "torch", "aiohttp", "tenacity", "requests")
-TOLD = ("lm_eval",)
+REPORTED = ("lm_eval",)
 """What of this side has a part in scores; tokens and prompts are compared by themselves."""
 
 
@@ -43,15 +43,17 @@ class OpenaiBackend(CheckpointBackend):
 
     def software(self) -> Software:
         """Installed versions of this side; `software_of` has those of a server."""
-        found = {package: installed(package) for package in REQUIRED}
-        for package, number in found.items():
+        versions = {package: installed(package) for package in REQUIRED}
+        for package, number in versions.items():
             if number is None:
                 raise MissingExtra(self.name, needed_by="the openai backend", package=package)
-        return Software(self.name, {name: str(found[name]) for name in TOLD})
+        return Software(self.name, {name: str(versions[name]) for name in REPORTED})
 
     def software_of(self, spec: ModelSpec) -> Software:
         """With engine and version of the server. Raises WrongUse, or Refusal without answer."""
-        return Software(self.name, {**self.software().versions, **self._of_server(spec).versions()})
+        return Software(
+            self.name, {**self.software().versions, **self._served_model(spec).versions()}
+        )
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """Config, tokenizer and digests of the files that the server is said to serve."""
@@ -81,7 +83,7 @@ class OpenaiBackend(CheckpointBackend):
         self.software()
         folder = small_files(spec, trusted=trusted(spec)).folder
         tokenizer = checked_tokenizer(spec, folder, shown(spec))
-        client, served_model = self._client(spec), self._of_server(spec)
+        client, served_model = self._client(spec), self._served_model(spec)
         with quiet():
             tokens = list(tokenizer.encode(TEXT))
         abilities = probe(client, served_model.model, tokens)
@@ -89,7 +91,7 @@ class OpenaiBackend(CheckpointBackend):
         session = Connection(spec, client, served_model, abilities)
         return OpenaiEngine(session, folder, tokenizer, effective)
 
-    def _of_server(self, spec: ModelSpec) -> ServedModel:
+    def _served_model(self, spec: ModelSpec) -> ServedModel:
         client = self._client(spec)
         key = (client.args.base_url, client.args.model, spec.ref, spec.role)
         if key not in self._served:

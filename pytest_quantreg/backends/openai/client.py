@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 Value = TypeVar("Value")
-Hear: TypeAlias = Callable[[int], None]
+OnAnswer: TypeAlias = Callable[[int], None]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 CONNECT_SECONDS = 10.0
@@ -60,40 +60,40 @@ class Client:
         """One answer, asked for once; ``of_root`` leaves the version out. Raises ServerError."""
         url = f"{self.args.root if of_root else self.args.base_url}/{path}"
 
-        async def once() -> Any:
+        async def request() -> Any:
             async with self.session() as session:
-                return await self._once(session, "GET", url, None)
+                return await self._request_once(session, "GET", url, None)
 
-        return run(once())
+        return run(request())
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """One answer, asked for again where that may help. Raises ServerError."""
 
         async def ask() -> Any:
             async with self.session() as session:
-                return await self._ask(session, path, body)
+                return await self._request_with_retries(session, path, body)
 
         return run(ask())
 
     async def answers(
-        self, path: str, bodies: Sequence[Mapping[str, Any]], hear: Hear
+        self, path: str, bodies: Sequence[Mapping[str, Any]], on_answer: OnAnswer
     ) -> list[Any]:
-        """The answers to all ``bodies``, ``num_concurrent`` at a time; ``hear`` each place.
+        """The answers to all ``bodies``, ``num_concurrent`` at a time; ``on_answer`` each place.
 
         Raises ServerError for the first that fails for good; the others are given up then.
         """
-        found: list[Any] = [None] * len(bodies)
+        answers: list[Any] = [None] * len(bodies)
         waiting = iter(enumerate(bodies))
 
         async def work(session: aiohttp.ClientSession) -> None:
             for place, body in waiting:
-                found[place] = await self._ask(session, path, body)
-                hear(place)
+                answers[place] = await self._request_with_retries(session, path, body)
+                on_answer(place)
 
         async with self.session() as session:
             workers = min(self.args.num_concurrent, len(bodies))
             await together([work(session) for _ in range(workers)])
-        return found
+        return answers
 
     def session(self) -> aiohttp.ClientSession:
         """A pool of connections; whoever opens it closes it."""
@@ -109,7 +109,7 @@ class Client:
     async def response(
         self, session: aiohttp.ClientSession, method: str, url: str, body: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The server's answer while it comes in; whatever fails meanwhile is Trouble."""
+        """The server's answer while it comes in; whatever fails meanwhile is a ServerError."""
         import aiohttp
 
         try:
@@ -118,19 +118,21 @@ class Client:
                     raise self._declined(response.status, await response.text())
                 yield response
         except aiohttp.ConnectionTimeoutError:
-            what = f"cannot be reached (nothing within {CONNECT_SECONDS:g} s)"
-            raise ServerError(what, again=True, gone=True) from None
+            problem = f"cannot be reached (nothing within {CONNECT_SECONDS:g} s)"
+            raise ServerError(problem, again=True, gone=True) from None
         except (asyncio.TimeoutError, TimeoutError):
-            what = f"did not answer within {self.args.timeout:g} s"
-            raise ServerError(what, again=True) from None
+            problem = f"did not answer within {self.args.timeout:g} s"
+            raise ServerError(problem, again=True) from None
         except aiohttp.ClientConnectorError as error:
-            raise ServerError(f"cannot be reached{_why(error)}", again=True, gone=True) from None
+            raise ServerError(
+                f"cannot be reached{_system_reason(error)}", again=True, gone=True
+            ) from None
         except (aiohttp.ClientError, OSError) as error:
-            what = f"broke the connection off ({type(error).__name__})"
-            raise ServerError(what, again=True, gone=True) from None
+            problem = f"broke the connection off ({type(error).__name__})"
+            raise ServerError(problem, again=True, gone=True) from None
         except ValueError as error:
-            what = f"sent something that is not JSON ({str(error)[:80]})"
-            raise ServerError(what, again=False) from None
+            problem = f"sent something that is not JSON ({str(error)[:80]})"
+            raise ServerError(problem, again=False) from None
 
     def refusal(self, trouble: ServerError, doing: str = "") -> Refusal:
         """What is told of a request that failed for good while ``doing``."""
@@ -141,13 +143,15 @@ class Client:
             help=self._help(trouble),
         )
 
-    async def _ask(self, session: aiohttp.ClientSession, path: str, body: Mapping[str, Any]) -> Any:
+    async def _request_with_retries(
+        self, session: aiohttp.ClientSession, path: str, body: Mapping[str, Any]
+    ) -> Any:
         url = f"{self.args.base_url}/{path}"
         for attempt in range(self.args.max_retries + 1):
             if attempt:
                 await self._sleep(min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT))
             try:
-                return await self._once(session, "POST", url, body)
+                return await self._request_once(session, "POST", url, body)
             except ServerError as error:
                 trouble = error
                 if not trouble.again:
@@ -162,15 +166,17 @@ class Client:
             )
         raise trouble
 
-    async def _once(self, session: aiohttp.ClientSession, method: str, url: str, body: Any) -> Any:
+    async def _request_once(
+        self, session: aiohttp.ClientSession, method: str, url: str, body: Any
+    ) -> Any:
         async with self.response(session, method, url, body) as response:
             # Names and versions are shown and stored, and a server may repeat anything there.
             return json.loads(self._key.hidden_in(await response.text()))
 
     def _declined(self, status: int, text: str) -> ServerError:
-        said = self._key.hidden_in(_message(text))
-        what = f"answered {status}" + (f": {said}" if said else "")
-        return ServerError(what, again=status in _BUSY, status=status)
+        message = self._key.hidden_in(_message(text))
+        problem = f"answered {status}" + (f": {message}" if message else "")
+        return ServerError(problem, again=status in _BUSY, status=status)
 
     def _help(self, trouble: ServerError) -> tuple[str, ...]:
         if trouble.status in (401, 403):
@@ -188,7 +194,7 @@ class Client:
 
 async def together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Runs all of ``work`` at once; when one fails, the others are ended first."""
-    tasks = [asyncio.ensure_future(one) for one in work]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
     try:
         await asyncio.gather(*tasks)
     except BaseException:
@@ -203,29 +209,29 @@ def run(work: Coroutine[Any, Any, Value]) -> Value:
     try:
         return asyncio.run(work)
     except BaseException as error:
-        raise bare(error) from None
+        raise without_frames(error) from None
 
 
-def bare(error: BaseException) -> BaseException:
+def without_frames(error: BaseException) -> BaseException:
     """An error without what led to it: a pytest that shows locals would show headers."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-def _why(error: Any) -> str:
+def _system_reason(error: Any) -> str:
     system = getattr(error, "os_error", None)
     number = getattr(system, "errno", None) or 0
     # Those below 0 are of the name service, and aiohttp's own words name the address again.
-    said = os.strerror(number) if number > 0 else getattr(system, "strerror", None)
-    return f" ({said})" if said else ""
+    reason = os.strerror(number) if number > 0 else getattr(system, "strerror", None)
+    return f" ({reason})" if reason else ""
 
 
 def _message(text: str) -> str:
     """What an error's body says, its first lines on one."""
     try:
-        told = json.loads(text)
+        body = json.loads(text)
     except ValueError:
-        told = text
-    while isinstance(told, dict):
-        told = next((told[key] for key in ("error", "message", "detail") if told.get(key)), "")
-    return " ".join(str(told).split())[:_SHOWN]
+        body = text
+    while isinstance(body, dict):
+        body = next((body[key] for key in ("error", "message", "detail") if body.get(key)), "")
+    return " ".join(str(body).split())[:_SHOWN]

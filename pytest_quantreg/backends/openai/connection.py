@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.run import ModelSpec
-from .client import Client, Hear, ServerError
+from .client import Client, OnAnswer, ServerError
 from .probe import Abilities
 from .server import ServedModel, last, served
 
@@ -28,10 +28,10 @@ class Connection:
     gone: str | None = None
     closed: bool = False
 
-    async def answers(self, bodies: Sequence[Mapping[str, Any]], hear: Hear) -> list[Any]:
+    async def answers(self, bodies: Sequence[Mapping[str, Any]], on_answer: OnAnswer) -> list[Any]:
         """The answers to completion requests. Raises Refusal for a server that fails."""
         try:
-            return await self.client.answers("completions", bodies, hear)
+            return await self.client.answers("completions", bodies, on_answer)
         except ServerError as error:
             if error.gone or error.status is None:
                 self.gone = error.what

@@ -7,7 +7,7 @@ from ...core.records.run import UNVERIFIED, EffectiveScheme, ModelIdentity
 from ...core.schemes.inspection import Checkpoint
 from ...core.schemes.names import describe, resolve
 
-NOT_TOLD = "not told by the server"
+NOT_REPORTED = "not told by the server"
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
 
@@ -21,18 +21,20 @@ def unverified(
     linear = [layer for layer in files.layers if layer.linear] if files is not None else []
     weights, activations = _words(stored, identity.dtype)
     return EffectiveScheme(
-        scheme=_named(stored) if stored is not None else _SCHEME_OF_DTYPE.get(identity.dtype),
+        scheme=_canonical_name(stored)
+        if stored is not None
+        else _SCHEME_OF_DTYPE.get(identity.dtype),
         weights=weights,
         activations=activations,
-        kv_cache=NOT_TOLD,
-        kernel=NOT_TOLD,
+        kv_cache=NOT_REPORTED,
+        kernel=NOT_REPORTED,
         mode=UNVERIFIED,
         quantized_layers=sum(layer.held is not None for layer in linear),
         linear_layers=len(linear),
     )
 
 
-def _named(stored: str) -> str | None:
+def _canonical_name(stored: str) -> str | None:
     try:
         return resolve(stored).name
     except WrongUse:
@@ -45,6 +47,6 @@ def _words(stored: str | None, dtype: str) -> tuple[str, str]:
     try:
         scheme = resolve(stored).scheme
     except WrongUse:
-        return stored, NOT_TOLD
+        return stored, NOT_REPORTED
     activations = describe(scheme.activations) if scheme.activations is not None else dtype
     return describe(scheme.weights), activations

@@ -14,7 +14,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from ...core.errors import Category, Refusal
 from ..quiet import quiet
-from .client import bare
+from .client import without_frames
 from .connection import Connection
 from .probe import refuse_unscored
 
@@ -67,10 +67,10 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
         self._session.check()
         refuse_unscored(self._session.abilities, self._session.served.engine)
         try:
-            found: list[tuple[float, bool]] = super().loglikelihood(requests, **options)
+            scores: list[tuple[float, bool]] = super().loglikelihood(requests, **options)
         except BaseException as error:
-            raise bare(error) from None
-        return found
+            raise without_frames(error) from None
+        return scores
 
     def loglikelihood_rolling(self, requests: list[Any], **_: Any) -> list[float]:
         """As lm-eval's, with the windows of all documents in one go."""
@@ -78,11 +78,13 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
         refuse_unscored(self._session.abilities, self._session.served.engine)
         windows = [self._windows(request.args[0]) for request in requests]
         try:
-            scored = self._loglikelihood_tokens([one for of in windows for one in of])
+            scored = self._loglikelihood_tokens(
+                [window for document in windows for window in document]
+            )
         except BaseException as error:
-            raise bare(error) from None
+            raise without_frames(error) from None
         values = iter(scored)
-        return [float(sum(next(values)[0] for _ in of)) for of in windows]
+        return [float(sum(next(values)[0] for _ in document)) for document in windows]
 
     def generate_until(self, requests: list[Any], **options: Any) -> list[str]:
         """As lm-eval's; ``cut_answers`` then says which reached the limit of new tokens."""
@@ -91,17 +93,19 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
         try:
             answers: list[Answer] = super().generate_until(requests, **options)
         except BaseException as error:
-            raise bare(error) from None
+            raise without_frames(error) from None
         self.cut_answers = tuple(answer.cut for answer in answers)
         return [str(answer) for answer in answers]
 
     def batch_loglikelihood_requests(self, chunks: Any) -> Any:
         """As lm-eval's; that a prompt was cut is logged as its other models log it."""
-        held = [list(chunk) for chunk in chunks]
-        longest = max((len(one[1]) + len(one[2]) for chunk in held for one in chunk), default=0)
+        listed = [list(chunk) for chunk in chunks]
+        longest = max(
+            (len(request[1]) + len(request[2]) for chunk in listed for request in chunk), default=0
+        )
         if longest > self.max_length:
             eval_logger.warning(CUT)
-        return super().batch_loglikelihood_requests(held)
+        return super().batch_loglikelihood_requests(listed)
 
     def tok_encode(
         self, string: Any, *_: Any, add_special_tokens: bool | None = None, **__: Any
@@ -111,7 +115,7 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
         A text that begins with BOS already, as chat templates write it, gets no second one.
         """
         if not isinstance(string, str):
-            return [self.tok_encode(one, add_special_tokens=add_special_tokens) for one in string]
+            return [self.tok_encode(text, add_special_tokens=add_special_tokens) for text in string]
         special = self.add_bos_token if add_special_tokens is None else add_special_tokens
         if (bos := self.tokenizer.bos_token) and string.startswith(bos):
             special = False
@@ -138,12 +142,14 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
                 bodies, lambda place: bar.update(len(batches[place]))
             )
         if generate:
-            return [_texts(one, len(batch)) for one, batch in zip(answers, batches, strict=True)]
+            return [
+                _texts(answer, len(batch)) for answer, batch in zip(answers, batches, strict=True)
+            ]
         assert ctxlens is not None
         starts = [ctxlens[at : at + size] for at in range(0, len(requests), size)]
         return [
-            _scores(one, batch, start)
-            for one, batch, start in zip(answers, batches, starts, strict=True)
+            _scores(answer, batch, start)
+            for answer, batch, start in zip(answers, batches, starts, strict=True)
         ]
 
     def _body(
@@ -203,7 +209,7 @@ def _options(gen_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         options["temperature"] = 0.0
     if (until := options.get("until")) is not None:
         # Servers reject an empty one, and lm-eval's other models pass it over.
-        options["until"] = [one for one in ([until] if isinstance(until, str) else until) if one]
+        options["until"] = [stop for stop in ([until] if isinstance(until, str) else until) if stop]
     return options
 
 
@@ -220,12 +226,12 @@ def _choices(answer: Any, wanted: int) -> list[Mapping[str, Any]]:
 
 
 def _texts(answer: Any, wanted: int) -> list[Answer]:
-    found = []
+    texts = []
     for choice in _choices(answer, wanted):
         text = Answer(choice.get("text") or "")
         text.cut = choice.get("finish_reason") == "length"
-        found.append(text)
-    return found
+        texts.append(text)
+    return texts
 
 
 def _scores(
@@ -240,15 +246,15 @@ def _scores(
 
 def _score(choice: Mapping[str, Any], start: int, end: int) -> tuple[float, bool]:
     """Log-probability of the tokens from ``start`` to ``end``, and whether each is likeliest."""
-    told = choice.get("logprobs") or {}
-    told_values, told_tops = told.get("token_logprobs") or [], told.get("top_logprobs") or []
-    values, tops = told_values[start:end], told_tops[start:end]
+    logprobs = choice.get("logprobs") or {}
+    all_values, all_tops = logprobs.get("token_logprobs") or [], logprobs.get("top_logprobs") or []
+    values, tops = all_values[start:end], all_tops[start:end]
     # The last is that of the token which it had to generate.
-    whole = end <= len(told_values) <= end + 1 and len(tops) == end - start
+    whole = end <= len(all_values) <= end + 1 and len(tops) == end - start
     if not whole or None in values:
         raise Refusal(
             Category.ENGINE,
-            f"the server gave {len(told_values)} log-probabilities for a prompt of {end} tokens"
+            f"the server gave {len(all_values)} log-probabilities for a prompt of {end} tokens"
             + (", null among them" if None in values else ""),
             help="prompts may be too long for it: --quant-backend-arg=max_length=N",
         )

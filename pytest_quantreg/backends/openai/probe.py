@@ -37,10 +37,10 @@ def probe(client: Client, model: str, tokens: Sequence[int]) -> Abilities:
     """Asks for the log-probabilities of one short prompt. Raises Refusal without an answer."""
     body = {"model": model, "max_tokens": 1, "temperature": 0}
     scored = {"echo": True, "logprobs": 1}
-    told, error = _asked(client, {**body, **scored, "prompt": list(tokens)})
+    answer, error = _try_completion(client, {**body, **scored, "prompt": list(tokens)})
     if error is None:
-        return Abilities(True, _lacking(told, len(tokens)))
-    _, alone = _asked(client, {**body, "prompt": list(tokens)})
+        return Abilities(True, _logprobs_problem(answer, len(tokens)))
+    _, alone = _try_completion(client, {**body, "prompt": list(tokens)})
     if alone is None:
         return Abilities(True, f"it {error.what}")
     return Abilities(False, f"it takes no token ids as a prompt (it {alone.what})")
@@ -60,7 +60,7 @@ def refuse_unscored(abilities: Abilities, engine: str) -> None:
         )
 
 
-def _asked(client: Client, body: Mapping[str, Any]) -> tuple[Any, ServerError | None]:
+def _try_completion(client: Client, body: Mapping[str, Any]) -> tuple[Any, ServerError | None]:
     """An answer, or why the server rejects the request. Raises Refusal where it gives none."""
     try:
         return client.post("completions", body), None
@@ -70,10 +70,10 @@ def _asked(client: Client, body: Mapping[str, Any]) -> tuple[Any, ServerError | 
         raise client.refusal(error, "telling what it can do") from None
 
 
-def _lacking(told: Any, length: int) -> str | None:
+def _logprobs_problem(answer: Any, length: int) -> str | None:
     """What is amiss with an answer that should hold ``length`` log-probabilities."""
     try:
-        logprobs = told["choices"][0]["logprobs"] or {}
+        logprobs = answer["choices"][0]["logprobs"] or {}
         values, tops = logprobs.get("token_logprobs") or [], logprobs.get("top_logprobs") or []
     except (KeyError, IndexError, TypeError, AttributeError):
         return "its answer holds no logprobs"
@@ -81,9 +81,9 @@ def _lacking(told: Any, length: int) -> str | None:
     if not length <= len(values) <= length + 1 or len(tops) < length:
         return f"it gave {len(values)} of them for a prompt of {length} tokens"
     # Nothing precedes the first token.
-    known = values[1:length]
-    if not all(isinstance(one, (int, float)) and math.isfinite(one) for one in known):
+    scored = values[1:length]
+    if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in scored):
         return "it gave null in place of numbers"
-    if len(set(known)) == 1:
-        return f"it gave {known[0]:g} for every token"
+    if len(set(scored)) == 1:
+        return f"it gave {scored[0]:g} for every token"
     return None

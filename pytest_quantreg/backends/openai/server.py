@@ -44,8 +44,8 @@ class ServedModel:
 
     def versions(self) -> dict[str, str]:
         """The engine and its version, as packages are listed."""
-        known = {self.engine: self.version} if self.version is not None else {}
-        return {"server": self.engine, **known}
+        versions = {self.engine: self.version} if self.version is not None else {}
+        return {"server": self.engine, **versions}
 
 
 def served(client: Client, spec: ModelSpec) -> ServedModel:
@@ -54,7 +54,7 @@ def served(client: Client, spec: ModelSpec) -> ServedModel:
         cards = _cards(client.get("models"))
     except ServerError as error:
         raise client.refusal(error) from None
-    card = _chosen(cards, client.args.model, spec)
+    card = _choose_card(cards, client.args.model, spec)
     name, root = str(card["id"]), card.get("root")
     if client.args.model is None:
         _refuse_other_model(spec, name, root)
@@ -69,42 +69,42 @@ def served(client: Client, spec: ModelSpec) -> ServedModel:
     )
 
 
-def _cards(told: Any) -> list[Mapping[str, Any]]:
-    data = told.get("data") if isinstance(told, Mapping) else None
-    cards = [one for one in data or () if isinstance(one, Mapping) and one.get("id")]
+def _cards(listing: Any) -> list[Mapping[str, Any]]:
+    data = listing.get("data") if isinstance(listing, Mapping) else None
+    cards = [card for card in data or () if isinstance(card, Mapping) and card.get("id")]
     if not cards:
         raise ServerError("lists no model under /models", again=False)
     # Adapters have the model that they belong to as their parent.
-    return [one for one in cards if not one.get("parent")] or cards
+    return [card for card in cards if not card.get("parent")] or cards
 
 
-def _chosen(
+def _choose_card(
     cards: Sequence[Mapping[str, Any]], wanted: str | None, spec: ModelSpec
 ) -> Mapping[str, Any]:
     names = [str(card["id"]) for card in cards]
     if wanted is not None:
         if wanted in names:
             return cards[names.index(wanted)]
-        raise _wrong(f"the server of the {spec.role} model serves no {wanted!r}", names, spec)
+        raise _wrong_model(f"the server of the {spec.role} model serves no {wanted!r}", names, spec)
     if len(cards) == 1:
         return cards[0]
     fitting = [card for card in cards if _is_called(spec, str(card["id"]), card.get("root"))]
     if len(fitting) == 1:
         return fitting[0]
-    raise _wrong(f"the server of the {spec.role} model serves several", names, spec)
+    raise _wrong_model(f"the server of the {spec.role} model serves several", names, spec)
 
 
 def _refuse_other_model(spec: ModelSpec, name: str, root: Any) -> None:
     if not _is_called(spec, name, root):
-        what = f"the server of the {spec.role} model serves another one than {shown(spec)}"
-        raise _wrong(what, [name], spec)
+        problem = f"the server of the {spec.role} model serves another one than {shown(spec)}"
+        raise _wrong_model(problem, [name], spec)
 
 
-def _wrong(what: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
+def _wrong_model(problem: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
     listed = ", ".join(map(last, names[:5]))
     return Refusal(
         Category.WRONG_USE,
-        f"{what}: {listed}",
+        f"{problem}: {listed}",
         help=(
             f"check {OPTION}={spec.role}:base_url=..., and which model it was started with",
             f"where that name stands for {shown(spec)}, say so: "
@@ -115,13 +115,15 @@ def _wrong(what: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
 
 def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
     """Whether the server's own words for a model fit the files that it is said to serve."""
-    ours = {spec.ref, last(spec.ref), *_of_cache(spec.ref)}
-    theirs = {text for told in (name, root) if isinstance(told, str) for text in _spelt(told)}
+    ours = {spec.ref, last(spec.ref), *_cached_hub_id(spec.ref)}
+    theirs = {
+        text for label in (name, root) if isinstance(label, str) for text in _spellings(label)
+    }
     return not ours.isdisjoint(theirs)
 
 
-def _spelt(told: str) -> tuple[str, ...]:
-    return (told, last(told), *_of_cache(told))
+def _spellings(label: str) -> tuple[str, ...]:
+    return (label, last(label), *_cached_hub_id(label))
 
 
 def last(path: str | None) -> str:
@@ -130,7 +132,7 @@ def last(path: str | None) -> str:
     return path.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or path
 
 
-def _of_cache(path: str) -> tuple[str, ...]:
+def _cached_hub_id(path: str) -> tuple[str, ...]:
     """The hub id of a snapshot folder in a hub cache, and its name."""
     for part in Path(path).parts:
         if part.startswith("models--"):
@@ -142,10 +144,10 @@ def _of_cache(path: str) -> tuple[str, ...]:
 def _version(client: Client, engine: str) -> str | None:
     for path, field in _VERSIONS.get(engine, (("version", "version"),)):
         try:
-            told = client.get(path, of_root=True)
+            answer = client.get(path, of_root=True)
         except ServerError:
             # Not every server has it, and some hide it behind a proxy.
             continue
-        if isinstance(told, Mapping) and isinstance(told.get(field), str):
-            return str(told[field])
+        if isinstance(answer, Mapping) and isinstance(answer.get(field), str):
+            return str(answer[field])
     return None

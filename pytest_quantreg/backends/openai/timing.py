@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Category, Refusal
 from ...core.records.speed import Load, Request
-from .client import Client, ServerError, bare, together
+from .client import Client, ServerError, together, without_frames
 
 if TYPE_CHECKING:
     import aiohttp
@@ -39,7 +39,7 @@ LEAST_STREAMED = 8
 
 
 @dataclass
-class _Heard:
+class _StreamedAnswer:
     """What has come of one answer: when its first and last tokens, and how many."""
 
     first: float | None = None
@@ -47,11 +47,11 @@ class _Heard:
     counted: int = 0
     usage: Mapping[str, Any] | None = None
 
-    def chunk(self, told: Mapping[str, Any], now: float) -> None:
+    def add_chunk(self, event: Mapping[str, Any], now: float) -> None:
         """Takes in one chunk that came at ``now``."""
-        if isinstance(told.get("usage"), Mapping):
-            self.usage = told["usage"]
-        for choice in told.get("choices") or ():
+        if isinstance(event.get("usage"), Mapping):
+            self.usage = event["usage"]
+        for choice in event.get("choices") or ():
             tokens = choice.get("token_ids")
             if tokens is None and not choice.get("text"):
                 continue
@@ -85,7 +85,7 @@ class Streaming:
                 error, f"streaming the answers to {len(load.prompts)} requests"
             ) from None
         except BaseException as error:
-            raise bare(error) from None
+            raise without_frames(error) from None
 
     def close(self) -> None:
         """Closes the connections; harmless the second time."""
@@ -105,7 +105,7 @@ class Streaming:
         free = asyncio.Semaphore(load.in_flight)
         start = time.perf_counter()
 
-        async def one(place: int) -> None:
+        async def send_request(place: int) -> None:
             due = None if load.arrivals is None else load.arrivals[place]
             if due is not None:
                 await asyncio.sleep(due - (time.perf_counter() - start))
@@ -113,14 +113,14 @@ class Streaming:
                 # Whoever keeps so many in flight sends the next when one has ended; at
                 # times of their own, requests wait in a queue, and that counts.
                 arrived = time.perf_counter() - start if due is None else due
-                heard = await self._stream(load.prompts[place], load.output_tokens, start)
-                count = self._count(heard, len(load.prompts[place]), load.output_tokens)
-            served[place] = Request(arrived, heard.first or 0.0, heard.last, count)
+                answer = await self._stream(load.prompts[place], load.output_tokens, start)
+                count = self._count(answer, len(load.prompts[place]), load.output_tokens)
+            served[place] = Request(arrived, answer.first or 0.0, answer.last, count)
 
-        await together([one(place) for place in range(len(load.prompts))])
-        found = tuple(request for request in served if request is not None)
-        _refuse_buffered(found, load.output_tokens)
-        return found
+        await together([send_request(place) for place in range(len(load.prompts))])
+        requests = tuple(request for request in served if request is not None)
+        _refuse_buffered(requests, load.output_tokens)
+        return requests
 
     async def _accepted(self, prompt: tuple[int, ...]) -> Mapping[str, Any]:
         """The most that the server lets itself be asked for."""
@@ -131,9 +131,9 @@ class Streaming:
                 return extras
         return EXTRAS[-1]
 
-    async def _stream(self, prompt: tuple[int, ...], tokens: int, start: float) -> _Heard:
+    async def _stream(self, prompt: tuple[int, ...], tokens: int, start: float) -> _StreamedAnswer:
         assert self._session is not None
-        heard = _Heard()
+        answer = _StreamedAnswer()
         body = {
             "model": self._model,
             "prompt": list(prompt),
@@ -146,33 +146,33 @@ class Streaming:
         url = f"{self._client.args.base_url}/completions"
         try:
             async with self._client.response(self._session, "POST", url, body) as response:
-                async for told in _events(response):
-                    heard.chunk(told, time.perf_counter() - start)
+                async for event in _events(response):
+                    answer.add_chunk(event, time.perf_counter() - start)
         except ServerError as error:
             if error.status in _REJECTED:
                 raise _Rejected(error.what, again=False, status=error.status) from None
             raise
-        return heard
+        return answer
 
-    def _count(self, heard: _Heard, prompt_tokens: int, wanted: int) -> int:
+    def _count(self, answer: _StreamedAnswer, prompt_tokens: int, wanted: int) -> int:
         """The tokens of an answer. Raises Refusal for another number than ``wanted``."""
-        usage = heard.usage or {}
-        count = usage.get("completion_tokens", heard.counted or None)
+        usage = answer.usage or {}
+        count = usage.get("completion_tokens", answer.counted or None)
         read = usage.get("prompt_tokens", prompt_tokens)
-        if count is None or heard.first is None:
-            raise _odd(
+        if count is None or answer.first is None:
+            raise _unusable_timing(
                 "does not say how many tokens it generated",
                 "it must take stream_options.include_usage, as vLLM, SGLang, TensorRT-LLM and "
                 "llama.cpp do",
             )
         if read != prompt_tokens:
-            raise _odd(
+            raise _unusable_timing(
                 f"read {read} tokens where prompts of {prompt_tokens} were sent",
                 "something between here and the engine changes requests",
             )
         if count != wanted:
             ends = not (self._extras or {}).get("ignore_eos")
-            raise _odd(
+            raise _unusable_timing(
                 f"generated {count} tokens where {wanted} were asked for",
                 "it ends at the end-of-sequence token, and rejects ignore_eos: its speed cannot "
                 "be compared"
@@ -184,9 +184,9 @@ class Streaming:
 
 def _refuse_buffered(requests: tuple[Request, ...], tokens: int) -> None:
     """Refuses answers that came all at once: no time to a first token can be told then."""
-    whole = sum(one.latency("tpot") < FASTEST for one in requests)
+    whole = sum(request.latency("tpot") < FASTEST for request in requests)
     if tokens >= LEAST_STREAMED and 2 * whole > len(requests):
-        raise _odd(
+        raise _unusable_timing(
             f"sent {whole} of {len(requests)} answers of {tokens} tokens in one piece",
             "something between here and the engine holds the stream back (a proxy that "
             "buffers), or this machine is too busy to read it",
@@ -205,16 +205,16 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str
         text = line[5:].strip()
         if text == b"[DONE]":
             return
-        told = json.loads(text)
-        if not isinstance(told, Mapping) or told.get("error"):
+        event = json.loads(text)
+        if not isinstance(event, Mapping) or event.get("error"):
             raise ServerError("broke an answer off with an error", again=False)
-        yield told
+        yield event
     raise ServerError("ended an answer before it was done", again=False, gone=True)
 
 
-def _odd(what: str, way_out: str) -> Refusal:
+def _unusable_timing(problem: str, way_out: str) -> Refusal:
     return Refusal(
         Category.ENGINE,
-        f"the server {what}",
+        f"the server {problem}",
         help=("times of unequal work are not compared", way_out),
     )
