@@ -29,8 +29,8 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    name = found.group(1).strip() if found else ""
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    name = match.group(1).strip() if match else ""
     usable = name and name.lower() != "unknown"
     return name if usable else platform.processor() or platform.machine() or "cpu"
 
@@ -38,16 +38,16 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def nvidia_driver(version: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """The NVIDIA driver's version, None where it cannot be read."""
     try:
-        found = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", version.read_text(encoding="utf-8"))
+        match = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", version.read_text(encoding="utf-8"))
     except OSError:
         return None
-    return found.group(1) if found else None
+    return match.group(1) if match else None
 
 
 def free_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Bytes that a process may still take on this host, or in this container."""
-    free = [_meminfo(proc / "meminfo"), _left_in(cgroup)]
-    return min((one for one in free if one is not None), default=None)
+    free = [_meminfo(proc / "meminfo"), _cgroup_memory_left(cgroup)]
+    return min((size for size in free if size is not None), default=None)
 
 
 def free_on_cards(torch: Any) -> tuple[int, ...]:
@@ -60,13 +60,13 @@ def free_on_cards(torch: Any) -> tuple[int, ...]:
         return ()
 
 
-def memory_told() -> str:
+def memory_in_words() -> str:
     """What is free now, in words: ``3.2 GiB free on the host, 0.4 GiB on the card``."""
     parts = []
     if (host := free_memory()) is not None:
         parts.append(f"{in_gib(host)} free on the host")
     if (torch := sys.modules.get("torch")) is not None and (cards := free_on_cards(torch)):
-        parts.append(" and ".join(in_gib(one) for one in cards) + " on the card")
+        parts.append(" and ".join(in_gib(size) for size in cards) + " on the card")
     return ", ".join(parts) or "nobody can say how much was free"
 
 
@@ -115,12 +115,12 @@ def card_state(uuid_or_index: str | int, nvml: Any = None) -> DeviceState:
     except nvml.NVMLError:
         return DeviceState()
     try:
-        return _read(uuid_or_index, nvml)
+        return _read_card(uuid_or_index, nvml)
     finally:
         nvml.nvmlShutdown()
 
 
-def _read(card: str | int, nvml: Any) -> DeviceState:
+def _read_card(card: str | int, nvml: Any) -> DeviceState:
     def ask(question: Callable[[], Any]) -> Any:
         # What a driver or a slice of a card does not tell is an error of its own.
         with contextlib.suppress(nvml.NVMLError, AttributeError):
@@ -133,7 +133,7 @@ def _read(card: str | int, nvml: Any) -> DeviceState:
     if handle is None:
         return DeviceState()
     power = ask(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle))
-    held = ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) or 0
+    reasons = ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)) or 0
     others = ask(lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle))
     return DeviceState(
         clock_mhz=ask(lambda: float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))),
@@ -146,7 +146,7 @@ def _read(card: str | int, nvml: Any) -> DeviceState:
         ),
         # In a container the ids are not ours to compare; whoever asks is among them.
         others=None if others is None else float(max(len(others) - 1, 0)),
-        throttled=", ".join(words for bit, words in _REASONS if held & bit) or None,
+        throttled=", ".join(words for bit, words in _REASONS if reasons & bit) or None,
     )
 
 
@@ -158,7 +158,7 @@ def _meminfo(path: Path) -> int | None:
     return None
 
 
-def _left_in(cgroup: Path) -> int | None:
+def _cgroup_memory_left(cgroup: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         limit = (cgroup / "memory.max").read_text(encoding="utf-8").strip()
         used = int((cgroup / "memory.current").read_text(encoding="utf-8"))
@@ -173,6 +173,6 @@ def _left_in(cgroup: Path) -> int | None:
 def _clock(cpuinfo: Path) -> float | None:
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
-        return sum(found) / len(found) if found else None
+        clocks = [float(line.split(":")[1]) for line in lines if line.startswith("cpu MHz")]
+        return sum(clocks) / len(clocks) if clocks else None
     return None

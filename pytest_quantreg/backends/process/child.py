@@ -73,7 +73,7 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
-        self._held = b""
+        self._unread = b""
 
     @property
     def pid(self) -> int:
@@ -86,7 +86,7 @@ class WorkerProcess:
         Raises TimeoutError after so many seconds, EOFError at the end of the process.
         """
         deadline = time.monotonic() + timeout
-        if (line := self._next()) is not None:
+        if (line := self._pop_line()) is not None:
             return line
         with selectors.DefaultSelector() as ready:
             ready.register(self._out, selectors.EVENT_READ)
@@ -96,10 +96,10 @@ class WorkerProcess:
                 # In slices: a Ctrl-C that another thread took is seen after one of them.
                 for key, _ in ready.select(min(left, _SLICE)):
                     if key.fd == self._out:
-                        if (line := self._line()) is not None:
+                        if (line := self._read_line()) is not None:
                             return line
                         continue
-                    message = self._sent(message)
+                    message = self._write(message)
                     if not message:
                         ready.unregister(self._in)
         raise TimeoutError
@@ -108,21 +108,23 @@ class WorkerProcess:
         """The last line that it wrote to stderr."""
         size = os.fstat(self._errors.fileno()).st_size
         tail = os.pread(self._errors.fileno(), _TAIL, max(size - _TAIL, 0))
-        lines = [one.strip() for one in tail.decode(errors="replace").splitlines() if one.strip()]
+        lines = [
+            line.strip() for line in tail.decode(errors="replace").splitlines() if line.strip()
+        ]
         return lines[-1][:300] if lines else None
 
     def wait(self, seconds: float) -> None:
         """Until it has ended, or so long. It is not reaped, so that its id stays its own."""
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         if not hasattr(os, "waitid"):
             # Not on macOS before Python 3.13: reaped here, which only frees its id early.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
             return
-        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         with contextlib.suppress(ChildProcessError):
-            while os.waitid(os.P_PID, self.pid, how) is None:
-                if time.monotonic() > until:
+            while os.waitid(os.P_PID, self.pid, options) is None:
+                if time.monotonic() > deadline:
                     return
                 time.sleep(_POLL)
 
@@ -139,22 +141,22 @@ class WorkerProcess:
                     pipe.close()
         return self._process.returncode
 
-    def _line(self) -> bytes | None:
+    def _read_line(self) -> bytes | None:
         part = os.read(self._out, 1 << 16)
         if not part:
             raise EOFError
-        self._held += part
-        return self._next()
+        self._unread += part
+        return self._pop_line()
 
-    def _next(self) -> bytes | None:
+    def _pop_line(self) -> bytes | None:
         """A line that was read already; several may come at once."""
-        line, newline, rest = self._held.partition(b"\n")
+        line, newline, rest = self._unread.partition(b"\n")
         if not newline:
             return None
-        self._held = rest
+        self._unread = rest
         return line
 
-    def _sent(self, message: bytes) -> bytes:
+    def _write(self, message: bytes) -> bytes:
         """What is left to send."""
         try:
             return message[os.write(self._in, message) :]

@@ -136,8 +136,8 @@ class RemoteEngine:
 
     def copy_bandwidth(self) -> float | None:
         """Bytes read plus written per second, measured in the process."""
-        found: float | None = self._do("bandwidth")
-        return found
+        bandwidth: float | None = self._do("bandwidth")
+        return bandwidth
 
     def state(self) -> DeviceState:
         """How the device is now."""
@@ -185,24 +185,26 @@ class RemoteEngine:
         started = time.perf_counter()
         self._process = WorkerProcess()
         spec, folder = flat(self._spec), str(cache_dir)
-        told = self._ask(_LOADING, do="load", spec=spec, cache_dir=folder, timed=timed)
-        own = told["load_seconds"]
-        self.load_seconds = time.perf_counter() - started if own is None else float(own)
-        self._effective = unflat(EffectiveScheme, told["effective"])
-        self._machine = unflat(Machine, told["machine"])
-        self.can_sleep = bool(told["can_sleep"])
+        loaded = self._ask(_LOADING, do="load", spec=spec, cache_dir=folder, timed=timed)
+        load_seconds = loaded["load_seconds"]
+        self.load_seconds = (
+            time.perf_counter() - started if load_seconds is None else float(load_seconds)
+        )
+        self._effective = unflat(EffectiveScheme, loaded["effective"])
+        self._machine = unflat(Machine, loaded["machine"])
+        self.can_sleep = bool(loaded["can_sleep"])
 
-    def _do(self, what: str) -> Any:
-        return self._ask(_WORDS[what], do=what)
+    def _do(self, step: str) -> Any:
+        return self._ask(_WORDS[step], do=step)
 
     def _ask(
         self,
         doing: str,
         timeout: float | None = None,
-        hear: Callable[[Mapping[str, Any]], None] | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] | None = None,
         **command: Any,
     ) -> Any:
-        """Sends a command and waits; ``hear`` is told what comes before the answer."""
+        """Sends a command and waits; ``on_progress`` is told what comes before the answer."""
         if self._process is None:
             raise Refusal(Category.ENGINE, f"{self.name} has ended: no {doing}")
         seconds, free = timeout or self._timeout, free_memory()
@@ -210,8 +212,8 @@ class RemoteEngine:
         try:
             while "moved" in (answer := json.loads(self._process.exchange(message, seconds))):
                 message = b""
-                if hear is not None:
-                    hear(answer)
+                if on_progress is not None:
+                    on_progress(answer)
         except TimeoutError:
             raise self._hung(doing, seconds) from None
         except EOFError:
@@ -231,7 +233,7 @@ class RemoteEngine:
             Category.ENGINE,
             f"{self.name} did not answer within {seconds:g} s while {doing}",
             help=(
-                *self._ended()[1],
+                *self._reap()[1],
                 "its process was ended, and its memory is free again",
                 "give it longer with the ini key quant_speed_timeout (seconds)",
             ),
@@ -240,51 +242,53 @@ class RemoteEngine:
     def _died(self, doing: str, free: int | None) -> Refusal:
         assert self._process is not None
         self._process.wait(_GRACE)
-        status, help = self._ended()
+        status, help = self._reap()
         if status == -signal.SIGKILL:
             # Nobody else kills so: the kernel does, when the host has no memory left.
-            had = "nobody can say how much was free" if free is None else in_gib(free)
+            free_text = "nobody can say how much was free" if free is None else in_gib(free)
             return Refusal(
                 Category.OUT_OF_MEMORY,
                 f"{self.name} was killed (signal 9) while {doing}, probably for want of memory",
-                help=(*help, f"free on the host when it began: {had}{self._sizes()}"),
+                help=(*help, f"free on the host when it began: {free_text}{self._sizes()}"),
             )
-        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-        what = f"{self.name} ended ({how}) while {doing}"
-        return Refusal(Category.ENGINE, what, help=help)
+        ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
+        problem = f"{self.name} ended ({ending}) while {doing}"
+        return Refusal(Category.ENGINE, problem, help=help)
 
     def _sizes(self) -> str:
         weights = weights_on_disk(self._spec.ref)
         return f"; its weights are {in_gib(weights)} on disk" if weights else ""
 
-    def _failure(self, told: dict[str, Any], doing: str) -> QuantregError:
-        if told["kind"] == OUT_OF_MEMORY:
+    def _failure(self, failure: dict[str, Any], doing: str) -> QuantregError:
+        if failure["kind"] == OUT_OF_MEMORY:
             self._kill()
-            return self._too_large(told, doing)
-        if told["kind"] != FAILED:
-            return error_from(told)
-        where = [line.strip() for line in told["trace"] if line.lstrip().startswith("File ")]
-        what = f"{self.name} failed while {doing}: {told['what']}"
-        return Refusal(Category.ENGINE, what, help=(*where[-1:], *self._ended()[1]))
+            return self._too_large(failure, doing)
+        if failure["kind"] != FAILED:
+            return error_from(failure)
+        where = [line.strip() for line in failure["trace"] if line.lstrip().startswith("File ")]
+        problem = f"{self.name} failed while {doing}: {failure['what']}"
+        return Refusal(Category.ENGINE, problem, help=(*where[-1:], *self._reap()[1]))
 
-    def _too_large(self, told: dict[str, Any], doing: str) -> Refusal:
-        what = f"{self.name} does not fit into memory"
+    def _too_large(self, failure: dict[str, Any], doing: str) -> Refusal:
+        problem = f"{self.name} does not fit into memory"
         way_out = "use a smaller batch or shorter prompts, or free the device"
         if doing == _LOADING:
             way_out = "free the device, or time it on one that holds all of it"
         else:
-            what += f" while {doing}"
-        sizes = f"its weights are {told['weights']} on disk; " if told["weights"] else ""
+            problem += f" while {doing}"
+        sizes = f"its weights are {failure['weights']} on disk; " if failure["weights"] else ""
         # Torch says how much it tried to take; a backend's own refusal quotes that.
-        own = told["help"] or (way_out, f"it said: {told['what']}")
-        return Refusal(Category.OUT_OF_MEMORY, what, help=(f"{sizes}{told['memory']}", *own))
+        advice = failure["help"] or (way_out, f"it said: {failure['what']}")
+        return Refusal(
+            Category.OUT_OF_MEMORY, problem, help=(f"{sizes}{failure['memory']}", *advice)
+        )
 
-    def _ended(self) -> tuple[int, tuple[str, ...]]:
+    def _reap(self) -> tuple[int, tuple[str, ...]]:
         """Ends the process; its exit status, and what it said last, as a line of help."""
         assert self._process is not None
-        said = self._process.last_words()
+        last_line = self._process.last_words()
         status = self._kill()
-        return status, (f"it said last: {said}",) if said else ()
+        return status, (f"it said last: {last_line}",) if last_line else ()
 
     def _kill(self) -> int:
         process, self._process = self._process, None

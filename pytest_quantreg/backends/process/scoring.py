@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-Asked: TypeAlias = Callable[..., Any]
+SendCommand: TypeAlias = Callable[..., Any]
 """Sends a command with its fields to the process; the value that comes back."""
 
 Send: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -29,10 +29,10 @@ class RemoteLM:
     seeds there. Bars move and warnings of lm-eval are logged here as if it ran here.
     """
 
-    def __init__(self, ask: Asked, batch_size: int) -> None:
+    def __init__(self, ask: SendCommand, batch_size: int) -> None:
         self._ask = ask
         self._batch_size = batch_size
-        self._known: dict[str, list[int]] = {}
+        self._last_encoded: dict[str, list[int]] = {}
         self._facts: Mapping[str, Any] | None = None
 
     @property
@@ -40,45 +40,47 @@ class RemoteLM:
         """The token that documents are predicted from, None where the engine has none."""
         if self._facts is None:
             self._facts = self._ask("reading the tokenizer", do="lm", batch=self._batch_size)
-        found: int | None = self._facts["prefix_token_id"]
-        return found
+        token_id: int | None = self._facts["prefix_token_id"]
+        return token_id
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """One (log-likelihood, greedy) per request."""
-        return [(value, greedy) for value, greedy in self._answered("loglikelihood", requests)]
+        return [
+            (value, greedy) for value, greedy in self._request_answers("loglikelihood", requests)
+        ]
 
     def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
         """One log-likelihood per request."""
-        return self._answered("loglikelihood_rolling", requests)
+        return self._request_answers("loglikelihood_rolling", requests)
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
         """One text per request; ``cut_answers`` then says which reached the limit, if known."""
-        return self._answered("generate_until", requests)
+        return self._request_answers("generate_until", requests)
 
     def tok_encode(self, text: str, add_special_tokens: bool | None = None) -> list[int]:
         """The engine's own tokens of a text."""
         key = json.dumps([text, add_special_tokens])
-        if key not in self._known:
-            asked = {"do": "encode", "batch": self._batch_size, "text": text}
-            self._known = {
-                key: self._ask("encoding a text", special=add_special_tokens, **asked),
+        if key not in self._last_encoded:
+            fields = {"do": "encode", "batch": self._batch_size, "text": text}
+            self._last_encoded = {
+                key: self._ask("encoding a text", special=add_special_tokens, **fields),
             }
-        return self._known[key]
+        return self._last_encoded[key]
 
-    def _answered(self, kind: str, requests: Sequence[Any]) -> list[Any]:
+    def _request_answers(self, kind: str, requests: Sequence[Any]) -> list[Any]:
         from tqdm.auto import tqdm
 
         logger = logging.getLogger(LM_EVAL)
         with tqdm(total=len(requests), disable=True) as bar:
 
-            def hear(told: Mapping[str, Any]) -> None:
-                bar.update(told.get("moved", 0))
-                for line in told.get("logged", ()):
+            def on_progress(progress: Mapping[str, Any]) -> None:
+                bar.update(progress.get("moved", 0))
+                for line in progress.get("logged", ()):
                     logger.warning(line)
 
             value = self._ask(
                 f"answering {len(requests)} requests",
-                hear=hear,
+                on_progress=on_progress,
                 do="score",
                 kind=kind,
                 batch=self._batch_size,
@@ -87,8 +89,8 @@ class RemoteLM:
             )
         if kind == "generate_until":
             self._note_cut(value["cut"])
-        found: list[Any] = value["responses"]
-        return found
+        responses: list[Any] = value["responses"]
+        return responses
 
     def _note_cut(self, cut: Sequence[bool] | None) -> None:
         if cut is not None:
@@ -108,14 +110,14 @@ def answers(lm: Any, command: Mapping[str, Any], send: Send) -> dict[str, Any]:
         raise ValueError(f"unknown kind of request {kind!r}")
     requests = list(_requests(kind, command["requests"]))
     _seed(command["seed"])
-    with _overheard(send):
-        found = getattr(lm, kind)(requests)
+    with _report_progress(send):
+        responses = getattr(lm, kind)(requests)
     cut = getattr(lm, "cut_answers", None) if kind == "generate_until" else None
     if kind == "loglikelihood":
-        found = [[float(value), bool(greedy)] for value, greedy in found]
+        responses = [[float(value), bool(greedy)] for value, greedy in responses]
     elif kind == "loglikelihood_rolling":
-        found = [float(value) for value in found]
-    return {"responses": list(found), "cut": None if cut is None else list(map(bool, cut))}
+        responses = [float(value) for value in responses]
+    return {"responses": list(responses), "cut": None if cut is None else list(map(bool, cut))}
 
 
 def facts(lm: Any) -> dict[str, Any]:
@@ -133,9 +135,9 @@ def encoded(lm: Any, text: str, special: bool | None) -> list[int]:
 def _requests(kind: str, arguments: Sequence[Sequence[Any]]) -> Iterator[Any]:
     from lm_eval.api.instance import Instance
 
-    for place, one in enumerate(arguments):
+    for place, args in enumerate(arguments):
         yield Instance(
-            request_type=kind, doc={}, arguments=tuple(one), idx=0, metadata=("", place, 1)
+            request_type=kind, doc={}, arguments=tuple(args), idx=0, metadata=("", place, 1)
         )
 
 
@@ -151,7 +153,7 @@ def _seed(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-class _Teller(logging.Handler):
+class _ProgressReporter(logging.Handler):
     """Gathers what is to be told, and sends it now and then."""
 
     def __init__(self, send: Send) -> None:
@@ -165,13 +167,13 @@ class _Teller(logging.Handler):
         """Keeps a message."""
         self._lines.append(record.getMessage())
 
-    def moved(self, by: float) -> None:
+    def add_progress(self, by: float) -> None:
         """Adds to how far the bars have come."""
         self._moved += by
         if time.monotonic() >= self._next:
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Sends what there is."""
         self._next = time.monotonic() + _SECONDS
         moved, lines = self._moved, self._lines
@@ -181,22 +183,22 @@ class _Teller(logging.Handler):
 
 
 @contextmanager
-def _overheard(send: Send) -> Iterator[None]:
+def _report_progress(send: Send) -> Iterator[None]:
     from tqdm.std import tqdm
 
-    teller = _Teller(send)
+    reporter = _ProgressReporter(send)
     logger = logging.getLogger(LM_EVAL)
     update = tqdm.update
 
-    def heard(self: Any, n: float | None = 1) -> Any:
-        teller.moved(n or 0)
+    def update_and_report(self: Any, n: float | None = 1) -> Any:
+        reporter.add_progress(n or 0)
         return update(self, n)
 
-    logger.addHandler(teller)
-    tqdm.update = heard
+    logger.addHandler(reporter)
+    tqdm.update = update_and_report
     try:
         yield
     finally:
         tqdm.update = update
-        logger.removeHandler(teller)
-        teller.tell()
+        logger.removeHandler(reporter)
+        reporter.report()

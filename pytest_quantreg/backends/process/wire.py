@@ -25,8 +25,8 @@ def flat(value: Any) -> dict[str, Any]:
 
 def unflat(kind: type[Value], raw: Mapping[str, Any]) -> Value:
     """The other way round; keys that the class lacks are an error, as a typo would be."""
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(raw) - known):
+    field_names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(raw) - field_names):
         raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
     return kind(**raw)
 
@@ -44,7 +44,10 @@ def load_from(raw: Mapping[str, Any]) -> Load:
 
 def rows(requests: tuple[Request, ...]) -> list[list[float]]:
     """Requests without repeating the names of their fields."""
-    return [[one.arrived, one.first_token, one.ended, one.output_tokens] for one in requests]
+    return [
+        [request.arrived, request.first_token, request.ended, request.output_tokens]
+        for request in requests
+    ]
 
 
 def requests_from(raw: list[list[float]]) -> tuple[Request, ...]:
@@ -52,28 +55,28 @@ def requests_from(raw: list[list[float]]) -> tuple[Request, ...]:
     return tuple(Request(first, token, end, int(count)) for first, token, end, count in raw)
 
 
-def described(error: BaseException, kind: str | None = None) -> dict[str, Any]:
+def describe_error(error: BaseException, kind: str | None = None) -> dict[str, Any]:
     """An error as JSON; ``kind`` overrides what its class says."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    told = {"type": type(error).__name__, "trace": "".join(lines).splitlines()[-_TRACE:]}
+    details = {"type": type(error).__name__, "trace": "".join(lines).splitlines()[-_TRACE:]}
     if not isinstance(error, QuantregError):
-        return {"kind": kind or FAILED, "what": _first_line(error), "help": [], **told}
+        return {"kind": kind or FAILED, "what": _first_line(error), "help": [], **details}
     if isinstance(error, Refusal):
-        told["category"] = error.category.value
-    return {"kind": kind or _kind(error), "what": error.what, "help": list(error.help), **told}
+        details["category"] = error.category.value
+    return {"kind": kind or _kind(error), "what": error.what, "help": list(error.help), **details}
 
 
 def error_from(raw: Mapping[str, Any]) -> QuantregError:
-    """The error that `described` wrote down, for kinds other than out_of_memory and failed."""
-    what, help = str(raw["what"]), tuple(raw.get("help", ()))
+    """The error that `describe_error` wrote down, for kinds other than out_of_memory and failed."""
+    text, help = str(raw["what"]), tuple(raw.get("help", ()))
     if raw["kind"] == "missing_extra":
         # Its own __init__ makes the words, which are here already.
         missing = MissingExtra.__new__(MissingExtra)
-        QuantregError.__init__(missing, what, help=help)
+        QuantregError.__init__(missing, text, help=help)
         return missing
     if raw["kind"] == "wrong_use":
-        return WrongUse(what, help=help)
-    return Refusal(Category(raw["category"]), what, help=help)
+        return WrongUse(text, help=help)
+    return Refusal(Category(raw["category"]), text, help=help)
 
 
 def _kind(error: QuantregError) -> str:
@@ -83,5 +86,5 @@ def _kind(error: QuantregError) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {said[0][:300]}" if said else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

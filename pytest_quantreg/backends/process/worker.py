@@ -32,9 +32,9 @@ from ...core.engine import TimedEngine
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.run import ModelSpec
 from .. import find
-from ..device import die_first, in_gib, memory_told, weights_on_disk
+from ..device import die_first, in_gib, memory_in_words, weights_on_disk
 from . import scoring
-from .wire import OUT_OF_MEMORY, described, flat, load_from, rows, unflat
+from .wire import OUT_OF_MEMORY, describe_error, flat, load_from, rows, unflat
 
 TIMED = ("serve", "footprint", "forget_peak", "copy_bandwidth", "state")
 
@@ -52,7 +52,7 @@ class Worker:
         try:
             return {"value": self._carry_out(command)}
         except Exception as error:  # travels to the client, which decides what it means
-            return {"error": self._told(error)}
+            return {"error": self._describe_error(error)}
 
     def close(self) -> None:
         """Closes the engine, if there is one."""
@@ -113,12 +113,12 @@ class Worker:
             raise WrongUse("no model is loaded in this process")
         return self._engine
 
-    def _told(self, error: Exception) -> dict[str, Any]:
+    def _describe_error(self, error: Exception) -> dict[str, Any]:
         if not self._is_out_of_memory(error):
-            return described(error)
+            return describe_error(error)
         # Asked now: the client hears of it when everything has been given back.
-        told = described(error, OUT_OF_MEMORY)
-        return {**told, "memory": memory_told(), "weights": self._weights()}
+        details = describe_error(error, OUT_OF_MEMORY)
+        return {**details, "memory": memory_in_words(), "weights": self._weights()}
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         if isinstance(error, Refusal):

@@ -194,7 +194,7 @@ def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.Monk
 )
 def test_our_errors_arrive_as_they_left(error: Exception) -> None:
     """Class, category and every line of help survive the way through JSON."""
-    arrived = wire.error_from(json.loads(json.dumps(wire.described(error))))
+    arrived = wire.error_from(json.loads(json.dumps(wire.describe_error(error))))
     assert type(arrived) is type(error)
     assert str(arrived) == str(error)
     assert getattr(arrived, "category", None) == getattr(error, "category", None)
