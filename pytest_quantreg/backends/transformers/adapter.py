@@ -25,7 +25,7 @@ def apply_adapter(model: Any, folder: Path, name: str) -> None:
     """Load the adapter into ``model``, every tensor of it. Raises Refusal."""
     try:
         with quiet():
-            found = model.load_adapter(str(folder), adapter_kwargs={"local_files_only": True})
+            report = model.load_adapter(str(folder), adapter_kwargs={"local_files_only": True})
     except Exception as error:  # whatever peft and the quantizer's own layers raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise unusable(
@@ -34,10 +34,10 @@ def apply_adapter(model: Any, folder: Path, name: str) -> None:
             "give one that was trained on this model; where the format of its weights takes no "
             "adapter, merge it before quantizing",
         ) from error
-    for what, keys in (("lacks", found.missing_keys), ("has unused", found.unexpected_keys)):
+    for problem, keys in (("lacks", report.missing_keys), ("has unused", report.unexpected_keys)):
         if keys:
             raise unusable(
                 name,
-                f"the adapter {folder.name} {what} {len(keys)} tensors, {min(keys)} first",
+                f"the adapter {folder.name} {problem} {len(keys)} tensors, {min(keys)} first",
                 "give the adapter that was trained on this model",
             )

@@ -178,13 +178,13 @@ def _packed_kernel(module: Any) -> Layer | None:
 
 def _torchao(module: Any) -> Layer | None:
     weight = getattr(module, "weight", None)
-    held = getattr(weight, "data", weight)
-    if not type(held).__module__.startswith("torchao"):
+    tensor = getattr(weight, "data", weight)
+    if not type(tensor).__module__.startswith("torchao"):
         return None
-    if (found := torchao_tensors.loaded(held)) is not None:
-        weights, activations, kernel = found
+    if (parts := torchao_tensors.loaded(tensor)) is not None:
+        weights, activations, kernel = parts
         return Layer(weights, activations, kernel=kernel, mode="native")
-    words = f"torchao {type(held).__name__}"
+    words = f"torchao {type(tensor).__name__}"
     return Layer(words=words, kernel="torchao", mode="native", name=words)
 
 

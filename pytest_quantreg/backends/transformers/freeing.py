@@ -23,12 +23,12 @@ def free(model: Any) -> None:
 
 
 def _empty(module: Any, torch: Any) -> None:
-    for held in (module._parameters, module._buffers):
+    for tensors in (module._parameters, module._buffers):
         # Offloading replaces the dict by a cache that keeps tensors of its own.
-        own = getattr(held, "offloaded_values", held)
-        for name, tensor in list(own.items()):
+        in_memory = getattr(tensors, "offloaded_values", tensors)
+        for name, tensor in list(in_memory.items()):
             if isinstance(tensor, torch.Tensor):
-                _empty_tensor(own, name, tensor, torch)
+                _empty_tensor(in_memory, name, tensor, torch)
     state = getattr(module, "state", None)
     for holder in (vars(module), vars(state) if hasattr(state, "__dict__") else {}):
         for name, value in list(holder.items()):
@@ -36,7 +36,7 @@ def _empty(module: Any, torch: Any) -> None:
                 holder[name] = torch.empty(0)
 
 
-def _empty_tensor(own: Any, name: str, tensor: Any, torch: Any) -> None:
+def _empty_tensor(in_memory: Any, name: str, tensor: Any, torch: Any) -> None:
     for extra in ("quant_state", "CB", "SCB"):
         # bitsandbytes keeps the statistics of a weight as attributes of the weight.
         if getattr(tensor, extra, None) is not None:
@@ -45,4 +45,4 @@ def _empty_tensor(own: Any, name: str, tensor: Any, torch: Any) -> None:
         tensor.data = torch.empty(0, dtype=tensor.dtype)
     except (RuntimeError, TypeError):
         # Tensor subclasses refuse new data; letting go of them is what is left.
-        own[name] = torch.nn.Parameter(torch.empty(0), requires_grad=False)
+        in_memory[name] = torch.nn.Parameter(torch.empty(0), requires_grad=False)

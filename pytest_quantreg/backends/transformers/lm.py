@@ -51,16 +51,16 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
     def _model_generate(
         self, context: Any, max_length: int, stop: list[str], **options: Any
     ) -> Any:
-        made = super()._model_generate(context, max_length, stop, **options)
+        output = super()._model_generate(context, max_length, stop, **options)
         if isinstance(self.cache_hook, CutRecorder):
             prompt = context.shape[1]
-            rows = made[:, prompt:].tolist()
+            rows = output[:, prompt:].tolist()
             limit = max_length - prompt
             self.cache_hook.note_batch(rows_cut(rows, limit, self._ends(), stop, self.tok_decode))
-        return made
+        return output
 
     def _ends(self) -> set[int]:
         """The tokens that end an answer: the model's own, and the tokenizer's."""
-        own = self.model.generation_config.eos_token_id
-        listed = own if isinstance(own, list) else [own]
+        end_ids = self.model.generation_config.eos_token_id
+        listed = end_ids if isinstance(end_ids, list) else [end_ids]
         return {token for token in (*listed, self.eot_token_id) if token is not None}

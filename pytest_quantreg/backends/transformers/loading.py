@@ -51,7 +51,7 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     if adapter is not None:
         need_peft()
     stored = stored_in(folder, spec.name)
-    _check_holds(stored, check_weights(folder, spec.name), spec.name)
+    _check_is_quantized(stored, check_weights(folder, spec.name), spec.name)
     torch, transformers = quietly_imported("torch", "transformers")
     _check_arguments(spec, folder, stored, transformers)
     arguments = _arguments(spec, torch, transformers)
@@ -74,9 +74,9 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
 
 def device_kind(spec: ModelSpec) -> str | None:
     """The kind of device that `load_model` puts a model on; None where transformers chooses."""
-    given = spec.args.get("device_map")
-    if given is not None:
-        return "cpu" if given in ("cpu", {"": "cpu"}) else None
+    device_map = spec.args.get("device_map")
+    if device_map is not None:
+        return "cpu" if device_map in ("cpu", {"": "cpu"}) else None
     (torch,) = quietly_imported("torch")
     if not torch.cuda.is_available():
         return "cpu"
@@ -130,11 +130,11 @@ def _check_arguments(spec: ModelSpec, folder: Path, stored: str | None, transfor
             )
 
 
-def _check_holds(stored: str | None, found: Mapping[str, Tensor], name: str) -> None:
+def _check_is_quantized(stored: str | None, tensors: Mapping[str, Tensor], name: str) -> None:
     if stored is None:
         return
-    scales = any("scale" in key for key in found)
-    if not scales and {tensor.dtype for tensor in found.values()} <= _PLAIN_TYPES:
+    scales = any("scale" in key for key in tensors)
+    if not scales and {tensor.dtype for tensor in tensors.values()} <= _PLAIN_TYPES:
         raise Refusal(
             Category.SUSPICIOUS,
             f"{name}: config.json says {stored}, but nothing in its weights is quantized: "
@@ -144,26 +144,26 @@ def _check_holds(stored: str | None, found: Mapping[str, Tensor], name: str) -> 
 
 
 def _arguments(spec: ModelSpec, torch: Any, transformers: Any) -> dict[str, Any]:
-    given = {key: value for key, value in spec.args.items() if key not in RESERVED}
-    dtype = given.pop("torch_dtype", "auto")
-    arguments: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, **given}
-    if "device_map" not in given:
+    passed = {key: value for key, value in spec.args.items() if key not in RESERVED}
+    dtype = passed.pop("torch_dtype", "auto")
+    arguments: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, **passed}
+    if "device_map" not in passed:
         arguments["device_map"] = "cuda" if torch.cuda.is_available() else "cpu"
-    if isinstance(given.get("quantization_config"), dict):
+    if isinstance(passed.get("quantization_config"), dict):
         # Options are JSON; transformers takes its own classes only.
-        arguments["quantization_config"] = _quantization(given["quantization_config"], spec)
+        arguments["quantization_config"] = _quantization(passed["quantization_config"], spec)
     if spec.quantize:
         arguments["quantization_config"] = _bitsandbytes(spec, torch, transformers)
     return arguments
 
 
-def _quantization(given: Any, spec: ModelSpec) -> Any:
+def _quantization(options: Any, spec: ModelSpec) -> Any:
     (auto,) = quietly_imported("transformers.quantizers.auto")
     try:
-        return auto.AutoQuantizationConfig.from_dict(given)
+        return auto.AutoQuantizationConfig.from_dict(options)
     except (ValueError, TypeError) as error:
         raise WrongUse(
-            f"{spec.name}: quantization_config {given} is not understood: {first_line(error)}",
+            f"{spec.name}: quantization_config {options} is not understood: {first_line(error)}",
             help=(
                 *quoted_lines(error),
                 "check --quant-backend-arg quantization_config='{\"quant_method\": ...}'",
@@ -174,8 +174,8 @@ def _quantization(given: Any, spec: ModelSpec) -> Any:
 def _bitsandbytes(spec: ModelSpec, torch: Any, transformers: Any) -> Any:
     if spec.scheme.startswith("bnb-int8"):
         return transformers.BitsAndBytesConfig(load_in_8bit=True)
-    asked = str(spec.args.get("dtype", "bfloat16"))
-    compute = getattr(torch, asked if asked != "auto" else "bfloat16")
+    dtype = str(spec.args.get("dtype", "bfloat16"))
+    compute = getattr(torch, dtype if dtype != "auto" else "bfloat16")
     return transformers.BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute
     )
@@ -196,7 +196,7 @@ def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Except
     if isinstance(error, TypeError) and "unexpected keyword" in first:
         return WrongUse(
             f"{spec.name}: from_pretrained does not take what was given: {first}",
-            help=(*_meant(spec), "check --quant-backend-arg"),
+            help=(*_suggestions(spec), "check --quant-backend-arg"),
         )
     if isinstance(error, ImportError):
         return Refusal(
@@ -211,10 +211,10 @@ def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Except
     )
 
 
-def _meant(spec: ModelSpec) -> tuple[str, ...]:
-    known = (*_OF_RUNNING, *RESERVED)
-    near = (get_close_matches(key, known, n=1) for key in spec.args if key not in known)
-    return tuple(f"did you mean {found[0]}?" for found in near if found)
+def _suggestions(spec: ModelSpec) -> tuple[str, ...]:
+    known_names = (*_OF_RUNNING, *RESERVED)
+    near = (get_close_matches(key, known_names, n=1) for key in spec.args if key not in known_names)
+    return tuple(f"did you mean {matches[0]}?" for matches in near if matches)
 
 
 def _check_report(report: Mapping[str, Any], name: str) -> None:
@@ -242,11 +242,11 @@ def _be_greedy(model: Any, transformers: Any) -> None:
     A repetition_penalty in generation_config.json acts on greedy decoding too, and a
     quantized copy often lacks that file.
     """
-    had = getattr(model, "generation_config", None)
-    ends = {key: getattr(had, key, None) for key in ("bos_token_id", "eos_token_id")}
+    original = getattr(model, "generation_config", None)
+    ends = {key: getattr(original, key, None) for key in ("bos_token_id", "eos_token_id")}
     with quiet():
         model.generation_config = transformers.GenerationConfig(
-            pad_token_id=getattr(had, "pad_token_id", None), **ends
+            pad_token_id=getattr(original, "pad_token_id", None), **ends
         )
 
 

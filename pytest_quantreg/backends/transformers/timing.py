@@ -31,8 +31,8 @@ class Stopwatch:
         self._name = name
         self._model = model
         self._clock = clock
-        found = storages(model)
-        self._loaded = found.by_dtype(found.largest_device())
+        model_storages = storages(model)
+        self._loaded = model_storages.by_dtype(model_storages.largest_device())
         self._device = model.get_input_embeddings().weight.device
         self._peak = Peak(self._torch, self._device.type)
 
@@ -54,13 +54,13 @@ class Stopwatch:
 
     def footprint(self) -> Footprint:
         """Weights by tensor, the peak by the allocator or the system."""
-        found = storages(self._model)
+        model_storages = storages(self._model)
         return Footprint(
             loaded=self._loaded,
-            weights=sum(found.by_dtype(found.largest_device()).values()),
+            weights=sum(model_storages.by_dtype(model_storages.largest_device()).values()),
             peak=self._peak.read(),
             peak_of=self._peak.of,
-            streamed=streamed(self._model, found),
+            streamed=streamed(self._model, model_storages),
             kv_per_token=kv_per_token(self._model),
             disk=_on_disk(Path(str(self._model.name_or_path)), self._name),
         )
@@ -113,11 +113,11 @@ class Stopwatch:
                 ended = self._clock()
         finally:
             settings.eos_token_id = ends
-        got = answer.shape[1] - inputs.shape[1]
-        if got != tokens or not first:
+        generated = answer.shape[1] - inputs.shape[1]
+        if generated != tokens or not first:
             raise Refusal(
                 Category.ENGINE,
-                f"{self._name} generated {got} tokens where {tokens} were asked for",
+                f"{self._name} generated {generated} tokens where {tokens} were asked for",
                 help="its own generate() stops by rules that cannot be switched off",
             )
         return first[0] - began, ended - began

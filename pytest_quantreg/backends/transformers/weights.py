@@ -33,15 +33,15 @@ class Storages:
         by_device: Counter[str] = Counter()
         for (device, _), size in self.sizes.items():
             by_device[device] += size
-        return max(by_device, key=lambda one: by_device[one], default=None)
+        return max(by_device, key=lambda device: by_device[device], default=None)
 
     def by_dtype(self, device: str | None) -> dict[str, int]:
         """Bytes on one device by dtype, most first."""
-        found: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
         for key, size in self.sizes.items():
             if key[0] == device:
-                found[self.dtypes[key]] += size
-        return dict(found.most_common())
+                sizes[self.dtypes[key]] += size
+        return dict(sizes.most_common())
 
 
 def storages(model: Any) -> Storages:
@@ -58,7 +58,7 @@ def storages(model: Any) -> Storages:
     return Storages(sizes, dtypes)
 
 
-def streamed(model: Any, found: Storages) -> int | None:
+def streamed(model: Any, model_storages: Storages) -> int | None:
     """Bytes of weights that a decoding step of one token reads.
 
     That is all but the table of input embeddings, of which a step reads one row; where
@@ -68,8 +68,11 @@ def streamed(model: Any, found: Storages) -> int | None:
     config = _text_config(model)
     if any((getattr(config, name, 0) or 0) > 1 for name in _EXPERTS):
         return None
-    table, output = _own(model.get_input_embeddings()), _own(model.get_output_embeddings())
-    return found.total - sum(found.sizes.get(key, 0) for key in table - output)
+    table, output = (
+        _storage_keys(model.get_input_embeddings()),
+        _storage_keys(model.get_output_embeddings()),
+    )
+    return model_storages.total - sum(model_storages.sizes.get(key, 0) for key in table - output)
 
 
 def kv_per_token(model: Any) -> int | None:
@@ -98,7 +101,7 @@ def _text_config(model: Any) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def _own(module: Any) -> set[Key]:
+def _storage_keys(module: Any) -> set[Key]:
     sizes: dict[Key, int] = {}
     for tensor in [] if module is None else _tensors_of(module):
         _add(tensor, sizes, {})
@@ -107,14 +110,14 @@ def _own(module: Any) -> set[Key]:
 
 def _tensors_of(module: Any) -> Iterator[Any]:
     state = getattr(module, "state", None)
-    for held in (
+    for holder in (
         # Offloading replaces the dict by a cache that loads what is read from it.
         getattr(module._parameters, "offloaded_values", module._parameters),
         getattr(module._buffers, "offloaded_values", module._buffers),
         vars(module),
         vars(state) if hasattr(state, "__dict__") else {},
     ):
-        for value in list(held.values()):
+        for value in list(holder.values()):
             yield from plain_parts(value)
 
 

@@ -49,43 +49,47 @@ def prompt_arguments(args: Mapping[str, Json]) -> dict[str, Json]:
     vLLM's ``max_model_len`` is ``max_length`` here. Raises WrongUse when both are given, and
     for values that they cannot have.
     """
-    found = prompt_args(args)
+    arguments = prompt_args(args)
     if args.get("max_model_len") is not None:
         check_length("max_model_len", args["max_model_len"])
-        if "max_length" in found:
+        if "max_length" in arguments:
             raise WrongUse(
                 "max_length and max_model_len are two names of one thing",
                 help="give one of them: --quant-backend-arg max_model_len=N",
             )
-        found["max_length"] = args["max_model_len"]
-    return found
+        arguments["max_length"] = args["max_model_len"]
+    return arguments
 
 
 def engine_arguments(
-    spec: ModelSpec, folder: str, known: Collection[str], *, cpu: bool, kv_space: bool
+    spec: ModelSpec, folder: str, known_names: Collection[str], *, cpu: bool, kv_space: bool
 ) -> dict[str, Any]:
     """The keywords of ``vllm.LLM`` for a prepared ``spec``.
 
-    ``known`` are the engine arguments that this vLLM has; ``kv_space`` says that the
+    ``known_names`` are the engine arguments that this vLLM has; ``kv_space`` says that the
     environment names the size of the KV cache. Raises WrongUse for unknown ones, with the
     nearest, and for those that would load or score something else.
     """
     for name in spec.args:
-        _check(name, known)
+        _check(name, known_names)
     _refuse_lossy_speculation(spec.args.get("speculative_config"))
-    given = {name: value for name, value in spec.args.items() if name not in _OURS}
+    arguments = {name: value for name, value in spec.args.items() if name not in _OURS}
     if (length := prompt_arguments(spec.args).get("max_length")) is not None:
-        given["max_model_len"] = length
+        arguments["max_model_len"] = length
     if "torch_dtype" in spec.args:
-        given.setdefault("dtype", spec.args["torch_dtype"])
+        arguments.setdefault("dtype", spec.args["torch_dtype"])
     if resolve(spec.scheme).kv == "fp8":
-        given.setdefault("kv_cache_dtype", "fp8")
-    if cpu and not kv_space and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & {*given}:
-        given["kv_cache_memory_bytes"] = KV_CACHE_BYTES
+        arguments.setdefault("kv_cache_dtype", "fp8")
+    if (
+        cpu
+        and not kv_space
+        and not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & {*arguments}
+    ):
+        arguments["kv_cache_memory_bytes"] = KV_CACHE_BYTES
     return {
         "seed": SEED,
         "trust_remote_code": False,
-        **given,
+        **arguments,
         **_FILES_ONLY,
         "model": folder,
         "worker_extension_cls": EXTENSION,
@@ -94,27 +98,27 @@ def engine_arguments(
 
 def environment(args: Mapping[str, Json], *, cpu: bool) -> dict[str, str]:
     """Variables that vLLM reads, for those that are not set: nothing of it is a secret."""
-    found = {
+    variables = {
         # It would report what it runs on to its makers, and look for files on the hub.
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
     }
     if not cpu:
-        return found
+        return variables
     # As many threads as OMP_NUM_THREADS says; bound to cores, two engines share one.
-    found["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+    variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     if args.get("tensor_parallel_size", 1) == 1:
         # The engine in this very process: it starts sooner and ends with it.
-        found["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     if args.get("enforce_eager"):
         # Some of its functions are compiled all the same, which takes the first request 15 s.
-        found["TORCHDYNAMO_DISABLE"] = "1"
-    return found
+        variables["TORCHDYNAMO_DISABLE"] = "1"
+    return variables
 
 
-def _refuse_lossy_speculation(given: Json) -> None:
+def _refuse_lossy_speculation(speculation: Json) -> None:
     """Refuses answers of which the draft model wrote what the model under test would not."""
-    method = given.get("rejection_sample_method") if isinstance(given, dict) else None
+    method = speculation.get("rejection_sample_method") if isinstance(speculation, dict) else None
     if method == "synthetic":
         raise WrongUse(
             "--quant-backend-arg=speculative_config=: synthetic acceptance takes tokens of the "
@@ -123,33 +127,33 @@ def _refuse_lossy_speculation(given: Json) -> None:
         )
 
 
-def _check(name: str, known: Collection[str]) -> None:
-    said = f"--quant-backend-arg={name}="
+def _check(name: str, known_names: Collection[str]) -> None:
+    option = f"--quant-backend-arg={name}="
     if is_secret_name(name):
         # Without its value: this line is printed, and arguments are stored.
         raise WrongUse(
-            f"{said}...: a token on a command line ends up in logs and baselines",
+            f"{option}...: a token on a command line ends up in logs and baselines",
             help="set it in the environment instead: HF_TOKEN",
         )
     if name in _OTHER_MODEL:
         raise WrongUse(
-            f"{said}: this would load something else than the files that were checked",
+            f"{option}: this would load something else than the files that were checked",
             help="name the folder with --quant-model or --quant-checkpoint",
         )
     if name in _OTHER_SCORES:
         raise WrongUse(
-            f"{said}: this changes how answers are scored, not how the model is run",
+            f"{option}: this changes how answers are scored, not how the model is run",
             help="leave it out; what a task generates with is in the task's own file",
         )
     if name in _OF_PLUGIN:
         raise WrongUse(
-            f"{said}: this is set by the backend itself",
+            f"{option}: this is set by the backend itself",
             help="leave it out; tensor_parallel_size spreads one model over several devices",
         )
-    if name in known or name in _OURS:
+    if name in known_names or name in _OURS:
         return
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name, known_names, n=3, cutoff=0.6)
     raise WrongUse(
-        f"{said}: vLLM has no engine argument {name!r}",
+        f"{option}: vLLM has no engine argument {name!r}",
         help=f"nearest: {', '.join(near)}" if near else "`vllm serve --help=all` lists them",
     )

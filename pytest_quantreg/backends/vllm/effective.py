@@ -52,8 +52,8 @@ def effective_scheme(
     ``scales_in_files`` says that the checkpoint brings scales of the KV cache: a scale of
     1.0 may be one of them or vLLM's own.
     """
-    read = [layer(told) for told in layers]
-    quantized = [one for one in read if one.quantized]
+    read = [read_layer(raw) for raw in layers]
+    quantized = [layer for layer in read if layer.quantized]
     dtype = str(kv["model_dtype"])
     cache = _cache(kv)
     words = dtype
@@ -73,28 +73,29 @@ def effective_scheme(
         )
     return EffectiveScheme(
         scheme=_scheme(quantized, cache),
-        weights=_common(one.words or describe(one.weights) for one in quantized),
+        weights=_common(layer.words or describe(layer.weights) for layer in quantized),
         activations=_common(
-            dtype if one.activations is None else describe(one.activations) for one in quantized
+            dtype if layer.activations is None else describe(layer.activations)
+            for layer in quantized
         ),
         kv_cache=words,
-        kernel=_common(one.kernel for one in quantized),
-        mode=_common(one.mode for one in quantized),
+        kernel=_common(layer.kernel for layer in quantized),
+        mode=_common(layer.mode for layer in quantized),
         quantized_layers=len(quantized),
         linear_layers=len(read),
     )
 
 
-def layer(told: Mapping[str, Any]) -> Layer:
-    """One layer of `probe.Probe.quantreg_layers`."""
-    if told["plain"] or told["empty_scales"]:
+def read_layer(raw: Mapping[str, Any]) -> Layer:
+    """One layer of `worker_probe.Probe.quantreg_layers`."""
+    if raw["plain"] or raw["empty_scales"]:
         return Layer()
-    kernel = str(told["kernel"] or told["scheme"] or told["method"])
-    weights, activations = _by_kernel(told)
+    kernel = str(raw["kernel"] or raw["scheme"] or raw["method"])
+    weights, activations = _by_kernel(raw)
     if weights is None:
-        weights = _by_tensors(told)
+        weights = _by_tensors(raw)
     if weights is None:
-        return Layer() if _all_plain(told) else Layer(kernel=kernel, mode="native", words=kernel)
+        return Layer() if _all_plain(raw) else Layer(kernel=kernel, mode="native", words=kernel)
     mode = "native"
     if "Emulation" in kernel:
         mode = "emulated"
@@ -103,8 +104,8 @@ def layer(told: Mapping[str, Any]) -> Layer:
     return Layer(weights, activations, kernel, mode)
 
 
-def _by_kernel(told: Mapping[str, Any]) -> tuple[Quantization | None, Quantization | None]:
-    config, family = told["config"], str(told["family"] or "").partition(".")[0]
+def _by_kernel(raw: Mapping[str, Any]) -> tuple[Quantization | None, Quantization | None]:
+    config, family = raw["config"], str(raw["family"] or "").partition(".")[0]
     if "weight_quant_key" in config:
         return _of_key(config["weight_quant_key"]), _of_key(config.get("activation_quant_key"))
     if "weight_bits" in config:
@@ -115,7 +116,7 @@ def _by_kernel(told: Mapping[str, Any]) -> tuple[Quantization | None, Quantizati
         activations = Quantization("int", 8, "tensor" if static else "token", dynamic=not static)
         return Quantization("int", 8, shared), activations
     if family in ("nvfp4", "mxfp4", "mxfp8"):
-        return _micro(family, told)
+        return _micro(family, raw)
     return None, None
 
 
@@ -133,13 +134,13 @@ def _mixed(config: Mapping[str, Any]) -> tuple[Quantization, Quantization | None
     return weights, None
 
 
-def _micro(family: str, told: Mapping[str, Any]) -> tuple[Quantization, Quantization | None]:
+def _micro(family: str, raw: Mapping[str, Any]) -> tuple[Quantization, Quantization | None]:
     scale: ScaleType = "e4m3" if family == "nvfp4" else "e8m0"
     bits, size = (8 if family == "mxfp8" else 4), (16 if family == "nvfp4" else 32)
     weights = Quantization("float", bits, "group", group_size=size, scale=scale)
     inputs = Quantization("float", bits, "group", dynamic=True, group_size=size, scale=scale)
     # With Marlin, MXFP4 is the same whether activations were to be quantized or not.
-    alone = told["weights_only"] or (family == "mxfp4" and "Marlin" in str(told["kernel"]))
+    alone = raw["weights_only"] or (family == "mxfp4" and "Marlin" in str(raw["kernel"]))
     return weights, None if alone else inputs
 
 
@@ -171,9 +172,9 @@ def _of_key(key: Mapping[str, Any] | None) -> Quantization | None:
     )
 
 
-def _by_tensors(told: Mapping[str, Any]) -> Quantization | None:
+def _by_tensors(raw: Mapping[str, Any]) -> Quantization | None:
     """From the type of the weights themselves, where the kernel says nothing."""
-    tensors = told["tensors"]
+    tensors = raw["tensors"]
     for name, (dtype, _) in tensors.items():
         if name.endswith("weight") and dtype in (*_FP8, "int8"):
             scale = tensors.get(f"{name}_scale_inv") or tensors.get(f"{name}_scale")
@@ -189,13 +190,13 @@ def _shared(shape: Sequence[int]) -> Granularity:
     return "channel" if any(size > 1 for size in shape) else "tensor"
 
 
-def _all_plain(told: Mapping[str, Any]) -> bool:
-    tensors = [dtype for name, (dtype, _) in told["tensors"].items() if "weight" in name]
-    return bool(tensors) and all(dtype in _PLAIN for dtype in tensors) and not told["kernel"]
+def _all_plain(raw: Mapping[str, Any]) -> bool:
+    tensors = [dtype for name, (dtype, _) in raw["tensors"].items() if "weight" in name]
+    return bool(tensors) and all(dtype in _PLAIN for dtype in tensors) and not raw["kernel"]
 
 
 def _scheme(quantized: Sequence[Layer], cache: Quantization | None) -> str | None:
-    pairs = {(one.weights, one.activations) for one in quantized}
+    pairs = {(layer.weights, layer.activations) for layer in quantized}
     names = {name_of(weights, activations) for weights, activations in pairs}
     if len(names) != 1 or None in names:
         return None
@@ -208,10 +209,10 @@ def _cache(kv: Mapping[str, Any]) -> Quantization | None:
     if len(kinds) != 1 or kinds <= {"auto", *_PLAIN}:
         return None
     (kind,) = kinds
-    each: Granularity = "token" if "per_token" in kind else "tensor"
+    shared: Granularity = "token" if "per_token" in kind else "tensor"
     number: NumberType = "int" if kind.startswith("int") else "float"
     bits = 4 if kind.startswith(("int4", "nvfp4")) else 8
-    return Quantization(number, bits, each, dynamic="per_token" in kind)
+    return Quantization(number, bits, shared, dynamic="per_token" in kind)
 
 
 def _cache_kinds(kv: Mapping[str, Any]) -> set[str]:
@@ -221,8 +222,8 @@ def _cache_kinds(kv: Mapping[str, Any]) -> set[str]:
 
 def _cache_words(kv: Mapping[str, Any]) -> str:
     words = {"fp8_e4m3": "fp8 e4m3", "fp8_e5m2": "fp8 e5m2", "auto": str(kv["model_dtype"])}
-    told = (words.get(kind, kind.replace("_", " ")) for kind in sorted(_cache_kinds(kv)))
-    return " and ".join(dict.fromkeys(told))
+    names = (words.get(kind, kind.replace("_", " ")) for kind in sorted(_cache_kinds(kv)))
+    return " and ".join(dict.fromkeys(names))
 
 
 def _scales(kv: Mapping[str, Any], in_files: bool) -> str:

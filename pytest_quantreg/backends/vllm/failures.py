@@ -31,7 +31,7 @@ _KERNEL = (
 )
 _OPERATOR = re.compile(r"\b_C\w*::\w+|Could not run '|no attribute '\w+' .*_C")
 _ELSEWHERE = re.compile(r"root cause above|initialization failed|Engine core|EngineDead")
-_SAID = re.compile(r"^(?:\S+ )*?(?:\[[^\]]+\] )?\s*((?:\w+\.)*\w*(?:Error|Exception): .+)$")
+_ERROR_LINE = re.compile(r"^(?:\S+ )*?(?:\[[^\]]+\] )?\s*((?:\w+\.)*\w*(?:Error|Exception): .+)$")
 _TAIL = 1 << 16
 _LONGEST = 240
 
@@ -45,38 +45,39 @@ def not_started(spec: ModelSpec, error: Exception) -> QuantregError:
     """The refusal of a model with which vLLM does not start, its real cause in one line."""
     if isinstance(error, QuantregError):
         return error
-    said = cause(error)
+    reason = cause(error)
     name = f"{spec.name} {spec.scheme}"
-    if is_out_of_memory(error) or any(words in said for words in _MEMORY):
+    if is_out_of_memory(error) or any(words in reason for words in _MEMORY):
         return Refusal(
             Category.OUT_OF_MEMORY,
             f"{name} does not fit into memory",
             help=(
                 "free the device, or take less of it: --quant-backend-arg max_model_len=N,",
                 "gpu_memory_utilization=0.8, kv_cache_memory_bytes=N, tensor_parallel_size=N",
-                f"vLLM says: {said}",
+                f"vLLM says: {reason}",
             ),
         )
-    if any(words in said for words in _KERNEL) or _OPERATOR.search(said):
+    if any(words in reason for words in _KERNEL) or _OPERATOR.search(reason):
         return Refusal(
             Category.UNUSABLE_MODEL,
             f"{name}: this vLLM has no kernel for it on this device",
             help=(
                 "`quantreg hardware` lists what runs where; choose another scheme or device",
-                f"vLLM says: {said}",
+                f"vLLM says: {reason}",
             ),
         )
     if type(error).__name__ == "ValidationError":  # of pydantic, which is not ours to import
         args = sorted(spec.args.items())
-        given = ", ".join(f"{key}={without_secrets(value, key)}" for key, value in args)
+        arguments = ", ".join(f"{key}={without_secrets(value, key)}" for key, value in args)
         return Refusal(
             Category.WRONG_USE,
-            f"{name}: vLLM does not take what it was given: {said}",
-            help=f"check --quant-backend-arg, and the model itself; given: {given or 'nothing'}",
+            f"{name}: vLLM does not take what it was given: {reason}",
+            help="check --quant-backend-arg, and the model itself; "
+            f"given: {arguments or 'nothing'}",
         )
     return Refusal(
         Category.ENGINE,
-        f"{name}: vLLM does not start: {said}",
+        f"{name}: vLLM does not start: {reason}",
         help="check the checkpoint, and --quant-backend-arg if any was given",
     )
 
@@ -88,22 +89,24 @@ def cause(error: BaseException, stderr: int = 2) -> str:
     last error that this process wrote to stderr, where that is a file.
     """
     kind = type(error).__name__
-    said = _telling(str(error)) if kind == "ValidationError" else f"{kind}: {_telling(str(error))}"
+    reason = (
+        _reason_in(str(error)) if kind == "ValidationError" else f"{kind}: {_reason_in(str(error))}"
+    )
     if not _ELSEWHERE.search(str(error)):
-        return said[:_LONGEST]
+        return reason[:_LONGEST]
     logged = [line for line in _logged(stderr) if not _ELSEWHERE.search(line)]
-    return (logged[-1] if logged else said)[:_LONGEST]
+    return (logged[-1] if logged else reason)[:_LONGEST]
 
 
-def _telling(text: str) -> str:
+def _reason_in(text: str) -> str:
     """Of a report of several lines, such as pydantic's, the one with the reason."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for before, line in zip(["", *lines], lines, strict=False):
-        said = line.partition(" [type=")[0]
-        if said.startswith("Value error, "):
-            return said.removeprefix("Value error, ")
-        if said.startswith("Input should be"):
-            return f"{before}: {said}"
+        reason = line.partition(" [type=")[0]
+        if reason.startswith("Value error, "):
+            return reason.removeprefix("Value error, ")
+        if reason.startswith("Input should be"):
+            return f"{before}: {reason}"
     if len(lines) > 1 and lines[0].endswith(":"):
         return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else "no reason given"
@@ -111,12 +114,12 @@ def _telling(text: str) -> str:
 
 def _logged(stderr: int) -> Iterator[str]:
     try:
-        told = os.fstat(stderr)
-        if not stat.S_ISREG(told.st_mode):
+        status = os.fstat(stderr)
+        if not stat.S_ISREG(status.st_mode):
             return
-        text = os.pread(stderr, _TAIL, max(told.st_size - _TAIL, 0)).decode(errors="replace")
+        text = os.pread(stderr, _TAIL, max(status.st_size - _TAIL, 0)).decode(errors="replace")
     except OSError:
         return
     for line in text.splitlines():
-        if (found := _SAID.match(line.strip())) is not None:
-            yield found.group(1)
+        if (match := _ERROR_LINE.match(line.strip())) is not None:
+            yield match.group(1)

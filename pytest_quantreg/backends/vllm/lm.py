@@ -23,7 +23,7 @@ class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
     cache_hook: Any
 
     def __init__(self, engine: Any, folder: str, batch_size: int, **options: Any) -> None:
-        with quiet(), _instead_of_a_new_one(engine):
+        with quiet(), _reuse_engine(engine):
             super().__init__(pretrained=folder, batch_size=batch_size, **options)
 
     def with_batch_size(self, batch_size: int) -> LoadedVLLM:
@@ -48,11 +48,11 @@ class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
 
 
 @contextmanager
-def _instead_of_a_new_one(engine: Any) -> Iterator[None]:
+def _reuse_engine(engine: Any) -> Iterator[None]:
     """VLLM starts an engine when it is made, with no way to hand it one."""
-    own = vllm_causallms.LLM
+    original = vllm_causallms.LLM
     vllm_causallms.LLM = lambda **_: engine
     try:
         yield
     finally:
-        vllm_causallms.LLM = own
+        vllm_causallms.LLM = original

@@ -58,12 +58,12 @@ def serve(
         moved = step()
         now = clock() - start
         for name, tokens, ended in moved:
-            one = running[name]
-            if one.first is None and tokens:
-                one.first = now
+            request = running[name]
+            if request.first is None and tokens:
+                request.first = now
             if ended:
                 del running[name]
-                served[one.place] = _ended(one, now, tokens, load.output_tokens)
+                served[request.place] = _finished_request(request, now, tokens, load.output_tokens)
     return tuple(served[place] for place in range(len(load.prompts)))
 
 
@@ -104,20 +104,20 @@ def check(load: Load, name: str, positions: int, vocabulary: int) -> None:
         )
 
 
-def _ended(one: _Running, now: float, tokens: int, wanted: int) -> Request:
-    if tokens != wanted or one.first is None:
+def _finished_request(request: _Running, now: float, tokens: int, wanted: int) -> Request:
+    if tokens != wanted or request.first is None:
         raise Refusal(
             Category.ENGINE,
             f"vLLM generated {tokens} tokens where {wanted} were asked for",
             help="an argument of the engine stops it earlier; look at --quant-backend-arg",
         )
-    return Request(one.arrived, one.first, now, tokens)
+    return Request(request.arrived, request.first, now, tokens)
 
 
 def _by_arrival(load: Load) -> list[int]:
     order = range(len(load.prompts))
     arrivals = load.arrivals
-    return list(order) if arrivals is None else sorted(order, key=lambda one: arrivals[one])
+    return list(order) if arrivals is None else sorted(order, key=lambda place: arrivals[place])
 
 
 def _arrival(load: Load, place: int, now: float) -> float:

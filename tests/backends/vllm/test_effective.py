@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.backends.vllm.effective import effective_scheme, layer
+from pytest_quantreg.backends.vllm.effective import effective_scheme, read_layer
 from pytest_quantreg.core.records.run import EffectiveScheme
 
 FP8_CHANNEL = {
@@ -125,7 +125,7 @@ def test_mixed_schemes_have_no_name() -> None:
 def test_weights_alone_speak_without_a_kernel() -> None:
     """Where no kernel tells, the type of the weights and the shape of their scales do."""
     tensors = {"weight": ["float8_e4m3fn", [512, 256]], "weight_scale": ["float32", [512, 1]]}
-    found = layer(told(None, "", {}, tensors=tensors))
+    found = read_layer(told(None, "", {}, tensors=tensors))
     assert found.weights is not None
     assert (found.weights.type, found.weights.granularity) == ("float", "channel")
 
