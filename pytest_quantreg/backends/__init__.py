@@ -37,8 +37,8 @@ def find(name: str, *, cache_dir: Path) -> Backend:
         return _make(getattr(import_module(module), factory), cache_dir)
     third_party = {point.name: point for point in entry_points(group=GROUP)}
     if name in third_party:
-        return _make(_loaded(third_party[name]), cache_dir)
-    raise _unknown(name, (*BUILT_IN, *third_party))
+        return _make(_load_entry_point(third_party[name]), cache_dir)
+    raise _unknown_backend(name, (*BUILT_IN, *third_party))
 
 
 def names() -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def _make(factory: Any, cache_dir: Path) -> Backend:
     return backend
 
 
-def _loaded(point: EntryPoint) -> Any:
+def _load_entry_point(point: EntryPoint) -> Any:
     try:
         return point.load()
     except ImportError as error:
@@ -62,6 +62,6 @@ def _loaded(point: EntryPoint) -> Any:
         ) from error
 
 
-def _unknown(name: str, known: tuple[str, ...]) -> WrongUse:
-    listed = ", ".join(sorted(set(known) - {"scripted"}))
+def _unknown_backend(name: str, known_names: tuple[str, ...]) -> WrongUse:
+    listed = ", ".join(sorted(set(known_names) - {"scripted"}))
     return WrongUse(f"unknown backend {name!r}", help=f"known: {listed}")

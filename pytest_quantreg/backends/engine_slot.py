@@ -50,7 +50,7 @@ class EngineSlot:
         Raises what the backend raises; nothing is held then.
         """
         key = spec.key()
-        if self._engine is not None and self._key == key and not _ended(self._engine):
+        if self._engine is not None and self._key == key and not _has_ended(self._engine):
             return self._engine
         self.close()
         prepared = backend.prepare(spec, say)
@@ -74,7 +74,7 @@ class EngineSlot:
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
 
-def _ended(engine: Engine) -> bool:
+def _has_ended(engine: Engine) -> bool:
     """Whether it was in a process that is gone; it is loaded anew then."""
     return bool(getattr(engine, "ended", False))
 

@@ -25,24 +25,24 @@ def serve_in_groups(
     waiting = _by_arrival(load)
     while waiting:
         now = clock() - start
-        group = [one for one in waiting[: load.in_flight] if _arrival(load, one, now) <= now]
+        group = [place for place in waiting[: load.in_flight] if _arrival(load, place, now) <= now]
         if not group:
             sleep(_arrival(load, waiting[0], now) - now)
             continue
         waiting = waiting[len(group) :]
         begun = clock() - start
-        first, total = generate([load.prompts[one] for one in group])
-        for one in group:
-            arrived = _arrival(load, one, begun)
-            served[one] = Request(arrived, begun + first, begun + total, load.output_tokens)
-    return tuple(served[one] for one in range(len(load.prompts)))
+        first, total = generate([load.prompts[place] for place in group])
+        for place in group:
+            arrived = _arrival(load, place, begun)
+            served[place] = Request(arrived, begun + first, begun + total, load.output_tokens)
+    return tuple(served[place] for place in range(len(load.prompts)))
 
 
 def _by_arrival(load: Load) -> list[int]:
     order = range(len(load.prompts))
     arrivals = load.arrivals
-    return list(order) if arrivals is None else sorted(order, key=lambda one: arrivals[one])
+    return list(order) if arrivals is None else sorted(order, key=lambda place: arrivals[place])
 
 
-def _arrival(load: Load, one: int, now: float) -> float:
-    return now if load.arrivals is None else load.arrivals[one]
+def _arrival(load: Load, place: int, now: float) -> float:
+    return now if load.arrivals is None else load.arrivals[place]

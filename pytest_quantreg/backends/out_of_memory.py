@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
-_SAYS = (
+_MESSAGES = (
     "out of memory",
     "can't allocate memory",
     "cannot allocate memory",
@@ -22,4 +22,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _SAYS)
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MESSAGES)

@@ -51,11 +51,11 @@ class Peak:
         """Bytes, on the device that had most; None where nobody can tell."""
         if self._device is not None:
             count = self._device.device_count()
-            return max(int(self._device.max_memory_allocated(one)) for one in range(count))
-        found = self._status("VmHWM" if self._resets else "VmRSS")
-        if found is None:
+            return max(int(self._device.max_memory_allocated(index)) for index in range(count))
+        resident = self._status("VmHWM" if self._resets else "VmRSS")
+        if resident is None:
             return None
-        self._seen = max(self._seen, found)
+        self._seen = max(self._seen, resident)
         return self._seen
 
     def _status(self, name: str) -> int | None:

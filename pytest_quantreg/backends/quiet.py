@@ -33,11 +33,11 @@ def quietly_imported(*names: str) -> tuple[ModuleType, ...]:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    before = logging.root.manager.disable
+    level = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.disable(max(before, logging.WARNING))
+        logging.disable(max(level, logging.WARNING))
         try:
             yield
         finally:
-            logging.disable(before)
+            logging.disable(level)

@@ -21,9 +21,9 @@ def numbered(requests: Sequence[Any]) -> Iterator[Any]:
         prompt, options = request.args
         prompt = Numbered(prompt)
         prompt.at = at
-        own = copy(request)
-        own.arguments = (prompt, options)
-        yield own
+        numbered_request = copy(request)
+        numbered_request.arguments = (prompt, options)
+        yield numbered_request
 
 
 class CutRecorder:

@@ -117,7 +117,7 @@ class SimpleLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
             max_seq_len=self.max_length,
             context_len=1,
         )
-        return sum(self._score(*make_disjoint_window(one))[0] for one in windows)
+        return sum(self._score(*make_disjoint_window(window))[0] for window in windows)
 
     def _answer(self, prompt: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         """The text before the first stop text, and whether it ran into the limit."""
@@ -125,21 +125,21 @@ class SimpleLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
         stops = [until] if isinstance(until, str) else [stop for stop in until if stop]
         limit = int(options.get("max_gen_toks") or MOST_TOKENS)
         draw = options.get("temperature", 1.0) if options.get("do_sample") else 0.0
-        seen, made = [self.prefix_token_id, *self.tok_encode(prompt)], list[int]()
-        while len(made) < limit:
+        seen, new_tokens = [self.prefix_token_id, *self.tok_encode(prompt)], list[int]()
+        while len(new_tokens) < limit:
             row = self._model.log_probs(seen[-self.max_length :])[-1]
-            token = _drawn(row, draw) if draw else int(row.argmax())
+            token = _draw_token(row, draw) if draw else int(row.argmax())
             if token == self.eot_token_id:
-                return self._model.decode(made), False
+                return self._model.decode(new_tokens), False
             seen.append(token)
-            made.append(token)
-            text = self._model.decode(made)
-            if found := [text.index(stop) for stop in stops if stop in text]:
-                return text[: min(found)], False
-        return self._model.decode(made), True
+            new_tokens.append(token)
+            text = self._model.decode(new_tokens)
+            if ends := [text.index(stop) for stop in stops if stop in text]:
+                return text[: min(ends)], False
+        return self._model.decode(new_tokens), True
 
 
-def _drawn(row: npt.NDArray[np.floating[Any]], temperature: float) -> int:
+def _draw_token(row: npt.NDArray[np.floating[Any]], temperature: float) -> int:
     # numpy's own generator: it is seeded for each measurement.
     scaled = np.exp((row - row.max()) / temperature)
     return int(np.random.choice(len(row), p=scaled / scaled.sum()))
