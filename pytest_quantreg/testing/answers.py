@@ -21,7 +21,9 @@ class GeneratingConformance(Conformance):
     def test_answers_are_new_text(self, asker: Asker) -> None:
         """One text per request, without its prompt, and not the same for every prompt."""
         prompts = self.prompts()
-        texts = self._told(asker.generated(prompts, {"max_gen_toks": 16}), len(prompts)).texts
+        texts = self._with_cut_flags(
+            asker.generated(prompts, {"max_gen_toks": 16}), len(prompts)
+        ).texts
         rule = "generate_until gives the new text of each request, the prompt left out"
         why = "answers are compared with targets letter by letter"
         demand(all(isinstance(text, str) for text in texts), rule, why=why, found=texts)
@@ -62,18 +64,18 @@ class GeneratingConformance(Conformance):
             for a, b in zip(short, longer, strict=True):
                 demand(b.startswith(a.rstrip(UNFINISHED)), rule, why=why, found=f"{a!r}, {b!r}")
         shortest, longest = sum(map(len, grown[0])), sum(map(len, grown[-1]))
-        found = f"{grown[0]} with a limit of 1, {grown[-1]} with one of {LIMITS[-1]}"
-        demand(shortest < longest, rule, why=why, found=found)
+        evidence = f"{grown[0]} with a limit of 1, {grown[-1]} with one of {LIMITS[-1]}"
+        demand(shortest < longest, rule, why=why, found=evidence)
         if asker.attribute("tok_encode") is None:
             return
         for limit, texts in zip(LIMITS, grown, strict=True):
-            for text in (one.rstrip(UNFINISHED) for one in texts):
+            for text in (answer.rstrip(UNFINISHED) for answer in texts):
                 if UNFINISHED in text:
                     continue
                 count = len(asker.tokens(text, special=False))
                 # What is encoded anew may part once more than it was generated.
-                found = f"{count} tokens in {text!r} with a limit of {limit}"
-                demand(count <= limit + 1 + limit // 4, rule, why=why, found=found)
+                evidence = f"{count} tokens in {text!r} with a limit of {limit}"
+                demand(count <= limit + 1 + limit // 4, rule, why=why, found=evidence)
 
     def test_stop_texts_end_an_answer(self, asker: Asker) -> None:
         """An answer ends before the first stop text, also in the midst of a batch."""
@@ -104,10 +106,10 @@ class GeneratingConformance(Conformance):
             shown = True
             # Both ways round, so that an answer's mark cannot be another's.
             short, ended = {"max_gen_toks": 1}, {"max_gen_toks": 16, "until": [stop]}
-            told = self._told(asker.generated([prompt, prompt], short, ended), 2)
-            self._demand_cut(told, (True, False), stop)
-            told = self._told(asker.generated([prompt, prompt], ended, short), 2)
-            self._demand_cut(told, (False, True), stop)
+            answers = self._with_cut_flags(asker.generated([prompt, prompt], short, ended), 2)
+            self._demand_cut(answers, (True, False), stop)
+            answers = self._with_cut_flags(asker.generated([prompt, prompt], ended, short), 2)
+            self._demand_cut(answers, (False, True), stop)
         _demand_shown(shown, free)
 
     def test_prompts_of_any_text(self, asker: Asker) -> None:
@@ -138,23 +140,23 @@ class GeneratingConformance(Conformance):
             found=f"{sum(flags)} of {len(flags)} generated answers: {pairs}",
         )
 
-    def _told(self, found: Generated, requests: int) -> Generated:
+    def _with_cut_flags(self, generated: Generated, requests: int) -> Generated:
         rule = "after generate_until the LM's cut_answers holds one bool per request"
         why = "answers cut short are a sign of a broken model, and are counted"
-        if found.cut is None:
+        if generated.cut is None:
             refuse(rule, why=why, found="no attribute cut_answers")
-        sound = len(found.cut) == len(found.texts) == requests
-        sound = sound and all(isinstance(one, bool) for one in found.cut)
-        demand(sound, rule, why=why, found=f"{found.cut} for {requests} requests")
-        return found
+        sound = len(generated.cut) == len(generated.texts) == requests
+        sound = sound and all(isinstance(flag, bool) for flag in generated.cut)
+        demand(sound, rule, why=why, found=f"{generated.cut} for {requests} requests")
+        return generated
 
-    def _demand_cut(self, told: Generated, expected: tuple[bool, bool], stop: str) -> None:
+    def _demand_cut(self, generated: Generated, expected: tuple[bool, bool], stop: str) -> None:
         demand(
-            told.cut == expected,
+            generated.cut == expected,
             "an answer is cut when it reached max_gen_toks, and not when it was stopped",
             why="a model that no longer ends its answers would not be noticed",
-            found=f"{told.cut} for {told.texts}: of these one had a limit of 1 token, the other "
-            f"ended at {stop!r}",
+            found=f"{generated.cut} for {generated.texts}: of these one had a limit of 1 token, "
+            f"the other ended at {stop!r}",
         )
 
 

@@ -53,25 +53,25 @@ def walk(
     ``min_retention`` and ``no_regression``, on at least one test, and an empty store.
     Raises AssertionError, with what pytest printed, at the first step that goes otherwise.
     """
-    made = _Walk(run, gate, record)
+    walker = _Walk(run, gate, record)
     models.sound()
-    made.gate("absent", 1, r"REFUSED \(baseline absent\)")
-    made.record("recorded", "--quant-update", r"\d+ recorded")
-    made.record("present", "--quant-update", r"\d+ present")
-    made.gate("nothing accepted", 1, "was ever accepted")
-    made.gate("accepted", 0, r"accepted .* as number 1", "--quant-accept", "--quant-why=walk")
-    made.gate("pass", 0, "of the first accepted run")
+    walker.gate("absent", 1, r"REFUSED \(baseline absent\)")
+    walker.record("recorded", "--quant-update", r"\d+ recorded")
+    walker.record("present", "--quant-update", r"\d+ present")
+    walker.gate("nothing accepted", 1, "was ever accepted")
+    walker.gate("accepted", 0, r"accepted .* as number 1", "--quant-accept", "--quant-why=walk")
+    walker.gate("pass", 0, "of the first accepted run")
     models.slightly_worse()
-    made.gate("regression", 1, r"LOST [^%]{1,200}% of the last accepted run")
-    made.gate("regression is not accepted", 1, "not accepted", "--quant-accept")
+    walker.gate("regression", 1, r"LOST [^%]{1,200}% of the last accepted run")
+    walker.gate("regression is not accepted", 1, "not accepted", "--quant-accept")
     models.broken()
-    made.gate("fail", 1, r"LOST [^%]{1,200}% of the baseline")
-    made.gate("broken is not accepted", 1, "not accepted", "--quant-accept")
+    walker.gate("fail", 1, r"LOST [^%]{1,200}% of the baseline")
+    walker.gate("broken is not accepted", 1, "not accepted", "--quant-accept")
     models.sound()
-    made.gate("pass again", 0, "of the first accepted run")
+    walker.gate("pass again", 0, "of the first accepted run")
     models.retrained()
-    made.record("updated", "--quant-update=all", r"retention \d")
-    return made.steps
+    walker.record("updated", "--quant-update=all", r"retention \d")
+    return walker.steps
 
 
 class _Walk:

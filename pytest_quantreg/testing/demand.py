@@ -19,8 +19,8 @@ def demand(holds: bool, rule: str, *, why: str, found: object) -> None:
 
 def refuse(rule: str, *, why: str, found: object) -> NoReturn:
     """Fails the test."""
-    said = f"found: {found}\nthe Protocol demands: {rule}\nit matters because {why}"
-    pytest.fail(said, pytrace=False)
+    message = f"found: {found}\nthe Protocol demands: {rule}\nit matters because {why}"
+    pytest.fail(message, pytrace=False)
 
 
 @contextmanager

@@ -84,12 +84,12 @@ class Conformance:
     def quantized(cls, request: pytest.FixtureRequest) -> ModelSpec | None:
         """The fixture ``quantized_spec`` of the suite, None where it has none."""
         try:
-            found: ModelSpec = request.getfixturevalue("quantized_spec")
+            spec: ModelSpec = request.getfixturevalue("quantized_spec")
         except pytest.FixtureLookupError as error:
             if error.argname != "quantized_spec":
                 raise
             return None
-        return found
+        return spec
 
     @pytest.fixture(scope="class")
     @classmethod

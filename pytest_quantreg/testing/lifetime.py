@@ -36,36 +36,42 @@ class LoadingConformance(Conformance):
 
     def test_effective_scheme_of_the_baseline(self, engine: Engine) -> None:
         """The full-precision model says that it is one, in plain values."""
-        found = engine.effective
+        effective = engine.effective
         rule = "effective is an EffectiveScheme read from what was loaded"
         why = "it decides whether a gate judges the model that it names"
-        demand(isinstance(found, EffectiveScheme), rule, why=why, found=type(found).__name__)
-        _demand_plain(found, "effective")
-        sound = found.mode in MODES and 0 <= found.quantized_layers <= found.linear_layers
-        demand(sound, f"{rule}; mode is one of {', '.join(MODES)}", why=why, found=found)
-        quantized = found.scheme is not None and resolve(found.scheme).is_quantized
-        full = found.quantized_layers == 0 and not quantized
-        demand(full, f"{rule}: nothing is quantized in the baseline", why=why, found=found)
+        demand(
+            isinstance(effective, EffectiveScheme), rule, why=why, found=type(effective).__name__
+        )
+        _demand_plain(effective, "effective")
+        sound = (
+            effective.mode in MODES and 0 <= effective.quantized_layers <= effective.linear_layers
+        )
+        demand(sound, f"{rule}; mode is one of {', '.join(MODES)}", why=why, found=effective)
+        quantized = effective.scheme is not None and resolve(effective.scheme).is_quantized
+        full = effective.quantized_layers == 0 and not quantized
+        demand(full, f"{rule}: nothing is quantized in the baseline", why=why, found=effective)
 
     def test_machine(self, engine: Engine) -> None:
         """Where it runs, in plain values without the host's name."""
-        found = engine.machine
+        machine = engine.machine
         rule = "machine is a Machine with kind, accelerator and count"
         why = "baselines of one kind of device are not compared with candidates of another"
-        demand(isinstance(found, Machine), rule, why=why, found=type(found).__name__)
-        _demand_plain(found, "machine")
+        demand(isinstance(machine, Machine), rule, why=why, found=type(machine).__name__)
+        _demand_plain(machine, "machine")
         host = os.uname().nodename
-        named = bool(found.kind and found.accelerator) and found.count >= 1
-        demand(named and host not in found.accelerator.split(), rule, why=why, found=found)
+        named = bool(machine.kind and machine.accelerator) and machine.count >= 1
+        demand(named and host not in machine.accelerator.split(), rule, why=why, found=machine)
 
     def test_out_of_memory_is_told_apart(self, engine: Engine) -> None:
         """Only what a smaller batch may help is called out of memory."""
-        found = [engine.is_out_of_memory(one) for one in (MemoryError(), ValueError("no such key"))]
+        flags = [
+            engine.is_out_of_memory(error) for error in (MemoryError(), ValueError("no such key"))
+        ]
         demand(
-            found == [True, False],
+            flags == [True, False],
             "is_out_of_memory is true of MemoryError and the engine's own kind, and of no other",
             why="other failures would be tried again with ever smaller batches",
-            found=f"{found[0]} for MemoryError, {found[1]} for ValueError",
+            found=f"{flags[0]} for MemoryError, {flags[1]} for ValueError",
         )
 
     def test_a_closed_engine_gives_no_answers(self, fresh: Engine) -> None:
@@ -88,10 +94,10 @@ class LoadingConformance(Conformance):
         """After close the model is gone, though the engine and its LM are still held."""
         asker, lm = Asker(fresh), fresh.lm(1)
         asker.generated(self.prompts()[:1], {"max_gen_toks": 1, "until": ["\n"]})
-        pid, held = getattr(fresh, "pid", None), _weights(fresh.model)
+        pid, remaining = getattr(fresh, "pid", None), _weights(fresh.model)
         fresh.close()
         gc.collect()
-        left = f"process {pid}" if pid is not None and _runs(pid) else held()
+        left = f"process {pid}" if pid is not None and _runs(pid) else remaining()
         demand(
             not left,
             "close frees the memory, whoever still holds the engine or its LM",
@@ -123,16 +129,18 @@ class LoadingConformance(Conformance):
         if quantized is None:
             pytest.skip("no quantized_spec given")
         loaded = slot.acquire(quantized, backend, unsaid)
-        found = loaded.effective
-        _demand_plain(found, "effective")
+        effective = loaded.effective
+        _demand_plain(effective, "effective")
         Asker(loaded).generated(self.prompts(), {"max_gen_toks": 2})
-        matches = found.scheme is not None and runs_as_claimed(quantized.scheme, found.scheme)
-        sound = found.mode == "unverified" or (matches and found.quantized_layers > 0)
+        matches = effective.scheme is not None and runs_as_claimed(
+            quantized.scheme, effective.scheme
+        )
+        sound = effective.mode == "unverified" or (matches and effective.quantized_layers > 0)
         demand(
-            sound and found.mode in MODES and found.mode != "full precision",
+            sound and effective.mode in MODES and effective.mode != "full precision",
             f"effective tells that the model runs as {quantized.scheme}",
             why="a gate refuses models in which nothing is quantized; published results had some",
-            found=found,
+            found=effective,
         )
 
     def test_what_cannot_be_scored_is_refused(self, asker: Asker) -> None:
@@ -189,7 +197,7 @@ def _bytes_of(model: Any) -> str:
     """What a model that something else still holds occupies."""
     if not callable(getattr(model, "parameters", None)):
         return f"the {type(model).__name__}"
-    size = sum(one.numel() * one.element_size() for one in model.parameters())
+    size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     return f"{size:,} bytes of weights" if size else ""
 
 

@@ -42,16 +42,18 @@ class FilesConformance(Conformance):
 
     def test_software(self, backend: Backend, baseline_spec: ModelSpec) -> None:
         """The versions are plain texts, the same each time, lm-eval's among them."""
-        found = _software(backend, baseline_spec)
+        software = _software(backend, baseline_spec)
         again = _software(backend, baseline_spec)
         rule = "software gives package -> version, lm_eval among them"
         why = "a baseline of another minor version is not comparable"
-        plain = isinstance(found, Software) and all(
-            isinstance(word, str) and word for pair in found.versions.items() for word in pair
+        plain = isinstance(software, Software) and all(
+            isinstance(word, str) and word for pair in software.versions.items() for word in pair
         )
-        demand(plain and found == again, rule, why=why, found=found)
-        demand(found.backend == backend.name, "software names its backend", why=why, found=found)
-        names = {re.sub(r"[-_.]+", "_", name).lower() for name in found.versions}
+        demand(plain and software == again, rule, why=why, found=software)
+        demand(
+            software.backend == backend.name, "software names its backend", why=why, found=software
+        )
+        names = {re.sub(r"[-_.]+", "_", name).lower() for name in software.versions}
         demand("lm_eval" in names, rule, why=why, found=sorted(names))
 
     def test_a_missing_package_is_told(
@@ -76,14 +78,15 @@ class FilesConformance(Conformance):
 
     def test_identity_is_plain(self, backend: Backend, baseline_spec: ModelSpec) -> None:
         """The identity is a value of plain texts and numbers, with digests in it."""
-        found = backend.identify(baseline_spec)
+        identity = backend.identify(baseline_spec)
         rule = "identify gives a ModelIdentity of plain values, its digests in sha256 hex"
         why = "it is stored as JSON and compared with what is found next year"
-        demand(isinstance(found, ModelIdentity), rule, why=why, found=type(found).__name__)
-        flat = asdict(found)
+        demand(isinstance(identity, ModelIdentity), rule, why=why, found=type(identity).__name__)
+        flat = asdict(identity)
         try:
             plain = (
-                json.loads(json.dumps(flat)) == flat and pickle.loads(pickle.dumps(found)) == found
+                json.loads(json.dumps(flat)) == flat
+                and pickle.loads(pickle.dumps(identity)) == identity
             )
         except (TypeError, ValueError):
             plain = False
@@ -93,8 +96,13 @@ class FilesConformance(Conformance):
             sound = digest is None and name == "template_digest"
             sound = sound or bool(re.fullmatch(r"[0-9a-f]{64}", str(digest)))
             demand(sound, rule, why=why, found=f"{name}: {digest!r}")
-        filled = found.name == baseline_spec.name and found.architecture and found.dtype
-        demand(bool(filled and found.shapes) and found.vocab_size > 0, rule, why=why, found=found)
+        filled = identity.name == baseline_spec.name and identity.architecture and identity.dtype
+        demand(
+            bool(filled and identity.shapes) and identity.vocab_size > 0,
+            rule,
+            why=why,
+            found=identity,
+        )
 
     def test_identity_is_the_same_again(self, backend: Backend, baseline_spec: ModelSpec) -> None:
         """The same files give the same identity, whatever scheme they are said to hold."""
@@ -114,14 +122,14 @@ class FilesConformance(Conformance):
         places = [str(cache_dir), os.path.expanduser("~"), str(Path.cwd())]
         if (local := _local(baseline_spec)) is not None:
             places += [str(local), str(local.parent)]
-        found = [place for place in places if len(place) > 1 and place in text]
+        leaks = [place for place in places if len(place) > 1 and place in text]
         words = re.split(r"[^\w.-]+", text)
-        found += [host for host in [socket.gethostname()] if len(host) > 3 and host in words]
+        leaks += [host for host in [socket.gethostname()] if len(host) > 3 and host in words]
         demand(
-            not found,
+            not leaks,
             "an identity names no path and no host",
             why="it is committed with the baseline, and compared on other machines",
-            found=found,
+            found=leaks,
         )
 
     def test_equal_files_are_equal(
@@ -132,7 +140,7 @@ class FilesConformance(Conformance):
         if local is None:
             pytest.skip("the model is no folder or file of this machine")
         once = backend.identify(baseline_spec)
-        copied = _copied(local, tmp_path / "elsewhere" / local.name)
+        copied = _copy(local, tmp_path / "elsewhere" / local.name)
         again = backend.identify(replace(baseline_spec, ref=str(copied)))
         demand(
             replace(again, revision=once.revision) == once,
@@ -140,7 +148,7 @@ class FilesConformance(Conformance):
             why="a model that was moved would be refused as another one",
             found=_differences(once, again),
         )
-        spoiled = _copied(local, tmp_path / "spoiled" / local.name)
+        spoiled = _copy(local, tmp_path / "spoiled" / local.name)
         _flip_last_byte(spoiled)
         try:
             other = backend.identify(replace(baseline_spec, ref=str(spoiled)))
@@ -175,18 +183,18 @@ class FilesConformance(Conformance):
     ) -> None:
         """Nothing is stored in the full-precision files, and in quantized ones their scheme."""
         why = "it is compared with --quant-scheme before anything is loaded"
-        found = backend.stored_scheme(baseline_spec)
-        demand(found is None, "stored_scheme is None for full precision", why=why, found=found)
+        scheme = backend.stored_scheme(baseline_spec)
+        demand(scheme is None, "stored_scheme is None for full precision", why=why, found=scheme)
         if quantized is None or quantized.quantize:
             return
-        found = backend.stored_scheme(quantized)
+        scheme = backend.stored_scheme(quantized)
         demand(
-            found is not None and same_identity(quantized.scheme, found),
+            scheme is not None and same_identity(quantized.scheme, scheme),
             f"stored_scheme names the canonical scheme of the files, {quantized.scheme}",
             why=why,
-            found=found,
+            found=scheme,
         )
-        resolve(str(found))
+        resolve(str(scheme))
 
     def test_an_unknown_scheme_is_not_made(self, backend: Backend) -> None:
         """A scheme that cannot be made on the fly is wrong use, before anything is loaded."""
@@ -275,7 +283,7 @@ def _local(spec: ModelSpec) -> Path | None:
     return path if path.is_absolute() and path.exists() else None
 
 
-def _copied(source: Path, target: Path) -> Path:
+def _copy(source: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True)
     if source.is_dir():
         return Path(shutil.copytree(source, target))
@@ -284,8 +292,8 @@ def _copied(source: Path, target: Path) -> Path:
 
 def _flip_last_byte(place: Path) -> None:
     """Of the largest file: weights are most of a model."""
-    files = [place] if place.is_file() else [one for one in place.rglob("*") if one.is_file()]
-    largest = max(files, key=lambda one: one.stat().st_size)
+    files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
     raw = bytearray(largest.read_bytes())
     raw[-1] ^= 1
     largest.write_bytes(raw)

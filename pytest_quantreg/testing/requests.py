@@ -31,8 +31,8 @@ class Asker:
 
     def scores(self, pairs: Sequence[Pair], batch_size: int = 4) -> list[tuple[float, bool]]:
         """One (log-likelihood, greedy) per pair."""
-        found = self._asked("loglikelihood", pairs, batch_size)
-        return [(float(value), bool(greedy)) for value, greedy in found]
+        scores = self._answers("loglikelihood", pairs, batch_size)
+        return [(float(value), bool(greedy)) for value, greedy in scores]
 
     def values(self, pairs: Sequence[Pair], batch_size: int = 4) -> list[float]:
         """The log-likelihoods alone."""
@@ -40,21 +40,23 @@ class Asker:
 
     def rolling(self, texts: Sequence[str], batch_size: int = 4) -> list[float]:
         """The log-likelihood of each whole text."""
-        asked = [(text,) for text in texts]
-        return [float(one) for one in self._asked("loglikelihood_rolling", asked, batch_size)]
+        arguments = [(text,) for text in texts]
+        return [
+            float(value) for value in self._answers("loglikelihood_rolling", arguments, batch_size)
+        ]
 
     def generated(
         self, prompts: Sequence[str], *options: Mapping[str, Any], batch_size: int = 4
     ) -> Generated:
         """Greedy answers; one set of options for all prompts, or one for each."""
-        each = options if len(options) > 1 else options * len(prompts)
-        asked = [
-            (prompt, {"until": [], **GREEDY, **one})
-            for prompt, one in zip(prompts, each, strict=True)
+        all_options = options if len(options) > 1 else options * len(prompts)
+        arguments = [
+            (prompt, {"until": [], **GREEDY, **prompt_options})
+            for prompt, prompt_options in zip(prompts, all_options, strict=True)
         ]
         with quiet():
             lm = self._engine.lm(batch_size)
-            texts = lm.generate_until(list(_requests("generate_until", asked)))
+            texts = lm.generate_until(list(_requests("generate_until", arguments)))
         cut = getattr(lm, "cut_answers", None)
         return Generated(tuple(texts), None if cut is None else tuple(cut))
 
@@ -79,13 +81,15 @@ class Asker:
                 return False
         return True
 
-    def _asked(self, kind: str, asked: Sequence[tuple[Any, ...]], batch_size: int) -> list[Any]:
+    def _answers(
+        self, kind: str, argument_lists: Sequence[tuple[Any, ...]], batch_size: int
+    ) -> list[Any]:
         with quiet():
             lm = self._engine.lm(batch_size)
-            return list(getattr(lm, kind)(list(_requests(kind, asked))))
+            return list(getattr(lm, kind)(list(_requests(kind, argument_lists))))
 
 
-def _requests(kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _requests(kind: str, argument_lists: Sequence[tuple[Any, ...]]) -> list[Any]:
     from lm_eval.api.instance import Instance
 
     return [
@@ -96,5 +100,5 @@ def _requests(kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
             idx=0,
             metadata=("conformance", place, 1),
         )
-        for place, arguments in enumerate(asked)
+        for place, arguments in enumerate(argument_lists)
     ]

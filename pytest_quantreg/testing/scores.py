@@ -46,7 +46,7 @@ class ScoringConformance(Conformance):
     def test_choices_differ(self, scorer: Asker) -> None:
         """Different continuations of one context have different log-likelihoods."""
         context = self.prompts()[0]
-        values = scorer.values([(context, one) for one in self._continuations()])
+        values = scorer.values([(context, continuation) for continuation in self._continuations()])
         demand(
             len({round(value, 6) for value in values}) > 1,
             "the log-likelihood depends on the continuation",
@@ -103,8 +103,10 @@ class ScoringConformance(Conformance):
         """Of continuations that exclude each other at most one is greedy."""
         for context in self.prompts():
             chosen = self._exclusive(scorer, context)
-            scores = scorer.scores([(context, one) for one in chosen])
-            greedy = [one for one, (_, flag) in zip(chosen, scores, strict=True) if flag]
+            scores = scorer.scores([(context, continuation) for continuation in chosen])
+            greedy = [
+                continuation for continuation, (_, flag) in zip(chosen, scores, strict=True) if flag
+            ]
             demand(
                 len(greedy) <= 1,
                 "only the likeliest continuation is greedy",
@@ -134,7 +136,9 @@ class ScoringConformance(Conformance):
         for text in self.texts:
             words = text.split(" ")
             begun = [" ".join(words[:at]) for at in range(2, len(words) + 1, 3)]
-            begun = [one for one in begun if scorer.split_alike(one, text[len(one) :])] or [text]
+            begun = [part for part in begun if scorer.split_alike(part, text[len(part) :])] or [
+                text
+            ]
             values = scorer.rolling(begun)
             falls = all(b <= a + self.tolerance for a, b in pairwise(values))
             again = scorer.rolling(begun)
@@ -165,27 +169,29 @@ class ScoringConformance(Conformance):
     def test_tokens_are_told(self, scorer: Asker) -> None:
         """tok_encode gives the same whole numbers each time, more of them for more text."""
         text = self.texts[0]
-        known = scorer.tokens(text, special=False)
+        tokens = scorer.tokens(text, special=False)
         demand(
-            bool(known)
-            and all(type(one) is int for one in known)
-            and known == scorer.tokens(text, special=False)
+            bool(tokens)
+            and all(type(token) is int for token in tokens)
+            and tokens == scorer.tokens(text, special=False)
             and scorer.tokens("", special=False) == []
-            and len(scorer.tokens(text * 2, special=False)) > len(known),
+            and len(scorer.tokens(text * 2, special=False)) > len(tokens),
             "tok_encode(text, add_special_tokens=False) gives the text's own token ids",
             why="perplexity is taken per token, and both models must have the same number",
-            found=f"{known[:8]} for {text!r}, {scorer.tokens('', special=False)} for no text",
+            found=f"{tokens[:8]} for {text!r}, {scorer.tokens('', special=False)} for no text",
         )
 
     def test_any_text(self, scorer: Asker) -> None:
         """Letters of all kinds, in context and continuation, get finite scores."""
         context = self.prompts()[0]
-        asked = [(context, one) for one in FOREIGN[:4]] + [(one, " and") for one in FOREIGN]
+        pairs = [(context, foreign) for foreign in FOREIGN[:4]] + [
+            (foreign, " and") for foreign in FOREIGN
+        ]
         rule = "any text can be scored"
         why = "tasks hold names, quotes and emoji; one item that fails refuses the whole task"
         values: list[float] = []
         with demand_no_crash(rule, why=why):
-            values = [*scorer.values(asked), *scorer.rolling(FOREIGN[:4])]
+            values = [*scorer.values(pairs), *scorer.rolling(FOREIGN[:4])]
         odd = [value for value in values if not math.isfinite(value)]
         demand(bool(values) and not odd, rule, why=why, found=f"{odd or 'refused'}")
 
@@ -222,16 +228,16 @@ class ScoringConformance(Conformance):
         """Continuations none of which begins with the tokens of another."""
         begin = asker.tokens(context)
         tails = {}
-        for one in self._continuations():
-            whole = asker.tokens(context + one)
+        for continuation in self._continuations():
+            whole = asker.tokens(context + continuation)
             if whole[: len(begin)] == begin and len(whole) > len(begin):
-                tails[one] = whole[len(begin) :]
+                tails[continuation] = whole[len(begin) :]
         barred = set()
-        for one, other in combinations(tails, 2):
-            short = min(len(tails[one]), len(tails[other]))
-            if tails[one][:short] == tails[other][:short]:
+        for continuation, other in combinations(tails, 2):
+            short = min(len(tails[continuation]), len(tails[other]))
+            if tails[continuation][:short] == tails[other][:short]:
                 barred.add(other)
-        return [one for one in tails if one not in barred]
+        return [continuation for continuation in tails if continuation not in barred]
 
     def _chains(self, asker: Asker) -> list[tuple[Chain, tuple[Score, Score, Score]]]:
         """(context, a, b) with the scores of ab, a, and b after a."""

@@ -142,11 +142,11 @@ class ScriptedBackend:
                 f"scheme {spec.scheme}: the scripted backend cannot make it from {spec.name}",
                 help=f"give a checkpoint: --quant-checkpoint={spec.scheme}=FOLDER",
             )
-        made = json.dumps(_laid_over(script, changes), indent=1, sort_keys=True)
-        folder = self._cache_dir / f"scripted-{_digest(made)[:12]}"
+        text = json.dumps(_laid_over(script, changes), indent=1, sort_keys=True)
+        folder = self._cache_dir / f"scripted-{_digest(text)[:12]}"
         say(f"quantizing {spec.name} to {spec.scheme}")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(made, encoding="utf-8")
+        (folder / FILE).write_text(text, encoding="utf-8")
         return replace(spec, ref=str(folder), quantize=False)
 
     def load(self, spec: ModelSpec) -> ScriptedEngine:
@@ -256,12 +256,12 @@ class ScriptedEngine:
 def read(spec: ModelSpec) -> Script:
     """The script of a model's folder; raises Refusal when there is none to use."""
     raw = _raw(Path(spec.ref))
-    known = {entry.name for entry in fields(Script)}
-    if unknown := sorted(set(raw) - known):
+    known_keys = {entry.name for entry in fields(Script)}
+    if unknown := sorted(set(raw) - known_keys):
         raise Refusal(
             Category.UNUSABLE_MODEL,
             f"{spec.name}: {FILE} has unknown keys: {', '.join(unknown)}",
-            help=f"known: {', '.join(sorted(known))}",
+            help=f"known: {', '.join(sorted(known_keys))}",
         )
     script = Script(**raw)
     if script.unusable is not None:

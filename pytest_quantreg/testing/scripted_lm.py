@@ -131,7 +131,7 @@ class ScriptedLM(LM):  # type: ignore[misc]  # lm-eval ships no types
 
     def _begin(self, requests: list[Any]) -> None:
         # What an engine puts into one batch moves its answers; order within it does not.
-        company = sorted({(str(one.task_name), one.doc_id) for one in requests})
+        company = sorted({(str(request.task_name), request.doc_id) for request in requests})
         self._company = hashlib.sha256(repr(company).encode()).hexdigest()
         self._count(len(requests))
 

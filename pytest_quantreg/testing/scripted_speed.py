@@ -66,12 +66,12 @@ class ScriptedTiming:
     """
 
     def __init__(self, name: str, script: Mapping[str, Any], before: int = 0) -> None:
-        known = {*DEFAULTS, *FAILURES, *_FOOTPRINT}
-        if unknown := sorted(set(script) - known):
+        known_keys = {*DEFAULTS, *FAILURES, *_FOOTPRINT}
+        if unknown := sorted(set(script) - known_keys):
             raise Refusal(
                 Category.UNUSABLE_MODEL,
                 f"{name}: speed has unknown keys: {', '.join(unknown)}",
-                help=f"known: {', '.join(sorted(known))}",
+                help=f"known: {', '.join(sorted(known_keys))}",
             )
         self._name = name
         self._speed = {**DEFAULTS, **script}
@@ -83,8 +83,8 @@ class ScriptedTiming:
     @property
     def load_seconds(self) -> float | None:
         """What starting is said to take; None: what it took."""
-        found: float | None = self._speed["load_seconds"]
-        return found
+        seconds: float | None = self._speed["load_seconds"]
+        return seconds
 
     def serve(self, load: Load) -> tuple[Request, ...]:
         """Times as the script computes them, on a clock of its own."""
@@ -117,8 +117,8 @@ class ScriptedTiming:
     def copy_bandwidth(self) -> float | None:
         """What the script says."""
         self.fail_at("bandwidth")
-        found: float | None = self._speed["bandwidth"]
-        return found
+        bandwidth: float | None = self._speed["bandwidth"]
+        return bandwidth
 
     def state(self) -> DeviceState:
         """What the script says."""

@@ -38,26 +38,28 @@ class TimingConformance(Conformance):
     def test_every_request_is_served(self, timed: Any) -> None:
         """Each prompt gets exactly the tokens asked for, and its times are in order."""
         requests = self._served(timed, Load((self.prompt_tokens,) * 3, TOKENS, in_flight=3))
-        for one in requests:
+        for request in requests:
             demand(
-                one.output_tokens == TOKENS,
+                request.output_tokens == TOKENS,
                 "serve generates exactly output_tokens; the end-of-sequence token ends nothing",
                 why="a model that ends early would look faster",
-                found=one,
+                found=request,
             )
-            ordered = 0 <= one.arrived <= one.first_token <= one.ended
+            ordered = 0 <= request.arrived <= request.first_token <= request.ended
             demand(
-                ordered and math.isfinite(one.ended) and one.ended > 0,
+                ordered and math.isfinite(request.ended) and request.ended > 0,
                 "0 <= arrived <= first_token <= ended, in seconds since the round began",
                 why="latencies are differences of these",
-                found=one,
+                found=request,
             )
 
     def test_in_flight_is_respected(self, timed: Any) -> None:
         """Never more requests than in_flight are under way at once."""
         load = Load((self.prompt_tokens,) * 4, TOKENS, in_flight=2)
         requests = self._served(timed, load)
-        edges = [(one.ended, -1) for one in requests] + [(one.arrived, 1) for one in requests]
+        edges = [(request.ended, -1) for request in requests] + [
+            (request.arrived, 1) for request in requests
+        ]
         # What ends and what begins at one moment are not under way together.
         most = running = 0
         for _, change in sorted(edges):
@@ -85,14 +87,25 @@ class TimingConformance(Conformance):
     def test_footprint_and_state(self, timed: Any) -> None:
         """Sizes are whole numbers of bytes, bandwidth is positive, and unknown is None."""
         timed.forget_peak()
-        found, state, bandwidth = timed.footprint(), timed.state(), timed.copy_bandwidth()
+        footprint, state, bandwidth = timed.footprint(), timed.state(), timed.copy_bandwidth()
         rule = "footprint gives bytes, copy_bandwidth bytes per second; None where unknown"
         why = "memory gates and the roofline are made of them, and 0 is not 'unknown'"
-        plain = isinstance(found, Footprint) and isinstance(state, DeviceState)
-        demand(plain, rule, why=why, found=(found, state))
-        sizes = [found.weights, found.peak, found.streamed, found.kv_per_token, found.disk]
-        known = [one for one in sizes if one is not None] + list(found.loaded.values())
-        demand(all(isinstance(one, int) and one > 0 for one in known), rule, why=why, found=found)
+        plain = isinstance(footprint, Footprint) and isinstance(state, DeviceState)
+        demand(plain, rule, why=why, found=(footprint, state))
+        sizes = [
+            footprint.weights,
+            footprint.peak,
+            footprint.streamed,
+            footprint.kv_per_token,
+            footprint.disk,
+        ]
+        known_sizes = [size for size in sizes if size is not None] + list(footprint.loaded.values())
+        demand(
+            all(isinstance(size, int) and size > 0 for size in known_sizes),
+            rule,
+            why=why,
+            found=footprint,
+        )
         demand(bandwidth is None or bandwidth > 0, rule, why=why, found=bandwidth)
 
     def _served(self, timed: Any, load: Load) -> tuple[Request, ...]:
