@@ -96,8 +96,8 @@ def test_a_card_that_does_not_tell_everything(missing: str, lost: str) -> None:
     """A question that the driver does not answer leaves its value out, and no other."""
     state = card_state("GPU-1", Nvml(missing))
     assert getattr(state, lost) is None
-    known = ["clock_mhz", "power_limit_w", "others", "temperature_c"]
-    assert [name for name in known if getattr(state, name) is None] == [lost]
+    names = ["clock_mhz", "power_limit_w", "others", "temperature_c"]
+    assert [name for name in names if getattr(state, name) is None] == [lost]
 
 
 def test_no_driver_and_no_such_card() -> None:

@@ -34,7 +34,7 @@ class Clock:
 
 def load(count: int, in_flight: int, arrivals: tuple[float, ...] | None = None) -> Load:
     """Prompts that carry their own number."""
-    return Load(tuple((one,) for one in range(count)), 5, in_flight, arrivals)
+    return Load(tuple((token,) for token in range(count)), 5, in_flight, arrivals)
 
 
 def test_one_after_another_each_counts_from_its_own_start() -> None:
@@ -42,10 +42,10 @@ def test_one_after_another_each_counts_from_its_own_start() -> None:
     clock = Clock()
     served = serve_in_groups(load(3, 1), clock.generate, clock, clock.sleep)
     assert clock.groups == [[0], [1], [2]]
-    assert [one.arrived for one in served] == [0.0, 1.0, 2.0]
-    assert [one.latency("ttft") for one in served] == [0.25] * 3
-    assert [one.latency("e2e") for one in served] == [1.0] * 3
-    assert [one.output_tokens for one in served] == [5] * 3
+    assert [request.arrived for request in served] == [0.0, 1.0, 2.0]
+    assert [request.latency("ttft") for request in served] == [0.25] * 3
+    assert [request.latency("e2e") for request in served] == [1.0] * 3
+    assert [request.output_tokens for request in served] == [5] * 3
 
 
 def test_at_most_so_many_in_flight() -> None:
@@ -53,7 +53,7 @@ def test_at_most_so_many_in_flight() -> None:
     clock = Clock()
     served = serve_in_groups(load(5, 2), clock.generate, clock, clock.sleep)
     assert clock.groups == [[0, 1], [2, 3], [4]]
-    assert [one.ended for one in served] == [1.0, 1.0, 2.0, 2.0, 3.0]
+    assert [request.ended for request in served] == [1.0, 1.0, 2.0, 2.0, 3.0]
     assert clock.slept == []
 
 
@@ -64,7 +64,7 @@ def test_waits_for_arrivals_and_counts_the_queue() -> None:
     served = serve_in_groups(load(4, 8, arrivals), clock.generate, clock, clock.sleep)
     assert clock.slept == [0.5, 6.5]
     assert clock.groups == [[0], [1, 2], [3]]
-    assert [one.arrived for one in served] == list(arrivals)
+    assert [request.arrived for request in served] == list(arrivals)
     assert served[0].latency("ttft") == pytest.approx(0.25)
     assert served[1].latency("ttft") == pytest.approx(1.5 + 0.25 - 0.6)
     assert served[3].first_token == pytest.approx(9.25)
@@ -75,8 +75,8 @@ def test_arrivals_in_any_order() -> None:
     clock = Clock()
     served = serve_in_groups(load(3, 1, (2.0, 0.0, 1.0)), clock.generate, clock, clock.sleep)
     assert clock.groups == [[1], [2], [0]]
-    assert [one.arrived for one in served] == [2.0, 0.0, 1.0]
-    assert [one.ended for one in served] == [3.0, 1.0, 2.0]
+    assert [request.arrived for request in served] == [2.0, 0.0, 1.0]
+    assert [request.ended for request in served] == [3.0, 1.0, 2.0]
 
 
 def test_nothing_asked_nothing_served() -> None:

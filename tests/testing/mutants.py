@@ -144,7 +144,7 @@ MUTANTS = {
 
 def part_of(test: str) -> type[Conformance]:
     """The part of the conformance test that a check belongs to."""
-    (part,) = (one for one in BackendConformance.__bases__ if test in vars(one))
+    (part,) = (base for base in BackendConformance.__bases__ if test in vars(base))
     return part
 
 

@@ -106,7 +106,7 @@ def models(
 def test_the_whole_life(pytester: pytest.Pytester, models: Models) -> None:
     """Every step ends as it should, in the order that the page on baselines tells."""
     steps = walk(pytester.runpytest_inprocess, models, gate=GATE)
-    assert [one.name for one in steps] == [
+    assert [step.name for step in steps] == [
         "absent",
         "recorded",
         "present",
@@ -120,7 +120,7 @@ def test_the_whole_life(pytester: pytest.Pytester, models: Models) -> None:
         "pass again",
         "updated",
     ]
-    assert [one.status for one in steps] == [1, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0]
+    assert [step.status for step in steps] == [1, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0]
     assert isinstance(steps[0], Step)
     assert "no baseline of sum" in steps[0].text
 

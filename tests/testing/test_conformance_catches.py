@@ -30,16 +30,16 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
         [sys.executable, "-m", "pytest", *words], capture_output=True, text=True, check=False
     )
     assert run.returncode == 1, run.stdout[-3000:] + run.stderr[-3000:]
-    found: dict[str, dict[str, str | None]] = {}
+    messages: dict[str, dict[str, str | None]] = {}
     for case in ET.parse(place / "junit.xml").iter("testcase"):
         assert case.find("error") is None, case.attrib
         failure = case.find("failure")
         kind = case.attrib["classname"].rpartition(".")[2]
-        said = None if failure is None else str(failure.text)
+        message = None if failure is None else str(failure.text)
         if case.find("skipped") is not None:
-            said = SKIPPED
-        found.setdefault(kind, {})[case.attrib["name"]] = said
-    return found
+            message = SKIPPED
+        messages.setdefault(kind, {})[case.attrib["name"]] = message
+    return messages
 
 
 def test_a_sound_backend_passes(failures: dict[str, dict[str, str | None]]) -> None:
@@ -50,21 +50,21 @@ def test_a_sound_backend_passes(failures: dict[str, dict[str, str | None]]) -> N
 
 def test_one_that_cannot_score_may_say_so(failures: dict[str, dict[str, str | None]]) -> None:
     """With can_score = False the checks of scores are shown as left out, and all others hold."""
-    found = failures["TestMute"]
-    left_out = {test for test, said in found.items() if said == SKIPPED}
+    messages = failures["TestMute"]
+    left_out = {test for test, message in messages.items() if message == SKIPPED}
     assert left_out == {test for test in vars(ScoringConformance) if test.startswith("test_")}
-    assert {said for test, said in found.items() if test not in left_out} == {None}
+    assert {message for test, message in messages.items() if test not in left_out} == {None}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_backend_is_noticed(failures: dict[str, dict[str, str | None]], name: str) -> None:
     """Its fault fails the check that is meant for it, which says what is demanded and why."""
-    said = failures[f"Test{name}"][MUTANTS[name].by]
-    assert said is not None
-    assert "the Protocol demands: " in said
-    assert "it matters because " in said
+    message = failures[f"Test{name}"][MUTANTS[name].by]
+    assert message is not None
+    assert "the Protocol demands: " in message
+    assert "it matters because " in message
 
 
 def test_every_check_is_failed_by_a_mutant(failures: dict[str, dict[str, str | None]]) -> None:
     """There is a broken toy for each of the checks."""
-    assert set(failures["TestSound"]) == {one.by for one in MUTANTS.values()}
+    assert set(failures["TestSound"]) == {mutant.by for mutant in MUTANTS.values()}

@@ -79,29 +79,29 @@ def run(installed: Path) -> Run:
 
 def test_it_conforms(run: Run) -> None:
     """The example passes the conformance test; timing alone is left out, and shown."""
-    status, said = run("test_backend.py", "-rs")
-    assert status == 0, said
-    assert "4 skipped" in said
-    assert said.count("SKIPPED [") == 4
-    assert "this engine cannot be timed: compare_speed refuses it" in said
+    status, output = run("test_backend.py", "-rs")
+    assert status == 0, output
+    assert "4 skipped" in output
+    assert output.count("SKIPPED [") == 4
+    assert "this engine cannot be timed: compare_speed refuses it" in output
 
 
 def test_it_conforms_in_a_process_of_its_own(run: Run) -> None:
     """So does the same backend where its engines are loaded in a worker and asked over a pipe."""
-    status, said = run("test_apart.py")
-    assert status == 0, said
-    assert "skipped" not in said
+    status, output = run("test_apart.py")
+    assert status == 0, output
+    assert "skipped" not in output
 
 
 def test_it_gates(run: Run) -> None:
     """Its sound int8 model is kept, its rough int4 model is lost, others are wrong use."""
-    status, said = run("test_release.py", "--quant-update")
-    assert (status, "2 recorded" in said) == (0, True), said
-    status, said = run("test_release.py", "--quant-scheme=w8a16-int8", "--quant-require")
-    assert (status, "2 kept" in said) == (0, True), said
-    assert "runs as w8a16-int8 (native)" in said
-    status, said = run("test_release.py", "--quant-scheme=w4a16-int4", "--quant-require")
-    assert (status, "1 kept, 1 lost" in said) == (1, True), said
-    status, said = run("test_release.py", "--quant-scheme=w8a8-fp8")
+    status, output = run("test_release.py", "--quant-update")
+    assert (status, "2 recorded" in output) == (0, True), output
+    status, output = run("test_release.py", "--quant-scheme=w8a16-int8", "--quant-require")
+    assert (status, "2 kept" in output) == (0, True), output
+    assert "runs as w8a16-int8 (native)" in output
+    status, output = run("test_release.py", "--quant-scheme=w4a16-int4", "--quant-require")
+    assert (status, "1 kept, 1 lost" in output) == (1, True), output
+    status, output = run("test_release.py", "--quant-scheme=w8a8-fp8")
     assert status == 4
-    assert "the wordpairs backend cannot make it" in said
+    assert "the wordpairs backend cannot make it" in output

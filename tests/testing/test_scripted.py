@@ -237,16 +237,16 @@ def test_makes_schemes_it_has_a_script_for(folder: Path, scripted: Backend) -> N
         tasks={"t": {"wrong": [1]}},
         on_the_fly={"w8a8-int8": {"scheme": "w8a8-int8", "tasks": {"t": {"also_wrong": [2]}}}},
     )
-    said: list[str] = []
-    asked = replace(base, scheme="w8a8-int8", quantize=True)
-    made = scripted.prepare(asked, said.append)
+    lines: list[str] = []
+    to_make = replace(base, scheme="w8a8-int8", quantize=True)
+    made = scripted.prepare(to_make, lines.append)
     assert (made.quantize, made.name) == (False, "tiny")
-    assert said == ["quantizing tiny to w8a8-int8"]
+    assert lines == ["quantizing tiny to w8a8-int8"]
     engine = scripted.load(made)
     assert engine.effective.scheme == "w8a8-int8"
     assert engine.lm(1).generate_until([request(i) for i in range(3)]) == ["0", "?", "?"]
     with pytest.raises(WrongUse, match="--quant-checkpoint=w4a16-int4=FOLDER"):
-        scripted.prepare(replace(asked, scheme="w4a16-int4"), said.append)
+        scripted.prepare(replace(to_make, scheme="w4a16-int4"), lines.append)
 
 
 def test_runs_out_of_memory_above_a_batch(folder: Path, scripted: Backend) -> None:

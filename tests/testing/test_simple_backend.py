@@ -90,18 +90,18 @@ def test_answers_end(
     asker: Asker, prompt: str, options: Mapping[str, Any], text: str, cut: bool
 ) -> None:
     """An answer ends at the limit, at the model's own end, or before the first stop text."""
-    found = asker.generated([prompt], options)
-    assert (found.texts, found.cut) == ((text,), (cut,))
+    answer = asker.generated([prompt], options)
+    assert (answer.texts, answer.cut) == ((text,), (cut,))
 
 
 def test_sampled_answers_are_seeded(asker: Asker) -> None:
     """Sampling draws from numpy's generator, which a measurement seeds; greedy ones do not."""
     options = {"max_gen_toks": 8, "do_sample": True, "temperature": 5.0}
-    found = []
+    answers = []
     for seed in (1, 1, 2):
         np.random.seed(seed)
-        found.append(asker.generated(["a", "b", "c"], options).texts)
-    assert found[0] == found[1] != found[2]
+        answers.append(asker.generated(["a", "b", "c"], options).texts)
+    assert answers[0] == answers[1] != answers[2]
 
 
 def test_what_is_not_made_is_wrong_use(tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_a_closed_engine_is_wrong_use(known: Known) -> None:
 
 def test_digests_cover_names_and_bytes(tmp_path: Path) -> None:
     """Order does not matter, names and bytes do; a file that is not there is refused."""
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_text("ab")
-    other.write_text("c")
-    once = digest(one, other)
-    assert once == digest(other, one)
-    one.write_text("a")
-    other.write_text("bc")
-    assert once != digest(one, other)
+    first, second = tmp_path / "one", tmp_path / "other"
+    first.write_text("ab")
+    second.write_text("c")
+    once = digest(first, second)
+    assert once == digest(second, first)
+    first.write_text("a")
+    second.write_text("bc")
+    assert once != digest(first, second)
     with pytest.raises(Refusal, match="absent cannot be read"):
         digest(tmp_path / "absent")
 

@@ -33,8 +33,8 @@ class PathInIdentity(ToyBackend):
 
 class DigestOfPath(ToyBackend):
     def identify(self, spec: ModelSpec) -> ModelIdentity:
-        found = super().identify(spec)
-        return replace(found, weights_digest=f"{abs(hash(spec.ref)):064x}")
+        identity = super().identify(spec)
+        return replace(identity, weights_digest=f"{abs(hash(spec.ref)):064x}")
 
 
 class DigestOfSize(ToyBackend):
@@ -149,7 +149,7 @@ class Hoards(ToyEngine):
 
 class ServesLess(ToyEngine):
     def serve(self, load: Load) -> tuple[Request, ...]:
-        return tuple(replace(one, output_tokens=1) for one in super().serve(load))
+        return tuple(replace(request, output_tokens=1) for request in super().serve(load))
 
 
 class ServesAllAtOnce(ToyEngine):

@@ -40,8 +40,8 @@ class DeafLM(ToyLM):
 
 class OrderLM(ToyLM):
     def loglikelihood(self, requests: list[Any], **more: Any) -> list[tuple[float, bool]]:
-        found = super().loglikelihood(requests)
-        return [(value * (1 + 0.05 * at), greedy) for at, (value, greedy) in enumerate(found)]
+        scores = super().loglikelihood(requests)
+        return [(value * (1 + 0.05 * at), greedy) for at, (value, greedy) in enumerate(scores)]
 
 
 class SwappedLM(ToyLM):
@@ -110,8 +110,8 @@ class TellsNoTokensLM(ToyLM):
 
 class EchoLM(ToyLM):
     def generate_until(self, requests: list[Any], **more: Any) -> list[str]:
-        found = super().generate_until(requests)
-        return [one.args[0] + text for one, text in zip(requests, found, strict=True)]
+        texts = super().generate_until(requests)
+        return [request.args[0] + text for request, text in zip(requests, texts, strict=True)]
 
 
 class DeafToStopsLM(ToyLM):
@@ -132,23 +132,23 @@ class EndlessLM(ToyLM):
 
 class NeverCutLM(ToyLM):
     def generate_until(self, requests: list[Any], **more: Any) -> list[str]:
-        found = super().generate_until(requests)
-        self.cut_answers = (False,) * len(found)
-        return found
+        texts = super().generate_until(requests)
+        self.cut_answers = (False,) * len(texts)
+        return texts
 
 
 class CutTurnedLM(ToyLM):
     def generate_until(self, requests: list[Any], **more: Any) -> list[str]:
-        found = super().generate_until(requests)
+        texts = super().generate_until(requests)
         self.cut_answers = self.cut_answers[::-1]
-        return found
+        return texts
 
 
 class UncutLM(ToyLM):
     def generate_until(self, requests: list[Any], **more: Any) -> list[str]:
-        found = super().generate_until(requests)
+        texts = super().generate_until(requests)
         del self.cut_answers
-        return found
+        return texts
 
 
 class SampledLM(ToyLM):

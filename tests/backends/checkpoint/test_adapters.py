@@ -92,13 +92,13 @@ def test_a_requested_adapter_is_part_of_the_identity(
     backend: TransformersBackend, tiny: Path, tmp_path: Path, spec: Spec
 ) -> None:
     """Its weights and its config count; where it lies and what it calls its base do not."""
-    one = make_adapter(tmp_path / "one")
+    adapter = make_adapter(tmp_path / "one")
     others = [
         make_adapter(tmp_path / "weights", weights=b"x"),
         make_adapter(tmp_path / "rank", rank=8),
     ]
     bare = backend.identify(spec(tiny)).weights_digest
-    first = backend.identify(spec(tiny, peft=str(one))).weights_digest
+    first = backend.identify(spec(tiny, peft=str(adapter))).weights_digest
     assert bare != first
     for other in others:
         assert backend.identify(spec(tiny, peft=str(other))).weights_digest not in (bare, first)
@@ -114,14 +114,14 @@ def test_peft_is_needed_and_its_version_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without the package nothing loads; with it, its version stands beside transformers'."""
-    asked = spec(tiny, peft=str(make_adapter(tmp_path / "one")))
+    adapted_spec = spec(tiny, peft=str(make_adapter(tmp_path / "one")))
     monkeypatch.setattr(applying, "installed", lambda name: None)
     with pytest.raises(Refusal, match="needs the package peft"):
-        backend.load(asked)
+        backend.load(adapted_spec)
     monkeypatch.setattr(
         "pytest_quantreg.backends.transformers.backend.installed", lambda name: "1.2.3"
     )
-    assert backend.software_of(asked).versions["peft"] == "1.2.3"
+    assert backend.software_of(adapted_spec).versions["peft"] == "1.2.3"
     assert "peft" not in backend.software_of(spec(tiny)).versions
 
 
@@ -144,9 +144,11 @@ def test_a_scheme_is_not_made_of_a_model_with_an_adapter(
 ) -> None:
     """Quantizing the base and adding the adapter unquantized is not what ships."""
     args: dict[str, Any] = {"peft": str(make_adapter(tmp_path / "one"))}
-    asked = ModelSpec(str(tiny), "tiny", "w8a8-int8", "transformers", quantize=True, args=args)
+    adapted_spec = ModelSpec(
+        str(tiny), "tiny", "w8a8-int8", "transformers", quantize=True, args=args
+    )
     with pytest.raises(WrongUse, match="not made on the fly of a model with an adapter"):
-        backend.prepare(asked, print)
+        backend.prepare(adapted_spec, print)
 
 
 class Model:

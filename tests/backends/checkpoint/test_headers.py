@@ -68,35 +68,35 @@ def reconfigured(source: Path, folder: Path, **entries: object) -> Path:
     return folder
 
 
-def only(found: Checkpoint, name: str = PROJECTION) -> Layer:
+def only(checkpoint: Checkpoint, name: str = PROJECTION) -> Layer:
     """The layer of that name."""
-    return next(layer for layer in found.layers if layer.name == name)
+    return next(layer for layer in checkpoint.layers if layer.name == name)
 
 
 def test_every_scheme_that_is_made_here_is_sound(made: dict[str, Path]) -> None:
     """All schemes that llm-compressor makes are recognised, and none contradicts itself."""
     for scheme, folder in made.items():
-        found = inspect(str(folder))
-        assert same_identity(scheme, found.scheme), scheme
-        assert contradictions(found) == (), scheme
-        assert len(found.quantized) == 14
-        said = found.claim.groups[0].weights
-        assert said is not None
-        for layer in found.quantized:
+        checkpoint = inspect(str(folder))
+        assert same_identity(scheme, checkpoint.scheme), scheme
+        assert contradictions(checkpoint) == (), scheme
+        assert len(checkpoint.quantized) == 14
+        weights = checkpoint.claim.groups[0].weights
+        assert weights is not None
+        for layer in checkpoint.quantized:
             assert layer.held is not None
             # Layers as wide as a group, or as large as a block, have one for all of it.
-            whole = {"group": "channel", "block": "tensor"}.get(said.granularity)
-            assert layer.held.granularity in (said.granularity, whole)
+            whole = {"group": "channel", "block": "tensor"}.get(weights.granularity)
+            assert layer.held.granularity in (weights.granularity, whole)
 
 
 def test_parameters_are_those_of_the_model(tiny: Path, made: dict[str, Path]) -> None:
     """Packed or not, each kind has as many parameters as in the full-precision model."""
     full = inspect(str(tiny))
     for scheme, folder in made.items():
-        found = inspect(str(folder))
+        checkpoint = inspect(str(folder))
         for layer in full.layers:
-            assert only(found, layer.name).parameters == layer.parameters, (scheme, layer.name)
-        assert found.size == (folder / "model.safetensors").stat().st_size
+            assert only(checkpoint, layer.name).parameters == layer.parameters, (scheme, layer.name)
+        assert checkpoint.size == (folder / "model.safetensors").stat().st_size
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CHECKPOINTS.iterdir()))
@@ -105,12 +105,12 @@ def test_shipped_checkpoints(name: str) -> None:
 
     What they lose shows in accuracy alone.
     """
-    found = inspect(str(CHECKPOINTS / name))
-    assert contradictions(found) == ()
-    assert found.scheme in name
-    assert (len(found.quantized), sum(layer.linear for layer in found.layers)) == (21, 21)
+    checkpoint = inspect(str(CHECKPOINTS / name))
+    assert contradictions(checkpoint) == ()
+    assert checkpoint.scheme in name
+    assert (len(checkpoint.quantized), sum(layer.linear for layer in checkpoint.layers)) == (21, 21)
     expected = 4 + 16 / 128 if "int4" in name else 8
-    bits = found.bits_per_weight(found.quantized)
+    bits = checkpoint.bits_per_weight(checkpoint.quantized)
     assert expected < bits < expected + 0.1
 
 
@@ -122,10 +122,10 @@ def test_a_config_over_plain_tensors(scheme: str, tmp_path: Path) -> None:
     shutil.copyfile(
         CHECKPOINTS.parent / "tiny-llama" / "model.safetensors", folder / "model.safetensors"
     )
-    found = inspect(str(folder))
-    assert found.scheme == "bf16"
-    (said,) = contradictions(found)
-    assert "none of the 21 linear layers is quantized: they are bf16" in said
+    checkpoint = inspect(str(folder))
+    assert checkpoint.scheme == "bf16"
+    (contradiction,) = contradictions(checkpoint)
+    assert "none of the 21 linear layers is quantized: they are bf16" in contradiction
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_bfloat16_scales_are_read(pattern: bytes, said: str, tmp_path: Path) -> 
     """One, zero, minus zero, NaN and infinity in bfloat16 scales of a real checkpoint."""
     part = "0.self_attn.q_proj.weight_scale"
     folder = spoilt(CHECKPOINTS / "w8a8-fp8", tmp_path / "bad", part, pattern)
-    (found,) = contradictions(inspect(str(folder)))
-    assert said in found
-    assert "model.layers.0.self_attn.q_proj.weight_scale" in found
+    (contradiction,) = contradictions(inspect(str(folder)))
+    assert said in contradiction
+    assert "model.layers.0.self_attn.q_proj.weight_scale" in contradiction
 
 
 def test_one_nan_among_many_scales_is_found(tmp_path: Path) -> None:
@@ -156,8 +156,8 @@ def test_one_nan_among_many_scales_is_found(tmp_path: Path) -> None:
         f"{PROJECTION}.weight": ("F8_E4M3", (count, 1), bytes(count)),
         f"{PROJECTION}.weight_scale": ("F32", (count, 1), raw.tobytes()),
     }
-    found = inspect(str(write(tmp_path / "it", tensors, {"quant_method": "fp8"})))
-    (scales,) = only(found).scales
+    checkpoint = inspect(str(write(tmp_path / "it", tensors, {"quant_method": "fp8"})))
+    (scales,) = only(checkpoint).scales
     assert (scales.count, scales.ones, scales.zeros, scales.not_finite) == (count, 0, 0, 1)
 
 
@@ -205,14 +205,14 @@ def test_gptq_and_awq(quantization: dict[str, Any], tmp_path: Path) -> None:
     tensors = packed((8, 128) if gptq else (64, 16), 2, 128)
     if gptq:
         tensors[f"{PROJECTION}.g_idx"] = ("I32", (64,), bytes(4 * 64))
-    found = inspect(str(write(tmp_path / "it", tensors, quantization)))
-    layer = only(found)
+    checkpoint = inspect(str(write(tmp_path / "it", tensors, quantization)))
+    layer = only(checkpoint)
     assert (layer.parameters, layer.linear) == (64 * 128, True)
     assert layer.held is not None
     assert (layer.held.type, layer.held.bits) == ("int", 4)
     assert (layer.held.granularity, layer.held.group_size) == ("group", 32)
-    assert contradictions(found) == ()
-    assert found.scheme == "w4a16-int4"
+    assert contradictions(checkpoint) == ()
+    assert checkpoint.scheme == "w4a16-int4"
 
 
 @pytest.mark.parametrize(
@@ -263,20 +263,20 @@ def test_other_containers(
     tensors: Tensors, quantization: object, scheme: str, bits: float, tmp_path: Path
 ) -> None:
     """Fused experts, bitsandbytes, torchao and ModelOpt have ways of their own."""
-    found = inspect(str(write(tmp_path / "it", tensors, quantization)))
-    (layer,) = found.quantized
-    assert (found.scheme, layer.parameters, layer.linear) == (scheme, 768, True)
-    assert found.bits_per_weight([layer]) == pytest.approx(bits)
-    assert contradictions(found) == ()
+    checkpoint = inspect(str(write(tmp_path / "it", tensors, quantization)))
+    (layer,) = checkpoint.quantized
+    assert (checkpoint.scheme, layer.parameters, layer.linear) == (scheme, 768, True)
+    assert checkpoint.bits_per_weight([layer]) == pytest.approx(bits)
+    assert contradictions(checkpoint) == ()
 
 
 def test_gptq_with_other_bits_than_it_says(tmp_path: Path) -> None:
     """A config of 8 bits over tensors of 4 is named."""
     tensors = packed((8, 128), 2, 128)
     tensors[f"{PROJECTION}.g_idx"] = ("I32", (64,), bytes(4 * 64))
-    found = inspect(str(write(tmp_path / "it", tensors, {**GPTQ, "bits": 8})))
-    (said,) = contradictions(found)
-    assert said.startswith("config.json says int8 weights, the tensors are of 4 bits")
+    checkpoint = inspect(str(write(tmp_path / "it", tensors, {**GPTQ, "bits": 8})))
+    (contradiction,) = contradictions(checkpoint)
+    assert contradiction.startswith("config.json says int8 weights, the tensors are of 4 bits")
 
 
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -289,20 +289,22 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     folder = write(tmp_path / "it", tensors)
     stated = {"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}
     (folder / "hf_quant_config.json").write_text(json.dumps(stated))
-    found = inspect(str(folder))
-    assert (found.scheme, found.claim.method, found.claim.ignore) == (
+    checkpoint = inspect(str(folder))
+    assert (checkpoint.scheme, checkpoint.claim.method, checkpoint.claim.ignore) == (
         "w8a8-fp8",
         "modelopt",
         ("lm_head",),
     )
-    assert contradictions(found) == ()
+    assert contradictions(checkpoint) == ()
 
 
 def test_the_ignore_list_is_held_against_the_tensors(tmp_path: Path) -> None:
     """The same files with another ignore list contradict themselves, both ways round."""
     folder = reconfigured(CHECKPOINTS / "w8a8-int8", tmp_path / "more", ignore=[PROJECTION])
-    (said,) = contradictions(inspect(str(folder)))
-    assert said == f"{PROJECTION} is quantized, and the ignore list of config.json names it"
+    (contradiction,) = contradictions(inspect(str(folder)))
+    assert (
+        contradiction == f"{PROJECTION} is quantized, and the ignore list of config.json names it"
+    )
 
 
 def test_a_layer_put_back_in_bfloat16(tmp_path: Path) -> None:
@@ -319,17 +321,17 @@ def test_a_layer_put_back_in_bfloat16(tmp_path: Path) -> None:
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
         "ignore": [],
     }
-    found = inspect(str(write(tmp_path / "it", tensors, config)))
-    (said,) = contradictions(found)
-    assert said.startswith("model.layers.0.mlp.down_proj is not quantized")
+    checkpoint = inspect(str(write(tmp_path / "it", tensors, config)))
+    (contradiction,) = contradictions(checkpoint)
+    assert contradiction.startswith("model.layers.0.mlp.down_proj is not quantized")
 
 
 def test_files_without_a_claim_say_so(tmp_path: Path) -> None:
     """Quantized tensors under a config that says nothing have no scheme."""
     tensors: Tensors = {f"{PROJECTION}.weight": ("F8_E4M3", (4, 2), bytes(8))}
-    found = inspect(str(write(tmp_path / "it", tensors)))
-    assert found.scheme == "quantized, but config.json does not say how"
-    assert len(contradictions(found)) == 1
+    checkpoint = inspect(str(write(tmp_path / "it", tensors)))
+    assert checkpoint.scheme == "quantized, but config.json does not say how"
+    assert len(contradictions(checkpoint)) == 1
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def test_cached_snapshots_work_offline(backend: TransformersBackend, hub: Path, 
     assert backend.identify(replace(SPEC, revision=COMMIT)) == identity
     assert backend.stored_scheme(SPEC) is None
     assert backend.chat_formatter(SPEC, True) is not None
-    said: list[str] = []
-    prepared = backend.prepare(SPEC, said.append)
-    assert said == []
+    lines: list[str] = []
+    prepared = backend.prepare(SPEC, lines.append)
+    assert lines == []
     assert backend.load(prepared).effective.scheme == "bf16"
 
 
@@ -217,16 +217,16 @@ def test_files_are_hashed_once_and_large_ones_announced(
 ) -> None:
     """Only what is really read is counted; the digest of all is in the order of the files."""
     monkeypatch.setattr(identity, "LARGE", 5)
-    said: list[str] = []
-    digests = FileDigests(said.append)
+    lines: list[str] = []
+    digests = FileDigests(lines.append)
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for path in paths:
         path.write_text(path.name * 2)
-    found = digests.of_all(paths, "org/tiny")
-    assert found == [hashlib.sha256(one.read_bytes()).hexdigest() for one in paths]
-    assert said == ["hashing 0.0 GB of weights of org/tiny"]
+    hashes = digests.of_all(paths, "org/tiny")
+    assert hashes == [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    assert lines == ["hashing 0.0 GB of weights of org/tiny"]
     monkeypatch.setattr(identity, "_sha256", lambda path: "read again")
-    assert digests.of_all(paths, "org/tiny") == found
+    assert digests.of_all(paths, "org/tiny") == hashes
     overwritten(paths[1])
-    assert digests.of_all(paths, "org/tiny") == [found[0], "read again", found[2]]
-    assert len(said) == 1
+    assert digests.of_all(paths, "org/tiny") == [hashes[0], "read again", hashes[2]]
+    assert len(lines) == 1

@@ -35,7 +35,7 @@ def runs(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return started
 
 
-def asked(tiny: Path, scheme: str = "w8a8-int8") -> ModelSpec:
+def spec_to_make(tiny: Path, scheme: str = "w8a8-int8") -> ModelSpec:
     """The tiny model, to be quantized on the fly."""
     return ModelSpec(str(tiny), "tiny", scheme, "transformers", quantize=True)
 
@@ -44,9 +44,9 @@ def test_makes_a_checkpoint_once(
     backend: TransformersBackend, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The first run says what it makes, in a process of its own; the second finds it."""
-    said: list[str] = []
-    made = backend.prepare(asked(tiny), said.append)
-    assert said == [
+    lines: list[str] = []
+    made = backend.prepare(spec_to_make(tiny), lines.append)
+    assert lines == [
         "quantizing tiny to w8a8-int8: int8 per channel weights rounded to nearest, "
         "int8 per token, dynamic activations"
     ]
@@ -54,9 +54,9 @@ def test_makes_a_checkpoint_once(
     assert "llmcompressor" not in sys.modules
     assert (made.name, made.scheme, made.quantize) == ("tiny", "w8a8-int8", False)
     cache = tmp_path / "cache"
-    assert TransformersBackend(cache_dir=cache).prepare(asked(tiny), said.append) == made
-    assert len(said) == 1
-    base, copy = backend.identify(asked(tiny)), backend.identify(made)
+    assert TransformersBackend(cache_dir=cache).prepare(spec_to_make(tiny), lines.append) == made
+    assert len(lines) == 1
+    base, copy = backend.identify(spec_to_make(tiny)), backend.identify(made)
     assert replace(copy, weights_digest="") == replace(base, weights_digest="")
     effective = backend.load(made).effective
     assert (effective.scheme, effective.quantized_layers) == ("w8a8-int8", 14)
@@ -68,11 +68,11 @@ def test_torn_entries_are_made_again(
     backend: TransformersBackend, tiny: Path, runs: list[str], file: str
 ) -> None:
     """A cut or altered file in the cache is noticed and the checkpoint is made anew."""
-    made = backend.prepare(asked(tiny), lambda line: None)
+    made = backend.prepare(spec_to_make(tiny), lambda line: None)
     path = Path(made.ref) / file
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] if file == "quantreg.json" else whole[:-1] + b"?")
-    assert backend.prepare(asked(tiny), lambda line: None) == made
+    assert backend.prepare(spec_to_make(tiny), lambda line: None) == made
     assert runs == ["w8a8-int8", "w8a8-int8"]
     assert path.read_bytes()[-1:] == whole[-1:]
     assert backend.load(made).effective.quantized_layers == 14
@@ -86,11 +86,11 @@ def test_other_weights_or_recipes_are_other_entries(
     runs: list[str],
 ) -> None:
     """The key covers the weights and what is done to them, not the method's name."""
-    first = backend.prepare(asked(tiny), lambda line: None)
-    same = backend.prepare(asked(tiny, "w8a8-int8-rtn"), lambda line: None)
-    weights_only = backend.prepare(asked(tiny, "w8a16-int8-rtn"), lambda line: None)
+    first = backend.prepare(spec_to_make(tiny), lambda line: None)
+    same = backend.prepare(spec_to_make(tiny, "w8a8-int8-rtn"), lambda line: None)
+    weights_only = backend.prepare(spec_to_make(tiny, "w8a16-int8-rtn"), lambda line: None)
     other = llama(tmp_path / "tiny", seed=1)
-    second = backend.prepare(asked(other), lambda line: None)
+    second = backend.prepare(spec_to_make(other), lambda line: None)
     assert same.ref == first.ref
     assert len({first.ref, weights_only.ref, second.ref}) == 3
     assert runs == ["w8a8-int8", "w8a16-int8-rtn", "w8a8-int8"]
@@ -100,7 +100,7 @@ def test_hub_ids_make_one_folder(
     backend: TransformersBackend, tiny: Path, tmp_path: Path, runs: list[str]
 ) -> None:
     """A name with a slash is kept in the spec and spelt without in the cache."""
-    made = backend.prepare(replace(asked(tiny), name="org/tiny"), lambda line: None)
+    made = backend.prepare(replace(spec_to_make(tiny), name="org/tiny"), lambda line: None)
     assert made.name == "org/tiny"
     assert Path(made.ref).parent == tmp_path / "cache"
     assert Path(made.ref).name.startswith("org--tiny-w8a8-int8-")
@@ -124,7 +124,7 @@ def test_blocks_that_do_not_divide_are_wrong_use(
     """A block scheme on layers of other sizes would fail in the first forward."""
     folder = llama(tmp_path / "narrow", hidden=96)
     with pytest.raises(WrongUse, match="blocks of 128") as caught:
-        backend.prepare(asked(folder, "w8a8-fp8-block"), print)
+        backend.prepare(spec_to_make(folder, "w8a8-fp8-block"), print)
     assert "w8a8-int8" in str(caught.value)
 
 
@@ -146,7 +146,7 @@ def test_schemes_that_need_data_are_wrong_use(
         backend.check_makes(scheme)
     assert f"--quant-checkpoint={scheme}=REF" in str(caught.value)
     with pytest.raises(WrongUse, match=message):
-        backend.prepare(asked(tiny, scheme), print)
+        backend.prepare(spec_to_make(tiny, scheme), print)
 
 
 def test_gguf_schemes_are_for_llama_cpp(backend: TransformersBackend) -> None:
@@ -168,7 +168,7 @@ def test_quantized_models_are_not_quantized_again(
 ) -> None:
     """A checkpoint given as the baseline is not a source of schemes."""
     with pytest.raises(WrongUse, match=r"is quantized already \(w8a8-fp8\)"):
-        backend.prepare(asked(made["w8a8-fp8"]), print)
+        backend.prepare(spec_to_make(made["w8a8-fp8"]), print)
 
 
 @pytest.mark.parametrize(("scheme", "dtype"), [("fp32", "float32"), ("native", "bfloat16")])
@@ -176,7 +176,7 @@ def test_unquantized_schemes_are_loaded_in_their_type(
     backend: TransformersBackend, tiny: Path, scheme: str, dtype: str
 ) -> None:
     """--quant-scheme=fp32 makes nothing; it loads the same files in float32."""
-    prepared = backend.prepare(asked(tiny, scheme), print)
+    prepared = backend.prepare(spec_to_make(tiny, scheme), print)
     assert prepared.ref == str(tiny)
     assert str(backend.load(prepared).model.dtype) == f"torch.{dtype}"
 
@@ -187,7 +187,7 @@ def test_without_llm_compressor_the_extra_is_named(
     """The message says what needs the package and how to install it."""
     monkeypatch.setattr(quantize, "installed", {}.get)
     with pytest.raises(MissingExtra) as caught:
-        backend.prepare(asked(tiny), print)
+        backend.prepare(spec_to_make(tiny), print)
     assert 'pip install "pytest-quantreg[quantize]"' in str(caught.value)
 
 
@@ -198,7 +198,7 @@ def test_failures_of_the_maker_are_one_line(
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "hidden_act": "no-such"}))
     with pytest.raises(Refusal, match=r"making w8a8-int8 of tiny failed: .*no-such") as caught:
-        backend.prepare(asked(copy), lambda line: None)
+        backend.prepare(spec_to_make(copy), lambda line: None)
     assert caught.value.category is Category.ENGINE
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -208,7 +208,7 @@ def test_a_cache_that_cannot_be_written_is_wrong_use(tiny: Path, tmp_path: Path)
     (tmp_path / "file").write_text("")
     backend = TransformersBackend(cache_dir=tmp_path / "file")
     with pytest.raises(WrongUse, match="cannot be written") as caught:
-        backend.prepare(asked(tiny), lambda line: None)
+        backend.prepare(spec_to_make(tiny), lambda line: None)
     assert "--quant-checkpoint=w8a8-int8=REF" in str(caught.value)
 
 
@@ -221,7 +221,7 @@ def test_a_process_that_came_first_wins(
 ) -> None:
     """Two processes making the same checkpoint end with one whole copy and no error."""
     elsewhere = TransformersBackend(cache_dir=tmp_path / "elsewhere")
-    ready = elsewhere.prepare(asked(tiny), lambda line: None)
+    ready = elsewhere.prepare(spec_to_make(tiny), lambda line: None)
     run, cache = quantize._run, tmp_path / "cache"
 
     def overtaken(making: Any, target: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_process_that_came_first_wins(
         shutil.copytree(ready.ref, cache / Path(ready.ref).name)
 
     monkeypatch.setattr(quantize, "_run", overtaken)
-    made = backend.prepare(asked(tiny), lambda line: None)
+    made = backend.prepare(spec_to_make(tiny), lambda line: None)
     assert replace(made, ref="") == replace(ready, ref="")
     assert [path.name for path in cache.iterdir()] == [Path(ready.ref).name]
     assert len(runs) == 2

@@ -30,10 +30,13 @@ def test_it_reads_what_the_package_reads(path: Path) -> None:
     ours = read_header(path, "model")
     kept = {name: f for name, f in theirs.fields.items() if not name.startswith("GGUF.")}
     assert set(ours.fields) == set(kept)
-    for name, found in kept.items():
+    for name, stored_value in kept.items():
         value = ours.fields[name]
-        assert (list(value) if isinstance(value, tuple) else value) == found.contents(), name
-    assert [(one.name, one.type, one.shape, one.start, one.size) for one in ours.tensors] == [
+        assert (list(value) if isinstance(value, tuple) else value) == stored_value.contents(), name
+    assert [
+        (tensor.name, tensor.type, tensor.shape, tensor.start, tensor.size)
+        for tensor in ours.tensors
+    ] == [
         (t.name, t.tensor_type.name, tuple(int(n) for n in t.shape[::-1]), t.data_offset, t.n_bytes)
         for t in theirs.tensors
     ]
@@ -90,7 +93,7 @@ def test_a_changed_file_is_read_again(path: Path) -> None:
     before = files.open(str(path))
     assert files.open(str(path)) is before
     write_gguf(path, "F16")
-    assert {one.type for one in files.open(str(path)).tensors} == {"F16", "F32"}
+    assert {tensor.type for tensor in files.open(str(path)).tensors} == {"F16", "F32"}
 
 
 def test_other_things_than_files(tmp_path: Path, path: Path) -> None:

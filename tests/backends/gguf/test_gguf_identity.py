@@ -68,9 +68,9 @@ def test_the_tensors_decide(
     """A file is the scheme that its tensors are; a name that they do not bear out is told."""
     model = opened(tmp_path / "m.gguf", types, file_type=file_type)
     assert stored_scheme(model) == scheme
-    found = contradictions(checkpoint(model))
-    assert len(found) == (wrong is not None)
-    assert not wrong or wrong in found[0]
+    contradiction_lines = contradictions(checkpoint(model))
+    assert len(contradiction_lines) == (wrong is not None)
+    assert not wrong or wrong in contradiction_lines[0]
 
 
 def test_kinds_of_tensors() -> None:
@@ -92,9 +92,9 @@ def test_kinds_of_tensors() -> None:
 def test_identities(tmp_path: Path) -> None:
     """Figures go by the names of config.json; a renamed file is the same model."""
     model = opened(tmp_path / "m.gguf")
-    found = identity_of(model)
-    assert (found.architecture, found.vocab_size, found.dtype) == ("llama", 10, "float16")
-    assert found.shapes == {
+    identity = identity_of(model)
+    assert (identity.architecture, identity.vocab_size, identity.dtype) == ("llama", 10, "float16")
+    assert identity.shapes == {
         "hidden_size": HIDDEN,
         "intermediate_size": FEED,
         "num_hidden_layers": 2,
@@ -104,7 +104,7 @@ def test_identities(tmp_path: Path) -> None:
     }
     renamed = tmp_path / "other name.gguf"
     model.paths[0].rename(renamed)
-    assert identity_of(GgufFiles().open(str(renamed))) == found
+    assert identity_of(GgufFiles().open(str(renamed))) == identity
 
 
 def test_digests_follow_what_counts(tmp_path: Path) -> None:
@@ -129,10 +129,12 @@ def test_quantized_files_state_no_compute_type(tmp_path: Path) -> None:
     base = identity_of(opened(tmp_path / "a.gguf"))
     quantized = identity_of(opened(tmp_path / "b.gguf", "Q8_0", file_type=7))
     assert quantized.dtype == "unstated"
-    for model, told in ((quantized, 0), (identity_of(opened(tmp_path / "c.gguf", "F32")), 1)):
-        found = Found(RULES, "refuse")
-        found.differ_models(base, Candidate(model, Software("llamacpp", {})))
-        assert [one.field for one in found.in_order()] == ["model.dtype"] * told
+    for model, count in ((quantized, 0), (identity_of(opened(tmp_path / "c.gguf", "F32")), 1)):
+        differences = Found(RULES, "refuse")
+        differences.differ_models(base, Candidate(model, Software("llamacpp", {})))
+        assert [difference.field for difference in differences.in_order()] == [
+            "model.dtype"
+        ] * count
 
 
 def test_chats_are_rendered_as_transformers_does(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_templates_by_name(tmp_path: Path) -> None:
     named = {"tokenizer.chat_template.rag": "rag"}
     model = opened(tmp_path / "m.gguf", template="plain", fields=named)
     chosen = chat_formatter(model, "rag"), chat_formatter(model, True)
-    assert [one([]) for one in chosen if one is not None] == ["rag", "plain"]
+    assert [formatter([]) for formatter in chosen if formatter is not None] == ["rag", "plain"]
     with pytest.raises(WrongUse, match="has no chat template 'tools'") as caught:
         chat_formatter(model, "tools")
     assert "default, rag" in caught.value.help[0]

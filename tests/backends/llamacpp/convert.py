@@ -73,15 +73,15 @@ def tensors(path: Path) -> dict[str, Array]:
     raw = path.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + length])
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         assert entry["dtype"] == "BF16", f"{name} is {entry['dtype']}"
         start, end = (8 + length + at for at in entry["data_offsets"])
         upper = np.frombuffer(raw[start:end], "<u2").astype(np.uint32) << 16
-        found[name] = upper.view(np.float32).reshape(entry["shape"])
-    return found
+        arrays[name] = upper.view(np.float32).reshape(entry["shape"])
+    return arrays
 
 
 def _interleaved(values: Array, heads: int) -> Array:
@@ -113,7 +113,8 @@ def _tokenizer(
     by_id = {at: token for token, at in vocabulary.items()} | special
     size = config["vocab_size"]
     merges = [
-        one if isinstance(one, str) else " ".join(one) for one in tokenizer["model"]["merges"]
+        merge if isinstance(merge, str) else " ".join(merge)
+        for merge in tokenizer["model"]["merges"]
     ]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("starcoder")

@@ -94,9 +94,9 @@ def test_batches_hold_every_row_once(
         assert len(batch.entries) <= 14
         seen += batch.rows
         for place, number in enumerate(batch.rows):
-            own = [entry for entry in batch.entries if place in entry.sequences]
-            assert tuple(entry.token for entry in own) == rows[number].inputs
-            assert [entry.position for entry in own] == list(range(len(own)))
+            entries = [entry for entry in batch.entries if place in entry.sequences]
+            assert tuple(entry.token for entry in entries) == rows[number].inputs
+            assert [entry.position for entry in entries] == list(range(len(entries)))
             due = {
                 target: batch.entries[at]
                 for at, wanted in batch.due.items()
@@ -131,19 +131,19 @@ def test_rows_keep_their_end() -> None:
 
 def test_the_log_tells_where_weights_lie() -> None:
     """Buffers and devices are read from llama.cpp's own words."""
-    heard = LogCapture()
+    log = LogCapture()
     for line in (
         "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA A40) (0000:01:00.0) - 45 MiB",
         "load_tensors:        CUDA0 model buffer size =  4095.05 MiB",
         "load_tensors:   CPU_Mapped model buffer size =   281.81 MiB",
     ):
-        heard.note(2, line.encode())
-    heard.note(4, b"llama_model_load: error loading model: tensor 'x' has invalid data\n")
-    heard.note(4, b"llama_model_load_from_file_impl: failed to load model\n")
-    assert heard.buffers == {"CUDA0": 4095.05, "CPU_Mapped": 281.81}
-    assert heard.first_error == "error loading model: tensor 'x' has invalid data"
-    found = machine(heard)
-    assert (found.kind, found.accelerator, found.count) == ("cuda", "NVIDIA A40", 1)
+        log.note(2, line.encode())
+    log.note(4, b"llama_model_load: error loading model: tensor 'x' has invalid data\n")
+    log.note(4, b"llama_model_load_from_file_impl: failed to load model\n")
+    assert log.buffers == {"CUDA0": 4095.05, "CPU_Mapped": 281.81}
+    assert log.first_error == "error loading model: tensor 'x' has invalid data"
+    device = machine(log)
+    assert (device.kind, device.accelerator, device.count) == ("cuda", "NVIDIA A40", 1)
     assert machine(LogCapture()).kind == "cpu"
 
 

@@ -20,14 +20,14 @@ def spec(path: Path, scheme: str = "gguf-q8_0", name: str = "org/tiny") -> Model
 def test_a_file_is_made_once(f16: Path, tmp_path: Path) -> None:
     """The second time it is taken from the cache, and nothing is announced."""
     backend = LlamacppBackend(cache_dir=tmp_path)
-    told: list[str] = []
-    first = backend.prepare(spec(f16), told.append)
-    assert told == [
+    lines: list[str] = []
+    first = backend.prepare(spec(f16), lines.append)
+    assert lines == [
         "quantizing org/tiny to gguf-q8_0: Q8_0 by llama.cpp, from F16, without an "
         "importance matrix"
     ]
-    assert backend.prepare(spec(f16), told.append) == first
-    assert len(told) == 1
+    assert backend.prepare(spec(f16), lines.append) == first
+    assert len(lines) == 1
     assert backend.stored_scheme(first) == "gguf-q8_0"
     assert not first.quantize
     manifest = json.loads((Path(first.ref).parent / "quantreg.json").read_text(encoding="utf-8"))
@@ -40,9 +40,9 @@ def test_a_damaged_file_is_made_anew(f16: Path, tmp_path: Path) -> None:
     first = LlamacppBackend(cache_dir=tmp_path).prepare(spec(f16), lambda _: None)
     whole = Path(first.ref).read_bytes()
     Path(first.ref).write_bytes(whole[:-100])
-    told: list[str] = []
-    again = LlamacppBackend(cache_dir=tmp_path).prepare(spec(f16), told.append)
-    assert len(told) == 1
+    lines: list[str] = []
+    again = LlamacppBackend(cache_dir=tmp_path).prepare(spec(f16), lines.append)
+    assert len(lines) == 1
     assert Path(again.ref).read_bytes() == whole
 
 

@@ -61,8 +61,10 @@ def requests(kind: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
     """What lm-eval asks."""
     (instances,) = quietly_imported("lm_eval.api.instance")
     return [
-        instances.Instance(request_type=kind, doc={}, arguments=one, idx=0, metadata=("", at, 1))
-        for at, one in enumerate(arguments)
+        instances.Instance(
+            request_type=kind, doc={}, arguments=arguments, idx=0, metadata=("", at, 1)
+        )
+        for at, arguments in enumerate(arguments)
     ]
 
 
@@ -99,11 +101,11 @@ def furthest(ours: Sequence[float], theirs: Sequence[float]) -> float:
 def reference() -> Any:
     """transformers in float32, with the same text: its answers and its tokens."""
     backend = TransformersBackend(cache_dir=Path("unused"))
-    own = ModelSpec(str(TINY), "tiny", "native", "transformers", args={"dtype": "float32"})
+    reference = ModelSpec(str(TINY), "tiny", "native", "transformers", args={"dtype": "float32"})
     with quiet():
-        engine = backend.load(own)
+        engine = backend.load(reference)
         lm = engine.lm(8)
-        found = answers(lm)
+        answer_texts = answers(lm)
         texts = [text for text, _ in CHOICES] + [story for (story,) in STORIES]
         tokens = [lm.tok_encode(text) for text in texts]
         ids = engine.tokenizer.encode(STORIES[0][0])
@@ -111,7 +113,7 @@ def reference() -> Any:
         with torch.no_grad():
             logits = engine.model(torch.tensor([ids])).logits[0].tolist()
         engine.close()
-    return found, dict(zip(texts, tokens, strict=True)), ids, logits
+    return answer_texts, dict(zip(texts, tokens, strict=True)), ids, logits
 
 
 def test_converted_files_hold_the_same_model(reference: Any, tmp_path: Path, load: Load) -> None:
@@ -121,13 +123,15 @@ def test_converted_files_hold_the_same_model(reference: Any, tmp_path: Path, loa
     engine = load(path=whole, type_k="f32", type_v="f32", flash_attn=False)
     native = engine._open()
     native.reserve(256, 1)
-    found: list[list[float]] = []
+    logits_of: list[list[float]] = []
     native.forget()
     native.decode(
         [Entry(token, at, (0,), True) for at, token in enumerate(ids)],
-        lambda _, logits: found.append(logits.tolist()),
+        lambda _, logits: logits_of.append(logits.tolist()),
     )
-    assert max(furthest(ours, theirs) for ours, theirs in zip(found, wanted, strict=True)) < 1e-3
+    assert (
+        max(furthest(ours, theirs) for ours, theirs in zip(logits_of, wanted, strict=True)) < 1e-3
+    )
 
 
 def test_texts_become_the_same_tokens(reference: Any, load: Load) -> None:
@@ -151,8 +155,8 @@ def test_scores_are_those_of_transformers(reference: Any, load: Load) -> None:
     """float16 differs from float32 by less than .03 on any choice or story; answers by none."""
     (scored, rolled, texts, cut), *_ = reference
     ours, ours_rolled, ours_texts, ours_cut = answers(load().lm(8))
-    assert furthest([one[0] for one in ours], [one[0] for one in scored]) < 0.03
-    assert [one[1] for one in ours] == [one[1] for one in scored]
+    assert furthest([score[0] for score in ours], [score[0] for score in scored]) < 0.03
+    assert [score[1] for score in ours] == [score[1] for score in scored]
     assert furthest(ours_rolled, rolled) < 0.03
     assert ours_texts == texts
     assert ours_cut == cut
@@ -164,8 +168,8 @@ def test_batches_and_order_change_nothing_of_note(load: Load) -> None:
     scored, rolled, texts, _ = answers(lm)
     backwards = lm.loglikelihood(requests("loglikelihood", CHOICES[::-1]))[::-1]
     alone = answers(lm.with_batch_size(1))
-    assert furthest([one[0] for one in scored], [one[0] for one in backwards]) < 0.01
-    assert furthest([one[0] for one in scored], [one[0] for one in alone[0]]) < 0.01
+    assert furthest([score[0] for score in scored], [score[0] for score in backwards]) < 0.01
+    assert furthest([score[0] for score in scored], [score[0] for score in alone[0]]) < 0.01
     assert furthest(rolled, alone[1]) < 0.05
     assert texts == alone[2]
 
@@ -174,7 +178,7 @@ def test_a_continuation_is_the_sum_of_its_parts(load: Load) -> None:
     """The log-likelihood of two words is that of the first and of the second after it."""
     lm = load().lm(4)
     context, first, second = "Q: Who is it?\nA:", " it", " is"
-    whole, one, two = (
+    whole, from_first, from_second = (
         value
         for value, _ in lm.loglikelihood(
             requests(
@@ -183,7 +187,7 @@ def test_a_continuation_is_the_sum_of_its_parts(load: Load) -> None:
             )
         )
     )
-    assert math.isclose(whole, one + two, abs_tol=0.01)
+    assert math.isclose(whole, from_first + from_second, abs_tol=0.01)
 
 
 def test_answers_end_at_stops_and_limits(load: Load) -> None:
@@ -214,9 +218,9 @@ def test_random_answers_are_refused(load: Load) -> None:
 
 def test_long_prompts_lose_their_beginning(load: Load) -> None:
     """What exceeds n_ctx is cut from the left, scored as its end alone is, and told of."""
-    heard: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("lm_eval").addHandler(handler)
     lm = load(n_ctx=32).lm(2)
     text = STORIES[0][0] + STORIES[1][0]
@@ -227,7 +231,7 @@ def test_long_prompts_lose_their_beginning(load: Load) -> None:
         (answer,) = lm.generate_until(requests("generate_until", [(text, GREEDY)]))
     finally:
         logging.getLogger("lm_eval").removeHandler(handler)
-    assert [one.split(" (")[0].split(". ")[0] for one in heard] == [
+    assert [message.split(" (")[0].split(". ")[0] for message in messages] == [
         "Combined length of context",
         "Left truncation applied",
     ]
@@ -235,8 +239,8 @@ def test_long_prompts_lose_their_beginning(load: Load) -> None:
     last = whole[len(tokens) :]
     ((alone, _),) = lm._loglikelihood_tokens([(None, whole[-33 : -len(last)], last)])
     assert value == alone
-    asked = GenerationRequest(tuple(tokens[-26:]), 6, ("\n",))
-    assert [answer] == [one.text for one in next(generate(lm._native, [asked], 1, 32))]
+    request = GenerationRequest(tuple(tokens[-26:]), 6, ("\n",))
+    assert [answer] == [answer.text for answer in next(generate(lm._native, [request], 1, 32))]
 
 
 def test_longer_prompts_than_it_was_trained_on(load: Load) -> None:
@@ -263,7 +267,7 @@ def test_a_quantized_cache_is_really_used(load: Load) -> None:
     scored = load().lm(8).loglikelihood(requests("loglikelihood", CHOICES))
     other = load(type_k="q4_0", type_v="q4_0").lm(8)
     changed = other.loglikelihood(requests("loglikelihood", CHOICES))
-    assert furthest([one[0] for one in scored], [one[0] for one in changed]) > 0.05
+    assert furthest([score[0] for score in scored], [score[0] for score in changed]) > 0.05
 
 
 @pytest.mark.parametrize("scheme", ["native", "gguf-q8_0", "gguf-q4_k_m"])

@@ -89,9 +89,9 @@ class ScriptedServer:
                 return
             http.shutdown()
             http.server_close()
-            for one in list(self._sockets):
+            for connection in list(self._sockets):
                 with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def enter(self, body: dict[str, Any]) -> int | str | None:
         """Notes a completion request; what is to go wrong with it."""
@@ -114,17 +114,17 @@ class ScriptedServer:
 
     def answer(self, prompt: Any) -> str:
         """The sum that is asked for, wrong where `wrong` says so."""
-        found = SUM.findall(self.text(prompt))
-        if not found:
+        sums = SUM.findall(self.text(prompt))
+        if not sums:
             return "x"
-        number = int(found[-1][0])
+        number = int(sums[-1][0])
         return str(2 * number + (1 if self.wrong(number) else 0))
 
     def likelihoods(self, prompt: Sequence[int]) -> list[float | None]:
         """One log-probability per token after the first."""
-        found = SUM.findall(self.text(prompt))
-        number, said = (int(found[-1][0]), found[-1][2]) if found else (0, "")
-        right = not said or (int(said) == 2 * number) != self.wrong(number)
+        sums = SUM.findall(self.text(prompt))
+        number, sign = (int(sums[-1][0]), sums[-1][2]) if sums else (0, "")
+        right = not sign or (int(sign) == 2 * number) != self.wrong(number)
         each = RIGHT if right else WRONG
         return [None, *(each * (1 + token % 7 / 10) for token in prompt[1:])]
 
@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             prompts = prompt if many else [prompt]
             prompts = prompts if served.many_prompts else prompts[:1]
-            choices = [self._choice(body, place, one) for place, one in enumerate(prompts)]
+            choices = [self._choice(body, place, prompt) for place, prompt in enumerate(prompts)]
             # A client must go by their index.
             self._send(200, {"choices": choices[::-1]})
 
@@ -214,13 +214,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _logprobs(self, prompt: Sequence[int]) -> dict[str, Any]:
         plain: list[float | None] = self.served.likelihoods(prompt)
-        known = [None if value is None else value - self.served.shift for value in plain]
+        shifted = [None if value is None else value - self.served.shift for value in plain]
         how = self.served.logprobs
         if how == "none":
-            known = []
+            shifted = []
         elif how in ("null", "zeros"):
-            known = [None if how == "null" else 0.0 for _ in known]
-        values = [*known, -0.5]
+            shifted = [None if how == "null" else 0.0 for _ in shifted]
+        values = [*shifted, -0.5]
         tops = [{"a": -9.0 if value is None else value} for value in values]
         return {"token_logprobs": values, "top_logprobs": tops}
 
@@ -243,15 +243,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._piece(b"data: [DONE]\n\n")
         self._piece(b"")
 
-    def _event(self, told: Mapping[str, Any]) -> None:
-        self._piece(b"data: " + json.dumps(told).encode() + b"\n\n")
+    def _event(self, event: Mapping[str, Any]) -> None:
+        self._piece(b"data: " + json.dumps(event).encode() + b"\n\n")
 
     def _piece(self, data: bytes) -> None:
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
-    def _send(self, status: int, told: Any) -> None:
-        data = told if isinstance(told, bytes) else json.dumps(told).encode()
+    def _send(self, status: int, body: Any) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

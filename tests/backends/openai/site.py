@@ -69,9 +69,9 @@ class Site:
         self.int8 = ScriptedServer(tokenizer.decode, SCHEME)
         self.base.pause = self.int8.pause = 0.0
         self.int8.shift = 0.001
-        for one in (self.base, self.int8):
-            one.wrong = lambda number: number % 10 == 0
-            one.key = KEY
+        for server in (self.base, self.int8):
+            server.wrong = lambda number: number % 10 == 0
+            server.key = KEY
         self._write()
 
     def close(self) -> None:

@@ -42,10 +42,10 @@ def test_waits_have_an_end(client: MakeClient, server: ScriptedServer, waits: li
 def test_gives_up(client: MakeClient, server: ScriptedServer, waits: list[float]) -> None:
     """After the last try it is told what happened and how often it was tried."""
     server.failures = [503] * 3
-    one = client(max_retries=2)
+    sender = client(max_retries=2)
     with pytest.raises(ServerError) as caught:
-        ask(one)
-    refusal = one.refusal(caught.value, "answering 1 request")
+        ask(sender)
+    refusal = sender.refusal(caught.value, "answering 1 request")
     assert refusal.category is Category.ENGINE
     assert refusal.what == (
         f"the server at {server.url} answered 503: scripted 503, asked 3 times, "
@@ -63,10 +63,10 @@ def test_what_cannot_help_is_not_tried_again(
 ) -> None:
     """A request that is wrong stays so: it is sent once, and the way out is named."""
     server.failures = [status]
-    one = client()
+    sender = client()
     with pytest.raises(ServerError) as caught:
-        ask(one)
-    assert help in one.refusal(caught.value).help[0]
+        ask(sender)
+    assert help in sender.refusal(caught.value).help[0]
     assert waits == []
     assert len(server.seen) == 1
 
@@ -74,11 +74,11 @@ def test_what_cannot_help_is_not_tried_again(
 def test_time_out(client: MakeClient, server: ScriptedServer) -> None:
     """A server that does not answer in time is told so, with the argument that gives more."""
     server.failures = ["hang"]
-    one = client(timeout=0.3, max_retries=0)
+    sender = client(timeout=0.3, max_retries=0)
     with pytest.raises(ServerError) as caught:
-        ask(one)
+        ask(sender)
     assert caught.value.what == "did not answer within 0.3 s"
-    assert "--quant-backend-arg=timeout=0.6" in one.refusal(caught.value).help[0]
+    assert "--quant-backend-arg=timeout=0.6" in sender.refusal(caught.value).help[0]
 
 
 def test_a_time_out_is_tried_again(client: MakeClient, server: ScriptedServer) -> None:
@@ -89,10 +89,10 @@ def test_a_time_out_is_tried_again(client: MakeClient, server: ScriptedServer) -
 
 def test_nobody_listens(client: MakeClient, server: ScriptedServer, waits: list[float]) -> None:
     """Where no server is any more all tries are made, and its end is told."""
-    one = client()
+    sender = client()
     server.stop()
     with pytest.raises(ServerError, match=r"cannot be reached .*, asked 4 times") as caught:
-        ask(one)
+        ask(sender)
     assert caught.value.gone
     assert waits == [0.5, 1.0, 2.0]
 
@@ -109,13 +109,13 @@ def test_not_json(client: MakeClient, server: ScriptedServer, waits: list[float]
 def test_requests_at_once(client: MakeClient, server: ScriptedServer, wanted: int) -> None:
     """As many requests are under way as num_concurrent says; answers keep their order."""
     server.pause = 0.02
-    one = client(num_concurrent=wanted)
+    sender = client(num_concurrent=wanted)
     bodies = [{**BODY, "prompt": f"What is {number} plus {number}?"} for number in range(9)]
-    heard: list[int] = []
-    found = run(one.answers("completions", bodies, heard.append))
-    assert [answer["choices"][0]["text"] for answer in found] == [str(2 * n) for n in range(9)]
+    places: list[int] = []
+    answers = run(sender.answers("completions", bodies, places.append))
+    assert [answer["choices"][0]["text"] for answer in answers] == [str(2 * n) for n in range(9)]
     assert server.most_under_way == wanted
-    assert sorted(heard) == list(range(9))
+    assert sorted(places) == list(range(9))
 
 
 def test_one_failure_ends_the_others(client: MakeClient, server: ScriptedServer) -> None:

@@ -58,11 +58,11 @@ def test_without_a_key(
 def test_a_server_that_repeats_it(client: Callable[..., Client], server: ScriptedServer) -> None:
     """Servers quote the key that they reject; messages do not."""
     server.key = "another"
-    one = client()
+    sender = client()
     with pytest.raises(ServerError) as caught:
-        one.get("models")
+        sender.get("models")
     assert caught.value.what == "answered 401: Incorrect API key provided: Bearer ***"
-    assert "OPENAI_API_KEY is not one that it takes" in one.refusal(caught.value).help[0]
+    assert "OPENAI_API_KEY is not one that it takes" in sender.refusal(caught.value).help[0]
 
 
 @pytest.mark.usefixtures("_key")
@@ -74,8 +74,8 @@ def test_no_frame_holds_it(
     server.failures = [failure]
     with pytest.raises(ServerError) as caught:
         client(timeout=0.3, max_retries=0).post("completions", {"prompt": [1], "max_tokens": 1})
-    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    assert SECRET not in "".join(told.format())
+    trace = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert SECRET not in "".join(trace.format())
 
 
 @pytest.mark.usefixtures("_key")

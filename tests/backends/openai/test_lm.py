@@ -20,7 +20,7 @@ QUESTION = "What is {0} plus {0}?"
 
 def requests(*arguments: tuple[Any, ...]) -> list[Any]:
     """Instances as far as a model looks at them."""
-    return [SimpleNamespace(args=one) for one in arguments]
+    return [SimpleNamespace(args=args) for args in arguments]
 
 
 def choices(count: int) -> list[Any]:
@@ -41,13 +41,13 @@ def test_log_likelihoods(
     """The continuation's tokens are summed, in the order asked, whatever order was sent."""
     lm = backend.load(spec()).lm(batch_size)
     server.seen.clear()
-    found = lm.loglikelihood(choices(7))
-    assert [value > -3 for value, _ in found] == [True, False] * 7
-    assert all(greedy for _, greedy in found)
+    scores = lm.loglikelihood(choices(7))
+    assert [value > -3 for value, _ in scores] == [True, False] * 7
+    assert all(greedy for _, greedy in scores)
     whole = tokenizer.encode("What is 3 plus 3? it is 6")
     context = tokenizer.encode("What is 3 plus 3?")
     expected = sum(RIGHT * (1 + token % 7 / 10) for token in whole[len(context) :])
-    assert found[6][0] == pytest.approx(expected, rel=1e-12)
+    assert scores[6][0] == pytest.approx(expected, rel=1e-12)
     assert {len(body["prompt"]) for body in server.seen} <= {batch_size, 14 % batch_size}
     assert all(prompt[0] == 0 for body in server.seen for prompt in body["prompt"])
 
@@ -60,12 +60,12 @@ def test_scored_tasks_are_refused_before_they_start(
     server.logprobs = how
     lm = backend.load(spec()).lm(4)
     sent = len(server.seen)
-    for ask, asked in (
+    for ask, request in (
         (lm.loglikelihood, choices(2)),
         (lm.loglikelihood_rolling, requests(("some text",))),
     ):
         with pytest.raises(Refusal) as caught:
-            ask(asked)
+            ask(request)
         assert caught.value.category is Category.ENGINE
         assert "returns no log-probabilities of prompts" in caught.value.what
         assert "--max-logprobs=0" in caught.value.help[0]
@@ -89,21 +89,21 @@ def test_documents(backend: OpenaiBackend, spec: Spec) -> None:
     """A document longer than the context is scored in windows, each document by itself."""
     lm = backend.load(spec(max_length=16)).lm(4)
     long = " ".join(["word"] * 40)
-    found = lm.loglikelihood_rolling(requests(("short",), (long,), ("short",)))
-    assert found[0] == found[2]
-    assert found[1] < 5 * found[0] < 0
-    assert all(map(math.isfinite, found))
+    values = lm.loglikelihood_rolling(requests(("short",), (long,), ("short",)))
+    assert values[0] == values[2]
+    assert values[1] < 5 * values[0] < 0
+    assert all(map(math.isfinite, values))
 
 
 def test_generated(backend: OpenaiBackend, server: ScriptedServer, spec: Spec) -> None:
     """Answers come in the order asked, and those that reached the limit are known."""
     lm = backend.load(spec()).lm(3)
-    asked = requests(
+    questions = requests(
         *((QUESTION.format(n), {"until": ["\n"], "max_gen_toks": 2}) for n in (1, 70, 3, 80))
     )
-    assert lm.generate_until(asked) == ["2", "14", "6", "16"]
+    assert lm.generate_until(questions) == ["2", "14", "6", "16"]
     assert lm.cut_answers == (False, True, False, True)
-    assert type(lm.generate_until(asked)[0]) is str
+    assert type(lm.generate_until(questions)[0]) is str
     assert server.seen[-1]["temperature"] == 0
     assert "\n" in server.seen[-1]["stop"]
     assert "do_sample" not in server.seen[-1]
@@ -147,12 +147,12 @@ def test_sampled_answers_have_seeds_of_their_own(
 ) -> None:
     """The same prompt sampled twice is drawn twice, and alike when seeded alike."""
     lm = backend.load(spec()).lm(8)
-    asked = requests(*[(QUESTION.format(1), {"do_sample": True, "max_gen_toks": 2})] * 3)
+    questions = requests(*[(QUESTION.format(1), {"do_sample": True, "max_gen_toks": 2})] * 3)
     drawn = []
     for seed in (1, 1, 2):
         random.seed(seed)
         server.seen.clear()
-        lm.generate_until(asked)
+        lm.generate_until(questions)
         drawn.append(sorted(body["seed"] for body in server.seen))
     assert len(set(drawn[0])) == 3
     assert drawn[0] == drawn[1] != drawn[2]
@@ -175,8 +175,8 @@ def test_a_server_that_takes_texts(
     """It encodes prompts itself and puts its own BOS first; scored tasks are refused."""
     server.token_ids = False
     lm = backend.load(spec()).lm(2)
-    asked = requests(*(("<s>" + QUESTION.format(n), {"max_gen_toks": 5}) for n in (1, 2)))
-    assert lm.generate_until(asked) == ["2", "4"]
+    questions = requests(*(("<s>" + QUESTION.format(n), {"max_gen_toks": 5}) for n in (1, 2)))
+    assert lm.generate_until(questions) == ["2", "4"]
     assert set(server.seen[-1]["prompt"]) == {QUESTION.format(1), QUESTION.format(2)}
     with pytest.raises(Refusal, match="takes no token ids"):
         lm.loglikelihood(choices(1))

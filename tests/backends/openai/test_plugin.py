@@ -26,10 +26,10 @@ def site(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(autouse=True)
 def _alive(site: Site) -> None:
     """Whatever a test did to the servers is undone."""
-    for one in (site.base, site.int8):
-        one.lives, one.logprobs = None, "yes"
-        one.wrong = lambda number: number % 10 == 0
-        one.start()
+    for server in (site.base, site.int8):
+        server.lives, server.logprobs = None, "yes"
+        server.wrong = lambda number: number % 10 == 0
+        server.start()
     site.int8.shift = 0.001
 
 

@@ -38,9 +38,9 @@ def test_a_quantized_model(backend: OpenaiBackend, server: ScriptedServer, spec:
     """Layers are counted in the files' headers."""
     folder = EXAMPLES / "checkpoints" / "w8a8-int8"
     server.cards[0] |= {"id": "w8a8-int8", "root": str(folder)}
-    found = backend.load(spec(folder, "w8a8-int8")).effective
-    assert (found.scheme, found.mode, found.quantized_layers) == ("w8a8-int8", "unverified", 21)
-    assert found.weights == "int8 per channel"
+    scheme = backend.load(spec(folder, "w8a8-int8")).effective
+    assert (scheme.scheme, scheme.mode, scheme.quantized_layers) == ("w8a8-int8", "unverified", 21)
+    assert scheme.weights == "int8 per channel"
 
 
 @pytest.mark.parametrize(
@@ -150,18 +150,18 @@ def test_no_model_listed(backend: OpenaiBackend, server: ScriptedServer, spec: S
 def test_probe(client: MakeClient, server: ScriptedServer, how: str, why: str | None) -> None:
     """Every way in which a server gives no log-probabilities of a prompt is found, once."""
     server.logprobs = how
-    found = probe(client(), "tiny-llama", [0, 67, 68, 90, 120])
-    assert found.token_ids
-    assert (found.no_logprobs or "").startswith(why or "")
-    assert (found.no_logprobs is None) == (why is None)
+    abilities = probe(client(), "tiny-llama", [0, 67, 68, 90, 120])
+    assert abilities.token_ids
+    assert (abilities.no_logprobs or "").startswith(why or "")
+    assert (abilities.no_logprobs is None) == (why is None)
 
 
 def test_probe_without_token_ids(client: MakeClient, server: ScriptedServer) -> None:
     """A server that takes texts only is known as such."""
     server.token_ids = False
-    found = probe(client(), "tiny-llama", [0, 67, 68])
-    assert not found.token_ids
-    assert "takes no token ids" in str(found.no_logprobs)
+    abilities = probe(client(), "tiny-llama", [0, 67, 68])
+    assert not abilities.token_ids
+    assert "takes no token ids" in str(abilities.no_logprobs)
 
 
 def test_identity_is_of_the_files(backend: OpenaiBackend, spec: Spec, tmp_path: Path) -> None:

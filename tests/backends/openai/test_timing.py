@@ -35,26 +35,26 @@ def engine(backend: OpenaiBackend, spec: Spec) -> Any:
 def test_a_round(engine: OpenaiEngine, server: ScriptedServer) -> None:
     """Each request is sent as token ids, ends after all its tokens, and keeps to its turn."""
     server.most_under_way = 0
-    found = engine.serve(load())
-    check_answers(found, load(), "here")
+    requests = engine.serve(load())
+    check_answers(requests, load(), "here")
     assert server.most_under_way == 2
     sent = [body for body in server.seen if body.get("stream")][-6:]
     assert sorted(body["prompt"][2] for body in sent) == list(range(7, 13))
     assert all(body["max_tokens"] == TOKENS and body["ignore_eos"] for body in sent)
     # Two at a time: the last cannot begin before two others have ended.
-    ended = sorted(one.ended for one in found)
-    assert max(one.arrived for one in found) >= ended[1]
-    assert all(one.latency("tpot") > 0 for one in found)
+    ended = sorted(request.ended for request in requests)
+    assert max(request.arrived for request in requests) >= ended[1]
+    assert all(request.latency("tpot") > 0 for request in requests)
 
 
 def test_arrivals(engine: OpenaiEngine) -> None:
     """Requests with a time of their own begin no earlier, and waiting in the queue counts."""
     times = (0.0, 0.05, 0.1, 0.1)
-    found = engine.serve(load(4, 1, arrivals=times))
-    assert tuple(one.arrived for one in found) == times
-    assert all(one.first_token > one.arrived for one in found)
+    requests = engine.serve(load(4, 1, arrivals=times))
+    assert tuple(request.arrived for request in requests) == times
+    assert all(request.first_token > request.arrived for request in requests)
     # Those that arrive together are served one after the other.
-    first, second = sorted(found[2:], key=lambda one: one.ended)
+    first, second = sorted(requests[2:], key=lambda request: request.ended)
     assert second.first_token >= first.ended > first.first_token
 
 
@@ -64,7 +64,7 @@ def test_chunks_of_several_tokens(
 ) -> None:
     """Tokens are counted by the server's usage, or by token ids, never by chunks."""
     server.chunk, server.usage = 3, usage
-    assert {one.output_tokens for one in engine.serve(load())} == {TOKENS}
+    assert {request.output_tokens for request in engine.serve(load())} == {TOKENS}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_a_server_does_not_know(
 ) -> None:
     """A field that it rejects is left out of all requests after the first tries."""
     server.unknown = unknown
-    assert {one.output_tokens for one in engine.serve(load())} == {TOKENS}
+    assert {request.output_tokens for request in engine.serve(load())} == {TOKENS}
     server.seen.clear()
     engine.serve(load())
     assert len(server.seen) == 6

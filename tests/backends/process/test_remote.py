@@ -130,9 +130,9 @@ def test_a_killed_process_is_taken_for_one_without_memory(
     assert caught.value.what == (
         f"m native was killed (signal 9) while {doing}, probably for want of memory"
     )
-    told = caught.value.help[-1]
-    assert told.startswith("free on the host when it began: ")
-    assert told.endswith(" GiB; its weights are 3.0 MiB on disk")
+    hint = caught.value.help[-1]
+    assert hint.startswith("free on the host when it began: ")
+    assert hint.endswith(" GiB; its weights are 3.0 MiB on disk")
 
 
 def test_a_process_that_another_signal_ended(start: Start) -> None:

@@ -65,12 +65,12 @@ def test_log_likelihoods_are_the_same(remote: RemoteEngine, here: Any) -> None:
 
 def test_generated_answers_are_the_same(remote: RemoteEngine, here: Any) -> None:
     """Texts, and which of them reached the limit of new tokens."""
-    asked = [
+    questions = [
         request(prompt, {"until": ["\n"], "max_gen_toks": limit, "do_sample": False})
         for prompt, limit in (("the quick", 4), ("1 + 1 =", 30))
     ]
     there, ours = remote.lm(2), here.lm(2)
-    assert there.generate_until(asked) == ours.generate_until(asked)
+    assert there.generate_until(questions) == ours.generate_until(questions)
     assert there.cut_answers == ours.cut_answers
     assert len(there.cut_answers) == 2
 
@@ -109,11 +109,11 @@ def test_progress_and_warnings_are_heard_here(
     moved: list[float] = []
     update = tqdm.update
 
-    def heard(self: Any, n: float | None = 1) -> Any:
+    def counted(self: Any, n: float | None = 1) -> Any:
         moved.append(n or 0)
         return update(self, n)
 
-    monkeypatch.setattr(tqdm, "update", heard)
+    monkeypatch.setattr(tqdm, "update", counted)
     logger = logging.getLogger("lm_eval")
     monkeypatch.setattr(logger, "propagate", True)
     with caplog.at_level(logging.WARNING, logger="lm_eval"):
@@ -133,9 +133,9 @@ def test_too_little_memory_may_go_on_with_less(
     remote: RemoteEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a MemoryError, and the process stays to be asked for less."""
-    told = b'{"error": {"kind": "out_of_memory", "what": "tried 9 GiB"}}'
+    line = b'{"error": {"kind": "out_of_memory", "what": "tried 9 GiB"}}'
     with monkeypatch.context() as patch:
-        patch.setattr(WorkerProcess, "exchange", lambda *_: told)
+        patch.setattr(WorkerProcess, "exchange", lambda *_: line)
         with pytest.raises(MemoryError, match="tried 9 GiB") as raised:
             remote.lm(8).loglikelihood([request("a", " b")])
     assert remote.is_out_of_memory(raised.value)
@@ -158,9 +158,9 @@ def test_an_engine_that_does_not_know_cut_answers_says_so() -> None:
 
     command = {"kind": "generate_until", "requests": [["a", {}]], "seed": 1}
     with seeded(python=1, numpy=1, torch=1):
-        found = scoring.answers(Blind(), command, lambda _: None)
-    assert found == {"responses": ["a"], "cut": None}
-    lm = scoring.RemoteLM(lambda *_, **__: found, 1)
+        responses = scoring.answers(Blind(), command, lambda _: None)
+    assert responses == {"responses": ["a"], "cut": None}
+    lm = scoring.RemoteLM(lambda *_, **__: responses, 1)
     lm.generate_until([request("a", {})])
     assert not hasattr(lm, "cut_answers")
 

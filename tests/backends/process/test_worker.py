@@ -63,10 +63,10 @@ def ask(process: subprocess.Popen[str], **command: Any) -> Any:
 def test_a_conversation(process: subprocess.Popen[str], tmp_path: Path) -> None:
     """Load, serve, footprint, bandwidth, state and close, each answered by one line."""
     spec = script(tmp_path / "m", scheme="w8a8-int8", speed={"state": {"clock_mhz": 5.0}})
-    told = ask(process, **loading(spec, tmp_path))["value"]
-    assert told["effective"]["scheme"] == "w8a8-int8"
-    assert told["machine"]["accelerator"] == "scripted"
-    assert told["can_sleep"] is False
+    loaded = ask(process, **loading(spec, tmp_path))["value"]
+    assert loaded["effective"]["scheme"] == "w8a8-int8"
+    assert loaded["machine"]["accelerator"] == "scripted"
+    assert loaded["can_sleep"] is False
     load = {"prompts": [[1, 2], [3, 4]], "output_tokens": 3, "in_flight": 2, "arrivals": None}
     rows = ask(process, do="serve", load=load)["value"]
     assert [row[3] for row in rows] == [3, 3]

@@ -138,10 +138,10 @@ def test_an_accelerator_is_called_by_its_maker(
     monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some Card")
     cards = [SimpleNamespace(device=torch.device("cuda", number)) for number in (0, 1, 1)]
-    found = machine(SimpleNamespace(parameters=lambda: cards))
-    assert (found.kind, found.accelerator, found.count) == (kind, "Some Card", 2)
+    device = machine(SimpleNamespace(parameters=lambda: cards))
+    assert (device.kind, device.accelerator, device.count) == (kind, "Some Card", 2)
     if hip:
-        assert found == Machine("rocm", "Some Card", 2, "6.3.42")
+        assert device == Machine("rocm", "Some Card", 2, "6.3.42")
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def test_reads_each_scheme_back(
     """Files and loaded modules both say the scheme, emulated, in 14 of 15 layers, and it runs."""
     import torch
 
-    asked = spec(made[scheme], scheme)
-    assert backend.stored_scheme(asked) == scheme
-    engine = backend.load(asked)
+    checkpoint = spec(made[scheme], scheme)
+    assert backend.stored_scheme(checkpoint) == scheme
+    engine = backend.load(checkpoint)
     weights, activations = EXPECTED[scheme]
     assert engine.effective == EffectiveScheme(
         scheme=scheme,
@@ -111,10 +111,10 @@ def test_several_schemes_in_one_model_are_none(
     """Layers of two schemes amount to no scheme; both are named with their counts."""
     from pytest_quantreg.backends.transformers.effective import effective_scheme
 
-    one = backend.load(spec(made["w8a8-fp8"])).model
+    model = backend.load(spec(made["w8a8-fp8"])).model
     other = backend.load(spec(made["w4a16-int4"])).model
-    one.model.layers[1] = other.model.layers[1]
-    effective = effective_scheme(one)
+    model.model.layers[1] = other.model.layers[1]
+    effective = effective_scheme(model)
     assert effective.scheme is None
     assert f"{FP8} (7)" in effective.weights
     assert f"{INT4} (7)" in effective.weights
@@ -161,9 +161,9 @@ def test_a_quantized_cache_is_part_of_the_scheme(
             name = f"model.layers.{layer}.self_attn.{part}_scale"
             tensors[name] = torch.tensor([0.01], dtype=torch.bfloat16)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    asked = spec(folder, "w8a8-fp8+kv-fp8")
-    assert backend.stored_scheme(asked) == "w8a8-fp8+kv-fp8"
-    effective = backend.load(asked).effective
+    checkpoint = spec(folder, "w8a8-fp8+kv-fp8")
+    assert backend.stored_scheme(checkpoint) == "w8a8-fp8+kv-fp8"
+    effective = backend.load(checkpoint).effective
     assert effective.scheme == "w8a8-fp8+kv-fp8"
     assert effective.kv_cache == "fp8 e4m3 per tensor"
 
@@ -173,8 +173,8 @@ def test_bitsandbytes_is_native(backend: TransformersBackend, tiny: Path, scheme
     """What bitsandbytes makes while loading is read back as that, and runs."""
     import torch
 
-    asked = ModelSpec(str(tiny), "tiny", scheme, "transformers", quantize=True)
-    engine = backend.load(backend.prepare(asked, print))
+    to_make = ModelSpec(str(tiny), "tiny", scheme, "transformers", quantize=True)
+    engine = backend.load(backend.prepare(to_make, print))
     assert (engine.effective.scheme, engine.effective.mode) == (scheme, "native")
     assert engine.effective.quantized_layers == 14
     assert bool(torch.isfinite(engine.model(torch.arange(3, 20)[None]).logits).all())

@@ -52,8 +52,8 @@ def test_scores_as_hflm_in_float32(backend: TransformersBackend, tiny: Path, spe
             plain.loglikelihood_rolling(requests("loglikelihood_rolling", ("the fox jumps",))),
         )
     assert lm.loglikelihood(requests("loglikelihood", *choices)) == expected[0]
-    found = lm.generate_until(requests("generate_until", ("the", {"max_gen_toks": 8})))
-    assert found == expected[1]
+    texts = lm.generate_until(requests("generate_until", ("the", {"max_gen_toks": 8})))
+    assert texts == expected[1]
     rolling = lm.loglikelihood_rolling(requests("loglikelihood_rolling", ("the fox jumps",)))
     assert rolling == expected[2]
 
@@ -178,9 +178,9 @@ def test_generation_is_greedy_whatever_the_checkpoint_says(
     settings = {"repetition_penalty": 5.0, "do_sample": True, "temperature": 2.0}
     path = copy / "generation_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
-    asked = ("the", {"max_gen_toks": 12})
+    question = ("the", {"max_gen_toks": 12})
     answers = [
-        backend.load(spec(folder)).lm(1).generate_until(requests("generate_until", asked))
+        backend.load(spec(folder)).lm(1).generate_until(requests("generate_until", question))
         for folder in (tiny, copy)
     ]
     assert answers[0] == answers[1]

@@ -25,7 +25,7 @@ from pytest_quantreg.measure.speed.measure import measure_pair
 
 Spec = Callable[..., ModelSpec]
 
-PROMPTS = tuple(tuple(range(10 + one, 26 + one)) for one in range(3))
+PROMPTS = tuple(tuple(range(10 + at, 26 + at)) for at in range(3))
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,9 @@ def load(tokens: int = 6, in_flight: int = 3, prompts: Any = PROMPTS) -> Load:
 def sane(requests: tuple[Request, ...], tokens: int) -> bool:
     """Whether times are in order and all tokens there."""
     return all(
-        0 <= one.arrived < one.first_token <= one.ended and one.output_tokens == tokens
-        for one in requests
+        0 <= request.arrived < request.first_token <= request.ended
+        and request.output_tokens == tokens
+        for request in requests
     )
 
 
@@ -120,37 +121,37 @@ def test_sizes_of_an_unquantized_model(
 ) -> None:
     """Weights, what a step reads of them, KV bytes per token and files, all to the byte."""
     engine = backend.load(spec(tiny))
-    parameters = sum(one.nbytes for one in engine.model.parameters())
-    buffers = {one.data_ptr(): one.nbytes for one in engine.model.buffers()}
-    found = engine.footprint()
-    assert found.loaded["bfloat16"] == parameters
-    assert found.weights == parameters + sum(buffers.values()) == sum(found.loaded.values())
-    assert found.streamed == found.weights - 291 * 128 * 2
+    parameters = sum(parameter.nbytes for parameter in engine.model.parameters())
+    buffers = {buffer.data_ptr(): buffer.nbytes for buffer in engine.model.buffers()}
+    footprint = engine.footprint()
+    assert footprint.loaded["bfloat16"] == parameters
+    assert footprint.weights == parameters + sum(buffers.values()) == sum(footprint.loaded.values())
+    assert footprint.streamed == footprint.weights - 291 * 128 * 2
     # keys and values x 2 layers x 4 heads x 32 wide x 2 bytes
-    assert found.kv_per_token == 2 * 2 * 4 * 32 * 2
-    assert found.disk == (tiny / "model.safetensors").stat().st_size
-    assert found.peak_of == "resident"
-    assert found.peak is not None
-    assert found.peak > found.weights
+    assert footprint.kv_per_token == 2 * 2 * 4 * 32 * 2
+    assert footprint.disk == (tiny / "model.safetensors").stat().st_size
+    assert footprint.peak_of == "resident"
+    assert footprint.peak is not None
+    assert footprint.peak > footprint.weights
 
 
 def test_a_tied_table_is_read_as_the_output_layer(
     backend: TransformersBackend, llama: Callable[..., Path], spec: Spec, tmp_path: Path
 ) -> None:
     """Tied embeddings count once, and a decoding step reads them."""
-    found = backend.load(spec(llama(tmp_path / "tied", tied=True))).footprint()
+    footprint = backend.load(spec(llama(tmp_path / "tied", tied=True))).footprint()
     untied = backend.load(spec(llama(tmp_path / "untied"))).footprint()
-    assert found.weights is not None
-    assert found.streamed == found.weights == untied.streamed
-    assert untied.weights == found.weights + 291 * 128 * 2
+    assert footprint.weights is not None
+    assert footprint.streamed == footprint.weights == untied.streamed
+    assert untied.weights == footprint.weights + 291 * 128 * 2
 
 
 def test_unpacking_shows_in_the_weights(
     backend: TransformersBackend, tiny: Path, spec: Spec
 ) -> None:
     """compressed-tensors weigh int8 until the first forward and bfloat16 from then on."""
-    asked = replace(spec(tiny, "w8a8-int8"), quantize=True)
-    engine = backend.load(backend.prepare(asked, lambda line: None))
+    to_make = replace(spec(tiny, "w8a8-int8"), quantize=True)
+    engine = backend.load(backend.prepare(to_make, lambda line: None))
     before = engine.footprint()
     assert before.loaded["int8"] == 2 * (4 * 128 * 128 + 3 * 128 * 256)
     assert engine.effective.mode == "emulated"
@@ -183,7 +184,7 @@ def test_bitsandbytes_is_timed_and_weighed(
     assert after.weights is not None
     assert after.weights <= before.weights
     assert after.weights < 0.7 * sum(
-        one.nbytes for one in backend.load(spec(tiny)).model.parameters()
+        parameter.nbytes for parameter in backend.load(spec(tiny)).model.parameters()
     )
 
 
@@ -199,9 +200,9 @@ def test_sizes_that_nobody_can_tell() -> None:
     assert kv_per_token(fake_model(**plain)) == 2 * 3 * 4 * 16 * 2
     assert kv_per_token(fake_model(**plain, num_key_value_heads=1, head_dim=8)) == 2 * 3 * 8 * 2
     assert kv_per_token(fake_model(**plain, kv_lora_rank=512)) is None
-    for kind, known in [("full_attention", True), ("mamba", False), ("linear_attention", False)]:
-        found = kv_per_token(fake_model(**plain, layer_types=["full_attention", kind]))
-        assert (found is not None) == known
+    for kind, has_size in [("full_attention", True), ("mamba", False), ("linear_attention", False)]:
+        size = kv_per_token(fake_model(**plain, layer_types=["full_attention", kind]))
+        assert (size is not None) == has_size
     assert kv_per_token(fake_model(hidden_size=64)) is None
     assert streamed(fake_model(num_experts=8), nothing) is None
 
@@ -214,10 +215,10 @@ def test_storages_are_counted_once_wherever_they_hang() -> None:
     module.extra = torch.zeros(5, dtype=torch.int32)
     module.state = SimpleNamespace(hidden=torch.zeros(3, dtype=torch.int8))
     module.nowhere = torch.empty(100, device="meta")
-    found = storages(torch.nn.Sequential(module, torch.nn.Sequential(module)))
-    assert found.largest_device() == "cpu"
-    assert found.by_dtype("cpu") == {"float16": 64, "int32": 20, "int8": 3}
-    assert found.total == 87
+    module_storages = storages(torch.nn.Sequential(module, torch.nn.Sequential(module)))
+    assert module_storages.largest_device() == "cpu"
+    assert module_storages.by_dtype("cpu") == {"float16": 64, "int32": 20, "int8": 3}
+    assert module_storages.total == 87
     assert storages(torch.nn.Identity()).largest_device() is None
 
 
@@ -282,9 +283,9 @@ def test_the_peak_of_the_allocator() -> None:
 def test_bandwidth_is_that_of_a_real_copy() -> None:
     """A copy of a buffer larger than the caches: some bytes per second, none without room."""
     (torch,) = quietly_imported("torch")
-    found = copy_bandwidth(torch, torch.device("cpu"), lambda: None)
-    assert found is not None
-    assert 1e8 < found < 1e13
+    bandwidth = copy_bandwidth(torch, torch.device("cpu"), lambda: None)
+    assert bandwidth is not None
+    assert 1e8 < bandwidth < 1e13
 
     def none_left(*_: Any, **__: Any) -> Any:
         raise RuntimeError("out of memory")
@@ -318,8 +319,8 @@ def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_p
     """bf16 against bitsandbytes int8, alternating, with sizes, load times and both states."""
     specs = (spec(tiny), replace(spec(tiny, "bnb-int8"), quantize=True))
 
-    def opener(one: ModelSpec) -> Callable[[], RemoteEngine]:
-        return lambda: RemoteEngine.start(one, cache_dir=tmp_path, timeout=120)
+    def opener(model: ModelSpec) -> Callable[[], RemoteEngine]:
+        return lambda: RemoteEngine.start(model, cache_dir=tmp_path, timeout=120)
 
     workloads = (
         Workload(prompt_tokens=8, output_tokens=8, rounds=3, warmup=1),
@@ -335,15 +336,15 @@ def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_p
         say=lambda line: None,
     )
     for speed in (baseline, quantized):
-        assert [len(one.rounds) for one in speed.series] == [3, 2]
-        assert all(sane(one.requests, 8) for one in speed.series[0].rounds)
-        assert all(sane(one.requests, 5) for one in speed.series[1].rounds)
+        assert [len(series.rounds) for series in speed.series] == [3, 2]
+        assert all(sane(timed_round.requests, 8) for timed_round in speed.series[0].rounds)
+        assert all(sane(timed_round.requests, 5) for timed_round in speed.series[1].rounds)
         assert speed.load_seconds[0] > 0.5
         assert speed.bandwidth is not None
         assert len(speed.states) == 2
         # One thread, as the processes were told; other processes are counted on cards only.
-        assert {(one.threads, one.others) for one in speed.states} == {(1, None)}
-        assert all(one.load_average is not None for one in speed.states)
+        assert {(state.threads, state.others) for state in speed.states} == {(1, None)}
+        assert all(state.load_average is not None for state in speed.states)
     assert list(baseline.footprint.loaded) == ["bfloat16", "float32"]
     assert next(iter(quantized.footprint.loaded)) == "int8"
     assert quantized.footprint.weights < baseline.footprint.weights  # type: ignore[operator]

@@ -27,7 +27,7 @@ CONFIGS = {
 }
 
 
-def asked(kind: str) -> dict[str, Any]:
+def quantization_config(kind: str) -> dict[str, Any]:
     """What a user writes behind ``quantization_config=``, in the words of transformers."""
     default = {"_type": kind, "_version": 2, "_data": {}}
     return {"quant_method": "torchao", "quant_type": {"default": default}}
@@ -47,7 +47,9 @@ def test_quantized_while_loading(
         raise AssertionError("llm-compressor was run")
 
     monkeypatch.setattr(backend_module, "made", never)
-    given = replace(spec(tiny, scheme, quantization_config=asked(CONFIGS[scheme])), quantize=True)
+    given = replace(
+        spec(tiny, scheme, quantization_config=quantization_config(CONFIGS[scheme])), quantize=True
+    )
     prepared = backend.prepare(given, lambda line: None)
     assert prepared.quantize is False
     engine = backend.load(prepared)
@@ -82,9 +84,9 @@ def test_a_saved_checkpoint(
     assert backend.stored_scheme(given) == scheme
     engine = backend.load(backend.prepare(given, lambda line: None))
     assert engine.effective.scheme == scheme
-    found = engine.footprint()
-    assert found.disk is not None
-    assert found.disk < 0.7 * (tiny / "model.safetensors").stat().st_size
+    footprint = engine.footprint()
+    assert footprint.disk is not None
+    assert footprint.disk < 0.7 * (tiny / "model.safetensors").stat().st_size
     engine.serve(Load(((5, 6, 7),), 4, 1))
 
 
@@ -92,7 +94,7 @@ def test_the_kernel_says_what_runs(backend: TransformersBackend, tiny: Path, spe
     """Weight-only turns the weights into bfloat16 for each product; both are said as they are."""
     kernels = {}
     for scheme, kind in CONFIGS.items():
-        engine = backend.load(spec(tiny, scheme, quantization_config=asked(kind)))
+        engine = backend.load(spec(tiny, scheme, quantization_config=quantization_config(kind)))
         kernels[scheme] = engine.effective.kernel
         engine.close()
     assert kernels == {
@@ -105,7 +107,9 @@ def test_broken_values_are_found_inside(
     backend: TransformersBackend, tiny: Path, spec: Spec
 ) -> None:
     """A scale that is not finite is found within torchao's tensors too."""
-    engine = backend.load(spec(tiny, quantization_config=asked("Int8WeightOnlyConfig")))
+    engine = backend.load(
+        spec(tiny, quantization_config=quantization_config("Int8WeightOnlyConfig"))
+    )
     weight = engine.model.model.layers[0].mlp.up_proj.weight
     weight.scale[3] = float("nan")
     with pytest.raises(Refusal, match=r"up_proj\.weight holds NaN"):
@@ -117,7 +121,7 @@ def test_a_config_that_transformers_does_not_know(
 ) -> None:
     """A misspelt type is wrong use that shows what was given."""
     with pytest.raises(WrongUse, match="Int9WeightOnlyConfig"):
-        backend.load(spec(tiny, quantization_config=asked("Int9WeightOnlyConfig")))
+        backend.load(spec(tiny, quantization_config=quantization_config("Int9WeightOnlyConfig")))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_a_config_that_transformers_does_not_know(
 )
 def test_stored_names(kind: str, scheme: str) -> None:
     """config.json alone says the scheme; an unknown type keeps its own name."""
-    assert stored(asked(kind)) == scheme
+    assert stored(quantization_config(kind)) == scheme
     assert stored({"quant_method": "torchao"}) == "torchao unknown (not a known scheme)"
 
 

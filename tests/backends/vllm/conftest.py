@@ -64,12 +64,14 @@ class Suite:
         Asserts that it leaves no process behind, for one would hold memory.
         """
         cache = str(self.path / "cache")
-        own = [f"--quant-backend-arg={one}" for one in ENGINE] if engine == "vllm" else []
+        options = (
+            [f"--quant-backend-arg={argument}" for argument in ENGINE] if engine == "vllm" else []
+        )
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
                 *(f"--quant-backend={engine}", f"--quant-baselines={store or engine}"),
-                *own,
+                *options,
                 *arguments,
             ],
             cwd=self.path,
@@ -90,15 +92,15 @@ class Suite:
 
 def processes_with(text: str) -> list[str]:
     """Command lines of the processes whose environment has ``text`` in it."""
-    found = []
+    lines = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 if text.encode() in (entry / "environ").read_bytes():
-                    found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
+                    lines.append((entry / "cmdline").read_bytes().decode(errors="replace"))
             except OSError:
                 continue
-    return found
+    return lines
 
 
 @pytest.fixture(scope="session")

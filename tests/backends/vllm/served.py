@@ -99,9 +99,9 @@ def running(folder: Path, *names: str) -> Iterator[dict[str, VllmServer]]:
     try:
         for name in names:
             started[name] = start(MODELS[name], folder)
-        for one in started.values():
-            one.wait(READY_SECONDS)
+        for server in started.values():
+            server.wait(READY_SECONDS)
         yield started
     finally:
-        for one in started.values():
-            one.stop()
+        for server in started.values():
+            server.stop()

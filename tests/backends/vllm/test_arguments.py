@@ -34,8 +34,8 @@ def arguments(
 
 def test_arguments_go_to_the_engine() -> None:
     """Engine arguments are handed on as they are, with what the backend needs itself."""
-    found = arguments(tensor_parallel_size=4, gpu_memory_utilization=0.8)
-    assert found == {
+    keywords = arguments(tensor_parallel_size=4, gpu_memory_utilization=0.8)
+    assert keywords == {
         "model": "/models/m",
         "seed": 1234,
         "trust_remote_code": False,
@@ -85,23 +85,23 @@ def test_a_token_is_refused_without_being_repeated(name: str) -> None:
 
 def test_lossy_speculation_is_refused() -> None:
     """A draft that is believed unseen would answer for the model; a checked one may speed it up."""
-    known = (*KNOWN, "speculative_config")
+    names = (*KNOWN, "speculative_config")
     for method, fine in (("synthetic", False), ("standard", True)):
         config: Any = {"model": "/models/m", "rejection_sample_method": method}
         spec = ModelSpec("/m", "m", "w8a8-fp8", "vllm", args={"speculative_config": config})
         if fine:
-            found = engine_arguments(spec, "/m", known, cpu=False, kv_space=False)
-            assert found["speculative_config"] == config
+            keywords = engine_arguments(spec, "/m", names, cpu=False, kv_space=False)
+            assert keywords["speculative_config"] == config
             continue
         with pytest.raises(WrongUse, match="synthetic acceptance"):
-            engine_arguments(spec, "/m", known, cpu=False, kv_space=False)
+            engine_arguments(spec, "/m", names, cpu=False, kv_space=False)
 
 
 def test_arguments_of_the_evaluation_stay_behind() -> None:
     """batch_size and add_bos_token are lm-eval's; max_length is vLLM's max_model_len."""
-    found = arguments(batch_size=8, add_bos_token=True, max_length=512)
-    assert found["max_model_len"] == 512
-    assert not {"batch_size", "add_bos_token", "max_length"} & found.keys()
+    keywords = arguments(batch_size=8, add_bos_token=True, max_length=512)
+    assert keywords["max_model_len"] == 512
+    assert not {"batch_size", "add_bos_token", "max_length"} & keywords.keys()
 
 
 def test_one_name_for_the_length() -> None:

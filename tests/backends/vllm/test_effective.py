@@ -26,7 +26,9 @@ INT8 = {"is_channelwise": 1, "is_static_input_scheme": 0}
 PLAIN_KV = {"dtypes": ["auto"], "scales": [1.0], "model_dtype": "bfloat16"}
 
 
-def told(kernel: str | None, family: str, config: dict[str, Any], **others: Any) -> dict[str, Any]:
+def description(
+    kernel: str | None, family: str, config: dict[str, Any], **others: Any
+) -> dict[str, Any]:
     """A layer as `Probe.quantreg_layers` tells of it."""
     return {
         "name": "layer",
@@ -43,7 +45,7 @@ def told(kernel: str | None, family: str, config: dict[str, Any], **others: Any)
     }
 
 
-PLAIN = told(None, "", {}, plain=True, method="UnquantizedLinearMethod")
+PLAIN = description(None, "", {}, plain=True, method="UnquantizedLinearMethod")
 
 
 def effective(*layers: dict[str, Any], in_files: bool = False, **kv: Any) -> EffectiveScheme:
@@ -54,21 +56,29 @@ def effective(*layers: dict[str, Any], in_files: bool = False, **kv: Any) -> Eff
 @pytest.mark.parametrize(
     ("one", "scheme", "mode"),
     [
-        (told("CutlassInt8ScaledMMLinearKernel", "scaled_mm.cutlass", INT8), "w8a8-int8", "native"),
-        (told("MarlinLinearKernel", "mixed_precision.marlin", INT4), "w4a16-int4", "native"),
-        (told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8), "w8a8-fp8", "native"),
         (
-            told("MarlinFP8ScaledMMLinearKernel", "scaled_mm.marlin", FP8),
+            description("CutlassInt8ScaledMMLinearKernel", "scaled_mm.cutlass", INT8),
+            "w8a8-int8",
+            "native",
+        ),
+        (description("MarlinLinearKernel", "mixed_precision.marlin", INT4), "w4a16-int4", "native"),
+        (
+            description("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8),
+            "w8a8-fp8",
+            "native",
+        ),
+        (
+            description("MarlinFP8ScaledMMLinearKernel", "scaled_mm.marlin", FP8),
             "w8a16-fp8",
             "weight-only fallback",
         ),
         (
-            told("CutlassFp8BlockScaledMMKernel", "scaled_mm.cutlass", BLOCKS),
+            description("CutlassFp8BlockScaledMMKernel", "scaled_mm.cutlass", BLOCKS),
             "w8a8-fp8-block",
             "native",
         ),
         (
-            told(
+            description(
                 "CutlassW4A8LinearKernel",
                 "mixed_precision.cutlass",
                 {**INT4, "act_type": "float8_e4m3fn"},
@@ -76,65 +86,77 @@ def effective(*layers: dict[str, Any], in_files: bool = False, **kv: Any) -> Eff
             "w4a8-fp8",
             "native",
         ),
-        (told("CutlassNvFp4LinearKernel", "nvfp4.cutlass", {}), "w4a4-nvfp4", "native"),
+        (description("CutlassNvFp4LinearKernel", "nvfp4.cutlass", {}), "w4a4-nvfp4", "native"),
         (
-            told("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}),
+            description("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}),
             "w4a16-nvfp4",
             "weight-only fallback",
         ),
         (
-            told("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}, weights_only=True),
+            description("MarlinNvFp4LinearKernel", "nvfp4.marlin", {}, weights_only=True),
             "w4a16-nvfp4",
             "native",
         ),
-        (told("EmulationMxfp8LinearKernel", "mxfp8.emulation", {}), "w8a8-mxfp8", "emulated"),
-        (told("MarlinMxFp4LinearKernel", "mxfp4.marlin", {}), "w4a16-mxfp4", "native"),
+        (
+            description("EmulationMxfp8LinearKernel", "mxfp8.emulation", {}),
+            "w8a8-mxfp8",
+            "emulated",
+        ),
+        (description("MarlinMxFp4LinearKernel", "mxfp4.marlin", {}), "w4a16-mxfp4", "native"),
     ],
     ids=lambda value: value["kernel"] if isinstance(value, dict) else None,
 )
 def test_kernels_decide(one: dict[str, Any], scheme: str, mode: str) -> None:
     """Name and mode follow from the kernel that vLLM chose, not from what was claimed."""
-    found = effective(one, PLAIN)
-    assert (found.scheme, found.mode) == (scheme, mode)
-    assert (found.quantized_layers, found.linear_layers) == (1, 2)
-    assert found.kernel == one["kernel"]
+    scheme_read = effective(one, PLAIN)
+    assert (scheme_read.scheme, scheme_read.mode) == (scheme, mode)
+    assert (scheme_read.quantized_layers, scheme_read.linear_layers) == (1, 2)
+    assert scheme_read.kernel == one["kernel"]
 
 
 def test_nothing_quantized() -> None:
     """A model of plain layers is named by its type, whatever config.json claims."""
-    found = effective(PLAIN, PLAIN)
-    assert (found.scheme, found.mode, found.quantized_layers) == ("bf16", "full precision", 0)
+    effective_read = effective(PLAIN, PLAIN)
+    assert (effective_read.scheme, effective_read.mode, effective_read.quantized_layers) == (
+        "bf16",
+        "full precision",
+        0,
+    )
 
 
 def test_empty_scales_are_no_quantization() -> None:
     """A layer whose scales nobody filled in counts as not quantized."""
-    one = told("MarlinLinearKernel", "mixed_precision.marlin", INT4, empty_scales=True)
-    assert effective(one).quantized_layers == 0
+    empty = description("MarlinLinearKernel", "mixed_precision.marlin", INT4, empty_scales=True)
+    assert effective(empty).quantized_layers == 0
 
 
 def test_mixed_schemes_have_no_name() -> None:
     """Layers of two schemes amount to none, and both are told."""
-    found = effective(
-        told("MarlinLinearKernel", "mixed_precision.marlin", INT4),
-        told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8),
+    effective_read = effective(
+        description("MarlinLinearKernel", "mixed_precision.marlin", INT4),
+        description("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8),
     )
-    assert found.scheme is None
-    assert found.weights == "int4 in groups of 128 (1), fp8 e4m3 per channel (1)"
+    assert effective_read.scheme is None
+    assert effective_read.weights == "int4 in groups of 128 (1), fp8 e4m3 per channel (1)"
 
 
 def test_weights_alone_speak_without_a_kernel() -> None:
     """Where no kernel tells, the type of the weights and the shape of their scales do."""
     tensors = {"weight": ["float8_e4m3fn", [512, 256]], "weight_scale": ["float32", [512, 1]]}
-    found = read_layer(told(None, "", {}, tensors=tensors))
-    assert found.weights is not None
-    assert (found.weights.type, found.weights.granularity) == ("float", "channel")
+    matrix = read_layer(description(None, "", {}, tensors=tensors))
+    assert matrix.weights is not None
+    assert (matrix.weights.type, matrix.weights.granularity) == ("float", "channel")
 
 
 def test_unknown_kinds_are_told_by_name() -> None:
     """What nothing here understands is quantized, but of no known scheme."""
-    one = told("NewKernel", "new", {}, tensors={"weight_packed": ["uint8", [4, 4]]})
-    found = effective(one)
-    assert (found.scheme, found.weights, found.quantized_layers) == (None, "NewKernel", 1)
+    unknown = description("NewKernel", "new", {}, tensors={"weight_packed": ["uint8", [4, 4]]})
+    effective_read = effective(unknown)
+    assert (effective_read.scheme, effective_read.weights, effective_read.quantized_layers) == (
+        None,
+        "NewKernel",
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,21 +171,21 @@ def test_unknown_kinds_are_told_by_name() -> None:
 )
 def test_kv_cache(dtype: str, scales: list[float], in_files: bool, words: str) -> None:
     """The type of the KV cache and where its scales come from are told."""
-    found = effective(PLAIN, in_files=in_files, dtypes=[dtype], scales=scales)
-    assert found.kv_cache == words
-    assert found.scheme == "bf16+kv-fp8"
+    effective_read = effective(PLAIN, in_files=in_files, dtypes=[dtype], scales=scales)
+    assert effective_read.kv_cache == words
+    assert effective_read.scheme == "bf16+kv-fp8"
 
 
 def test_a_cache_that_is_quantized_in_part_is_no_quantized_one() -> None:
     """Layers that were left out keep the name without the cache, and are told."""
-    found = effective(PLAIN, dtypes=["auto", "fp8"])
-    assert found.scheme == "bf16"
-    assert found.kv_cache == "bfloat16 and fp8 e4m3, scales 1.0"
+    effective_read = effective(PLAIN, dtypes=["auto", "fp8"])
+    assert effective_read.scheme == "bf16"
+    assert effective_read.kv_cache == "bfloat16 and fp8 e4m3, scales 1.0"
     assert effective(PLAIN, dtypes=["fp8", "fp8_e4m3"]).scheme == "bf16+kv-fp8"
     assert effective(PLAIN, dtypes=["auto", "bfloat16"]).kv_cache == "bfloat16"
 
 
 def test_kv_cache_in_the_name() -> None:
     """A quantized cache is part of the name of quantized weights too."""
-    one = told("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8)
-    assert effective(one, dtypes=["fp8"]).scheme == "w8a8-fp8+kv-fp8"
+    static = description("CutlassFP8ScaledMMLinearKernel", "scaled_mm.cutlass", FP8)
+    assert effective(static, dtypes=["fp8"]).scheme == "w8a8-fp8+kv-fp8"

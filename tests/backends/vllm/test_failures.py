@@ -66,17 +66,17 @@ LOG = """\
 )
 def test_categories(error: Exception, category: Category, words: str) -> None:
     """Each kind of failure is a refusal of its own, with vLLM's reason in it."""
-    found = not_started(SPEC, error)
-    assert isinstance(found, Refusal)
-    assert found.category is category
-    assert words in found.what
-    assert found.what.startswith("m w8a16-int8")
+    refusal = not_started(SPEC, error)
+    assert isinstance(refusal, Refusal)
+    assert refusal.category is category
+    assert words in refusal.what
+    assert refusal.what.startswith("m w8a16-int8")
 
 
 def test_own_errors_pass() -> None:
     """What this package raised itself is not wrapped."""
-    own = WrongUse("no such argument")
-    assert not_started(SPEC, own) is own
+    error = WrongUse("no such argument")
+    assert not_started(SPEC, error) is error
 
 
 def test_the_cause_of_another_process(tmp_path: Path) -> None:

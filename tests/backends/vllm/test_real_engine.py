@@ -44,9 +44,9 @@ os._exit(0)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmEngine]:
     """The example model, loaded once."""
     backend = VllmBackend(cache_dir=tmp_path_factory.mktemp("cache"))
-    found = loaded(backend, spec_of(TINY, "native"))
-    yield found
-    found.close()
+    effective = loaded(backend, spec_of(TINY, "native"))
+    yield effective
+    effective.close()
 
 
 def rows(task: str, count: int) -> list[dict[str, Any]]:
@@ -55,12 +55,14 @@ def rows(task: str, count: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def asked(arguments: list[tuple[Any, ...]]) -> list[Any]:
+def instances(arguments: list[tuple[Any, ...]]) -> list[Any]:
     """Requests with no more than a worker process gives them."""
     (module,) = quietly_imported("lm_eval.api.instance")
     return [
-        module.Instance(request_type="", doc={}, arguments=one, idx=0, metadata=("", at, 1))
-        for at, one in enumerate(arguments)
+        module.Instance(
+            request_type="", doc={}, arguments=arguments_of, idx=0, metadata=("", at, 1)
+        )
+        for at, arguments_of in enumerate(arguments)
     ]
 
 
@@ -79,9 +81,9 @@ def test_answers_are_those_of_lm_eval(engine: VllmEngine, tmp_path: Path) -> Non
     theirs = by_lm_eval(questions, tmp_path)
     lm = engine.lm(16)
     for kind, arguments in questions.items():
-        found = json.loads(json.dumps(getattr(lm, kind)(asked(arguments))))
-        assert found == theirs[kind]
-        assert len(found) == len(arguments)
+        answers = json.loads(json.dumps(getattr(lm, kind)(instances(arguments))))
+        assert answers == theirs[kind]
+        assert len(answers) == len(arguments)
     assert not any(lm.cut_answers)
 
 
@@ -105,8 +107,8 @@ def by_lm_eval(questions: dict[str, Any], folder: Path) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(answers.read_text("utf-8"))
-    return found
+    answers_found: dict[str, Any] = json.loads(answers.read_text("utf-8"))
+    return answers_found
 
 
 def test_prompts_begin_with_bos_once(engine: VllmEngine) -> None:
@@ -121,18 +123,18 @@ def test_prompts_begin_with_bos_once(engine: VllmEngine) -> None:
 def test_cut_answers_are_known(engine: VllmEngine) -> None:
     """An answer that reached the limit of new tokens is told from one that ended."""
     lm = engine.lm(4)
-    one = {"until": ["\n"], "max_gen_toks": 1, "do_sample": False}
-    prompts = [("1+2+3+4+5+6=", one), ("3+4=", {**one, "max_gen_toks": 8})]
-    lm.generate_until(asked(prompts))
+    options = {"until": ["\n"], "max_gen_toks": 1, "do_sample": False}
+    prompts = [("1+2+3+4+5+6=", options), ("3+4=", {**options, "max_gen_toks": 8})]
+    lm.generate_until(instances(prompts))
     assert lm.cut_answers == (True, False)
 
 
 def test_rounds(engine: VllmEngine) -> None:
     """A round gives each request exactly its tokens, whatever the model would end with."""
     prompts = tuple(tuple(range(10 + at, 20 + at)) for at in range(6))
-    found = engine.serve(Load(prompts, 7, 3, tuple(0.01 * at for at in range(6))))
-    assert [one.output_tokens for one in found] == [7] * 6
-    assert all(one.arrived <= one.first_token < one.ended for one in found)
+    requests = engine.serve(Load(prompts, 7, 3, tuple(0.01 * at for at in range(6))))
+    assert [request.output_tokens for request in requests] == [7] * 6
+    assert all(request.arrived <= request.first_token < request.ended for request in requests)
     with pytest.raises(Refusal, match="has 256 positions"):
         engine.serve(Load(prompts, 250, 1))
 
@@ -140,15 +142,15 @@ def test_rounds(engine: VllmEngine) -> None:
 def test_footprint(engine: VllmEngine) -> None:
     """Weights, KV cache and peak are read from the engine; the sizes follow from the model."""
     engine.forget_peak()
-    found = engine.footprint()
+    footprint = engine.footprint()
     # 3 layers x 2 x 4 heads x 32 wide x 2 bytes; the cache in whole blocks of 128 tokens.
-    assert found.kv_per_token == 1536
-    assert found.kv_cache_tokens == (1 << 28) // (1536 * 128) * 128
-    assert found.weights is not None
-    assert found.disk is not None
-    assert abs(found.weights - found.disk) < 0.01 * found.disk
-    assert found.peak is not None
-    assert found.peak > 1 << 28
+    assert footprint.kv_per_token == 1536
+    assert footprint.kv_cache_tokens == (1 << 28) // (1536 * 128) * 128
+    assert footprint.weights is not None
+    assert footprint.disk is not None
+    assert abs(footprint.weights - footprint.disk) < 0.01 * footprint.disk
+    assert footprint.peak is not None
+    assert footprint.peak > 1 << 28
     assert (engine.copy_bandwidth() or 0) > 1e8
     assert engine.state().threads is not None
     assert (engine.machine.kind, engine.machine.count) == ("cpu", 1)
@@ -156,6 +158,10 @@ def test_footprint(engine: VllmEngine) -> None:
 
 def test_full_precision(engine: VllmEngine) -> None:
     """An unquantized model runs as its type says, KV cache included."""
-    found = engine.effective
-    assert (found.scheme, found.mode, found.kv_cache) == ("bf16", "full precision", "bfloat16")
-    assert (found.quantized_layers, found.linear_layers) == (0, 13)
+    effective = engine.effective
+    assert (effective.scheme, effective.mode, effective.kv_cache) == (
+        "bf16",
+        "full precision",
+        "bfloat16",
+    )
+    assert (effective.quantized_layers, effective.linear_layers) == (0, 13)

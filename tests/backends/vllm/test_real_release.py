@@ -47,12 +47,12 @@ def test_a_broken_checkpoint_is_red(release: Suite, recorded: Result) -> None:
     """A checkpoint whose scales are shifted loses, on vLLM as on any engine."""
     assert recorded.status == 0
     broken = EXAMPLES / "checkpoints" / "broken-w8a8-fp8-shifted-scales"
-    found = release.run(
+    result = release.run(
         *("--quant-scheme=w8a8-fp8", f"--quant-checkpoint=w8a8-fp8={broken}"),
         *(f"--quant-limit={LIMIT}", "-k", "breaks and sum", "test_release.py"),
     )
-    assert found.status == 1
-    assert "LOST w8a8-fp8 sum" in found.words
+    assert result.status == 1
+    assert "LOST w8a8-fp8 sum" in result.words
 
 
 def test_the_same_file_on_transformers(release: Suite, recorded: Result, tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_the_same_file_on_transformers(release: Suite, recorded: Result, tmp_pat
     assert recorded.status == 0
     some = (f"--quant-limit={LIMIT}", "-k", "breaks and sum", "test_release.py")
     assert release.run("--quant-update", *some, engine="transformers").status == 0
-    found = release.run("--quant-scheme=w8a8-int8", *some, engine="transformers")
-    assert found.status == 0, found.printed
-    assert "runs as w8a8-int8 (emulated)" in found.words
+    result = release.run("--quant-scheme=w8a8-int8", *some, engine="transformers")
+    assert result.status == 0, result.printed
+    assert "runs as w8a8-int8 (emulated)" in result.words
     refused = release.run("--quant-scheme=w8a8-int8", *some, store="transformers")
     assert refused.status == 1
     assert "ERROR" in refused.words
@@ -77,35 +77,35 @@ def test_the_same_file_on_transformers(release: Suite, recorded: Result, tmp_pat
 def test_fp8_on_the_fly_with_a_quantized_cache(release: Suite, recorded: Result) -> None:
     """vLLM makes fp8 while it loads, and reports its KV cache; refused where it has no kernel."""
     assert recorded.status == 0
-    found = release.run(
+    result = release.run(
         *("--quant-scheme=w8a8-fp8-rtn+kv-fp8", f"--quant-limit={LIMIT}"),
         *("-k", "breaks and sum", "test_release.py"),
     )
     if not HAS_AVX512:
-        assert found.status == 1
-        assert "FP8 KV cache on CPU requires x86 with AVX-512" in found.words
+        assert result.status == 1
+        assert "FP8 KV cache on CPU requires x86 with AVX-512" in result.words
         return
-    assert found.status == 0, found.printed
-    assert "runs as w8a8-fp8+kv-fp8 (native)" in found.words
-    assert "fp8 e4m3, scales 1.0" in found.words
+    assert result.status == 0, result.printed
+    assert "runs as w8a8-fp8+kv-fp8 (native)" in result.words
+    assert "fp8 e4m3, scales 1.0" in result.words
 
 
 def test_unknown_arguments_are_refused(release: Suite, recorded: Result) -> None:
     """An engine argument that vLLM does not have is named with the nearest."""
     assert recorded.status == 0
-    found = release.run(
+    result = release.run(
         *("--quant-scheme=w8a8-int8", "--quant-backend-arg=tensor_paralel_size=2"),
         *(f"--quant-limit={LIMIT}", "-k", "breaks and sum", "test_release.py"),
     )
-    assert found.status == 1
-    assert "vLLM has no engine argument 'tensor_paralel_size'" in found.words
-    assert "nearest: tensor_parallel_size" in found.words
+    assert result.status == 1
+    assert "vLLM has no engine argument 'tensor_paralel_size'" in result.words
+    assert "nearest: tensor_parallel_size" in result.words
 
 
 def test_speed_with_continuous_batching(release: Suite) -> None:
     """Both models are timed in processes of their own, with what their engines hold."""
     (release.path / "test_timed.py").write_text(SPEED, encoding="utf-8")
-    found = release.run(f"--quant-scheme={SCHEMES[-2]}", "test_timed.py")
-    assert found.status == 0, found.printed
-    assert "KV cache for 699,008 tokens" in found.words
-    assert "4 in flight" in found.words
+    result = release.run(f"--quant-scheme={SCHEMES[-2]}", "test_timed.py")
+    assert result.status == 0, result.printed
+    assert "KV cache for 699,008 tokens" in result.words
+    assert "4 in flight" in result.words

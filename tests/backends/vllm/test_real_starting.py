@@ -26,9 +26,9 @@ def backend(tmp_path: Path) -> VllmBackend:
 def test_nothing_changed_is_seen(backend: VllmBackend) -> None:
     """A way of quantizing that vLLM applies to experts alone leaves this model as it was."""
     args = {"quantization": "int8_per_channel_weight_only"}
-    found = loaded(backend, spec_of(TINY, "w8a16-int8", quantize=True, **args))
-    assert (found.effective.scheme, found.effective.quantized_layers) == ("bf16", 0)
-    found.close()
+    effective = loaded(backend, spec_of(TINY, "w8a16-int8", quantize=True, **args))
+    assert (effective.effective.scheme, effective.effective.quantized_layers) == ("bf16", 0)
+    effective.close()
 
 
 def test_a_missing_kernel_is_told(backend: VllmBackend, tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_what_vllm_does_not_make(backend: VllmBackend) -> None:
 
 def test_closed_engines_say_so(backend: VllmBackend) -> None:
     """A handle that outlives its engine raises instead of answering."""
-    found = loaded(backend, spec_of(EXAMPLES / "checkpoints" / "w8a8-fp8", "w8a8-fp8"))
-    assert found.effective.kernel == "ChannelWiseTorchFP8ScaledMMLinearKernel"
-    found.close()
-    found.close()
+    effective = loaded(backend, spec_of(EXAMPLES / "checkpoints" / "w8a8-fp8", "w8a8-fp8"))
+    assert effective.effective.kernel == "ChannelWiseTorchFP8ScaledMMLinearKernel"
+    effective.close()
+    effective.close()
     with pytest.raises(WrongUse, match="not loaded any more"):
-        found.lm(1)
+        effective.lm(1)

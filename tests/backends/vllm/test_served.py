@@ -60,9 +60,9 @@ def questions(count: int) -> list[tuple[str, str]]:
     ]
 
 
-def instances(asked: list[tuple[Any, ...]]) -> list[Any]:
+def instances(argument_lists: list[tuple[Any, ...]]) -> list[Any]:
     """Requests as far as a model looks at them."""
-    return [SimpleNamespace(args=one) for one in asked]
+    return [SimpleNamespace(args=arguments) for arguments in argument_lists]
 
 
 def texts(count: int) -> list[str]:
@@ -111,17 +111,24 @@ def test_scores_are_those_of_lm_eval(servers: Servers, tmp_path: Path) -> None:
 
 def test_scores_are_those_of_the_engine_itself(servers: Servers, tmp_path: Path) -> None:
     """lm-eval's offline vLLM model chooses the same answers, with all but the same scores."""
-    asked, found = tmp_path / "asked.json", tmp_path / "found.json"
-    asked.write_text(json.dumps(questions(40)), "utf-8")
+    questions_file, answers_file = tmp_path / "asked.json", tmp_path / "found.json"
+    questions_file.write_text(json.dumps(questions(40)), "utf-8")
     environment = {**os.environ, **CPU, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    command = [sys.executable, "-c", OFFLINE, str(MODELS["bf16"]), str(asked), str(found)]
+    command = [
+        sys.executable,
+        "-c",
+        OFFLINE,
+        str(MODELS["bf16"]),
+        str(questions_file),
+        str(answers_file),
+    ]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
-    offline = json.loads(found.read_text("utf-8"))
+    offline = json.loads(answers_file.read_text("utf-8"))
     lm = OpenaiBackend(cache_dir=tmp_path).load(spec_of(servers["bf16"])).lm(8)
     with quiet():
         served = lm.loglikelihood(instances(list(questions(40))))
     assert chosen([value for value, _ in served]) == chosen([value for value, _ in offline])
-    apart = [abs(one[0] - other[0]) for one, other in zip(served, offline, strict=True)]
+    apart = [abs(ours[0] - other[0]) for ours, other in zip(served, offline, strict=True)]
     assert sum(apart) / len(apart) < 0.01
 
 

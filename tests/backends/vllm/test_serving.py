@@ -52,23 +52,23 @@ def served(engine: Engine, load: Load) -> tuple[Request, ...]:
 def test_requests_follow_each_other() -> None:
     """The next request enters when one has ended, never more than allowed at once."""
     engine = Engine()
-    found = served(engine, Load(((1,), (2,), (3,)), 4, 2))
+    requests = served(engine, Load(((1,), (2,), (3,)), 4, 2))
     assert engine.most == 2
-    assert found == (Request(0, 1, 4, 4), Request(0, 1, 4, 4), Request(4, 5, 8, 4))
+    assert requests == (Request(0, 1, 4, 4), Request(0, 1, 4, 4), Request(4, 5, 8, 4))
 
 
 def test_arrivals_are_waited_for() -> None:
     """Nothing begins before it has arrived, and time in the queue counts."""
     engine = Engine()
-    found = served(engine, Load(((1,), (2,), (3,)), 2, 1, (10.0, 3.0, 3.5)))
+    requests = served(engine, Load(((1,), (2,), (3,)), 2, 1, (10.0, 3.0, 3.5)))
     assert engine.slept == [3.0, 3.0]
-    assert found == (Request(10.0, 11, 12, 2), Request(3.0, 4, 5, 2), Request(3.5, 6, 7, 2))
+    assert requests == (Request(10.0, 11, 12, 2), Request(3.0, 4, 5, 2), Request(3.5, 6, 7, 2))
 
 
 def test_requests_join_while_others_run() -> None:
     """A request that arrives while another is decoded joins it: nothing waits for a batch."""
-    found = served(Engine(), Load(((1,), (2,)), 5, 8, (0.0, 1.5)))
-    assert found == (Request(0.0, 1, 5, 5), Request(1.5, 3, 7, 5))
+    requests = served(Engine(), Load(((1,), (2,)), 5, 8, (0.0, 1.5)))
+    assert requests == (Request(0.0, 1, 5, 5), Request(1.5, 3, 7, 5))
 
 
 def test_another_number_of_tokens_is_refused() -> None:

@@ -12,10 +12,10 @@ OTHERS = {"torch": "2.13.0", "transformers": "5.19.0", "lm_eval": "0.4.13"}
 
 def packages(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
     """Only these packages are installed; an underscore in a name is a hyphen."""
-    found = {
+    numbers = {
         name.replace("lm_eval", "lm-eval").replace("_", "-"): v for name, v in versions.items()
     }
-    monkeypatch.setattr(version, "installed", lambda name: found.get(name.replace("_", "-")))
+    monkeypatch.setattr(version, "installed", lambda name: numbers.get(name.replace("_", "-")))
 
 
 def test_one_name_for_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
