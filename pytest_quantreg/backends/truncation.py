@@ -15,7 +15,7 @@ class Numbered(str):
     at: int
 
 
-def numbered(requests: Sequence[Any]) -> Iterator[Any]:
+def number_prompts(requests: Sequence[Any]) -> Iterator[Any]:
     """Copies of generation requests whose prompts are `Numbered`."""
     for at, request in enumerate(requests):
         prompt, options = request.args
@@ -47,7 +47,7 @@ class CutRecorder:
 
 
 @contextmanager
-def recorded(lm: Any, requests: int) -> Iterator[None]:
+def record_cut_answers(lm: Any, requests: int) -> Iterator[None]:
     """While ``lm`` generates: what it was told of cut answers is its ``cut_answers`` afterwards."""
     hook, recorder = lm.cache_hook, CutRecorder(requests)
     lm.cache_hook = recorder

@@ -22,7 +22,7 @@ _IGNORED_KEYS = ("base_model_name_or_path", "revision", "inference_mode", "peft_
 """Keys of the config that change when an adapter is saved again or its base is moved."""
 
 
-def lies_in(folder: Path) -> bool:
+def has_adapter(folder: Path) -> bool:
     """Return whether transformers would apply an adapter from this folder.
 
     Its `find_adapter_config_file` looks for the config in the folder's listing and for
@@ -36,7 +36,7 @@ def lies_in(folder: Path) -> bool:
 
 def refuse_leftover(folder: Path, name: str) -> None:
     """Refuse a checkpoint with an adapter in its own folder. Raises Refusal."""
-    if not lies_in(folder):
+    if not has_adapter(folder):
         return
     raise Refusal(
         Category.SUSPICIOUS,
@@ -51,7 +51,7 @@ def refuse_leftover(folder: Path, name: str) -> None:
     )
 
 
-def requested(spec: ModelSpec) -> Path | None:
+def requested_adapter(spec: ModelSpec) -> Path | None:
     """Return the folder of the adapter that the arguments name. Raises WrongUse."""
     argument = spec.args.get(ARGUMENT)
     if argument is None:
@@ -76,7 +76,7 @@ def requested(spec: ModelSpec) -> Path | None:
 
 def adapter_digest(spec: ModelSpec, digest_of: Callable[[Path], str]) -> str | None:
     """Return the sha256 of the requested adapter, None without one."""
-    folder = requested(spec)
+    folder = requested_adapter(spec)
     if folder is None:
         return None
     config = read_json(folder / CONFIG, folder.name)

@@ -14,20 +14,20 @@ from ...core.schemes.inspection import Claim, Group
 from ...core.schemes.names import Quantization, resolve
 from .folder import unusable
 from .patterns import refuse_slow
-from .stored_scheme import config_of, method_of, quantization, stated, stored_scheme
+from .stored_scheme import config_of, method_of, quantization, quantization_config_of, stored_scheme
 
 _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", "ignored_layers")
 """Where formats other than compressed-tensors keep the names of layers left alone."""
 
 
-def stored_in(folder: Path, name: str) -> str | None:
+def scheme_in_folder(folder: Path, name: str) -> str | None:
     """The scheme that a model's folder claims, as `stored_scheme` names it. Raises Refusal."""
     return claim_of(config_of(folder, name), name).scheme
 
 
 def claim_of(config: Mapping[str, Any], name: str) -> Claim:
     """What ``config`` claims; raises Refusal for a quantization_config of no known form."""
-    quant_config = stated(config)
+    quant_config = quantization_config_of(config)
     if not quant_config:
         return Claim(None)
     try:

@@ -178,14 +178,14 @@ def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def _entry(value: Mapping[str, Any]) -> tuple[Tensor, int]:
-    shape = whole(value["shape"])
+    shape = whole_numbers(value["shape"])
     if len(shape) > _MOST_DIMENSIONS or any(size >= _LARGEST for size in shape):
         raise ValueError("no shape of a tensor")
-    _, end = whole(value["data_offsets"])
+    _, end = whole_numbers(value["data_offsets"])
     return Tensor(str(value["dtype"]), shape), end
 
 
-def whole(numbers: Any) -> tuple[int, ...]:
+def whole_numbers(numbers: Any) -> tuple[int, ...]:
     """The numbers of a header's shape or offsets; raises ValueError where one is none from 0."""
     if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
         raise ValueError(f"no whole numbers from 0: {numbers}")

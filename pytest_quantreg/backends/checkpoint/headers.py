@@ -17,11 +17,11 @@ from ...core.records.run import ModelSpec
 from ...core.schemes.inspection import Checkpoint, Claim, Scales
 from . import plain_json
 from .adapter import CONFIG as ADAPTER
-from .adapter import lies_in, refuse_leftover
+from .adapter import has_adapter, refuse_leftover
 from .claimed_layers import claim_of
-from .folder import Tensor, check_weights, unusable, weight_files, whole
-from .hub import shown, small_files, weights_are_here
-from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split
+from .folder import Tensor, check_weights, unusable, weight_files, whole_numbers
+from .hub import display_name, has_weights, small_files
+from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split_name
 from .patterns import refuse_long
 from .stored_scheme import config_of
 
@@ -45,9 +45,9 @@ def inspect(ref: str) -> Checkpoint:
 def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
     """The same of a model that is to be loaded; None as long as its weights are on the hub."""
     files = small_files(spec, trusted=bool(spec.args.get("trust_remote_code", False)))
-    name = shown(spec)
+    name = display_name(spec)
     refuse_leftover(files.folder, name)
-    return _read_or_refuse(files.folder, name) if weights_are_here(files, name) else None
+    return _read_or_refuse(files.folder, name) if has_weights(files, name) else None
 
 
 def _read_or_refuse(folder: Path, name: str) -> Checkpoint:
@@ -69,8 +69,8 @@ def _folder_and_name(ref: str) -> tuple[Path, str]:
         return path, path.resolve().name
     hub_id, _, revision = ref.partition("@")
     spec = ModelSpec(hub_id, hub_id, "native", "transformers", revision=revision or None)
-    files, name = small_files(spec, trusted=False), shown(spec)
-    if not weights_are_here(files, name):
+    files, name = small_files(spec, trusted=False), display_name(spec)
+    if not has_weights(files, name):
         raise unusable(
             name,
             "its weights are not in the local hub cache, and inspect downloads none",
@@ -93,7 +93,7 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
     shapes: dict[str, tuple[int, ...]] = {}
     for path in files:
         for tensor, place in _places(path, name):
-            part = split(tensor)[1]
+            part = split_name(tensor)[1]
             if part in WEIGHT_SCALES + INPUT_SCALES:
                 tensor_scales = _scales(path, tensor, place, part in INPUT_SCALES)
                 scales.update({tensor: tensor_scales} if tensor_scales else {})
@@ -109,7 +109,7 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
         layers=tuple(layers(tensors, scales, shapes, claim)),
         size=sum(path.stat().st_size for path in files),
         files=len(files),
-        beside=(ADAPTER,) if lies_in(folder) else (),
+        beside=(ADAPTER,) if has_adapter(folder) else (),
     )
 
 
@@ -118,7 +118,7 @@ def _refuse_slow(claim: Claim, tensors: Iterable[str], name: str) -> None:
     entries = chain(claim.ignore or (), *(group.targets for group in claim.groups))
     patterns = [entry[3:] for entry in dict.fromkeys(entries) if entry.startswith("re:")]
     try:
-        refuse_long(patterns, list(dict.fromkeys(split(tensor)[0] for tensor in tensors)))
+        refuse_long(patterns, list(dict.fromkeys(split_name(tensor)[0] for tensor in tensors)))
     except ValueError as error:
         raise unusable(
             name,
@@ -135,8 +135,8 @@ def _places(path: Path, name: str) -> Iterator[tuple[str, TensorLocation]]:
     for tensor, entry in header.items():
         if tensor.startswith("__"):
             continue
-        layout = Tensor(str(entry["dtype"]), whole(entry["shape"]))
-        start, end = whole(entry["data_offsets"])
+        layout = Tensor(str(entry["dtype"]), whole_numbers(entry["shape"]))
+        start, end = whole_numbers(entry["data_offsets"])
         bits = math.prod(layout.shape) * SIZES.get(layout.dtype, 0)
         if end < start or (layout.dtype in SIZES and 8 * (end - start) != bits):
             raise _wrong_length(path, name, tensor)

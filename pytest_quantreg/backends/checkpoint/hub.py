@@ -34,7 +34,7 @@ def is_folder(spec: ModelSpec) -> bool:
     return Path(spec.ref).is_absolute() or Path(spec.ref).is_dir()
 
 
-def shown(spec: ModelSpec) -> str:
+def display_name(spec: ModelSpec) -> str:
     """What messages call the files of ``spec``: the folder's name or the hub id."""
     return Path(spec.ref).name if is_folder(spec) else spec.ref
 
@@ -68,7 +68,7 @@ def all_files(spec: ModelSpec, *, trusted: bool) -> Files:
     return Files(folder, folder.name, True)
 
 
-def weights_are_here(files: Files, name: str) -> bool:
+def has_weights(files: Files, name: str) -> bool:
     """Whether the snapshot already holds the weights (a folder always should)."""
     if not files.from_hub:
         return True
@@ -78,7 +78,7 @@ def weights_are_here(files: Files, name: str) -> bool:
         return False
 
 
-def cached(spec: ModelSpec) -> Files | None:
+def cached_snapshot(spec: ModelSpec) -> Files | None:
     """The snapshot of a hub id with its weights in the local cache; asks no server."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -89,7 +89,7 @@ def cached(spec: ModelSpec) -> Files | None:
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
     files = Files(Path(folder), Path(folder).name, True)
-    return files if weights_are_here(files, shown(spec)) else None
+    return files if has_weights(files, display_name(spec)) else None
 
 
 def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:

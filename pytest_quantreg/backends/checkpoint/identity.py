@@ -16,7 +16,7 @@ from ...core.records.run import ModelIdentity, ModelSpec
 from ..quiet import quiet, quietly_imported
 from .adapter import adapter_digest, refuse_leftover
 from .folder import check_custom_code, check_weights, read_config, unusable, weight_files
-from .hub import Files, remote_digests, shown, small_files, weights_are_here
+from .hub import Files, display_name, has_weights, remote_digests, small_files
 from .tokenizer import load_tokenizer, template_digest, tokenizer_digest
 
 SHAPES = (
@@ -104,13 +104,13 @@ def identify(spec: ModelSpec, digests: FileDigests) -> ModelIdentity:
 
     Raises WrongUse for an argument ``dtype`` that is none.
     """
-    requested_dtype, name = _requested_dtype(spec), shown(spec)
+    requested_dtype, name = _requested_dtype(spec), display_name(spec)
     trusted = bool(spec.args.get("trust_remote_code", False))
     files = small_files(spec, trusted=trusted)
     raw = read_config(files.folder, name)
     check_custom_code(files.folder, raw, name, trusted)
     refuse_leftover(files.folder, name)
-    headers = check_weights(files.folder, name) if weights_are_here(files, name) else {}
+    headers = check_weights(files.folder, name) if has_weights(files, name) else {}
     config = _config(files.folder, raw, name, trusted)
     tokenizer = load_tokenizer(files.folder, name, trusted=trusted)
     parts = {
@@ -149,8 +149,8 @@ def _config_digest(folder: Path, raw: Mapping[str, Any]) -> str:
 
 
 def _weights_digest(spec: ModelSpec, files: Files, digests: FileDigests) -> str:
-    if weights_are_here(files, shown(spec)):
-        return digests.of_weights(files.folder, shown(spec))
+    if has_weights(files, display_name(spec)):
+        return digests.of_weights(files.folder, display_name(spec))
     return combined(remote_digests(spec, str(files.revision)))
 
 

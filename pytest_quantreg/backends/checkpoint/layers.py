@@ -45,7 +45,7 @@ class _Module:
     parts: dict[str, Tensor] = field(default_factory=dict)
 
 
-def split(tensor: str) -> tuple[str, str]:
+def split_name(tensor: str) -> tuple[str, str]:
     """Module and part of a tensor's name: ``("model.norm", "weight")``.
 
     A parameter of an unknown ending is a module of its own, with the part ``""``.
@@ -71,7 +71,7 @@ def layers(
     """
     modules: dict[str, _Module] = {}
     for name in sorted(tensors):
-        module_name, part = split(name)
+        module_name, part = split_name(name)
         modules.setdefault(module_name, _Module(module_name)).parts[part] = tensors[name]
     for module in modules.values():
         module_scales = tuple(

@@ -10,8 +10,16 @@ from typing import Any
 from ...core.engine import ChatFormatter, Say
 from ...core.records.run import ModelSpec, Software
 from ...core.schemes.inspection import Checkpoint
-from .claimed_layers import stored_in
-from .hub import Files, all_files, cached, is_folder, shown, small_files, weights_are_here
+from .claimed_layers import scheme_in_folder
+from .hub import (
+    Files,
+    all_files,
+    cached_snapshot,
+    display_name,
+    has_weights,
+    is_folder,
+    small_files,
+)
 from .identity import FileDigests
 from .tokenizer import chat_formatter, check_bos, load_tokenizer
 
@@ -32,7 +40,7 @@ class CheckpointBackend(ABC):
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """What the folder says of its quantization."""
-        return stored_in(small_files(spec, trusted=trusted(spec)).folder, shown(spec))
+        return scheme_in_folder(small_files(spec, trusted=trusted(spec)).folder, display_name(spec))
 
     def listen(self, say: Say) -> None:
         """Takes who is told of work on files that takes long."""
@@ -49,15 +57,15 @@ class CheckpointBackend(ABC):
         """The spec of the local copy that ``spec`` names, None where a download would be due."""
         if is_folder(spec):
             return spec if Path(spec.ref).is_dir() else None
-        files = cached(spec)
+        files = cached_snapshot(spec)
         return None if files is None else replace(spec, ref=str(files.folder), revision=None)
 
     def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
         """Renders chats with the model's template; None without one."""
         self.software()
         folder = small_files(spec, trusted=trusted(spec)).folder
-        tokenizer = load_tokenizer(folder, shown(spec), trusted=trusted(spec))
-        return chat_formatter(tokenizer, template, shown(spec))
+        tokenizer = load_tokenizer(folder, display_name(spec), trusted=trusted(spec))
+        return chat_formatter(tokenizer, template, display_name(spec))
 
 
 def trusted(spec: ModelSpec) -> bool:
@@ -65,12 +73,12 @@ def trusted(spec: ModelSpec) -> bool:
     return bool(spec.args.get("trust_remote_code", False))
 
 
-def fetched(spec: ModelSpec, say: Say) -> tuple[ModelSpec, Files]:
+def fetch_files(spec: ModelSpec, say: Say) -> tuple[ModelSpec, Files]:
     """The spec with a local folder in place of a hub id, and its files; downloads if need be."""
     config_files = small_files(spec, trusted=trusted(spec))
     # A config that cannot be used is refused before an engine reads it.
-    stored_in(config_files.folder, shown(spec))
-    if not weights_are_here(config_files, shown(spec)):
+    scheme_in_folder(config_files.folder, display_name(spec))
+    if not has_weights(config_files, display_name(spec)):
         say(f"downloading {spec.ref}")
     files = all_files(spec, trusted=trusted(spec))
     if is_folder(spec):

@@ -19,11 +19,11 @@ from ...core.errors import Category, MissingExtra, Refusal, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec
 from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..packages import installed
-from .claimed_layers import stored_in
+from .claimed_layers import scheme_in_folder
 from .folder import check_weights, linear_shapes, weight_files
 from .hub import SMALL_FILES, Files
 from .identity import FileDigests
-from .recipe import check, in_words, recipe
+from .recipe import check, recipe, recipe_in_words
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def make_checkpoint(
     llm-compressor, both before anything is loaded.
     """
     choice = check(spec.name, spec.scheme)
-    if (already := stored_in(source.folder, spec.name)) is not None:
+    if (already := scheme_in_folder(source.folder, spec.name)) is not None:
         raise WrongUse(
             f"{spec.name} is quantized already ({already}), so {spec.scheme} is not made from it",
             help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={spec.ref}",
@@ -80,7 +80,7 @@ def make_checkpoint(
 
 
 def _build(making: Making, folder: Path, say: Say) -> None:
-    say(f"quantizing {making.spec.name} to {making.spec.scheme}: {in_words(making.recipe)}")
+    say(f"quantizing {making.spec.name} to {making.spec.scheme}: {recipe_in_words(making.recipe)}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent) as temporary:

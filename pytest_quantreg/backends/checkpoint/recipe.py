@@ -79,7 +79,7 @@ def recipe(
     return {"config_groups": {"group_0": group}, "ignore": list(IGNORE)}
 
 
-def in_words(settings: Mapping[str, Any]) -> str:
+def recipe_in_words(settings: Mapping[str, Any]) -> str:
     """What a recipe does, for the line that announces it: ``int4 in groups of 64, rtn``."""
     from .stored_scheme import quantization
 

@@ -32,18 +32,18 @@ def config_of(folder: Path, name: str) -> Mapping[str, Any]:
     Raises Refusal for what cannot be read.
     """
     config = read_config(folder, name)
-    if stated(config):
+    if quantization_config_of(config):
         return config
     text = config.get("text_config")
-    if isinstance(text, Mapping) and stated(text):
-        return {**config, "quantization_config": stated(text)}
+    if isinstance(text, Mapping) and quantization_config_of(text):
+        return {**config, "quantization_config": quantization_config_of(text)}
     if (folder / MODELOPT).is_file():
         modelopt_config = read_json(folder / MODELOPT, name)
         return {**config, "quantization_config": {**modelopt_config, "quant_method": "modelopt"}}
     return config
 
 
-def stated(config: Mapping[str, Any]) -> Any:
+def quantization_config_of(config: Mapping[str, Any]) -> Any:
     """What ``config`` says of its quantization, under either of its names; falsy for nothing."""
     return config.get("quantization_config") or config.get("compression_config")
 
@@ -59,7 +59,7 @@ def stored_scheme(config: Mapping[str, Any]) -> str | None:
     A quantized model of no known scheme gives a description instead, which is the
     identity of none.
     """
-    quantization = stated(config)
+    quantization = quantization_config_of(config)
     if not quantization:
         return None
     return _READERS.get(method_of(quantization), _other)(quantization)

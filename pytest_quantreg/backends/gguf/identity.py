@@ -12,7 +12,7 @@ from ...core.schemes.gguf_types import PLAIN
 from ..checkpoint.identity import FileDigests, combined
 from .files import GgufModel
 from .header import unusable
-from .scheme import DTYPES, linear, main_type, types
+from .scheme import DTYPES, count_types, linear_tensors, main_type
 
 PROMPT_ARGS = ("n_ctx", "add_bos_token")
 """Engine arguments that cut prompts or add to them."""
@@ -84,7 +84,7 @@ def shapes(model: GgufModel) -> dict[str, int]:
 
 def dtype(model: GgufModel) -> str:
     """The type of the weights, `UNSTATED` where any of the layers is quantized."""
-    if any(kind not in PLAIN for kind in types(linear(model))):
+    if any(kind not in PLAIN for kind in count_types(linear_tensors(model))):
         return UNSTATED
     return DTYPES.get(main_type(model), UNSTATED)
 

@@ -11,7 +11,7 @@ from ...core.schemes.gguf_types import PLAIN
 from ...core.schemes.inspection import Checkpoint, Claim, Held, Layer, Scales
 from .files import GgufFiles, GgufModel
 from .header import Tensor, block_sizes
-from .scheme import declared, is_linear, kind_of, stored_scheme
+from .scheme import declared_type, is_linear, kind_of, stored_scheme
 
 _SCALE_AT: Mapping[str, int] = {
     **dict.fromkeys(("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL", "IQ4_XS"), 0),
@@ -50,7 +50,7 @@ def checkpoint(model: GgufModel) -> Checkpoint:
     return Checkpoint(
         name=model.paths[0].stem,
         architecture=model.architecture,
-        claim=Claim(stored_scheme(model), container="gguf", stated=declared(model)),
+        claim=Claim(stored_scheme(model), container="gguf", stated=declared_type(model)),
         layers=tuple(_layers(model)),
         size=model.size,
         files=len(model.paths),

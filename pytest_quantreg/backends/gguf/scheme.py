@@ -38,12 +38,12 @@ def is_linear(tensor: Tensor) -> bool:
     return matrix and not odd and kind_of(tensor.name) in ("attention", "mlp", "other")
 
 
-def linear(model: GgufModel) -> tuple[Tensor, ...]:
+def linear_tensors(model: GgufModel) -> tuple[Tensor, ...]:
     """The matrices of the layers."""
     return tuple(tensor for tensor in model.tensors if is_linear(tensor))
 
 
-def types(tensors: Sequence[Tensor]) -> Counter[str]:
+def count_types(tensors: Sequence[Tensor]) -> Counter[str]:
     """Type -> how many numbers of the model are held in it."""
     counts: Counter[str] = Counter()
     for tensor in tensors:
@@ -53,11 +53,11 @@ def types(tensors: Sequence[Tensor]) -> Counter[str]:
 
 def main_type(model: GgufModel) -> str:
     """The type that most numbers of the layers are held in."""
-    counts = types(linear(model)) or types(model.tensors)
+    counts = count_types(linear_tensors(model)) or count_types(model.tensors)
     return counts.most_common(1)[0][0]
 
 
-def declared(model: GgufModel) -> str | None:
+def declared_type(model: GgufModel) -> str | None:
     """What ``general.file_type`` calls the file: ``Q4_K_M``, ``F16``; None where it does not."""
     from gguf import constants
 
@@ -70,4 +70,4 @@ def declared(model: GgufModel) -> str | None:
 
 def stored_scheme(model: GgufModel) -> str | None:
     """The canonical name of what the layers are; see `scheme_of` of the names."""
-    return scheme_of(declared(model), types(linear(model)))
+    return scheme_of(declared_type(model), count_types(linear_tensors(model)))

@@ -9,7 +9,7 @@ from ...core.records.run import EffectiveScheme, Json, Machine
 from ...core.schemes.gguf_types import PLAIN
 from ..device import cpu_name
 from ..gguf.files import GgufModel
-from ..gguf.scheme import linear, stored_scheme, types
+from ..gguf.scheme import count_types, linear_tensors, stored_scheme
 from .log_capture import LogCapture
 from .native import Native
 
@@ -36,9 +36,9 @@ def effective_scheme(model: GgufModel, native: Native, args: Mapping[str, Json])
     bits per parameter that it has loaded are others than those of the file.
     """
     _check_loaded(model, native)
-    layers = linear(model)
+    layers = linear_tensors(model)
     quantized = [tensor for tensor in layers if tensor.type not in PLAIN]
-    counts = types(quantized or layers)
+    counts = count_types(quantized or layers)
     plain = PLAIN.get(counts.most_common(1)[0][0]) if counts else None
     words = " and ".join(name.lower() for name, _ in counts.most_common())
     # The type that ggml turns activations into before it multiplies (ggml-cpu, vec_dot_type).

@@ -19,7 +19,7 @@ from ...core.schemes.names import resolve
 from ..checkpoint.identity import FileDigests
 from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..gguf.files import GgufModel
-from ..gguf.scheme import declared, stored_scheme
+from ..gguf.scheme import declared_type, stored_scheme
 
 FILE_TYPES: Mapping[str, int] = {"gguf-q8_0": 7, "gguf-q4_k_m": 15}
 """Schemes that llama.cpp makes without any data, and its numbers for them (llama_ftype)."""
@@ -90,7 +90,7 @@ def _build(
 ) -> None:
     say(
         f"quantizing {spec.name} to {spec.scheme}: {_file_type_name(scheme)} by llama.cpp, from "
-        f"{declared(model) or 'full precision'}, without an importance matrix"
+        f"{declared_type(model) or 'full precision'}, without an importance matrix"
     )
     folder = target.parent
     try:

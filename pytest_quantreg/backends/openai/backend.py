@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec, Software
-from ..checkpoint.hub import shown, small_files
+from ..checkpoint.hub import display_name, small_files
 from ..checkpoint.identity import identify
 from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, trusted
 from ..packages import installed
@@ -15,11 +15,11 @@ from ..quiet import quiet
 from .arguments import EXAMPLE, OPTION, check_names, server_args
 from .client import Client
 from .connection import Connection
-from .effective import unverified
+from .effective import unverified_scheme
 from .engine import OpenaiEngine
 from .key import Key
 from .probe import TEXT, probe
-from .server import ServedModel, served
+from .server import ServedModel, ask_served_model
 
 REQUIRED = ("lm_eval", "transformers", "torch", "aiohttp", "tenacity", "requests")
 REPORTED = ("lm_eval",)
@@ -82,12 +82,14 @@ class OpenaiBackend(CheckpointBackend):
         """Asks the server what it is and what it can do. Raises Refusal."""
         self.software()
         folder = small_files(spec, trusted=trusted(spec)).folder
-        tokenizer = checked_tokenizer(spec, folder, shown(spec))
+        tokenizer = checked_tokenizer(spec, folder, display_name(spec))
         client, served_model = self._client(spec), self._served_model(spec)
         with quiet():
             tokens = list(tokenizer.encode(TEXT))
         abilities = probe(client, served_model.model, tokens)
-        effective = unverified(self.identify(spec), self.stored_scheme(spec), self.inspect(spec))
+        effective = unverified_scheme(
+            self.identify(spec), self.stored_scheme(spec), self.inspect(spec)
+        )
         session = Connection(spec, client, served_model, abilities)
         return OpenaiEngine(session, folder, tokenizer, effective)
 
@@ -95,7 +97,7 @@ class OpenaiBackend(CheckpointBackend):
         client = self._client(spec)
         key = (client.args.base_url, client.args.model, spec.ref, spec.role)
         if key not in self._served:
-            self._served[key] = served(client, spec)
+            self._served[key] = ask_served_model(client, spec)
         return self._served[key]
 
     def _client(self, spec: ModelSpec) -> Client:

@@ -92,7 +92,7 @@ class Client:
 
         async with self.session() as session:
             workers = min(self.args.num_concurrent, len(bodies))
-            await together([work(session) for _ in range(workers)])
+            await run_together([work(session) for _ in range(workers)])
         return answers
 
     def session(self) -> aiohttp.ClientSession:
@@ -192,7 +192,7 @@ class Client:
         return ("look at the server's own log",)
 
 
-async def together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+async def run_together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
     """Runs all of ``work`` at once; when one fails, the others are ended first."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
     try:

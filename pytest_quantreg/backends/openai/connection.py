@@ -10,7 +10,7 @@ from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.run import ModelSpec
 from .client import Client, OnAnswer, ServerError
 from .probe import Abilities
-from .server import ServedModel, last, served
+from .server import ServedModel, ask_served_model, last_part
 
 
 @dataclass
@@ -58,13 +58,13 @@ class Connection:
                 f"the server at {self.client.args.base_url} was lost before, and {error.what}",
                 help=("start it again, and run the tests anew", f"what happened: {self.gone}"),
             ) from None
-        now = served(self.client, self.spec)
+        now = ask_served_model(self.client, self.spec)
         if replace(now, version=now.version or self.served.version) != self.served:
             raise Refusal(
                 Category.ENGINE,
                 f"the server at {self.client.args.base_url} came back as another: "
                 f"{now.model} on {now.engine} {now.version}"
-                + (f", loaded from {last(now.root)}" if now.root != self.served.root else ""),
+                + (f", loaded from {last_part(now.root)}" if now.root != self.served.root else ""),
                 help="run the tests anew",
             )
         self.gone = None

@@ -11,7 +11,7 @@ NOT_REPORTED = "not told by the server"
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 
 
-def unverified(
+def unverified_scheme(
     identity: ModelIdentity, stored: str | None, files: Checkpoint | None
 ) -> EffectiveScheme:
     """The scheme that a model's files hold, marked as what nobody verified.

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import Category, Refusal
 from ...core.records.run import ModelSpec
-from ..checkpoint.hub import shown
+from ..checkpoint.hub import display_name
 from .arguments import OPTION
 from .client import Client, ServerError
 
@@ -48,7 +48,7 @@ class ServedModel:
         return {"server": self.engine, **versions}
 
 
-def served(client: Client, spec: ModelSpec) -> ServedModel:
+def ask_served_model(client: Client, spec: ModelSpec) -> ServedModel:
     """What the server of ``spec`` serves. Raises Refusal for another model, or no answer."""
     try:
         cards = _cards(client.get("models"))
@@ -96,18 +96,20 @@ def _choose_card(
 
 def _refuse_other_model(spec: ModelSpec, name: str, root: Any) -> None:
     if not _is_called(spec, name, root):
-        problem = f"the server of the {spec.role} model serves another one than {shown(spec)}"
+        problem = (
+            f"the server of the {spec.role} model serves another one than {display_name(spec)}"
+        )
         raise _wrong_model(problem, [name], spec)
 
 
 def _wrong_model(problem: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
-    listed = ", ".join(map(last, names[:5]))
+    listed = ", ".join(map(last_part, names[:5]))
     return Refusal(
         Category.WRONG_USE,
         f"{problem}: {listed}",
         help=(
             f"check {OPTION}={spec.role}:base_url=..., and which model it was started with",
-            f"where that name stands for {shown(spec)}, say so: "
+            f"where that name stands for {display_name(spec)}, say so: "
             f"{OPTION}={spec.role}:model={names[0]}",
         ),
     )
@@ -115,7 +117,7 @@ def _wrong_model(problem: str, names: Sequence[str], spec: ModelSpec) -> Refusal
 
 def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
     """Whether the server's own words for a model fit the files that it is said to serve."""
-    ours = {spec.ref, last(spec.ref), *_cached_hub_id(spec.ref)}
+    ours = {spec.ref, last_part(spec.ref), *_cached_hub_id(spec.ref)}
     theirs = {
         text for label in (name, root) if isinstance(label, str) for text in _spellings(label)
     }
@@ -123,10 +125,10 @@ def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
 
 
 def _spellings(label: str) -> tuple[str, ...]:
-    return (label, last(label), *_cached_hub_id(label))
+    return (label, last_part(label), *_cached_hub_id(label))
 
 
-def last(path: str | None) -> str:
+def last_part(path: str | None) -> str:
     """The last part of a path or hub id, as it may be shown."""
     path = path or "nowhere"
     return path.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or path
@@ -137,7 +139,7 @@ def _cached_hub_id(path: str) -> tuple[str, ...]:
     for part in Path(path).parts:
         if part.startswith("models--"):
             hub_id = part.removeprefix("models--").replace("--", "/")
-            return (hub_id, last(hub_id))
+            return (hub_id, last_part(hub_id))
     return ()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import Category, Refusal
 from ...core.records.speed import Load, Request
-from .client import Client, ServerError, together, without_frames
+from .client import Client, ServerError, run_together, without_frames
 
 if TYPE_CHECKING:
     import aiohttp
@@ -117,7 +117,7 @@ class Streaming:
                 count = self._count(answer, len(load.prompts[place]), load.output_tokens)
             served[place] = Request(arrived, answer.first or 0.0, answer.last, count)
 
-        await together([send_request(place) for place in range(len(load.prompts))])
+        await run_together([send_request(place) for place in range(len(load.prompts))])
         requests = tuple(request for request in served if request is not None)
         _refuse_buffered(requests, load.output_tokens)
         return requests

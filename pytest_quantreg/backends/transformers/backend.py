@@ -9,9 +9,9 @@ from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import resolve
 from ..checkpoint.adapter import ARGUMENT as PEFT
-from ..checkpoint.hub import all_files, shown
+from ..checkpoint.hub import all_files, display_name
 from ..checkpoint.identity import identify
-from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
+from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetch_files, trusted
 from ..checkpoint.quantize import make_checkpoint, need_llmcompressor
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed
@@ -78,10 +78,10 @@ class TransformersBackend(CheckpointBackend):
         at_load = spec.made_by_argument
         if spec.quantize and not at_load:
             self.check_makes(spec.scheme)
-        local, files = fetched(spec, say)
+        local, files = fetch_files(spec, say)
         if not spec.quantize:
             # What is amiss with it is told of the checkpoint, not of its baseline.
-            return replace(local, name=shown(spec))
+            return replace(local, name=display_name(spec))
         if at_load:
             return replace(local, quantize=False)
         choice = resolve(spec.scheme)

@@ -7,7 +7,7 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 
 from ..quiet import quiet
-from ..truncation import CutRecorder, numbered, recorded, rows_cut
+from ..truncation import CutRecorder, number_prompts, record_cut_answers, rows_cut
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -42,9 +42,9 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """As HFLM; ``cut_answers`` then says which reached the limit of new tokens."""
-        with recorded(self, len(requests)):
+        with record_cut_answers(self, len(requests)):
             texts: list[str] = super().generate_until(
-                list(numbered(requests)), disable_tqdm=disable_tqdm
+                list(number_prompts(requests)), disable_tqdm=disable_tqdm
             )
         return texts
 

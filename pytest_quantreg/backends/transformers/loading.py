@@ -12,8 +12,8 @@ from ...core.errors import Category, Refusal, WrongUse
 from ...core.printable import first_line, quoted_lines
 from ...core.records.run import ModelSpec
 from ..checkpoint.adapter import ARGUMENT as PEFT
-from ..checkpoint.adapter import refuse_leftover, requested
-from ..checkpoint.claimed_layers import stored_in
+from ..checkpoint.adapter import refuse_leftover, requested_adapter
+from ..checkpoint.claimed_layers import scheme_in_folder
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.tokenizer import PROMPT_ARGS
 from ..out_of_memory import is_out_of_memory
@@ -47,10 +47,10 @@ def load_model(spec: ModelSpec, folder: Path) -> Any:
     trusted = bool(spec.args.get("trust_remote_code", False))
     check_custom_code(folder, raw, spec.name, trusted)
     refuse_leftover(folder, spec.name)
-    adapter = requested(spec)
+    adapter = requested_adapter(spec)
     if adapter is not None:
         need_peft()
-    stored = stored_in(folder, spec.name)
+    stored = scheme_in_folder(folder, spec.name)
     _check_is_quantized(stored, check_weights(folder, spec.name), spec.name)
     torch, transformers = quietly_imported("torch", "transformers")
     _check_arguments(spec, folder, stored, transformers)

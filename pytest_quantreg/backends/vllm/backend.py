@@ -14,9 +14,9 @@ from ...core.records.run import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import SchemeChoice, resolve
 from ..checkpoint.adapter import refuse_leftover
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
-from ..checkpoint.hub import all_files, shown
+from ..checkpoint.hub import all_files, display_name
 from ..checkpoint.identity import identify
-from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetched, trusted
+from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetch_files, trusted
 from ..checkpoint.quantize import make_checkpoint
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed
@@ -110,12 +110,12 @@ class VllmBackend(CheckpointBackend):
         """
         if spec.quantize and not spec.made_by_argument:
             self.check_makes(spec.scheme)
-        local, files = fetched(spec, say)
+        local, files = fetch_files(spec, say)
         identity = self.identify(local)
         # vLLM's own "auto" turns float32 into 16 bits.
         ready = replace(local, args=_with_dtype(spec.args, identity.dtype))
         if not spec.quantize:
-            return replace(ready, name=shown(spec))
+            return replace(ready, name=display_name(spec))
         if spec.made_by_argument:
             return replace(ready, quantize=False)
         choice = resolve(spec.scheme)

@@ -10,7 +10,7 @@ from lm_eval.models import vllm_causallms
 from lm_eval.models.vllm_causallms import VLLM
 
 from ..quiet import quiet
-from ..truncation import CutRecorder, numbered, recorded
+from ..truncation import CutRecorder, number_prompts, record_cut_answers
 
 
 class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -33,9 +33,9 @@ class LoadedVLLM(VLLM):  # type: ignore[misc]  # lm-eval ships no types
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """As VLLM; ``cut_answers`` then says which reached the limit of new tokens."""
-        with recorded(self, len(requests)):
+        with record_cut_answers(self, len(requests)):
             texts: list[str] = super().generate_until(
-                list(numbered(requests)), disable_tqdm=disable_tqdm
+                list(number_prompts(requests)), disable_tqdm=disable_tqdm
             )
         return texts
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.checkpoint import patterns
-from pytest_quantreg.backends.checkpoint.claimed_layers import stored_in
+from pytest_quantreg.backends.checkpoint.claimed_layers import scheme_in_folder
 from pytest_quantreg.backends.checkpoint.folder import read_config, tensors
 from pytest_quantreg.backends.checkpoint.headers import inspect
 from pytest_quantreg.backends.checkpoint.patterns import refuse_long, refuse_pattern
@@ -94,7 +94,7 @@ def test_a_pattern_in_a_downloaded_config_hung(tmp_path: Path, said: dict[str, A
     """Wherever an engine would run it, the checkpoint is refused before anything does."""
     folder = checkpoint(tmp_path / "bad", **said)
     began = time.monotonic()
-    for reads in (lambda: inspect(str(folder)), lambda: stored_in(folder, "bad")):
+    for reads in (lambda: inspect(str(folder)), lambda: scheme_in_folder(folder, "bad")):
         with pytest.raises(Refusal, match="may take forever on some names"):
             reads()
     assert time.monotonic() - began < 5

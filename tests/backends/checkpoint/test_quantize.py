@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.checkpoint import quantize
-from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, in_words, recipe
+from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, recipe, recipe_in_words
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
@@ -113,7 +113,7 @@ def test_groups_divide_the_layers(widths: tuple[int, ...], size: int) -> None:
     """int4 takes the largest usual group that divides every layer, and says so."""
     made = recipe(resolve("w4a16-int4"), [(100, width) for width in widths], "tiny")
     assert made["config_groups"]["group_0"]["weights"]["group_size"] == size
-    assert f"int4 in groups of {size}" in in_words(made)
+    assert f"int4 in groups of {size}" in recipe_in_words(made)
     with pytest.raises(WrongUse, match="groups of 16"):
         recipe(resolve("w4a16-int4"), [(100, 100)], "tiny")
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.client import Client
 from pytest_quantreg.backends.openai.probe import probe
-from pytest_quantreg.backends.openai.server import served
+from pytest_quantreg.backends.openai.server import ask_served_model
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import Machine, ModelSpec
 
@@ -89,7 +89,7 @@ def test_the_right_model(
 ) -> None:
     """A model is known by its name, its folder's last component, or its place in a hub cache."""
     server.cards[0] |= {"id": name, "root": root}
-    assert served(client(), ModelSpec(ref, "x", "bf16", "openai")).model == name
+    assert ask_served_model(client(), ModelSpec(ref, "x", "bf16", "openai")).model == name
 
 
 def test_another_model(backend: OpenaiBackend, server: ScriptedServer, spec: Spec) -> None:
