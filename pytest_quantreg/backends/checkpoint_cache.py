@@ -17,7 +17,7 @@ MANIFEST = "quantreg.json"
 
 
 def is_whole(folder: Path, digests: FileDigests) -> bool:
-    """Whether every file of a kept folder is what its manifest says."""
+    """Return whether every file of a kept folder is what its manifest says."""
     try:
         files = plain_json.read(folder / MANIFEST)["files"]
         whole = all(digests.of(folder / file) == sha for file, sha in files.items())

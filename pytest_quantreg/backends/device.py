@@ -61,7 +61,7 @@ def free_on_cards(torch: Any) -> tuple[int, ...]:
 
 
 def memory_in_words() -> str:
-    """What is free now, in words: ``3.2 GiB free on the host, 0.4 GiB on the card``."""
+    """Return the free memory in words: ``3.2 GiB free on the host, 0.4 GiB on the card``."""
     parts = []
     if (host := free_memory()) is not None:
         parts.append(f"{in_gib(host)} free on the host")

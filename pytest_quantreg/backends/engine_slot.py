@@ -41,7 +41,7 @@ class EngineSlot:
 
     @property
     def engine(self) -> Engine | None:
-        """What is held now, None before the first `acquire` and after `close`."""
+        """The loaded engine, None before the first `acquire` and after `close`."""
         return self._engine
 
     def acquire(self, spec: ModelSpec, backend: Backend, say: Say) -> Engine:
@@ -75,10 +75,10 @@ class EngineSlot:
 
 
 def _has_ended(engine: Engine) -> bool:
-    """Whether it was in a process that is gone; it is loaded anew then."""
+    """Return whether it was in a process that is gone; it is loaded anew then."""
     return bool(getattr(engine, "ended", False))
 
 
 def label(spec: ModelSpec) -> str:
-    """How the summary names a loaded model: ``tiny-llama w8a8-fp8``."""
+    """Return a loaded model's name in the summary: ``tiny-llama w8a8-fp8``."""
     return f"{spec.name} {spec.scheme}"

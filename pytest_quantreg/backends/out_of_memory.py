@@ -14,7 +14,7 @@ _MESSAGES = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or of a library below it means too little memory."""
+    """Return whether an error of torch or of a library below it means too little memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:

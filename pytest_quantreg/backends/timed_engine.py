@@ -62,7 +62,7 @@ class StopwatchEngine(ABC):
 
 
 def closed_engine_error(name: str) -> WrongUse:
-    """What a closed engine answers to whoever still holds it."""
+    """Return the error of a closed engine that is still used."""
     return WrongUse(
         f"{name} is not loaded any more",
         help="ask for the model in each test; do not keep it from an earlier one",

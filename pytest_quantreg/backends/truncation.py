@@ -38,7 +38,7 @@ class CutRecorder:
         self._batch: deque[bool] = deque()
 
     def note_batch(self, cut: Sequence[bool]) -> None:
-        """Which answers of the batch just generated were cut, in its order."""
+        """Note which answers of the batch just generated were cut, in its order."""
         self._batch = deque(cut)
 
     def add_partial(self, _: str, request: tuple[Numbered, Any], __: str) -> None:
@@ -48,7 +48,7 @@ class CutRecorder:
 
 @contextmanager
 def record_cut_answers(lm: Any, requests: int) -> Iterator[None]:
-    """While ``lm`` generates: what it was told of cut answers is its ``cut_answers`` afterwards."""
+    """Record cut answers while ``lm`` generates; set its ``cut_answers`` afterwards."""
     hook, recorder = lm.cache_hook, CutRecorder(requests)
     lm.cache_hook = recorder
     try:

@@ -73,7 +73,7 @@ class Asker:
             return getattr(self._engine.lm(4), name, None)
 
     def split_alike(self, *parts: str) -> bool:
-        """Whether the parts' tokens begin where the parts do, whatever follows them."""
+        """Return whether the parts' tokens begin where the parts do, whatever follows them."""
         whole = self.tokens("".join(parts))
         for end in range(1, len(parts)):
             begun = self.tokens("".join(parts[:end]))

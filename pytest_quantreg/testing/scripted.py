@@ -231,7 +231,7 @@ class ScriptedEngine:
         return self._timing.state()
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether the script caused ``error`` as running out of memory."""
+        """Return whether the script caused ``error`` as running out of memory."""
         return isinstance(error, (ScriptedOutOfMemory, MemoryError))
 
     def close(self) -> None:

@@ -153,7 +153,7 @@ def _is_target(request: Any, continuation: str, task: Mapping[str, Any]) -> bool
 
 
 def _among(request: Any, task: Mapping[str, Any], name: str) -> bool:
-    """Whether a list of index values, or a draw by ``seed`` and ``share``, has the item."""
+    """Return whether a list of index values, or a draw by ``seed`` and ``share``, has the item."""
     chosen, index = task.get(name, ()), _index(request, task)
     if isinstance(chosen, Mapping):
         return bool(_share(chosen.get("seed", 0), request.task_name, index) < chosen["share"])

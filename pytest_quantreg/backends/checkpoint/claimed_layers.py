@@ -21,12 +21,12 @@ _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", 
 
 
 def scheme_in_folder(folder: Path, name: str) -> str | None:
-    """The scheme that a model's folder claims, as `stored_scheme` names it. Raises Refusal."""
+    """Return the scheme of a model folder, as `stored_scheme` names it. Raises Refusal."""
     return claim_of(config_of(folder, name), name).scheme
 
 
 def claim_of(config: Mapping[str, Any], name: str) -> Claim:
-    """What ``config`` claims; raises Refusal for a quantization_config of no known form."""
+    """Return what ``config`` claims; raises Refusal for a quantization_config of no known form."""
     quant_config = quantization_config_of(config)
     if not quant_config:
         return Claim(None)

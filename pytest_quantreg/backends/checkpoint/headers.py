@@ -33,7 +33,7 @@ TensorLocation = tuple[Tensor, int]
 
 
 def inspect(ref: str) -> Checkpoint:
-    """What the files of a folder or a hub id hold, without loading the model.
+    """Return what the files of a folder or a hub id hold, without loading the model.
 
     Headers and scales are read, no weights. Raises Refusal for what cannot be read; the
     weights of a hub id must be in the local cache, for nothing is downloaded for this
@@ -43,7 +43,7 @@ def inspect(ref: str) -> Checkpoint:
 
 
 def inspect_spec(spec: ModelSpec) -> Checkpoint | None:
-    """The same of a model that is to be loaded; None as long as its weights are on the hub."""
+    """Return the same for a model to be loaded; None as long as its weights are on the hub."""
     files = small_files(spec, trusted=bool(spec.args.get("trust_remote_code", False)))
     name = display_name(spec)
     refuse_leftover(files.folder, name)
@@ -114,7 +114,7 @@ def _checkpoint(folder: Path, name: str) -> Checkpoint:
 
 
 def _refuse_slow(claim: Claim, tensors: Iterable[str], name: str) -> None:
-    """Refuses a config whose patterns take too long on the model's own names."""
+    """Refuse a config whose patterns take too long on the model's own names."""
     entries = chain(claim.ignore or (), *(group.targets for group in claim.groups))
     patterns = [entry[3:] for entry in dict.fromkeys(entries) if entry.startswith("re:")]
     try:
@@ -128,7 +128,7 @@ def _refuse_slow(claim: Claim, tensors: Iterable[str], name: str) -> None:
 
 
 def _places(path: Path, name: str) -> Iterator[tuple[str, TensorLocation]]:
-    """Where the tensors of a file lie, whose header `check_weights` has read before."""
+    """Yield the location of each tensor of a file whose header `check_weights` has checked."""
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
         header = plain_json.parse(file.read(length))
@@ -169,7 +169,7 @@ def _scales(path: Path, name: str, place: TensorLocation, of_inputs: bool) -> Sc
 
 
 def _count_values(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.int64]:
-    """How many values there are, and how many are one, zero, and not finite."""
+    """Count all values, and those that are one, zero, and not finite."""
     width = stored.dtype.itemsize
     if width > 2 or stored.size < 1 << 8 * width:
         values = _values(stored, dtype)
@@ -212,7 +212,7 @@ _NUMPY_TYPES: Mapping[str, str] = {
 
 
 def _values(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[np.float64]:
-    """The numbers that what was read stands for.
+    """Return the numbers that the stored patterns stand for.
 
     bfloat16 is the upper half of float32. E4M3 has no infinity and one pattern for NaN;
     E8M0 is 2^(n - 127), 255 being NaN (OCP Microscaling Formats 1.0, 5.3 and 5.4).

@@ -30,12 +30,12 @@ class Files:
 
 
 def is_folder(spec: ModelSpec) -> bool:
-    """Whether ``spec.ref`` is a folder rather than a hub id."""
+    """Return whether ``spec.ref`` is a folder rather than a hub id."""
     return Path(spec.ref).is_absolute() or Path(spec.ref).is_dir()
 
 
 def display_name(spec: ModelSpec) -> str:
-    """What messages call the files of ``spec``: the folder's name or the hub id."""
+    """Return the model's name in messages: the folder's name or the hub id."""
     return Path(spec.ref).name if is_folder(spec) else spec.ref
 
 
@@ -69,7 +69,7 @@ def all_files(spec: ModelSpec, *, trusted: bool) -> Files:
 
 
 def has_weights(files: Files, name: str) -> bool:
-    """Whether the snapshot already holds the weights (a folder always should)."""
+    """Return whether the snapshot already holds the weights (a folder always should)."""
     if not files.from_hub:
         return True
     try:
@@ -136,7 +136,7 @@ def _snapshot(spec: ModelSpec, patterns: list[str]) -> Path:
 
 
 def _ask_hub(spec: ModelSpec, ask: Callable[[], T]) -> T:
-    """Asks the hub; every way in which that fails is one line with the way out."""
+    """Ask the hub; turn each failure into one line with the way out."""
     try:
         from httpx import ConnectError, TimeoutException
         from huggingface_hub import errors as hub

@@ -109,7 +109,7 @@ def _layer(
 def _held(
     module: _Module, part: str, weight: Tensor, shape: tuple[int, ...] | None, claim: Claim
 ) -> tuple[Held | None, tuple[int, ...] | None]:
-    """How a weight is held, and its shape unpacked; (None, None) for an unquantized one."""
+    """Return a weight's stored form and unpacked shape; (None, None) for an unquantized one."""
     floats8 = weight.dtype.startswith("F8")
     if part == "":
         # Fused experts; their scales are named in as many ways as there are models.
@@ -164,7 +164,7 @@ def _bits(weight: Tensor, matrix: tuple[int, ...] | None) -> int | None:
 def _shared(
     weight: tuple[int, ...], scale: tuple[int, ...]
 ) -> tuple[Granularity | None, int | None]:
-    """What shares a scale, and how many inputs of it."""
+    """Return the granularity of a scale, and the number of inputs that share it."""
     if math.prod(scale) == 1:
         return "tensor", None
     if len(weight) != 2 or len(scale) > 2:

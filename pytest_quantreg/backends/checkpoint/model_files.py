@@ -39,15 +39,15 @@ class CheckpointBackend(ABC):
         """The versions installed; raises MissingExtra when the engine is not."""
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
-        """What the folder says of its quantization."""
+        """Return the scheme that the folder's config states."""
         return scheme_in_folder(small_files(spec, trusted=trusted(spec)).folder, display_name(spec))
 
     def listen(self, say: Say) -> None:
-        """Takes who is told of work on files that takes long."""
+        """Set the function that announces long work on files."""
         self._digests.say = say
 
     def inspect(self, spec: ModelSpec) -> Checkpoint | None:
-        """What the files hold, without loading them; None while weights are on the hub."""
+        """Return what the files hold, unloaded; None while weights are on the hub."""
         # Scales are read with numpy, which naming a backend need not import.
         from .headers import inspect_spec
 
@@ -69,7 +69,7 @@ class CheckpointBackend(ABC):
 
 
 def trusted(spec: ModelSpec) -> bool:
-    """Whether the user allows code that comes with the model."""
+    """Return whether the user allows code that comes with the model."""
     return bool(spec.args.get("trust_remote_code", False))
 
 

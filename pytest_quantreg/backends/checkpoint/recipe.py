@@ -80,7 +80,7 @@ def recipe(
 
 
 def recipe_in_words(settings: Mapping[str, Any]) -> str:
-    """What a recipe does, for the line that announces it: ``int4 in groups of 64, rtn``."""
+    """Return a recipe in words, for the line that announces it: ``int4 in groups of 64, rtn``."""
     from .stored_scheme import quantization
 
     group = settings["config_groups"]["group_0"]

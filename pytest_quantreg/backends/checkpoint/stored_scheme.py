@@ -44,12 +44,12 @@ def config_of(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def quantization_config_of(config: Mapping[str, Any]) -> Any:
-    """What ``config`` says of its quantization, under either of its names; falsy for nothing."""
+    """Return the quantization section of ``config``, by either of its names; falsy without one."""
     return config.get("quantization_config") or config.get("compression_config")
 
 
 def method_of(quantization: Mapping[str, Any]) -> str:
-    """Which kind of files a ``quantization_config`` is about."""
+    """Return the method of a ``quantization_config``."""
     return str(quantization.get("quant_method", COMPRESSED_TENSORS)).lower()
 
 

@@ -42,7 +42,7 @@ midnight. It is the one that Llama 3's own template falls back to."""
 
 
 def prompt_args(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `PROMPT_ARGS` that are given. Raises WrongUse for values they cannot have."""
+    """Return the `PROMPT_ARGS` that are given. Raises WrongUse for values they cannot have."""
     arguments = {key: args[key] for key in PROMPT_ARGS if args.get(key) is not None}
     if "max_length" in arguments:
         check_length("max_length", arguments["max_length"])
@@ -142,7 +142,7 @@ def chat_formatter(tokenizer: Any, template: bool | str, name: str) -> ChatForma
 
 
 def check_bos(tokenizer: Any, name: str, wanted: bool | None) -> None:
-    """Refuses a tokenizer that is told to put BOS first and does not.
+    """Refuse a tokenizer that is set to put BOS first and does not.
 
     Without a post-processor that adds it the setting does nothing, and a model trained
     with BOS scores near zero in silence.

@@ -17,7 +17,7 @@ _CONTINUE_MARK = "\0continued here\0"
 
 
 def chat_formatter(model: GgufModel, template: bool | str) -> ChatFormatter | None:
-    """What lm-eval calls to render chats; None for a file without a template.
+    """Return the function that lm-eval calls to render chats; None for a file without a template.
 
     A text names one of several templates; raises WrongUse when there is none of that name.
     A template that refuses a system message is given the chat without it, as in lm-eval.
@@ -62,7 +62,7 @@ def _choose_template(by_name: dict[str, str], template: bool | str, name: str) -
 
 
 def _environment(jinja2: Any) -> Any:
-    """What templates of the hub are written for: blocks eat their lines, and no code runs."""
+    """Return the jinja environment of hub templates: blocks eat their lines, and no code runs."""
     sandbox, loops = quietly_imported("jinja2.sandbox", "jinja2.ext")
     environment = sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loops.loopcontrols]

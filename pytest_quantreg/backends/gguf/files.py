@@ -32,7 +32,7 @@ class GgufModel:
 
     @property
     def architecture(self) -> str:
-        """What llama.cpp calls the architecture: ``llama``."""
+        """The architecture's name in llama.cpp: ``llama``."""
         return str(self.fields["general.architecture"])
 
     def of_architecture(self, key: str) -> Any:

@@ -57,7 +57,7 @@ class Tensor:
 
     @property
     def parameters(self) -> int:
-        """How many numbers of the model it holds."""
+        """The number of parameters in it."""
         return math.prod(self.shape)
 
 

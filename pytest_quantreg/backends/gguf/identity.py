@@ -55,7 +55,7 @@ def identify(spec: ModelSpec, model: GgufModel, digests: FileDigests) -> ModelId
 
 
 def vocab_size(model: GgufModel) -> int:
-    """How many tokens it has."""
+    """Return the number of tokens in the vocabulary."""
     stated = model.of_architecture("vocab_size")
     tokens = model.fields.get("tokenizer.ggml.tokens") or ()
     if not stated and not tokens:

@@ -28,7 +28,7 @@ _RUNS, _RUN = 16, 64
 
 
 def is_gguf(ref: str) -> bool:
-    """Whether ``ref`` is a GGUF file, or a folder that holds no other weights."""
+    """Return whether ``ref`` is a GGUF file, or a folder that holds no other weights."""
     path = Path(ref)
     if path.suffix == ".gguf":
         return True
@@ -37,7 +37,7 @@ def is_gguf(ref: str) -> bool:
 
 
 def inspect(ref: str) -> Checkpoint:
-    """What the file ``ref`` holds, read without loading it.
+    """Return the layers and scheme of the file ``ref``, read without loading it.
 
     The header is read, and of the data the scales of some blocks. Raises WrongUse for a
     folder, Refusal for a torn file and MissingExtra without the package gguf.
@@ -46,7 +46,7 @@ def inspect(ref: str) -> Checkpoint:
 
 
 def checkpoint(model: GgufModel) -> Checkpoint:
-    """The same of a file that is open already."""
+    """Return the same for a file that is open already."""
     return Checkpoint(
         name=model.paths[0].stem,
         architecture=model.architecture,

@@ -29,7 +29,7 @@ def kind_of(tensor: str) -> Kind:
 
 
 def is_linear(tensor: Tensor) -> bool:
-    """Whether it is a matrix, or a stack of them, that a quantizer would take.
+    """Return whether it is a matrix, or a stack of them, that a quantizer would take.
 
     Routers of experts (``ffn_gate_inp``) and convolutions are left alone by all.
     """
@@ -58,7 +58,7 @@ def main_type(model: GgufModel) -> str:
 
 
 def declared_type(model: GgufModel) -> str | None:
-    """What ``general.file_type`` calls the file: ``Q4_K_M``, ``F16``; None where it does not."""
+    """Return the type that ``general.file_type`` names: ``Q4_K_M``, ``F16``; None without one."""
     from gguf import constants
 
     number = model.fields.get("general.file_type")

@@ -44,17 +44,17 @@ class LlamacppBackend:
         return Software(self.name, {package: _installed_version(package) for package in REQUIRED})
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
-        """What the file's metadata say, and its digest."""
+        """Return the identity in the file's metadata, with its digest."""
         self.software()
         check_arguments(spec)
         return identify(spec, self._files.open(spec.ref), self._digests)
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
-        """What its tensors are."""
+        """Return the scheme of its tensors."""
         return stored_scheme(self._files.open(spec.ref))
 
     def listen(self, say: Say) -> None:
-        """Takes who is told of work on files that takes long."""
+        """Set the function that announces long work on files."""
         self._digests.say = say
 
     def inspect(self, spec: ModelSpec) -> Checkpoint:

@@ -87,7 +87,7 @@ def _runs(
 
 
 def _common(rows: Sequence[Row]) -> int:
-    """How many inputs all rows begin with."""
+    """Return the number of leading inputs that all rows share."""
     shortest = min(len(row.inputs) for row in rows)
     for at in range(shortest):
         if len({row.inputs[at] for row in rows}) > 1:

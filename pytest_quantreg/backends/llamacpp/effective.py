@@ -30,7 +30,7 @@ _KV_WORDS = {"f16": "float16", "bf16": "bfloat16", "f32": "float32"}
 
 
 def effective_scheme(model: GgufModel, native: Native, args: Mapping[str, Json]) -> EffectiveScheme:
-    """What runs, once llama.cpp has loaded the tensors of ``model``.
+    """Return the scheme that runs, once llama.cpp has loaded the tensors of ``model``.
 
     llama.cpp multiplies with the tensors as they lie in the file; raises Refusal where the
     bits per parameter that it has loaded are others than those of the file.
@@ -56,7 +56,7 @@ def effective_scheme(model: GgufModel, native: Native, args: Mapping[str, Json])
 
 
 def machine(log: LogCapture) -> Machine:
-    """Where most of the weights lie; a processor, or the devices that hold some of them."""
+    """Return where most of the weights lie: a processor, or the devices that hold some of them."""
     mib_by_place: dict[str, float] = {}
     for name, size in log.buffers.items():
         # Mapped weights of a device that shares the host's memory are called so.

@@ -73,7 +73,7 @@ class LlamacppEngine(StopwatchEngine):
         return self._lm.with_batch_size(batch_size)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether a smaller batch may help."""
+        """Return whether a smaller batch may help."""
         return isinstance(error, MemoryError) or "alloc" in str(error)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class GenerationRequest:
 
     @classmethod
     def of(cls, prompt: Sequence[int], options: Mapping[str, Any], most: int) -> GenerationRequest:
-        """What a task's ``generation_kwargs`` ask for; raises Refusal for random answers."""
+        """Read a task's ``generation_kwargs``; raises Refusal for random answers."""
         temperature = float(options.get("temperature") or 0.0)
         if options.get("do_sample", temperature > 0) and temperature > 0:
             raise Refusal(
@@ -64,7 +64,7 @@ class _OpenAnswer:
 
     @property
     def position(self) -> int:
-        """Where its next token stands."""
+        """The position of its newest token."""
         return len(self._request.prompt) + len(self._tokens) - 1
 
     @property
@@ -74,7 +74,7 @@ class _OpenAnswer:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is to be added."""
+        """Return whether nothing is to be added."""
         return self._ended or len(self._tokens) >= self._request.most
 
     def add(self, token: int) -> None:
@@ -86,7 +86,7 @@ class _OpenAnswer:
             self._ended = bool(self._request.stops) and self._stopped(self._text())
 
     def answer(self) -> Answer:
-        """What is to be said, without the stop string and what follows it."""
+        """Return the answer without the stop string and what follows it."""
         text = whole = self._text()
         for stop in self._request.stops:
             text = text.partition(stop)[0]

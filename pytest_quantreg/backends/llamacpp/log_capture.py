@@ -26,7 +26,7 @@ class LogCapture:
         self._callback: Any = None
 
     def listen(self) -> None:
-        """Takes the place of whoever heard it until now."""
+        """Replace the log callback that was set until now."""
         (llama,) = quietly_imported("llama_cpp.llama_cpp")
         self._callback = llama.llama_log_callback(lambda level, text, _: self.note(level, text))
         llama.llama_log_set(self._callback, None)

@@ -80,7 +80,7 @@ class Native:
 
     @property
     def threads(self) -> int:
-        """How many threads compute."""
+        """The number of threads that compute."""
         n_threads = self._args.get("n_threads")
         if isinstance(n_threads, int):
             return n_threads
@@ -143,7 +143,7 @@ class Native:
             room = -count
 
     def ends(self, token: int) -> bool:
-        """Whether a token ends an answer."""
+        """Return whether a token ends an answer."""
         return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
 
     def forget(self) -> None:

@@ -135,7 +135,7 @@ class Client:
             raise ServerError(problem, again=False) from None
 
     def refusal(self, trouble: ServerError, doing: str = "") -> Refusal:
-        """What is told of a request that failed for good while ``doing``."""
+        """Return the refusal of a request that failed for good while ``doing``."""
         return Refusal(
             Category.ENGINE,
             f"the server at {self.args.base_url} {trouble.what}"
@@ -227,7 +227,7 @@ def _system_reason(error: Any) -> str:
 
 
 def _message(text: str) -> str:
-    """What an error's body says, its first lines on one."""
+    """Return the message in an error's body, its first lines on one."""
     try:
         body = json.loads(text)
     except ValueError:

@@ -40,7 +40,7 @@ class OpenaiEngine:
 
     @property
     def effective(self) -> EffectiveScheme:
-        """What the model's files say; its mode says that nobody read it back."""
+        """The scheme in the model's files, marked as not read back."""
         return self._effective
 
     @property

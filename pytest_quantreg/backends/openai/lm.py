@@ -195,7 +195,7 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
 
 
 def _samples(gen_kwargs: Mapping[str, Any] | None) -> bool:
-    """Whether answers are drawn: prompts that share a request would share its seed."""
+    """Return whether answers are drawn: prompts that share a request would share its seed."""
     options = gen_kwargs or {}
     return bool(options.get("do_sample")) and options.get("temperature", 1.0) != 0
 

@@ -71,7 +71,7 @@ def _try_completion(client: Client, body: Mapping[str, Any]) -> tuple[Any, Serve
 
 
 def _logprobs_problem(answer: Any, length: int) -> str | None:
-    """What is amiss with an answer that should hold ``length`` log-probabilities."""
+    """Return what an answer lacks of ``length`` log-probabilities; None if it has them all."""
     try:
         logprobs = answer["choices"][0]["logprobs"] or {}
         values, tops = logprobs.get("token_logprobs") or [], logprobs.get("top_logprobs") or []

@@ -49,7 +49,7 @@ class ServedModel:
 
 
 def ask_served_model(client: Client, spec: ModelSpec) -> ServedModel:
-    """What the server of ``spec`` serves. Raises Refusal for another model, or no answer."""
+    """Return what the server of ``spec`` serves. Raises Refusal for another model, or no answer."""
     try:
         cards = _cards(client.get("models"))
     except ServerError as error:
@@ -116,7 +116,7 @@ def _wrong_model(problem: str, names: Sequence[str], spec: ModelSpec) -> Refusal
 
 
 def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:
-    """Whether the server's own words for a model fit the files that it is said to serve."""
+    """Return whether the server's own words for a model fit the files that it is said to serve."""
     ours = {spec.ref, last_part(spec.ref), *_cached_hub_id(spec.ref)}
     theirs = {
         text for label in (name, root) if isinstance(label, str) for text in _spellings(label)

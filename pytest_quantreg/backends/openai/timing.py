@@ -40,7 +40,7 @@ LEAST_STREAMED = 8
 
 @dataclass
 class _StreamedAnswer:
-    """What has come of one answer: when its first and last tokens, and how many."""
+    """One answer as it comes in: times of its first and last tokens, and their number."""
 
     first: float | None = None
     last: float = 0.0
@@ -48,7 +48,7 @@ class _StreamedAnswer:
     usage: Mapping[str, Any] | None = None
 
     def add_chunk(self, event: Mapping[str, Any], now: float) -> None:
-        """Takes in one chunk that came at ``now``."""
+        """Add one chunk that came at ``now``."""
         if isinstance(event.get("usage"), Mapping):
             self.usage = event["usage"]
         for choice in event.get("choices") or ():
@@ -123,7 +123,7 @@ class Streaming:
         return requests
 
     async def _accepted(self, prompt: tuple[int, ...]) -> Mapping[str, Any]:
-        """The most that the server lets itself be asked for."""
+        """Return the largest set of extras that the server accepts."""
         for extras in EXTRAS[:-1]:
             self._extras = extras
             with contextlib.suppress(_Rejected):

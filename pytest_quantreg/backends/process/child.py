@@ -157,7 +157,7 @@ class WorkerProcess:
         return line
 
     def _write(self, message: bytes) -> bytes:
-        """What is left to send."""
+        """Write as much as the pipe takes; return the rest."""
         try:
             return message[os.write(self._in, message) :]
         except BrokenPipeError:

@@ -75,7 +75,7 @@ class RemoteEngine:
 
     @property
     def name(self) -> str:
-        """How messages call it: ``tiny-llama w8a8-int8``."""
+        """The model's name in messages: ``tiny-llama w8a8-int8``."""
         return f"{self._spec.name} {self._spec.scheme}"
 
     @property
@@ -85,13 +85,13 @@ class RemoteEngine:
 
     @property
     def effective(self) -> EffectiveScheme:
-        """What the process really loaded."""
+        """The scheme that the process really loaded."""
         assert self._effective is not None
         return self._effective
 
     @property
     def machine(self) -> Machine:
-        """Where it runs."""
+        """The machine that it runs on."""
         assert self._machine is not None
         return self._machine
 
@@ -107,7 +107,7 @@ class RemoteEngine:
 
     @property
     def ended(self) -> bool:
-        """Whether its process is gone: closed, failed, hung or interrupted."""
+        """Return whether its process is gone: closed, failed, hung or interrupted."""
         return self._process is None
 
     def lm(self, batch_size: int) -> RemoteLM:
@@ -115,7 +115,7 @@ class RemoteEngine:
         return RemoteLM(self._ask, batch_size)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether a step failed for want of memory."""
+        """Return whether a step failed for want of memory."""
         if isinstance(error, Refusal):
             return error.category is Category.OUT_OF_MEMORY
         return isinstance(error, MemoryError)
@@ -127,7 +127,7 @@ class RemoteEngine:
         return requests_from(self._ask(doing, do="serve", load=flat(load)))
 
     def footprint(self) -> Footprint:
-        """What the model occupies in its process."""
+        """Return the memory that the model occupies in its process."""
         return unflat(Footprint, self._do("footprint"))
 
     def forget_peak(self) -> None:
@@ -140,7 +140,7 @@ class RemoteEngine:
         return bandwidth
 
     def state(self) -> DeviceState:
-        """How the device is now."""
+        """Return the state of the device."""
         return unflat(DeviceState, self._do("state"))
 
     def sleep(self) -> None:

@@ -121,7 +121,7 @@ def answers(lm: Any, command: Mapping[str, Any], send: Send) -> dict[str, Any]:
 
 
 def facts(lm: Any) -> dict[str, Any]:
-    """What `RemoteLM` wants to know once."""
+    """Return the facts that `RemoteLM` asks for once."""
     prefix = getattr(lm, "prefix_token_id", None)
     return {"prefix_token_id": None if prefix is None else int(prefix)}
 

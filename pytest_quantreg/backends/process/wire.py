@@ -51,7 +51,7 @@ def rows(requests: tuple[Request, ...]) -> list[list[float]]:
 
 
 def requests_from(raw: list[list[float]]) -> tuple[Request, ...]:
-    """What `rows` made."""
+    """Return the requests that `rows` flattened."""
     return tuple(Request(first, token, end, int(count)) for first, token, end, count in raw)
 
 

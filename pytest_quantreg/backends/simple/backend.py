@@ -120,7 +120,7 @@ class SimpleEngine:
         return SimpleLM(self, batch_size)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether it is a MemoryError."""
+        """Return whether it is a MemoryError."""
         return isinstance(error, MemoryError)
 
     def close(self) -> None:

@@ -28,12 +28,12 @@ class Layer:
 
     @property
     def quantized(self) -> bool:
-        """Whether its weights are held quantized."""
+        """Return whether its weights are held quantized."""
         return self.weights is not None or self.words is not None
 
 
 def effective_scheme(model: Any) -> EffectiveScheme:
-    """What the modules of a freshly loaded model amount to.
+    """Return the scheme that the modules of a freshly loaded model amount to.
 
     compressed-tensors layers count when their weights are packed or carry scales, and
     their activations only when their forward really quantizes them. The first forward

@@ -33,7 +33,7 @@ class TransformersEngine(StopwatchEngine):
 
     @property
     def effective(self) -> EffectiveScheme:
-        """What was loaded, read before the first forward."""
+        """The scheme that was loaded, read before the first forward."""
         return self._effective
 
     @property
@@ -64,7 +64,7 @@ class TransformersEngine(StopwatchEngine):
         return self._lm.with_batch_size(batch_size)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether a smaller batch may help."""
+        """Return whether a smaller batch may help."""
         return is_out_of_memory(error)
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class VllmBackend(CheckpointBackend):
 
     @property
     def exclusive(self) -> bool:
-        """Whether it takes the whole device, as it does wherever that is not the host."""
+        """Return whether it takes the whole device, as it does wherever that is not the host."""
         return not for_cpu()
 
     def software(self) -> Software:
@@ -183,7 +183,7 @@ def _with_dtype(args: Mapping[str, Json], dtype: str) -> dict[str, Json]:
 
 
 def _online(choice: SchemeChoice) -> str | None:
-    """What vLLM calls the scheme; None where it does not make it by rounding to nearest."""
+    """Return vLLM's name of the scheme; None where it does not make it by rounding to nearest."""
     if choice.method not in (None, "rtn"):
         return None
     return ONLINE.get(choice.scheme.name)

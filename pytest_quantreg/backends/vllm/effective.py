@@ -40,14 +40,14 @@ class Layer:
 
     @property
     def quantized(self) -> bool:
-        """Whether its weights are held quantized."""
+        """Return whether its weights are held quantized."""
         return self.weights is not None or self.words is not None
 
 
 def effective_scheme(
     layers: Sequence[Mapping[str, Any]], kv: Mapping[str, Any], *, scales_in_files: bool
 ) -> EffectiveScheme:
-    """The scheme of a model whose workers told ``layers`` and ``kv``.
+    """Return the scheme of a model whose workers reported ``layers`` and ``kv``.
 
     ``scales_in_files`` says that the checkpoint brings scales of the KV cache: a scale of
     1.0 may be one of them or vLLM's own.
@@ -204,7 +204,7 @@ def _scheme(quantized: Sequence[Layer], cache: Quantization | None) -> str | Non
 
 
 def _cache(kv: Mapping[str, Any]) -> Quantization | None:
-    """How keys and values are held, None unquantized or where layers hold them unlike."""
+    """Return the type of keys and values; None unquantized, or where layers differ."""
     kinds = _cache_kinds(kv)
     if len(kinds) != 1 or kinds <= {"auto", *_PLAIN}:
         return None
@@ -216,7 +216,7 @@ def _cache(kv: Mapping[str, Any]) -> Quantization | None:
 
 
 def _cache_kinds(kv: Mapping[str, Any]) -> set[str]:
-    """What layers hold keys and values in, two spellings of one type taken as one."""
+    """Return the types of keys and values, two spellings of one type taken as one."""
     return {"fp8_e4m3" if kind == "fp8" else str(kind) for kind in kv["dtypes"]}
 
 

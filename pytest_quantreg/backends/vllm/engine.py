@@ -63,7 +63,7 @@ class VllmEngine:
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """The model's name in messages."""
         return f"{self._spec.name} {self._spec.scheme}"
 
     def lm(self, batch_size: int) -> Any:
@@ -127,7 +127,7 @@ class VllmEngine:
         return card_state(uuid if str(uuid).startswith("GPU-") else f"GPU-{uuid}")
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether a smaller batch may help."""
+        """Return whether a smaller batch may help."""
         return is_out_of_memory(error)
 
     def close(self) -> None:

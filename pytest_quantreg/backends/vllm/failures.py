@@ -37,7 +37,7 @@ _LONGEST = 240
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of vLLM means too little memory for what was asked."""
+    """Return whether an error of vLLM means too little memory for what was asked."""
     return no_memory_left(error) or any(words in str(error) for words in _MEMORY)
 
 
@@ -99,7 +99,7 @@ def cause(error: BaseException, stderr: int = 2) -> str:
 
 
 def _reason_in(text: str) -> str:
-    """Of a report of several lines, such as pydantic's, the one with the reason."""
+    """Return the line with the reason of a longer report, such as pydantic's."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for before, line in zip(["", *lines], lines, strict=False):
         reason = line.partition(" [type=")[0]

