@@ -82,7 +82,7 @@ def test_prints_do_not_reach_the_answers() -> None:
     """What an engine prints, even from C, goes to stderr, and its stdin is empty."""
     program = (
         "import os\n"
-        "from pytest_quantreg.backends import worker\n"
+        "from pytest_quantreg.backends.process import worker\n"
         "class Loud(worker.Worker):\n"
         "    def answer(self, command):\n"
         "        print('printed', flush=True)\n"
