@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-vllm test-llamacpp lint clean
+.PHONY: demo test test-light test-vllm test-llamacpp test-wheel lint clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -16,6 +16,23 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The part of the suite that needs no torch, lm-eval or gguf: the base install on any Python.
+LIGHT := tests/baselines tests/cli tests/config tests/core tests/gating tests/imports tests/report \
+	tests/tools tests/test_layers.py tests/test_module_state.py tests/test_contributing.py
+# Files in these folders that do need one of them.
+LIGHT_NOT := tests/cli/compare/test_pair.py tests/cli/test_hardware.py \
+	tests/cli/test_inspect_gguf.py tests/gating/test_checkpoint_checks_files.py \
+	tests/gating/test_flip_history.py tests/imports/lm_eval_results/test_real_files.py
+
+.venv-light/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-light
+	.venv-light/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e . hypothesis markdown-it-py pytest-xdist
+	touch $@
+
+test-light: .venv-light/installed
+	.venv-light/bin/python -m pytest -n 2 --dist loadfile $(LIGHT) $(addprefix --ignore=,$(LIGHT_NOT))
 
 # vLLM pins versions that do not fit beside the others. Its package for CPUs has another name
 # than lm-eval asks for; what it brings for images, sound and Triton does not load with it.
@@ -41,10 +58,14 @@ test-vllm: .venv-vllm/installed
 test-llamacpp: .venv-llamacpp/installed
 	.venv-llamacpp/bin/python -m pytest tests/backends/llamacpp
 
+# What users get: the wheel, built and installed into an empty environment.
+test-wheel:
+	$(PYTHON) tools/check_wheel.py
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-vllm .venv-llamacpp .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-light .venv-vllm .venv-llamacpp .pytest_cache .mypy_cache .ruff_cache
