@@ -49,7 +49,7 @@ def comparable_speed(
 
     Of the candidate its model, software, machine and base are looked at. ``drift="warn"``
     turns the rules marked so from refusals into notes; raises ValueError for others than
-    that and ``"refuse"``. `core.comparable.refusal` makes the one error of them.
+    that and ``"refuse"``. `core.comparison.comparability.refusal` makes the one error of them.
     """
     log = Found(SPEED_RULES, drift)
     _note_differences(log, stored, candidate)
