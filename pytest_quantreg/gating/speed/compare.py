@@ -30,7 +30,7 @@ from ..accuracy.preconditions import Preconditions
 from ..accuracy.stored_baselines import Recording
 from ..engine_session import EngineSession
 from ..memo import Memo
-from .engine_process import EngineProcess, opened, refuse_shared
+from .engine_process import EngineProcess, prepare_process, refuse_shared
 from .preconditions import (
     disturbances,
     emulated,
@@ -41,7 +41,7 @@ from .preconditions import (
     refuse_wider,
     unequal_arguments,
 )
-from .stored_baselines import Found, SpeedBaselines
+from .stored_baselines import SpeedBaselines, StoredSpeed
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Timing:
         """Both models compared, each bound at this one-sided confidence."""
         return SpeedResult(
             self.scheme,
-            tuple(self._compared(place, confidence) for place in range(len(self.workloads))),
+            tuple(self._compare(place, confidence) for place in range(len(self.workloads))),
             self.quantized,
             self.baseline,
         )
 
-    def _compared(self, place: int, confidence: float) -> SpeedComparison:
+    def _compare(self, place: int, confidence: float) -> SpeedComparison:
         return SpeedComparison(
             scheme=self.scheme,
             workload=self.workloads[place],
@@ -82,7 +82,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _TimingRequest:
     """What is to be timed: ``loads`` fresh processes at the least, in ``blocks`` if need be.
 
     ``against`` says that a gate judges the speed-up, so that the baseline is needed.
@@ -130,7 +130,7 @@ class Timer:
         gates = self._foresee(workloads, plan, blocks or 0)
         spec = self._preconditions.tested(scheme)
         self._refuse_known_emulated(spec)
-        asked = _Asked(
+        request = _TimingRequest(
             spec,
             tuple(workloads),
             plan.mode,
@@ -138,17 +138,17 @@ class Timer:
             blocks=max(_blocks(gates, plan), blocks or 0),
             against=any(gate.marker == MIN_SPEEDUP for gate in gates),
         )
-        timing = self._shared(asked, recording)
+        timing = self._time_shared(request, recording)
         if plan.mode is not GateMode.CERTIFY or not gates:
             return timing
         attempt = self._preconditions.attempt(spec, plan.confidence)
         return replace(timing, notes=(*timing.notes, attempt))
 
-    def _shared(self, asked: _Asked, recording: Recording) -> Timing:
+    def _time_shared(self, request: _TimingRequest, recording: Recording) -> Timing:
         """One measurement for tests with gates on the speed-up and without, where both fit."""
         without: str | None = None
-        if self._settings.model is not None and not asked.against:
-            both = replace(asked, against=True)
+        if self._settings.model is not None and not request.against:
+            both = replace(request, against=True)
             try:
                 return self._done.of(both.key(), lambda: self._time(both, recording))
             except Refusal as error:
@@ -156,39 +156,45 @@ class Timer:
                     raise
                 # That a model fits where its baseline does not is what it was quantized for.
                 without = error.what
-        return self._done.of(asked.key(), lambda: self._time(asked, recording, without))
+        return self._done.of(request.key(), lambda: self._time(request, recording, without))
 
-    def _time(self, asked: _Asked, recording: Recording, without: str | None = None) -> Timing:
+    def _time(
+        self, request: _TimingRequest, recording: Recording, without: str | None = None
+    ) -> Timing:
         """Both models, or the quantized one ``without`` its baseline, for that reason."""
-        spec = asked.spec
-        given = self._settings.model is not None
-        base = self._preconditions.baseline_spec() if given and without is None else None
+        spec = request.spec
+        has_model = self._settings.model is not None
+        base = self._preconditions.baseline_spec() if has_model and without is None else None
         notes = [without] if without is not None else []
         notes += self._refuse_unlike(base, spec) if base is not None else []
-        stored = not given and self._has_stored(asked, recording)
-        found: Found | None = None
+        has_stored = not has_model and self._has_stored(request, recording)
+        stored_speed: StoredSpeed | None = None
 
         def check(effective: EffectiveScheme, machine: Machine) -> None:
-            nonlocal found
+            nonlocal stored_speed
             refuse_emulated(spec.scheme, effective)
-            told = models.refuse_unlike_claim(spec.scheme, effective, asked.mode, self._settings)
-            notes.extend(note for note in told if note not in notes)
-            if stored and found is None:
+            claim_notes = models.refuse_unlike_claim(
+                spec.scheme, effective, request.mode, self._settings
+            )
+            notes.extend(note for note in claim_notes if note not in notes)
+            if has_stored and stored_speed is None:
                 # Only now is the device known; whether it has a baseline is asked before rounds.
-                found = self._found(asked, machine, recording)
+                stored_speed = self._find_stored(request, machine, recording)
 
         self._preconditions.before_loading(spec)
-        quantized = opened(self._engines, spec, check)
-        before, now = self._measured(asked, base, quantized, notes)
+        quantized = prepare_process(self._engines, spec, check)
+        baseline, quantized_speed = self._measure(request, base, quantized, notes)
         machine, effective = quantized.machine, quantized.effective
         assert machine is not None
         assert effective is not None
-        if found is not None:
-            found = self._stored.in_state(found, now, needed=asked.against)
-            notes += found.notes
-        if before is None and (found is None or not found.series):
+        if stored_speed is not None:
+            stored_speed = self._stored.in_state(
+                stored_speed, quantized_speed, needed=request.against
+            )
+            notes += stored_speed.notes
+        if baseline is None and (stored_speed is None or not stored_speed.series):
             notes.append("the baseline was not timed: nothing is said of speed-ups")
-        notes += disturbances(now, before)
+        notes += disturbances(quantized_speed, baseline)
         context = models.context_of(
             spec.name,
             spec.scheme,
@@ -196,39 +202,49 @@ class Timer:
             machine=machine,
             effective=effective,
         )
-        against = base.scheme if base is not None else found.scheme if found is not None else ""
+        against = (
+            base.scheme
+            if base is not None
+            else stored_speed.scheme
+            if stored_speed is not None
+            else ""
+        )
         return Timing(
             scheme=spec.scheme,
-            workloads=asked.workloads,
-            quantized=now,
-            baseline=before,
-            stored=found.series if found is not None else (),
+            workloads=request.workloads,
+            quantized=quantized_speed,
+            baseline=baseline,
+            stored=stored_speed.series if stored_speed is not None else (),
             machine=machine,
             effective=effective,
             context=replace(context, baseline_scheme=against),
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    def _measured(
-        self, asked: _Asked, base: ModelSpec | None, quantized: EngineProcess, notes: list[str]
+    def _measure(
+        self,
+        request: _TimingRequest,
+        base: ModelSpec | None,
+        quantized: EngineProcess,
+        notes: list[str],
     ) -> tuple[ModelSpeed | None, ModelSpeed]:
         """Both models, or the quantized one where the other is not at hand, nor needed."""
-        vocab = self._engines.identify(asked.spec).vocab_size
+        vocab = self._engines.identify(request.spec).vocab_size
         if base is not None:
-            baseline = opened(self._engines, base, refuse_unfit_baseline(base))
-            notes += unequal_arguments(base, asked.spec, self._engines.private_args)
+            baseline = prepare_process(self._engines, base, refuse_unfit_baseline(base))
+            notes += unequal_arguments(base, request.spec, self._engines.private_args)
             both = measure_pair(
                 baseline.open,
                 quantized.open,
-                asked.workloads,
+                request.workloads,
                 exclusive=self._engines.exclusive,
                 seed=self._settings.seed,
                 vocab_size=min(vocab, self._engines.identify(base).vocab_size),
                 say=self._engines.say,
                 announce=self._engines.announce,
-                extra_loads=asked.loads - 1,
-                blocks=asked.blocks,
-                names=(base.scheme, asked.spec.scheme),
+                extra_loads=request.loads - 1,
+                blocks=request.blocks,
+                names=(base.scheme, request.spec.scheme),
             )
             assert baseline.machine is not None
             assert quantized.machine is not None
@@ -237,47 +253,49 @@ class Timer:
             return both
         alone = measure_alone(
             quantized.open,
-            asked.workloads,
+            request.workloads,
             seed=self._settings.seed,
             vocab_size=vocab,
             say=self._engines.say,
             announce=self._engines.announce,
-            extra_loads=asked.loads - 1,
-            name=asked.spec.scheme,
+            extra_loads=request.loads - 1,
+            name=request.spec.scheme,
         )
         return None, alone
 
-    def _has_stored(self, asked: _Asked, recording: Recording) -> bool:
+    def _has_stored(self, request: _TimingRequest, recording: Recording) -> bool:
         """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
         try:
             self._stored.refuse_absent(
                 self._preconditions.model_name(),
-                models.baseline_schemes(self._engines.identify(asked.spec)),
-                asked.workloads,
+                models.baseline_schemes(self._engines.identify(request.spec)),
+                request.workloads,
                 recording,
             )
         except Refusal:
-            if asked.against:
+            if request.against:
                 raise
             return False
         return True
 
-    def _found(self, asked: _Asked, machine: Machine, recording: Recording) -> Found:
+    def _find_stored(
+        self, request: _TimingRequest, machine: Machine, recording: Recording
+    ) -> StoredSpeed:
         """The stored sessions that a model on ``machine`` may be judged against."""
-        identity = self._engines.identify(asked.spec)
+        identity = self._engines.identify(request.spec)
         try:
             return self._stored.find(
-                Candidate(identity, self._engines.software(asked.spec), machine),
+                Candidate(identity, self._engines.software(request.spec), machine),
                 self._preconditions.model_name(),
                 models.baseline_schemes(identity),
-                asked.workloads,
+                request.workloads,
                 recording,
-                sessions=2 if asked.against and asked.mode is GateMode.DETECT else 1,
+                sessions=2 if request.against and request.mode is GateMode.DETECT else 1,
             )
         except Refusal as error:
-            if asked.against:
+            if request.against:
                 raise
-            return Found((), "", (error.what,))
+            return StoredSpeed((), "", (error.what,))
 
     def _refuse_known_emulated(self, spec: ModelSpec) -> None:
         """Refuses before anything is made what this engine is known to emulate."""
@@ -292,40 +310,40 @@ class Timer:
 
         Returns the gates that are for the device at hand, as far as it is known by now.
         """
-        found = detect()
-        here = self._settings.gpu or device_name(Machine(found.kind, found.name))
+        device = detect()
+        here = self._settings.gpu or device_name(Machine(device.kind, device.name))
         # One for another accelerator must refuse nothing; judging asks again, of the true device.
-        gates = [one for one in plan.speed if fits(one, here)]
+        gates = [gate for gate in plan.speed if fits(gate, here)]
         for workload in workloads:
-            judged = [one for one in gates if one.of_workload and sensible(one, workload)]
+            judged = [gate for gate in gates if gate.of_workload and sensible(gate, workload)]
             refuse_senseless(gates, workload)
             most = max(_blocks(gates, plan), blocks)
             units = min(workload.rounds, most) if self._engines.exclusive else workload.rounds
             refuse_too_few(judged, workload, plan, units=units)
-        return [one for one in gates if any(sensible(one, load) for load in workloads)]
+        return [gate for gate in gates if any(sensible(gate, load) for load in workloads)]
 
     def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> list[str]:
         """Refuses two models of which one cannot be made from the other, or that are one.
 
-        Returns what differs and is only told.
+        Returns the differences that are only noted.
         """
         ours, theirs = self._engines.identify(base), self._engines.identify(spec)
         software = self._engines.software(base), self._engines.software(spec)
         differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
         if (error := refusal(differences, "the speed")) is not None:
             raise error
-        told: list[str] = []
+        notes: list[str] = []
         if ours.weights_digest == theirs.weights_digest and not spec.quantize:
-            what = (
+            problem = (
                 f"the model tested as {spec.scheme} is compared with itself: its weights are "
                 "those of the baseline, to the bit"
             )
             if not self._settings.allow_rerun:
                 help = ("name the full-precision model with --quant-model", RERUN)
-                raise Refusal(Category.SUSPICIOUS, what, help=help)
-            told.append(f"{what}: judged as a rerun (quant_allow_rerun)")
+                raise Refusal(Category.SUSPICIOUS, problem, help=help)
+            notes.append(f"{problem}: judged as a rerun (quant_allow_rerun)")
         refuse_wider(base, ours.dtype, theirs.dtype)
-        return [*map(str, differences), *told]
+        return [*map(str, differences), *notes]
 
 
 def _blocks(gates: Sequence[SpeedGate], plan: Plan) -> int:

@@ -13,7 +13,7 @@ from ...core.settings import Settings
 from ..engine_session import EngineSession
 
 Check: TypeAlias = Callable[[EffectiveScheme, Machine], None]
-"""Hears what a process loaded and where; may refuse it."""
+"""Gets what a process loaded and where; may refuse it."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class EngineProcess:
     """Starts the processes of one model, and remembers what was read from them.
 
     ``check`` is given what each really loaded and where, and may refuse it; ``loaded``
-    hears of the seconds that it took.
+    gets the seconds that it took.
     """
 
     spec: ModelSpec
@@ -50,13 +50,13 @@ class EngineProcess:
         return engine
 
 
-def opened(engines: EngineSession, spec: ModelSpec, check: Check) -> EngineProcess:
+def prepare_process(engines: EngineSession, spec: ModelSpec, check: Check) -> EngineProcess:
     """A model made ready to be started; frees what this process holds."""
     # It would be missing to the others.
     engines.slot.close()
-    made = EngineProcess(spec, engines.settings, check, engines.slot.note)
-    made.prepared = engines.backend.prepare(spec, engines.say)
-    return made
+    process = EngineProcess(spec, engines.settings, check, engines.slot.note)
+    process.prepared = engines.backend.prepare(spec, engines.say)
+    return process
 
 
 def refuse_shared(settings: Settings) -> None:

@@ -22,21 +22,23 @@ def judge_speed(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool
 ) -> Iterator[Outcome]:
     """All outcomes of what one test timed: refusals, each workload and the model, unfed gates."""
-    refused = [one for one in evidence.refused if one.speed]
-    for one in refused:
-        yield messages.of_speed_refusal(one.error, scheme=one.scheme, context=one.context)
+    refused = [refusal for refusal in evidence.refused if refusal.speed]
+    for refusal in refused:
+        yield messages.of_speed_refusal(
+            refusal.error, scheme=refusal.scheme, context=refusal.context
+        )
     for timing in evidence.timed:
         yield from _judge_call(plan, timing, settings)
     if body_ended and not evidence.timed and not refused and not evidence.refused_outright:
         for gate in plan.speed:
-            yield _unfed(gate, evidence)
+            yield _unfed_outcome(gate, evidence)
 
 
 def speed_fed(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
     """The gates on speed that mean something under a workload which the test timed."""
-    if any(one.speed for one in evidence.refused):
+    if any(refusal.speed for refusal in evidence.refused):
         return list(plan.speed)
-    timed = [workload for one in evidence.timed for workload in one.workloads]
+    timed = [workload for timing in evidence.timed for workload in timing.workloads]
     return [
         gate
         for gate in plan.speed
@@ -53,8 +55,8 @@ def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[Outc
         choices = []
     lines = tuple(speed_lines.model_lines(timing.scheme, timing.quantized, timing.baseline))
     for place, comparison in enumerate(result.workloads, 1):
-        own = lines if place == len(result.workloads) else ()
-        yield from _judge_workload(plan, timing, comparison, choices, own)
+        shown_lines = lines if place == len(result.workloads) else ()
+        yield from _judge_workload(plan, timing, comparison, choices, shown_lines)
     for choice in choices:
         if choice.gate is None:
             yield messages.of_other_device(choice, timing.context, plan.mode)
@@ -135,7 +137,7 @@ def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Ro
     return before, now
 
 
-def _unfed(gate: SpeedGate, evidence: Evidence) -> Outcome:
+def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> Outcome:
     error = Refusal(
         Category.NOTHING_MEASURED,
         f"the test timed nothing, so {gate} judged nothing",

@@ -74,13 +74,13 @@ def refuse_other_device(baseline: Machine, quantized: Machine) -> Iterator[str]:
 
 def refuse_wider(base: ModelSpec, ours: str, theirs: str) -> None:
     """Refuses a baseline that an argument computes in a wider type than the other model's."""
-    asked = {"dtype", "torch_dtype"} & {*base.args}
-    if asked and _WIDTH.get(ours, 0) > _WIDTH.get(theirs, 0):
+    arguments = {"dtype", "torch_dtype"} & {*base.args}
+    if arguments and _WIDTH.get(ours, 0) > _WIDTH.get(theirs, 0):
         raise Refusal(
             Category.NOT_COMPARABLE,
             f"the baseline is computed in {ours} because an argument says so, the quantized model "
             f"in {theirs}: a slower baseline is no speed-up",
-            help=f"leave {sorted(asked)[0]} out, or give both the same",
+            help=f"leave {sorted(arguments)[0]} out, or give both the same",
         )
 
 
@@ -88,11 +88,11 @@ def unlike_states(
     ours: Sequence[DeviceState], theirs: Sequence[DeviceState]
 ) -> tuple[str, str] | None:
     """Where two models had another number of threads or power limit: both, in words."""
-    for name, what in (("threads", "threads"), ("power_limit_w", "W power limit")):
-        one = {getattr(state, name) for state in ours} - {None}
-        other = {getattr(state, name) for state in theirs} - {None}
-        if one and other and one != other:
-            return f"{_listed(one)} {what}", _listed(other)
+    for name, unit in (("threads", "threads"), ("power_limit_w", "W power limit")):
+        our_values = {getattr(state, name) for state in ours} - {None}
+        their_values = {getattr(state, name) for state in theirs} - {None}
+        if our_values and their_values and our_values != their_values:
+            return f"{_listed(our_values)} {unit}", _listed(their_values)
     return None
 
 
@@ -113,7 +113,7 @@ def _listed(values: set[Any]) -> str:
 def unequal_arguments(
     base: ModelSpec, spec: ModelSpec, private: frozenset[str] = frozenset()
 ) -> Iterator[str]:
-    """What the engine was told of one model only, or otherwise of each; none of ``private``."""
+    """Notes on engine arguments of one model only, or unlike for both; none of ``private``."""
     for name in sorted({*base.args, *spec.args} - {"quantization_config", "batch_size"} - private):
         ours, theirs = base.args.get(name), spec.args.get(name)
         if ours != theirs:
@@ -137,10 +137,10 @@ def emulated(scheme: str, why: str) -> Refusal:
 def disturbances(quantized: ModelSpeed, baseline: ModelSpeed | None) -> Iterator[str]:
     """What went on around the models while they were timed, as notes."""
     states = [*quantized.states, *(baseline.states if baseline is not None else ())]
-    if throttled := sorted({one.throttled for one in states if one.throttled}):
+    if throttled := sorted({state.throttled for state in states if state.throttled}):
         yield f"the device held its clocks down: {', '.join(throttled)}"
-    on_card = [one.others for one in states if one.power_limit_w is not None and one.others]
+    on_card = [state.others for state in states if state.power_limit_w is not None and state.others]
     # That both models may live at once is reckoned with where states are read.
     if others := max(on_card, default=0.0):
-        what = "process" if others == 1 else "processes"
-        yield f"{others:.0f} other {what} used the card while the models were timed"
+        noun = "process" if others == 1 else "processes"
+        yield f"{others:.0f} other {noun} used the card while the models were timed"

@@ -19,7 +19,7 @@ from ...measure.speed.measure import measure_alone
 from .. import models
 from ..accuracy.preconditions import Preconditions
 from ..provenance import git_commit, now
-from .engine_process import EngineProcess, opened, refuse_shared
+from .engine_process import EngineProcess, prepare_process, refuse_shared
 from .preconditions import refuse_unfit_baseline
 from .stored_baselines import SpeedBaselines
 
@@ -66,10 +66,12 @@ class SpeedRecorder:
 
     def _stored_keys(self, spec: ModelSpec, workloads: Sequence[Workload]) -> list[SpeedKey]:
         """What is stored of all workloads, as far as the device can be told without loading."""
-        found = detect()
-        for count in range(1, found.count + 1):
-            here = Machine(found.kind, found.name, count)
-            keys = [self._stored.key(spec.name, spec.scheme, one, here) for one in workloads]
+        device = detect()
+        for count in range(1, device.count + 1):
+            here = Machine(device.kind, device.name, count)
+            keys = [
+                self._stored.key(spec.name, spec.scheme, workload, here) for workload in workloads
+            ]
             if all(self._stored.store.exists(key) for key in keys):
                 return keys
         return []
@@ -78,11 +80,11 @@ class SpeedRecorder:
         """What is stored already, if nothing is to be added to it."""
         if any(self._stored.missing(key) for key in keys):
             return None
-        found = detect()
-        if any(self._stored.store.load(key).machine.kind != found.kind for key in keys):
+        device = detect()
+        if any(self._stored.store.load(key).machine.kind != device.kind for key in keys):
             return None  # the engine calls the device otherwise: it shall say what it is
         for key in keys:
-            here = Machine(found.kind, found.name, self._stored.store.load(key).machine.count)
+            here = Machine(device.kind, device.name, self._stored.store.load(key).machine.count)
             self._refuse_other(key, spec, here)
         return [self._recorded(key) for key in keys]
 
@@ -104,7 +106,7 @@ class SpeedRecorder:
 
     def _session(self, spec: ModelSpec, workloads: Sequence[Workload]) -> dict[SpeedKey, SpeedRun]:
         """One session of the baseline, in a fresh process."""
-        started = opened(self._engines, spec, refuse_unfit_baseline(spec))
+        started = prepare_process(self._engines, spec, refuse_unfit_baseline(spec))
         speed = measure_alone(
             started.open,
             workloads,
@@ -160,9 +162,11 @@ def _refuse_short(workload: Workload) -> None:
 
 def with_itself(recorded: Sequence[RecordedSpeed], confidence: float) -> SpeedResult:
     """What a test goes on with while its baseline is recorded: the baseline beside itself."""
-    series = [one.run.series()[-1] for one in recorded]
+    series = [baseline.run.series()[-1] for baseline in recorded]
     newest = recorded[0].run.sessions[-1]
     speed = ModelSpeed(tuple(series), newest.footprint, newest.load_seconds, newest.bandwidth)
     scheme = recorded[0].run.scheme
-    compared = (SpeedComparison(scheme, one.workload, one, one, (), confidence) for one in series)
+    compared = (
+        SpeedComparison(scheme, timed.workload, timed, timed, (), confidence) for timed in series
+    )
     return SpeedResult(scheme, tuple(compared), speed, speed)

@@ -25,7 +25,7 @@ _A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredSpeed:
     """The stored sessions of the baseline, by workload; ``scheme`` is the baseline's."""
 
     series: tuple[tuple[Series, ...], ...]
@@ -82,7 +82,7 @@ class SpeedBaselines:
         recording: Recording,
         *,
         sessions: int = 1,
-    ) -> Found:
+    ) -> StoredSpeed:
         """The sessions stored for the machine of ``candidate``, at least so many each.
 
         Raises Refusal.
@@ -90,13 +90,13 @@ class SpeedBaselines:
         runs = [
             self._load(candidate, model, schemes, workload, recording) for workload in workloads
         ]
-        told: list[str] = []
+        notes: list[str] = []
         for run, workload in zip(runs, workloads, strict=True):
             _refuse_colder(run, workload, recording)
             differences = comparable_speed(run, candidate, drift=self._settings.drift)
             if (error := refusal(differences, "the speed")) is not None:
                 raise error
-            told += map(str, differences)
+            notes += map(str, differences)
         count = min(len(run.sessions) for run in runs)
         if count < sessions:
             raise Refusal(
@@ -107,31 +107,31 @@ class SpeedBaselines:
                     f"or record more sessions: {recording(Update.ABSENT)} --quant-repeats=5",
                 ),
             )
-        stored = (
+        source_note = (
             f"the baseline's speed is that of {count} stored session"
             f"{'' if count == 1 else 's'}, not of this one (--quant-model=REF runs both side "
             "by side)"
         )
-        return Found(
+        return StoredSpeed(
             tuple(run.series() for run in runs),
             runs[0].scheme,
-            tuple(dict.fromkeys((stored, *told, *_stored_notes(runs)))),
+            tuple(dict.fromkeys((source_note, *notes, *_stored_notes(runs)))),
             tuple(session for run in runs for session in run.sessions),
         )
 
-    def in_state(self, found: Found, now: ModelSpeed, *, needed: bool) -> Found:
-        """``found``, unless another state refuses it: nothing then, if it is not ``needed``."""
+    def in_state(self, stored: StoredSpeed, now: ModelSpeed, *, needed: bool) -> StoredSpeed:
+        """Return ``stored``, or nothing where another state refuses it and it is not ``needed``."""
         try:
-            self.refuse_other_state(found, now)
+            self.refuse_other_state(stored, now)
         except Refusal as error:
             if needed:
                 raise
-            return Found((), "", (error.what,))
-        return found
+            return StoredSpeed((), "", (error.what,))
+        return stored
 
-    def refuse_other_state(self, found: Found, now: ModelSpeed) -> None:
+    def refuse_other_state(self, stored: StoredSpeed, now: ModelSpeed) -> None:
         """Refuses sessions of another number of threads or power limit. Raises Refusal."""
-        then = [state for session in found.sessions for state in session.states]
+        then = [state for session in stored.sessions for state in session.states]
         if (unlike := unlike_states(then, now.states)) is not None:
             raise Refusal(
                 Category.NOT_COMPARABLE,
@@ -152,10 +152,12 @@ class SpeedBaselines:
     ) -> SpeedRun:
         assert candidate.machine is not None
         keys = [self.key(model, scheme, workload, candidate.machine) for scheme in schemes]
-        key = next((one for one in keys if self.store.exists(one)), None)
+        key = next((stored_key for stored_key in keys if self.store.exists(stored_key)), None)
         if key is not None:
             return self._read(key, recording)
-        others = sorted({other for one in keys for other in self.store.accelerators(one)})
+        others = sorted(
+            {other for absent_key in keys for other in self.store.accelerators(absent_key)}
+        )
         raise Refusal(
             Category.NOT_COMPARABLE if others else Category.BASELINE_ABSENT,
             f"this is {keys[0].devices}, and the stored speed of {model} for {workload.label} is "
@@ -185,7 +187,7 @@ class SpeedBaselines:
         """
         wanted = self._settings.repeats
         if self._settings.update is Update.ALL:
-            return max(wanted, self._had(key)) - self._kept[key]
+            return max(wanted, self._sessions_before(key)) - self._kept[key]
         have = len(self.store.load(key).sessions) if self.store.exists(key) else 0
         return max(wanted - have, 0)
 
@@ -227,7 +229,7 @@ class SpeedBaselines:
         if (error := refusal(differences, "the speed")) is not None:
             raise error
 
-    def _had(self, key: SpeedKey) -> int:
+    def _sessions_before(self, key: SpeedKey) -> int:
         """How many sessions were stored when this session began to record ``key`` anew."""
         if key not in self._before:
             self._before[key] = self.store.sessions(key)
@@ -236,7 +238,7 @@ class SpeedBaselines:
 
 def _refuse_colder(run: SpeedRun, workload: Workload, recording: Recording) -> None:
     """Refuses sessions with less warm-up than what is compared with them."""
-    least = min(one.warmup for one in run.sessions)
+    least = min(session.warmup for session in run.sessions)
     if least < workload.warmup:
         raise Refusal(
             Category.NOT_COMPARABLE,
@@ -247,20 +249,24 @@ def _refuse_colder(run: SpeedRun, workload: Workload, recording: Recording) -> N
 
 
 def _stored_notes(runs: Sequence[SpeedRun]) -> Iterator[str]:
-    """What must be known of stored sessions: how near in time, held down, told otherwise."""
-    sessions = [one for run in runs for one in run.sessions]
-    times = sorted(moment(one.recorded_at) for one in sessions)
+    """Notes on stored sessions: how near in time, throttled, with which engine arguments."""
+    sessions = [session for run in runs for session in run.sessions]
+    times = sorted(moment(session.recorded_at) for session in sessions)
     several = min(len(run.sessions) for run in runs) > 1
     if several and times[-1] - times[0] < _A_DAY:
         yield (
             "all stored sessions are of one day: another day may differ from them by more than "
             "they do from each other"
         )
-    if held := sorted({s.throttled for one in sessions for s in one.states if s.throttled}):
+    if held := sorted(
+        {state.throttled for session in sessions for state in session.states if state.throttled}
+    ):
         yield f"the device held its clocks down when the baseline was recorded: {', '.join(held)}"
-    if any(s.others for one in sessions for s in one.states):
+    if any(state.others for session in sessions for state in session.states):
         yield "other processes used the card when the baseline was recorded"
-    for args in {json.dumps(dict(one.args), sort_keys=True): one.args for one in sessions}.values():
+    for args in {
+        json.dumps(dict(session.args), sort_keys=True): session.args for session in sessions
+    }.values():
         if args:
-            said = ", ".join(f"{name}={value}" for name, value in sorted(args.items()))
-            yield f"the baseline was recorded with {said}"
+            arguments = ", ".join(f"{name}={value}" for name, value in sorted(args.items()))
+            yield f"the baseline was recorded with {arguments}"
