@@ -17,7 +17,7 @@ from ..measure.accelerator import all_devices, installed_engines, is_installed
 from .engine_session import EngineSession
 from .memo import Memo
 
-TOLD = 4
+MOST_NAMED = 4
 """How many contradictions a refusal names; `quantreg inspect` names all."""
 
 
@@ -32,7 +32,7 @@ class CheckpointChecks:
         self._engines = engines
         self._checkpoints: Memo[Checkpoint | None] = Memo()
         self._kernels: Memo[KernelChoice | None] = Memo()
-        self._arrived: Memo[None] = Memo()
+        self._downloaded: Memo[None] = Memo()
         self._devices: tuple[Accelerator, ...] = ()
 
     def check_files(self, spec: ModelSpec) -> None:
@@ -50,12 +50,14 @@ class CheckpointChecks:
         """Looks at files that were still on the hub, once they are here. Raises Refusal."""
         inspects = hasattr(self._engines.backend, "inspect")
         if inspects and not spec.quantize and self._checkpoint(spec) is None:
-            self._arrived.of(spec.key(), lambda: self._arrive(spec))
+            self._downloaded.of(spec.key(), lambda: self._check_downloaded(spec))
 
-    def _arrive(self, spec: ModelSpec) -> None:
-        here = replace(self._engines.backend.prepare(spec, self._engines.say), scheme=spec.scheme)
-        self.check_files(here)
-        self.kernel(here)
+    def _check_downloaded(self, spec: ModelSpec) -> None:
+        local_spec = replace(
+            self._engines.backend.prepare(spec, self._engines.say), scheme=spec.scheme
+        )
+        self.check_files(local_spec)
+        self.kernel(local_spec)
 
     def _checkpoint(self, spec: ModelSpec) -> Checkpoint | None:
         """What the files hold; None while they are not here, or nobody can read them."""
@@ -63,9 +65,9 @@ class CheckpointChecks:
             return None
         # Files are the same whatever they claim to be.
         key = replace(spec, scheme="").key()
-        return self._checkpoints.of(key, lambda: self._inspected(spec))
+        return self._checkpoints.of(key, lambda: self._inspect(spec))
 
-    def _inspected(self, spec: ModelSpec) -> Checkpoint | None:
+    def _inspect(self, spec: ModelSpec) -> Checkpoint | None:
         inspect: Callable[[ModelSpec], Checkpoint | None] | None
         inspect = getattr(self._engines.backend, "inspect", None)
         checkpoint = inspect(spec) if inspect is not None else None
@@ -89,7 +91,7 @@ class CheckpointChecks:
         if not choices:
             return None  # a device that is not seen here, of which nothing can be said
         # Which of unlike cards an engine takes, nobody knows: one that loads it is enough.
-        device, choice = next((one for one in choices if one[1].loads), choices[0])
+        device, choice = next((pair for pair in choices if pair[1].loads), choices[0])
         if not choice.loads:
             raise no_kernel(spec.scheme, engine, version, device, choice)
         # Which loader the files of a hub id need is known once they are here.
@@ -98,8 +100,8 @@ class CheckpointChecks:
         return choice
 
     def _version(self, spec: ModelSpec, engine: str) -> str:
-        found = self._engines.software(spec).versions.get(engine)
-        return found or installed_engines().get(engine, "")
+        version = self._engines.software(spec).versions.get(engine)
+        return version or installed_engines().get(engine, "")
 
     def _devices_of(self, spec: ModelSpec, version: str) -> list[Accelerator]:
         """The equal and unequal devices of the kind that the engine would load it on."""
@@ -112,20 +114,20 @@ class CheckpointChecks:
         if kind is None:
             # A build for CPUs uses no card, however many there are.
             kind = "cpu" if version.endswith("+cpu") else self._devices[0].kind
-        return [one for one in self._devices if one.kind == kind]
+        return [device for device in self._devices if device.kind == kind]
 
 
 def refuse_contradicting(checkpoint: Checkpoint, ref: str) -> None:
     """Refuses files of which not all can be true. Raises Refusal."""
-    found = contradictions(checkpoint)
-    if not found:
+    findings = contradictions(checkpoint)
+    if not findings:
         return
-    more = len(found) - TOLD
+    more = len(findings) - MOST_NAMED
     raise Refusal(
         Category.SUSPICIOUS,
-        f"{checkpoint.name} contradicts itself: {found[0]}",
+        f"{checkpoint.name} contradicts itself: {findings[0]}",
         help=(
-            *(f"and {one}" for one in found[1:TOLD]),
+            *(f"and {finding}" for finding in findings[1:MOST_NAMED]),
             *([f"and {more} more"] if more > 0 else []),
             f"all that its files hold: quantreg inspect {ref}",
             "quantize or download it again; no model was loaded",
@@ -138,9 +140,10 @@ def no_kernel(
 ) -> Refusal:
     """The refusal of a scheme that the engine cannot run on the device at hand."""
     runs = [
-        one.name
-        for one in SCHEMES
-        if one.is_quantized and runs_as(one.name, engine, version, device, ENGINES).mode == "native"
+        built_in.name
+        for built_in in SCHEMES
+        if built_in.is_quantized
+        and runs_as(built_in.name, engine, version, device, ENGINES).mode == "native"
     ]
     instead = f"{engine} runs here: {', '.join(runs)}" if runs else f"{engine} runs none here"
     return Refusal(
@@ -157,13 +160,13 @@ def no_kernel(
 
 def refuse_missing(scheme: str, engine: str, choice: KernelChoice, form: Form) -> None:
     """Refuses what needs a package that is not installed. Raises Refusal."""
-    missing = [one for one in choice.packages if not is_installed(one)]
+    missing = [package for package in choice.packages if not is_installed(package)]
     if not missing:
         return
-    what = scheme if form.method == MADE_HERE.method else f"files of the method {form.method}"
+    subject = scheme if form.method == MADE_HERE.method else f"files of the method {form.method}"
     raise Refusal(
         Category.MISSING_EXTRA,
-        f"{engine} needs {' and '.join(missing)} for {what}, and "
+        f"{engine} needs {' and '.join(missing)} for {subject}, and "
         f"{'that is' if len(missing) == 1 else 'those are'} not installed",
         help=f"pip install {' '.join(missing)}",
     )
@@ -172,7 +175,7 @@ def refuse_missing(scheme: str, engine: str, choice: KernelChoice, form: Form) -
 def _form(spec: ModelSpec, checkpoint: Checkpoint | None) -> Form:
     if checkpoint is not None:
         return form_of(checkpoint)
-    asked = spec.args.get("quantization_config")
-    if isinstance(asked, dict) and asked.get("quant_method"):
-        return Form(str(asked["quant_method"]).lower())
+    requested = spec.args.get("quantization_config")
+    if isinstance(requested, dict) and requested.get("quant_method"):
+        return Form(str(requested["quant_method"]).lower())
     return MADE_HERE

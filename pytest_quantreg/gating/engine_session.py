@@ -35,7 +35,7 @@ from ..measure import (
     prepare,
 )
 from .memo import Memo
-from .scheme_alias_backend import named
+from .scheme_alias_backend import with_scheme_aliases
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -64,17 +64,17 @@ class EngineSession:
         self._groups: Memo[TaskGroup | None] = Memo()
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
-        self._chat_told: set[str] = set()
+        self._chat_noted: set[str] = set()
         self._session = secrets.token_hex(8)
 
     @property
     def backend(self) -> Backend:
         """The engine of this session. Raises WrongUse for an unknown name."""
         if self._backend is None:
-            found = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
-            if (listen := getattr(found, "listen", None)) is not None:
+            backend = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
+            if (listen := getattr(backend, "listen", None)) is not None:
                 listen(self._progress.say)
-            self._backend = named(found, self.settings.catalogue)
+            self._backend = with_scheme_aliases(backend, self.settings.catalogue)
         return self._backend
 
     @property
@@ -84,8 +84,10 @@ class EngineSession:
 
     def software(self, spec: ModelSpec) -> Software:
         """The versions that run ``spec``: a server's where one does. Raises MissingExtra."""
-        of: Callable[[ModelSpec], Software] | None = getattr(self.backend, "software_of", None)
-        return self.backend.software() if of is None else of(spec)
+        software_of: Callable[[ModelSpec], Software] | None = getattr(
+            self.backend, "software_of", None
+        )
+        return self.backend.software() if software_of is None else software_of(spec)
 
     @property
     def batch_size(self) -> int:
@@ -133,15 +135,15 @@ class EngineSession:
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
         engine = self.slot.acquire(spec, self.backend, self._progress.say)
-        found = Loaded(engine.effective, engine.machine, self.software(spec))
-        known = self._loaded.setdefault(spec.key(), found)
-        if known != found:
+        loaded = Loaded(engine.effective, engine.machine, self.software(spec))
+        earlier = self._loaded.setdefault(spec.key(), loaded)
+        if earlier != loaded:
             self.slot.close()
             raise Refusal(
                 Category.ENGINE,
                 f"{spec.name} {spec.scheme} was loaded again and is another now: it runs as "
-                f"{found.effective.scheme} on {found.machine.accelerator}, and ran as "
-                f"{known.effective.scheme} on {known.machine.accelerator} before",
+                f"{loaded.effective.scheme} on {loaded.machine.accelerator}, and ran as "
+                f"{earlier.effective.scheme} on {earlier.machine.accelerator} before",
                 help="something changed meanwhile; run the tests anew",
             )
         return engine
@@ -186,22 +188,24 @@ class EngineSession:
             )
         return self._measured[key]
 
-    def told(self, spec: ModelSpec, accuracy: Accuracy, *, batch_size: int) -> tuple[str, ...]:
-        """What people must know of how a measurement came about.
+    def measurement_notes(
+        self, spec: ModelSpec, accuracy: Accuracy, *, batch_size: int
+    ) -> tuple[str, ...]:
+        """Return the notes on how a measurement came about.
 
-        A chat template that nobody asked for is told once per task of a session.
+        A chat template that nobody requested is noted once per task of a session.
         """
         task, notes = accuracy.protocol.task, accuracy.notes
-        if task in self._chat_told:
+        if task in self._chat_noted:
             notes = tuple(note for note in notes if note != chat_note(task))
         elif chat_note(task) in notes:
-            self._chat_told.add(task)
-        asked = _batch_size(spec, batch_size)
-        if accuracy.batch_size == asked:
+            self._chat_noted.add(task)
+        requested = _batch_size(spec, batch_size)
+        if accuracy.batch_size == requested:
             return notes
         return (
             *notes,
-            f"{task}: out of memory at batch size {asked}, measured with {accuracy.batch_size}",
+            f"{task}: out of memory at batch size {requested}, measured with {accuracy.batch_size}",
         )
 
     def _start(self, spec: ModelSpec) -> Engine:
@@ -236,10 +240,10 @@ class EngineSession:
 
 
 def _batch_size(spec: ModelSpec, default: int) -> int:
-    given = spec.args.get("batch_size", default)
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+    size = spec.args.get("batch_size", default)
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise Refusal(
             Category.WRONG_USE,
-            f"--quant-backend-arg=batch_size={given}: allowed is a whole number, 1 or more",
+            f"--quant-backend-arg=batch_size={size}: allowed is a whole number, 1 or more",
         )
-    return given
+    return size

@@ -14,7 +14,7 @@ from ..core.errors import Category, QuantregError, Refusal
 from ..core.gates.outcome import Context, Outcome
 from ..core.records.acceptance import Drift, Filed, Reference
 from ..core.records.run import Accuracy, Metric
-from .accuracy.request import GateTarget, alike
+from .accuracy.request import GateTarget, same_metric
 from .history import Origin
 from .speed.compare import Timing
 
@@ -65,7 +65,7 @@ class Measured:
         """
         if metric == TOKEN_PERPLEXITY:
             return self._per_token(confidence)
-        made = compare_items(
+        comparison = compare_items(
             self.baseline,
             self.candidate,
             metric,
@@ -73,7 +73,7 @@ class Measured:
             confidence=confidence,
             notes=self.notes,
         )
-        return replace(made, claims=self.claims, expected=self.expected)
+        return replace(comparison, claims=self.claims, expected=self.expected)
 
     def pairs(self, metric: Metric) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -84,7 +84,9 @@ class Measured:
         if self.accepted is None or self.accepted.accuracy is None:
             return None
         before, after = same_kinds(self.accepted.accuracy, self.candidate)
-        metric = next(one for one in before.protocol.metrics if one.name == self.metric.name)
+        metric = next(
+            declared for declared in before.protocol.metrics if declared.name == self.metric.name
+        )
         return replace(
             self, baseline=before, candidate=after, metric=metric, notes=self.accepted.notes
         )
@@ -101,9 +103,9 @@ class Measured:
 
     def _per_token(self, confidence: float) -> Comparison:
         metric = self.subject.perplexity()
-        made = None
+        comparison = None
         if metric is not None:
-            made = compare_tokens(
+            comparison = compare_tokens(
                 self.baseline,
                 self.candidate,
                 metric,
@@ -111,13 +113,13 @@ class Measured:
                 confidence=confidence,
                 notes=self.notes,
             )
-        if made is None:
+        if comparison is None:
             raise Refusal(
                 Category.NOT_COMPARABLE,
                 f"the tokens of {self.task} were not counted for both models alike",
                 help="record the baseline again: pytest --quant-update=all",
             )
-        return replace(made, claims=self.claims)
+        return replace(comparison, claims=self.claims)
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,12 @@ class Grouped:
     def subject(self) -> GateTarget:
         """What gates see of it."""
         return GateTarget(
-            self.task, self.metric, tuple(one.baseline.protocol for one in self.parts)
+            self.task, self.metric, tuple(part.baseline.protocol for part in self.parts)
         )
 
     def compare_metric(self, metric: Metric, confidence: float) -> Comparison:
         """The parts pooled under ``metric``, as lm-eval weighs them."""
-        made = pool(
+        comparison = pool(
             self.pairs(metric),
             task=self.task,
             metric=metric.name,
@@ -154,26 +156,39 @@ class Grouped:
             confidence=confidence,
             notes=self.notes,
         )
-        return replace(made, claims=self.claims, expected=self.expected)
+        return replace(comparison, claims=self.claims, expected=self.expected)
 
     @property
     def accepted(self) -> Reference | None:
         """What ``no_regression`` judges it against: nothing where a part lacks it."""
-        found = [one.accepted for one in self.parts]
-        return next((one for one in found if one is None or one.accuracy is None), found[0])
+        references = [part.accepted for part in self.parts]
+        return next(
+            (
+                reference
+                for reference in references
+                if reference is None or reference.accuracy is None
+            ),
+            references[0],
+        )
 
     def against_accepted(self) -> Grouped | None:
         """The same with the runs accepted last in place of the baselines; None without."""
-        parts = [made for one in self.parts if (made := one.against_accepted()) is not None]
+        parts = [
+            counterpart
+            for part in self.parts
+            if (counterpart := part.against_accepted()) is not None
+        ]
         if len(parts) < len(self.parts):
             return None
-        notes = tuple(note for one in parts for note in one.notes)
+        notes = tuple(note for part in parts for note in part.notes)
         return replace(self, parts=tuple(parts), metric=parts[0].metric, notes=notes)
 
     def drift(self, metric: Metric) -> Drift | None:
         """What is left of the first accepted runs, weighed as the group is."""
-        found = [one.drift(alike(one.baseline.protocol, metric)) for one in self.parts]
-        drifts = [one for one in found if one is not None]
+        part_drifts = [
+            part.drift(same_metric(part.baseline.protocol, metric)) for part in self.parts
+        ]
+        drifts = [drift for drift in part_drifts if drift is not None]
         if len(drifts) < len(self.parts):
             return None
         return Drift.of(self.task, metric, drifts, self.weights(metric.name))
@@ -182,7 +197,7 @@ class Grouped:
         """What a pool takes of it, the weights summing to 1."""
         weights = self.weights(metric.name)
         return [
-            Pair(part.baseline, part.candidate, alike(part.baseline.protocol, metric), weight)
+            Pair(part.baseline, part.candidate, same_metric(part.baseline.protocol, metric), weight)
             for part, weight in zip(self.parts, weights, strict=True)
         ]
 
@@ -233,33 +248,35 @@ class Evidence:
     @property
     def refused_outright(self) -> bool:
         """Whether something was refused that is no task's own, so that nothing else counts."""
-        return any(one.task is None for one in self.refused)
+        return any(refusal.task is None for refusal in self.refused)
 
     @property
     def generating(self) -> frozenset[str]:
         """What of it has the model generate answers: tasks, and groups with such a task."""
-        found = {
+        names = {
             name
-            for one in self.measured
-            for part in one.parts
+            for measurement in self.measured
+            for part in measurement.parts
             if part.baseline.protocol.output_type == _GENERATES
-            for name in (one.task, part.task)
+            for name in (measurement.task, part.task)
         }
-        return frozenset(found)
+        return frozenset(names)
 
     @property
     def tasks(self) -> list[str]:
         """The tasks and groups it asked for, measured or refused, and the groups' tasks."""
         measured = [
-            name for one in self.measured for name in (one.task, *(p.task for p in one.parts))
+            name
+            for measurement in self.measured
+            for name in (measurement.task, *(part.task for part in measurement.parts))
         ]
-        refused = [one.task for one in self.refused if one.task is not None]
+        refused = [refusal.task for refusal in self.refused if refusal.task is not None]
         return list(dict.fromkeys([*measured, *refused]))
 
     def answers(self) -> list[list[str]]:
         """Scheme, task and digest of all answers, where there is one."""
-        parts = [part for one in self.measured for part in one.parts]
-        return [[one.scheme, one.task, one.answered] for one in parts if one.answered]
+        parts = [part for measurement in self.measured for part in measurement.parts]
+        return [[part.scheme, part.task, part.answered] for part in parts if part.answered]
 
     def refuse(
         self,
@@ -270,5 +287,5 @@ class Evidence:
         speed: bool = False,
     ) -> None:
         """Notes a refusal, once however often it is raised."""
-        if all(one.error is not error for one in self.refused):
+        if all(refusal.error is not error for refusal in self.refused):
             self.refused.append(Refused(self.scheme, error, task, context, speed))

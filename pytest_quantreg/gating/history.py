@@ -51,10 +51,10 @@ class Lines:
 
 def _entry(line: str) -> Mapping[str, object]:
     try:
-        found = json.loads(line)
+        entry = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entry if isinstance(entry, dict) else {}
 
 
 class Attempts:
@@ -108,9 +108,9 @@ class Seen(NamedTuple):
 
 def expected(seen: Iterable[Seen], confidence: float) -> float | None:
     """The share of flips to plan with: an upper bound; None where nothing flipped."""
-    found = list(seen)
-    items = sum(one.items for one in found)
-    changed = math.ceil(math.fsum(one.changed for one in found) - 1e-9)
+    observations = list(seen)
+    items = sum(observation.items for observation in observations)
+    changed = math.ceil(math.fsum(observation.changed for observation in observations) - 1e-9)
     if items == 0 or changed == 0:
         return None
     return stats.wilson(min(changed, items), items, confidence=confidence, sides=1).high
@@ -131,47 +131,47 @@ class Flips:
     def of(self, origin: Origin, task: str | None = None) -> tuple[Seen, ...]:
         """What checkpoints of the same model, scheme and engine flipped on a task, or on all."""
         entries = [
-            one
-            for one in self._lines.read()
-            if one.get("session") != self._session and _is_hashable(one)
+            entry
+            for entry in self._lines.read()
+            if entry.get("session") != self._session and _is_hashable(entry)
         ]
-        lost = {one.get("checkpoint") for one in entries if one.get("lost") is True}
+        lost = {entry.get("checkpoint") for entry in entries if entry.get("lost") is True}
         latest: dict[tuple[object, object], Seen] = {}
-        for one in entries:
-            seen = _seen(one)
-            alike = _of_model(one) == (origin.model, origin.scheme, origin.engine)
-            if seen is not None and alike and one.get("checkpoint") not in lost:
-                latest[one.get("task"), one.get("metric")] = seen
+        for entry in entries:
+            seen = _parse_seen(entry)
+            same_origin = _of_model(entry) == (origin.model, origin.scheme, origin.engine)
+            if seen is not None and same_origin and entry.get("checkpoint") not in lost:
+                latest[entry.get("task"), entry.get("metric")] = seen
         return tuple(seen for (name, _), seen in latest.items() if task in (None, name))
 
-    def note(self, origin: Origin, made: Comparison, when: str) -> None:
+    def note(self, origin: Origin, comparison: Comparison, when: str) -> None:
         """Keeps what one comparison of a sound checkpoint flipped."""
-        if len(made.slices) != 1 or (made.low is not None and made.low > 1.0):
+        if len(comparison.slices) != 1 or (comparison.low is not None and comparison.low > 1.0):
             return  # what was trained further flips more than what was only quantized
-        one = made.slices[0]
-        what: dict[str, Json] = {"task": one.task, "metric": made.metric, "items": one.n}
-        self._add({**asdict(origin), **what, "changed": one.changed}, when)
+        part = comparison.slices[0]
+        fields: dict[str, Json] = {"task": part.task, "metric": comparison.metric, "items": part.n}
+        self._add({**asdict(origin), **fields, "changed": part.changed}, when)
 
     def note_loss(self, origin: Origin, when: str) -> None:
         """Keeps that a checkpoint lost a gate."""
         self._add({"checkpoint": origin.checkpoint, "lost": True}, when)
 
     def _add(self, entry: Mapping[str, Json], when: str) -> None:
-        if any(entry.items() <= known.items() for known in self._lines.read()):
+        if any(entry.items() <= stored.items() for stored in self._lines.read()):
             return
         self._lines.add({**entry, "session": self._session, "when": when})
 
 
 def _is_hashable(entry: Mapping[str, object]) -> bool:
     """Whether no field is a list or an object: we write none, and whoever did meant none."""
-    return not any(isinstance(one, (list, dict)) for one in entry.values())
+    return not any(isinstance(value, (list, dict)) for value in entry.values())
 
 
 def _of_model(entry: Mapping[str, object]) -> tuple[object, ...]:
     return entry.get("model"), entry.get("scheme"), entry.get("engine")
 
 
-def _seen(entry: Mapping[str, object]) -> Seen | None:
+def _parse_seen(entry: Mapping[str, object]) -> Seen | None:
     items, changed = entry.get("items"), entry.get("changed")
     if not isinstance(items, int) or not isinstance(changed, (int, float)):
         return None

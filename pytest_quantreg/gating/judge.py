@@ -27,14 +27,14 @@ _POOL = "pool"
 
 def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
     """The gates of a test that its measurements, or refusals of them, bear on."""
-    refused = [one.task for one in evidence.refused if one.task is not None]
-    found = [gate for task in refused for gate in matching(plan.gates, task)]
-    for one in evidence.measured:
-        for part, gates in _levels(plan, one):
+    refused = [refusal.task for refusal in evidence.refused if refusal.task is not None]
+    fed = [gate for task in refused for gate in matching(plan.gates, task)]
+    for measurement in evidence.measured:
+        for part, gates in _levels(plan, measurement):
             unsuited = assign(gates, part.subject).unsuited
-            found += [gate for gate in gates if gate not in unsuited]
-    found += [gate for gate in plan.gates if gate.pools and (refused or _feeds(gate, evidence))]
-    return list(dict.fromkeys(found))
+            fed += [gate for gate in gates if gate not in unsuited]
+    fed += [gate for gate in plan.gates if gate.pools and (refused or _feeds(gate, evidence))]
+    return list(dict.fromkeys(fed))
 
 
 def judge(
@@ -44,81 +44,81 @@ def judge(
 
     While the body has not run (``body_ended``) no gate can be unfed.
     """
-    outcomes = [_refusal(one) for one in evidence.refused if not one.speed]
+    outcomes = [_refusal_outcome(refusal) for refusal in evidence.refused if not refusal.speed]
     unjudged = UnjudgedMetrics(plan, evidence)
-    for one in evidence.measured:
-        outcomes.extend(_judge_call(plan, one, settings, unjudged))
+    for measurement in evidence.measured:
+        outcomes.extend(_judge_call(plan, measurement, settings, unjudged))
     pools = [gate for gate in plan.gates if gate.pools and _feeds(gate, evidence)]
     if pools:
         judged = _judge_pools(pools, plan, evidence, settings)
-        outcomes.extend(unjudged.beside_pools(list(judged)))
+        outcomes.extend(unjudged.extend_pools(list(judged)))
     if body_ended and not evidence.refused_outright:
         fed = fed_by(plan, evidence)
         lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
-        outcomes.extend(_unfed(gate, evidence) for gate in lacking)
+        outcomes.extend(_unfed_outcome(gate, evidence) for gate in lacking)
     outcomes.extend(judge_speed(plan, evidence, settings, body_ended=body_ended))
     return list(dict.fromkeys(outcomes))
 
 
-def _levels(plan: Plan, one: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
+def _levels(plan: Plan, measurement: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
     """A call and the gates that admit it; of a group also each part with those naming it."""
-    yield one, matching(plan.gates, one.task)
-    if one.parts != (one,):
-        for part in one.parts:
+    yield measurement, matching(plan.gates, measurement.task)
+    if measurement.parts != (measurement,):
+        for part in measurement.parts:
             named = [gate for gate in plan.gates if gate.task == part.task]
             yield part, named
 
 
 def _judge_call(
-    plan: Plan, one: Finished, settings: Settings, unjudged: UnjudgedMetrics
+    plan: Plan, measurement: Finished, settings: Settings, unjudged: UnjudgedMetrics
 ) -> Iterator[Outcome]:
-    in_pool = any(gate.pools and takes(gate, one.subject) for gate in plan.gates)
+    in_pool = any(gate.pools and takes(gate, measurement.subject) for gate in plan.gates)
     pooled_in = "the pool" if in_pool else None
-    for level, (part, gates) in enumerate(_levels(plan, one)):
-        within = one.task if level else pooled_in
+    for level, (part, gates) in enumerate(_levels(plan, measurement)):
+        within = measurement.task if level else pooled_in
         judged = _judge_task(plan, part, gates, settings, within, part=level > 0)
-        group = one if level and isinstance(one, Grouped) else None
-        yield from unjudged.beside_task(list(judged), part, group)
+        group = measurement if level and isinstance(measurement, Grouped) else None
+        yield from unjudged.extend_task(list(judged), part, group)
 
 
 def _judge_task(
     plan: Plan,
-    one: Finished,
+    measurement: Finished,
     gates: Sequence[Gate],
     settings: Settings,
     part_of: str | None,
     *,
     part: bool,
 ) -> Iterator[Outcome]:
-    found = assign(gates, one.subject)
-    for gate, error in found.unknown:
-        yield _refused(error, one, gate)
+    assigned = assign(gates, measurement.subject)
+    for gate, error in assigned.unknown:
+        yield _refused_outcome(error, measurement, gate)
     try:
-        refuse_unjudged(plan, found, one.subject)
+        refuse_unjudged(plan, assigned, measurement.subject)
     except Refusal as error:
-        yield _refused(error, one, None)
-    judged = [metric for metric, _ in found.chosen]
-    same_text = one.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
-    if one.metric not in judged and not same_text:
-        comparison = one.compare_metric(one.metric, plan.confidence)
-        yield messages.of_measurement(comparison, one.context, part_of=part_of)
-    for metric, gate in found.chosen:
-        yield _judge_metric(gate, metric, one, plan, settings, part=part)
+        yield _refused_outcome(error, measurement, None)
+    judged = [metric for metric, _ in assigned.chosen]
+    same_text = measurement.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
+    if measurement.metric not in judged and not same_text:
+        comparison = measurement.compare_metric(measurement.metric, plan.confidence)
+        yield messages.of_measurement(comparison, measurement.context, part_of=part_of)
+    for metric, gate in assigned.chosen:
+        yield _judge_metric(gate, metric, measurement, plan, settings, part=part)
 
 
 def _judge_metric(
-    gate: Gate, metric: Metric, one: Finished, plan: Plan, settings: Settings, *, part: bool
+    gate: Gate, metric: Metric, measurement: Finished, plan: Plan, settings: Settings, *, part: bool
 ) -> Outcome:
     try:
         if gate.of_accepted:
-            comparison = accepted_task(gate, metric, one, plan, part=part)
+            comparison = accepted_task(gate, metric, measurement, plan, part=part)
         else:
-            comparison = one.compare_metric(metric, plan.confidence)
+            comparison = measurement.compare_metric(metric, plan.confidence)
     except Refusal as error:
-        return _refused(error, one, gate)
+        return _refused_outcome(error, measurement, gate)
     if comparison is None:
-        return _nothing_accepted(gate, [one], one.task, metric.name)
-    return _judge_gate(gate, comparison, one.scheme, one.context, plan, settings)
+        return _nothing_accepted(gate, [measurement], measurement.task, metric.name)
+    return _judge_gate(gate, comparison, measurement.scheme, measurement.context, plan, settings)
 
 
 def _nothing_accepted(
@@ -126,7 +126,9 @@ def _nothing_accepted(
 ) -> Outcome:
     """A gate that has nothing to compare with, in a session that may accept the first run."""
     reference = next(
-        one.accepted for one in measured if one.accepted and one.accepted.accuracy is None
+        measurement.accepted
+        for measurement in measured
+        if measurement.accepted and measurement.accepted.accuracy is None
     )
     return of_nothing_accepted(
         str(gate),
@@ -140,7 +142,7 @@ def _nothing_accepted(
 
 
 def _feeds(pool: Gate, evidence: Evidence) -> bool:
-    return any(takes(pool, one.subject) for one in evidence.measured)
+    return any(takes(pool, measurement.subject) for measurement in evidence.measured)
 
 
 def _judge_pools(
@@ -199,21 +201,23 @@ def _judge_gate(
     return messages.of_verdict(verdict, context)
 
 
-def _refusal(one: Refused) -> Outcome:
-    return messages.of_refusal(one.error, scheme=one.scheme, context=one.context, task=one.task)
+def _refusal_outcome(refused: Refused) -> Outcome:
+    return messages.of_refusal(
+        refused.error, scheme=refused.scheme, context=refused.context, task=refused.task
+    )
 
 
-def _refused(error: Refusal, one: Finished, gate: Gate | None) -> Outcome:
+def _refused_outcome(error: Refusal, measurement: Finished, gate: Gate | None) -> Outcome:
     return messages.of_refusal(
         error,
-        scheme=one.scheme,
-        context=one.context,
-        task=one.task,
+        scheme=measurement.scheme,
+        context=measurement.context,
+        task=measurement.task,
         gate=str(gate) if gate is not None else None,
     )
 
 
-def _unfed(gate: Gate, evidence: Evidence) -> Outcome:
+def _unfed_outcome(gate: Gate, evidence: Evidence) -> Outcome:
     tasks = evidence.tasks
     did = f"measured {', '.join(tasks)}" if tasks else "measured nothing"
     named = gate.task if gate.task != POOLED else None

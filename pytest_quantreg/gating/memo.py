@@ -1,4 +1,4 @@
-"""What is found out once in a session, also that it cannot be."""
+"""Per-session memo; caches errors too."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class Memo(Generic[T]):
-    """Remembers by key what was found, or the error of ours that came of looking.
+    """Remembers results by key, and errors of ours as well.
 
     An unreachable hub is asked once, not once for every test.
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], T] = {}
+        self._values: dict[tuple[object, ...], T] = {}
         self._failed: dict[tuple[object, ...], QuantregError] = {}
 
     def of(self, key: tuple[object, ...], find: Callable[[], T]) -> T:
@@ -26,10 +26,10 @@ class Memo(Generic[T]):
         if key in self._failed:
             # A copy: the raised one holds the frames of its test.
             raise copy(self._failed[key])
-        if key not in self._found:
+        if key not in self._values:
             try:
-                self._found[key] = find()
+                self._values[key] = find()
             except QuantregError as error:
                 self._failed[key] = copy(error)
                 raise
-        return self._found[key]
+        return self._values[key]

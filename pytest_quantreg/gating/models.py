@@ -104,8 +104,8 @@ def baseline_schemes(identity: ModelIdentity) -> tuple[str, ...]:
     A candidate does not say whether its model was born quantized, and one of another
     compute type is to be refused as such.
     """
-    own = baseline_scheme(identity, None)
-    return tuple(dict.fromkeys((own, _NATIVE, *_SCHEME_OF_DTYPE.values())))
+    likeliest = baseline_scheme(identity, None)
+    return tuple(dict.fromkeys((likeliest, _NATIVE, *_SCHEME_OF_DTYPE.values())))
 
 
 def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None, catalogue: Catalogue) -> None:
@@ -123,12 +123,13 @@ def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None, catalogue: Cata
     if stored is not None and not same_identity(catalogue.claims(spec.scheme), stored):
         raise Refusal(
             Category.UNUSABLE_MODEL,
-            f"the checkpoint is {stored}, and it is tested as {_like(spec.scheme, catalogue)}",
-            help=_as_what_it_is(stored),
+            f"the checkpoint is {stored}, and it is tested as "
+            f"{_with_claim(spec.scheme, catalogue)}",
+            help=_stored_scheme_advice(stored),
         )
 
 
-def _as_what_it_is(stored: str) -> tuple[str, ...]:
+def _stored_scheme_advice(stored: str) -> tuple[str, ...]:
     right = "give the right checkpoint"
     if understood(stored.partition("+")[0]) is not None:
         return (f"{right}, or define a scheme that says this: `quantreg schemes --help`",)
@@ -163,7 +164,7 @@ def refuse_unlike_claim(
 
     Under certify also one that computes otherwise. A KV cache that is not what was claimed
     is refused under every gate: no score shows it. Returns notes for the verdict where a
-    difference is only told.
+    difference is only noted.
     """
     choice = settings.catalogue.choose(claimed)
     unread = effective.mode == UNVERIFIED
@@ -176,21 +177,21 @@ def refuse_unlike_claim(
         )
     lenient = settings.effective == "warn"
     if choice.kv is not None and not _has_fp8_cache(effective):
-        ran = f"{_ran(effective) or effective.weights}, KV cache {effective.kv_cache}"
+        ran = f"{_running_scheme(effective) or effective.weights}, KV cache {effective.kv_cache}"
         if not lenient:
             raise _refused_cache(claimed, ran, _uncached(settings.catalogue.claims(claimed)))
         return (f"runs as {ran}, not as {claimed}",)
     if unread:
-        told = what = f"what runs could not be read back: {claimed} is a claim"
+        note = problem = f"what runs could not be read back: {claimed} is a claim"
     elif (runs := _unlike(choice, settings.catalogue.claims(claimed), effective)) is not None:
-        told = f"runs as {runs}, not as {claimed}"
-        what = f"the engine runs it as {runs}, not as {claimed}"
+        note = f"runs as {runs}, not as {claimed}"
+        problem = f"the engine runs it as {runs}, not as {claimed}"
     else:
         return ()
     strict = mode is GateMode.CERTIFY or settings.require or _other_weights(choice, effective)
     if strict and not lenient:
-        raise Refusal(Category.NOT_COMPARABLE, what, help=_WARN)
-    return (told,)
+        raise Refusal(Category.NOT_COMPARABLE, problem, help=_WARN)
+    return (note,)
 
 
 def _other_weights(choice: SchemeChoice, effective: EffectiveScheme) -> bool:
@@ -217,7 +218,7 @@ def _uncached(claims: str) -> str:
 
 def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> str | None:
     """What runs in place of what is claimed, None when that is what runs."""
-    ran = _ran(effective)
+    ran = _running_scheme(effective)
     if ran is None:
         return f"{effective.weights} weights, {effective.activations} activations"
     if not same_identity(claims, ran):
@@ -231,7 +232,7 @@ def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> st
     return None
 
 
-def _ran(effective: EffectiveScheme) -> str | None:
+def _running_scheme(effective: EffectiveScheme) -> str | None:
     """What runs, by its name or in the words for data that has none; None for a mixture."""
     if effective.scheme is not None:
         return effective.scheme
@@ -251,7 +252,7 @@ def _holds_fp8(effective: EffectiveScheme) -> bool:
     return "fp8" in effective.kv_cache.lower()
 
 
-def _like(scheme: str, catalogue: Catalogue) -> str:
+def _with_claim(scheme: str, catalogue: Catalogue) -> str:
     """A scheme's name, of the project's own with what it claims."""
     claims = catalogue.claims(scheme)
     return scheme if claims == scheme else f"{scheme} (like {claims})"
@@ -282,12 +283,12 @@ def baseline_itself(
     same = weights and identity.weights_digest == baseline.model.weights_digest
     runs, claims = baseline.effective.scheme, catalogue.claims(spec.scheme)
     if same and not spec.quantize:
-        what = "its weights are those of the baseline, to the bit"
+        reason = "its weights are those of the baseline, to the bit"
     elif runs is not None and resolve(runs).is_quantized and same_identity(claims, runs):
-        what = f"the baseline itself was recorded from a {runs} model"
+        reason = f"the baseline itself was recorded from a {runs} model"
     else:
         return None
-    return f"the model tested as {spec.scheme} is compared with itself: {what}"
+    return f"the model tested as {spec.scheme} is compared with itself: {reason}"
 
 
 def refused_itself(why: str) -> Refusal:

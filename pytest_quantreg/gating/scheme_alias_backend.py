@@ -1,4 +1,4 @@
-"""Backends hear what a project's own scheme stands for; whoever reads their words sees its name."""
+"""Backend proxy that translates project scheme aliases, in both directions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ class SchemeAliasBackend:
 
     def __getattr__(self, name: str) -> Any:
         # What a backend may have beside the Protocol; missing ones are missing here too.
-        found = getattr(self._backend, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self._backend, name)
+        if not callable(attribute):
+            return attribute
 
-        def called(*given: Any) -> Any:
-            return found(*(self._claimed(x) if isinstance(x, ModelSpec) else x for x in given))
+        def call(*args: Any) -> Any:
+            return attribute(
+                *(self._claimed_spec(arg) if isinstance(arg, ModelSpec) else arg for arg in args)
+            )
 
-        return called
+        return call
 
     @property
     def name(self) -> str:
@@ -46,60 +48,60 @@ class SchemeAliasBackend:
 
     def identify(self, spec: ModelSpec) -> ModelIdentity:
         """As the backend's."""
-        with self._named(spec.scheme):
-            return self._backend.identify(self._claimed(spec))
+        with self._errors_with_alias(spec.scheme):
+            return self._backend.identify(self._claimed_spec(spec))
 
     def stored_scheme(self, spec: ModelSpec) -> str | None:
         """As the backend's."""
-        with self._named(spec.scheme):
-            return self._backend.stored_scheme(self._claimed(spec))
+        with self._errors_with_alias(spec.scheme):
+            return self._backend.stored_scheme(self._claimed_spec(spec))
 
     def check_makes(self, scheme: str) -> None:
         """As the backend's; raises WrongUse for what was written out, which nobody makes."""
-        own = self._catalogue.find(scheme)
-        if own is not None and not own.makeable:
+        alias = self._catalogue.find(scheme)
+        if alias is not None and not alias.makeable:
             raise WrongUse(
-                f"scheme {own.name}: its weights or activations are written out, and an engine "
+                f"scheme {alias.name}: its weights or activations are written out, and an engine "
                 "makes built-in schemes alone",
-                help=f"give a checkpoint: --quant-checkpoint={own.name}=REF",
+                help=f"give a checkpoint: --quant-checkpoint={alias.name}=REF",
             )
-        with self._named(scheme):
+        with self._errors_with_alias(scheme):
             self._backend.check_makes(self._catalogue.claims(scheme))
 
     def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:
         """As the backend's."""
-        with self._named(spec.scheme):
-            return self._backend.chat_formatter(self._claimed(spec), template)
+        with self._errors_with_alias(spec.scheme):
+            return self._backend.chat_formatter(self._claimed_spec(spec), template)
 
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:
         """As the backend's; the spec that comes back names what the scheme claims."""
-        with self._named(spec.scheme):
-            return self._backend.prepare(self._claimed(spec), say)
+        with self._errors_with_alias(spec.scheme):
+            return self._backend.prepare(self._claimed_spec(spec), say)
 
     def load(self, spec: ModelSpec) -> Engine:
         """As the backend's."""
-        with self._named(spec.scheme):
-            return self._backend.load(self._claimed(spec))
+        with self._errors_with_alias(spec.scheme):
+            return self._backend.load(self._claimed_spec(spec))
 
-    def _claimed(self, spec: ModelSpec) -> ModelSpec:
+    def _claimed_spec(self, spec: ModelSpec) -> ModelSpec:
         return replace(spec, scheme=self._catalogue.claims(spec.scheme))
 
     @contextmanager
-    def _named(self, scheme: str) -> Iterator[None]:
+    def _errors_with_alias(self, scheme: str) -> Iterator[None]:
         """Errors name the scheme, and the options that mend them, as the project does."""
         try:
             yield
         except QuantregError as error:
-            own = self._catalogue.find(scheme)
-            if own is not None:
-                error.what = error.what.replace(own.claims, f"{own.name} (like {own.claims})")
+            alias = self._catalogue.find(scheme)
+            if alias is not None:
+                error.what = error.what.replace(alias.claims, f"{alias.name} (like {alias.claims})")
                 error.help = tuple(
-                    line.replace(f"-checkpoint={own.claims}=", f"-checkpoint={own.name}=")
+                    line.replace(f"-checkpoint={alias.claims}=", f"-checkpoint={alias.name}=")
                     for line in error.help
                 )
             raise
 
 
-def named(backend: Backend, catalogue: Catalogue) -> Backend:
+def with_scheme_aliases(backend: Backend, catalogue: Catalogue) -> Backend:
     """``backend`` itself where the project has no schemes of its own."""
     return SchemeAliasBackend(backend, catalogue) if catalogue.own else backend

@@ -13,7 +13,7 @@ from ..core.records.run import ModelSpec
 from ..core.schemes.catalogue import Catalogue
 from ..core.schemes.names import same_identity
 from ..core.settings import ModelRef, Settings
-from .scheme_alias_backend import named
+from .scheme_alias_backend import with_scheme_aliases
 
 OPTION = "--quant-checkpoint"
 
@@ -25,50 +25,50 @@ def named_by_files(settings: Settings) -> Settings:
     """
     if not settings.unnamed:
         return settings
-    backend = named(
+    backend = with_scheme_aliases(
         find(settings.backend, cache_dir=settings.cache_dir / "checkpoints"), settings.catalogue
     )
-    found: dict[str | None, ModelRef] = {}
+    checkpoints: dict[str | None, ModelRef] = {}
     for ref in settings.unnamed:
         scheme = _scheme_of(ref, backend, settings)
-        other = found.get(scheme) or settings.checkpoints.get(scheme)
+        other = checkpoints.get(scheme) or settings.checkpoints.get(scheme)
         if other is not None and (other.ref, other.revision) != (ref.ref, ref.revision):
             raise WrongUse(
                 f"{OPTION}={ref.given}: a second checkpoint of {scheme}, beside {other.given}",
                 help="test them one after the other",
             )
-        found[scheme] = ref
-    schemes = tuple(scheme for scheme in found if scheme is not None)
+        checkpoints[scheme] = ref
+    schemes = tuple(scheme for scheme in checkpoints if scheme is not None)
     return replace(
         settings,
         schemes=tuple(dict.fromkeys((*settings.schemes, *schemes))),
-        checkpoints={**settings.checkpoints, **found},
+        checkpoints={**settings.checkpoints, **checkpoints},
         unnamed=(),
         of_files=schemes,
     )
 
 
 def _scheme_of(ref: ModelRef, backend: Backend, settings: Settings) -> str:
-    here = ref.ref if Path(ref.ref).is_absolute() else local_copy(ref.ref, ref.revision)
-    if here is None:
-        raise _unknown(ref, "it is not on this machine, so its files cannot say its scheme")
-    spec = ModelSpec(here, ref.name, "", settings.backend, args=settings.quantized_args)
+    local_ref = ref.ref if Path(ref.ref).is_absolute() else local_copy(ref.ref, ref.revision)
+    if local_ref is None:
+        raise _unknown_scheme(ref, "it is not on this machine, so its files cannot say its scheme")
+    spec = ModelSpec(local_ref, ref.name, "", settings.backend, args=settings.quantized_args)
     try:
         stored = backend.stored_scheme(spec)
     except QuantregError as error:
-        raise _unknown(ref, error.what, *error.help) from None
+        raise _unknown_scheme(ref, error.what, *error.help) from None
     if stored is None:
-        raise _unknown(ref, "its files name no scheme: nothing in it is quantized")
-    if (scheme := _called(stored, settings.catalogue)) is None:
-        raise _unknown(ref, f"its files hold {stored}, which is no scheme known by name")
+        raise _unknown_scheme(ref, "its files name no scheme: nothing in it is quantized")
+    if (scheme := _scheme_name(stored, settings.catalogue)) is None:
+        raise _unknown_scheme(ref, f"its files hold {stored}, which is no scheme known by name")
     return scheme
 
 
-def _called(stored: str, catalogue: Catalogue) -> str | None:
+def _scheme_name(stored: str, catalogue: Catalogue) -> str | None:
     """The name under which a session tests what files hold; None without one."""
-    own = [one.name for one in catalogue.own if same_identity(one.claims, stored)]
-    if len(own) == 1:
-        return own[0]
+    names = [alias.name for alias in catalogue.own if same_identity(alias.claims, stored)]
+    if len(names) == 1:
+        return names[0]
     try:
         choice = catalogue.choose(stored)
     except WrongUse:
@@ -76,7 +76,7 @@ def _called(stored: str, catalogue: Catalogue) -> str | None:
     return choice.name if choice.is_quantized else None
 
 
-def _unknown(ref: ModelRef, why: str, *help: str) -> WrongUse:
+def _unknown_scheme(ref: ModelRef, why: str, *help: str) -> WrongUse:
     return WrongUse(
         f"{OPTION}={ref.given} without --quant-scheme: {why}",
         help=(*help, "name the scheme: --quant-scheme=NAME (`quantreg schemes` lists them)"),

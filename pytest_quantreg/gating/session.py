@@ -97,9 +97,9 @@ class Checker:
 
     def recording_context(self, run: Run) -> Context:
         """What the summary says of a recorded baseline."""
-        what = run.provenance
-        loaded = Loaded(what.effective, what.machine, what.software)
-        return self._context(what.model.name, what.claimed, what, loaded)
+        provenance = run.provenance
+        loaded = Loaded(provenance.effective, provenance.machine, provenance.software)
+        return self._context(provenance.model.name, provenance.claimed, provenance, loaded)
 
     def close(self, *, forget: bool) -> None:
         """Frees the engine; with ``forget`` drops what an interrupted session would resume."""

@@ -11,7 +11,7 @@ from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
-from pytest_quantreg.gating.scheme_alias_backend import SchemeAliasBackend, named
+from pytest_quantreg.gating.scheme_alias_backend import SchemeAliasBackend, with_scheme_aliases
 
 CATALOGUE = Catalogue((OwnScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")
@@ -55,7 +55,7 @@ def listener() -> Listener:
 
 def wrapped(listener: Listener) -> Any:
     """The same as the checks have it."""
-    return named(cast("Backend", listener), CATALOGUE)
+    return with_scheme_aliases(cast("Backend", listener), CATALOGUE)
 
 
 @pytest.mark.parametrize(("method", "more"), METHODS)
@@ -97,5 +97,5 @@ def test_what_a_backend_lacks_is_lacking(listener: Listener) -> None:
 def test_projects_without_own_schemes_have_the_backend_itself(listener: Listener) -> None:
     """Nothing stands between where nothing has to be translated."""
     backend = cast("Backend", listener)
-    assert named(backend, Catalogue()) is backend
-    assert isinstance(named(backend, CATALOGUE), SchemeAliasBackend)
+    assert with_scheme_aliases(backend, Catalogue()) is backend
+    assert isinstance(with_scheme_aliases(backend, CATALOGUE), SchemeAliasBackend)

@@ -26,8 +26,8 @@ _ACCEPT = (
 class AcceptedReferences:
     """The accepted runs of a session, each read once.
 
-    A session that accepts (``--quant-accept``) is told why there is nothing to compare
-    with; any other is refused.
+    A session that accepts (``--quant-accept``) gets the reason why there is nothing to
+    compare with; any other is refused.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -47,8 +47,8 @@ class AcceptedReferences:
 
         Raises Refusal for none, a damaged one, and one that cannot be compared.
         """
-        found = self._read.of((key,), lambda: self._load(key))
-        if found is None:
+        accepted = self._read.of((key,), lambda: self._load(key))
+        if accepted is None:
             if self._settings.accept:
                 return Reference(key.stem, why="nothing was accepted yet")
             raise Refusal(
@@ -57,21 +57,21 @@ class AcceptedReferences:
                 help="type the same command with --quant-accept: where it is green, its runs "
                 "become the reference",
             )
-        run, last, first = found
+        run, last, first = accepted
         part = replace(first_items(run.accuracy, n), chance=prepared.chance_of(n))
         return self.check(Reference(key.stem, run, part, last, first), candidate)
 
     def flips(self, key: BaselineKey, baseline: Accuracy, metric: Metric) -> tuple[Seen, ...]:
         """What the run accepted last changed of the baseline; nothing where none can be read."""
         try:
-            found = self._read.of((key,), lambda: self._load(key))
+            accepted = self._read.of((key,), lambda: self._load(key))
         except QuantregError:
             return ()  # a gate that compares with it is refused for that
-        if found is None or metric.kind not in ("binary", "mean"):
+        if accepted is None or metric.kind not in ("binary", "mean"):
             return ()
-        n = min(len(baseline.items), len(found[0].accuracy.items))
-        before, after = first_items(baseline, n), first_items(found[0].accuracy, n)
-        scored = all(metric.name in one.items.scores for one in (before, after))
+        n = min(len(baseline.items), len(accepted[0].accuracy.items))
+        before, after = first_items(baseline, n), first_items(accepted[0].accuracy, n)
+        scored = all(metric.name in side.items.scores for side in (before, after))
         if not scored or before.items.digests != after.items.digests:
             return ()
         return (Seen(n, flipped(Pair(before, after, metric))),)
@@ -79,7 +79,10 @@ class AcceptedReferences:
     def check(
         self, reference: Reference, candidate: Candidate, measured: Accuracy | None = None
     ) -> Reference:
-        """The same with what differs told. Raises Refusal for what cannot be compared."""
+        """Return the reference with its differences as notes.
+
+        Raises Refusal for runs that cannot be compared.
+        """
         if reference.run is None or reference.accuracy is None:
             return reference
         # Weights are meant to differ from what was accepted, and there is no base to look at.
@@ -94,37 +97,40 @@ class AcceptedReferences:
             except Refusal as partial:
                 error = partial
         if error is None:
-            told = tuple(f"{task}: {_shown(one)}" for one in differences)
-            return replace(reference, notes=told)
+            notes = tuple(f"{task}: {_describe(difference)}" for difference in differences)
+            return replace(reference, notes=notes)
         if self._settings.accept:
             return Reference(reference.stem, last=reference.last, why=error.what)
         raise error
 
     def _load(self, key: BaselineKey) -> tuple[Run, Acceptance, Acceptance] | None:
-        found = self._store.load(key)
-        if found is None:
+        stored = self._store.load(key)
+        if stored is None:
             return None
-        run, last = found
+        run, last = stored
         return run, last, first_with(self._store.history(key), key.stem) or last
 
 
 def _refusal(task: str, reference: Reference, differences: list[Difference]) -> Refusal | None:
-    refused = [one for one in differences if one.level is Level.REFUSE]
+    refused = [difference for difference in differences if difference.level is Level.REFUSE]
     if not refused:
         return None
     number = reference.last.number if reference.last is not None else 0
     fewer = []
-    if reference.run is not None and any(one.field == "items.missing" for one in refused):
+    if reference.run is not None and any(
+        difference.field == "items.missing" for difference in refused
+    ):
         fewer = [
             f"compare the items that it holds: --quant-limit={len(reference.run.accuracy.items)}"
         ]
     return Refusal(
         Category.NOT_COMPARABLE,
-        f"{task} cannot be compared with the run accepted as number {number}: {_shown(refused[0])}",
-        help=(*map(_shown, refused[1:]), *fewer, _ACCEPT),
+        f"{task} cannot be compared with the run accepted as number {number}: "
+        f"{_describe(refused[0])}",
+        help=(*map(_describe, refused[1:]), *fewer, _ACCEPT),
     )
 
 
-def _shown(one: Difference) -> str:
-    why = one.why.replace("the baseline", "the accepted run")
-    return f"{one.field}: accepted {one.baseline}, now {one.candidate} ({why})"
+def _describe(difference: Difference) -> str:
+    why = difference.why.replace("the baseline", "the accepted run")
+    return f"{difference.field}: accepted {difference.baseline}, now {difference.candidate} ({why})"

@@ -146,8 +146,8 @@ def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
             minima[id(part)] = max(minimum, minima.get(id(part), 0.0))
     return [
         _kept(part, part.kept, minima.get(id(part)))
-        for one in evidence.measured
-        for part in one.parts
+        for measurement in evidence.measured
+        for part in measurement.parts
         if part.kept is not None
     ]
 
@@ -155,13 +155,16 @@ def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
 def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[Measured, float]]:
     """Each measurement with each retention that a min_retention requires of it."""
     gates = [gate for gate in plan.gates if gate.marker == MIN_RETENTION]
-    for one in evidence.measured:
-        own = [gate for _, gate in assign(matching(gates, one.task), one.subject).chosen]
-        own += [gate for gate in gates if gate.pools and takes(gate, one.subject)]
-        for part in one.parts:
-            named = [gate for gate in gates if gate.task == part.task]
-            chosen = [gate for _, gate in assign(named, part.subject).chosen]
-            yield from ((part, gate.minimum) for gate in (*own, *chosen))
+    for measurement in evidence.measured:
+        call_gates = [
+            gate
+            for _, gate in assign(matching(gates, measurement.task), measurement.subject).chosen
+        ]
+        call_gates += [gate for gate in gates if gate.pools and takes(gate, measurement.subject)]
+        for part in measurement.parts:
+            naming_part = [gate for gate in gates if gate.task == part.task]
+            part_gates = [gate for _, gate in assign(naming_part, part.subject).chosen]
+            yield from ((part, gate.minimum) for gate in (*call_gates, *part_gates))
 
 
 def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
@@ -195,17 +198,22 @@ def remember(
     """Keeps what a judged test shows of how much its checkpoint flips."""
     parts = [
         (part, part.origin)
-        for one in evidence.measured
-        for part in one.parts
+        for measurement in evidence.measured
+        for part in measurement.parts
         if part.origin is not None
     ]
-    judged = [one for one in outcomes if one.speed is None and one.gate is not None]
-    if any(one.result == LOST for one in judged):
+    judged = [outcome for outcome in outcomes if outcome.speed is None and outcome.gate is not None]
+    if any(outcome.result == LOST for outcome in judged):
         for origin in dict.fromkeys(origin for _, origin in parts):
             flips.note_loss(origin, now())
         return
-    sound = [one.result in JUDGED or one.category == Category.TOO_WEAK.value for one in judged]
-    others = [one for one in outcomes if one.result == REFUSED and one not in judged]
+    sound = [
+        outcome.result in JUDGED or outcome.category == Category.TOO_WEAK.value
+        for outcome in judged
+    ]
+    others = [
+        outcome for outcome in outcomes if outcome.result == REFUSED and outcome not in judged
+    ]
     if not judged or not all(sound) or others:
         return
     for part, origin in parts:

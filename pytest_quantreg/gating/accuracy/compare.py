@@ -36,7 +36,7 @@ from .gate_selection import assign, refuse_unjudged
 from .no_regression import refuse_uncovered
 from .pool import takes
 from .preconditions import Preconditions
-from .request import EvalRequest, GateTarget, alike, asked, passed_over
+from .request import EvalRequest, GateTarget, other_metric_note, same_metric, with_group_metric
 from .stored_baselines import Recording
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
@@ -47,7 +47,7 @@ ContextOf: TypeAlias = Callable[[str, str, Provenance, Loaded], Context]
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _ReadyTask:
     """One task of a call, with all that is known before a model loads.
 
     ``part`` holds those of the baseline's items that will be compared, ``accepted`` what
@@ -102,42 +102,55 @@ class Comparer:
         """
         group = self._engines.group(call.request)
         spec = self._preconditions.tested(scheme)
-        asks = [call] if group is None else call.each(group.subtasks)
+        calls = [call] if group is None else call.for_tasks(group.subtasks)
         ready = [
-            self._ready(asked(one, group), spec, recording, _asks_accepted(plan, call, one))
-            for one in asks
+            self._get_ready(
+                with_group_metric(task_call, group),
+                spec,
+                recording,
+                _needs_accepted(plan, call, task_call),
+            )
+            for task_call in calls
         ]
         weights = _weights(group, ready)
         if group is not None:
-            refuse_overlap([one.part for one in ready])
-            for one in ready:
-                refuse_unpoolable(alike(one.part.protocol, ready[0].metric), one.part)
+            refuse_overlap([ready_task.part for ready_task in ready])
+            for ready_task in ready:
+                refuse_unpoolable(
+                    same_metric(ready_task.part.protocol, ready[0].metric), ready_task.part
+                )
         self._foresee(call.request.task, ready, weights, plan, scheme)
         self._preconditions.before_loading(spec)
         loaded = self._engines.load(spec)
         notes = models.how_made(spec, self._settings.catalogue)
-        notes += tuple(dict.fromkeys(one.itself for one in ready if one.itself))
+        notes += tuple(
+            dict.fromkeys(ready_task.itself for ready_task in ready if ready_task.itself)
+        )
         notes += self._preconditions.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
-        for one in ready:
-            self._differ(one, spec, replace(one.candidate, machine=loaded.machine))
-            if one.accepted is not None:
-                here = replace(one.candidate, machine=loaded.machine)
-                self._references.check(one.accepted, here)
-        parts = tuple(self._measured(one, spec, loaded, context, plan) for one in ready)
+        for ready_task in ready:
+            self._check_differences(
+                ready_task, spec, replace(ready_task.candidate, machine=loaded.machine)
+            )
+            if ready_task.accepted is not None:
+                here = replace(ready_task.candidate, machine=loaded.machine)
+                self._references.check(ready_task.accepted, here)
+        parts = tuple(
+            self._measure(ready_task, spec, loaded, context, plan) for ready_task in ready
+        )
         if plan.mode is GateMode.CERTIFY and plan.gates:
             notes = (*notes, self._preconditions.attempt(spec, plan.confidence))
-        parts = tuple(replace(one, notes=(*notes, *one.notes)) for one in parts)
+        parts = tuple(replace(part, notes=(*notes, *part.notes)) for part in parts)
         if group is None:
             return parts[0]
         metric, claims = parts[0].metric, parts[0].claims
-        expected = _expected(ready, plan)
+        expected = _expected_flips(ready, plan)
         return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
 
-    def _ready(
+    def _get_ready(
         self, call: EvalRequest, spec: ModelSpec, recording: Recording, accepted: bool
-    ) -> _Ready:
+    ) -> _ReadyTask:
         prepared = self._engines.prepare(call.request, spec)
         n = self._preconditions.items(call, prepared)
         baseline = self._preconditions.baseline(call, spec, prepared, n, recording)
@@ -150,11 +163,11 @@ class Comparer:
         candidate = self._preconditions.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
         key = self._preconditions.key(call, prepared, spec.scheme)
-        ready = _Ready(call, prepared, baseline, part, metric, candidate, recording, key)
+        ready = _ReadyTask(call, prepared, baseline, part, metric, candidate, recording, key)
         _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
         if itself is not None:
             ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
-        self._differ(ready, spec, candidate)
+        self._check_differences(ready, spec, candidate)
         self._references.check_writable(key)
         flips, origin = self._preconditions.flips, self._preconditions.origin(spec, baseline)
         seen = flips.of(origin, ready.subject.task) or self._references.flips(
@@ -168,42 +181,46 @@ class Comparer:
     def _foresee(
         self,
         task: str,
-        ready: Sequence[_Ready],
+        ready: Sequence[_ReadyTask],
         weights: Weights,
         plan: Plan,
         scheme: str,
     ) -> None:
         """Refuses what no candidate could rightly pass or fail, as far as it is known now."""
-        whole = GateTarget(task, ready[0].metric, tuple(one.part.protocol for one in ready))
+        whole = GateTarget(
+            task, ready[0].metric, tuple(ready_task.part.protocol for ready_task in ready)
+        )
         self._foresee_gates(matching(plan.gates, task), whole, ready, weights, plan, scheme)
         if len(ready) > 1:
-            for one in ready:
-                named = [gate for gate in plan.gates if gate.task == one.subject.task]
-                self._foresee_gates(named, one.subject, [one], _alone, plan, scheme, part=True)
+            for ready_task in ready:
+                naming_task = [gate for gate in plan.gates if gate.task == ready_task.subject.task]
+                self._foresee_gates(
+                    naming_task, ready_task.subject, [ready_task], _alone, plan, scheme, part=True
+                )
         for gate in (gate for gate in plan.gates if gate.pools and takes(gate, whole)):
             metric = whole.find(gate.metric) if gate.metric else whole.metric
             if gate.of_accepted:
                 refuse_uncovered(gate, metric, whole, plan)
-            for one in ready:
-                refuse_unpoolable(alike(one.part.protocol, metric), one.part)
-            self._hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
+            for ready_task in ready:
+                refuse_unpoolable(same_metric(ready_task.part.protocol, metric), ready_task.part)
+            self._refuse_hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
 
     def _foresee_gates(
         self,
         gates: Sequence[Gate],
         subject: GateTarget,
-        ready: Sequence[_Ready],
+        ready: Sequence[_ReadyTask],
         weights: Weights,
         plan: Plan,
         scheme: str,
         *,
         part: bool = False,
     ) -> None:
-        found = assign(gates, subject)
-        for _, error in found.unknown:
+        assigned = assign(gates, subject)
+        for _, error in assigned.unknown:
             raise error
-        refuse_unjudged(plan, found, subject)
-        for metric, gate in found.chosen:
+        refuse_unjudged(plan, assigned, subject)
+        for metric, gate in assigned.chosen:
             if gate.of_accepted:
                 refuse_uncovered(gate, metric, subject, plan, part=part)
             if gate.of_perplexity:
@@ -213,47 +230,51 @@ class Comparer:
                     documents = stats.Support(len({*(units_of(items) or items.doc_ids)}), math.inf)
                     refuse_sparse(documents, gate, subject.task)
             else:
-                self._hopeless(gate, metric, subject, ready, weights, plan, scheme)
+                self._refuse_hopeless(gate, metric, subject, ready, weights, plan, scheme)
 
-    def _hopeless(
+    def _refuse_hopeless(
         self,
         gate: Gate,
         metric: Metric,
         subject: GateTarget,
-        ready: Sequence[_Ready],
+        ready: Sequence[_ReadyTask],
         weights: Weights,
         plan: Plan,
         scheme: str,
         *,
         pooled: bool = False,
     ) -> None:
-        known = [
-            (reference, alike(reference.protocol, metric), weight)
-            for one, weight in zip(ready, weights(metric.name), strict=True)
-            if (reference := one.reference(gate)) is not None
+        references = [
+            (reference, same_metric(reference.protocol, metric), weight)
+            for ready_task, weight in zip(ready, weights(metric.name), strict=True)
+            if (reference := ready_task.reference(gate)) is not None
         ]
-        if len(known) < len(ready):
+        if len(references) < len(ready):
             return  # nothing was accepted yet
         # What a pool is too weak for is known only when all of its tasks are.
         undetected = None if pooled else self._settings.max_undetected
         claims = self._settings.catalogue.claims(scheme)
         refuse_hopeless(
-            known,
+            references,
             gate,
             plan,
             task=subject.task,
             scheme=claims,
             max_undetected=undetected,
-            expected=_expected(ready, plan),
+            expected=_expected_flips(ready, plan),
         )
 
-    def _differ(self, one: _Ready, spec: ModelSpec, candidate: Candidate) -> list[Difference]:
-        """Refuses what cannot be compared; returns what is only told."""
-        return self._preconditions.differ(one.baseline, one.call, spec, one.recording)(candidate)
+    def _check_differences(
+        self, ready: _ReadyTask, spec: ModelSpec, candidate: Candidate
+    ) -> list[Difference]:
+        """Refuse what cannot be compared; return the differences that are only noted."""
+        return self._preconditions.difference_check(
+            ready.baseline, ready.call, spec, ready.recording
+        )(candidate)
 
-    def _measured(
+    def _measure(
         self,
-        ready: _Ready,
+        ready: _ReadyTask,
         spec: ModelSpec,
         loaded: Loaded,
         context: Context,
@@ -264,24 +285,11 @@ class Comparer:
         n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
         accuracy = self._engines.measure(spec, ready.prepared, n, batch_size=batch_size)
         refuse_partial(ready.part, accuracy)
-        told_same = refuse_same_answers(
+        same_answers = refuse_same_answers(
             ready.part, accuracy, loaded.effective, rerun=self._settings.allow_rerun
         )
         part, accuracy = same_kinds(ready.part, accuracy)
-        whole, _ = same_kinds(ready.baseline.accuracy, accuracy)
-        made = replace(
-            ready.candidate,
-            machine=loaded.machine,
-            protocol=accuracy.protocol,
-            items=accuracy.items,
-            batch_size=accuracy.batch_size,
-        )
-        told = self._differ(
-            replace(ready, baseline=replace(ready.baseline, accuracy=whole)), spec, made
-        )
-        accepted = ready.accepted
-        if accepted is not None:
-            accepted = self._references.check(accepted, made, accuracy)
+        differences, accepted = self._compare_measured(ready, spec, loaded, accuracy)
         return Measured(
             scheme=spec.scheme,
             task=task,
@@ -290,52 +298,75 @@ class Comparer:
             candidate=accuracy,
             context=context,
             notes=(
-                *self._engines.told(spec, accuracy, batch_size=batch_size),
-                *told_same,
+                *self._engines.measurement_notes(spec, accuracy, batch_size=batch_size),
+                *same_answers,
                 *answers(part, accuracy),
-                *passed_over(ready.call, part.protocol),
-                *(f"{task}: {one}" for one in told),
+                *other_metric_note(ready.call, part.protocol),
+                *(f"{task}: {difference}" for difference in differences),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
             accepted=accepted,
-            answered=self._answered(spec, accuracy, loaded),
+            answered=self._answers_digest(spec, accuracy, loaded),
             kept=self._keeper.keep(ready.key, spec, loaded, accuracy, accepted),
             origin=self._preconditions.origin(spec, ready.baseline),
-            expected=_expected([ready], plan),
+            expected=_expected_flips([ready], plan),
         )
 
-    def _answered(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
-        """What two schemes share that gave the same answers, or are the same files."""
-        noted = stands_for(accuracy)
-        if noted or spec.quantize or loaded.effective.mode == UNVERIFIED:
-            return noted
+    def _compare_measured(
+        self, ready: _ReadyTask, spec: ModelSpec, loaded: Loaded, accuracy: Accuracy
+    ) -> tuple[list[Difference], Reference | None]:
+        """Refuse what measuring shows to be incomparable.
+
+        Returns the differences that are only noted, and the reference of gates on the
+        run accepted last.
+        """
+        candidate = replace(
+            ready.candidate,
+            machine=loaded.machine,
+            protocol=accuracy.protocol,
+            items=accuracy.items,
+            batch_size=accuracy.batch_size,
+        )
+        whole, _ = same_kinds(ready.baseline.accuracy, accuracy)
+        baseline = replace(ready.baseline, accuracy=whole)
+        differences = self._check_differences(replace(ready, baseline=baseline), spec, candidate)
+        accepted = ready.accepted
+        if accepted is not None:
+            accepted = self._references.check(accepted, candidate, accuracy)
+        return differences, accepted
+
+    def _answers_digest(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
+        """Return a digest that schemes share which gave the same answers, or are the same files."""
+        digest = stands_for(accuracy)
+        if digest or spec.quantize or loaded.effective.mode == UNVERIFIED:
+            return digest
         return self._engines.identify(spec).weights_digest
 
 
 def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
     """Refuses a baseline whose direction an older version guessed, where the task has none."""
-    for known, metric in zip(stored.metrics, now.metrics if now else (), strict=False):
-        if known != metric:
+    for recorded, metric in zip(stored.metrics, now.metrics if now else (), strict=False):
+        if recorded != metric:
             refuse_undirected(metric, stored.task)
 
 
-def _expected(ready: Sequence[_Ready], plan: Plan) -> float | None:
+def _expected_flips(ready: Sequence[_ReadyTask], plan: Plan) -> float | None:
     """The share of flips seen before on these tasks, or on others where on none of them."""
-    own = [seen for one in ready for seen in one.seen]
-    return expected(own or ready[0].seen_elsewhere, plan.confidence)
+    seen_on_tasks = [seen for ready_task in ready for seen in ready_task.seen]
+    return expected(seen_on_tasks or ready[0].seen_elsewhere, plan.confidence)
 
 
-def _asks_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:
+def _needs_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:
     """Whether a gate of the test is on what was accepted of a task, or of its group."""
     tasks = (None, POOLED, call.request.task, part.request.task)
     return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
 
 
-def _weights(group: TaskGroup | None, ready: Sequence[_Ready]) -> Weights:
+def _weights(group: TaskGroup | None, ready: Sequence[_ReadyTask]) -> Weights:
     """lm-eval's own, by the sizes of the whole tasks: a limit must not shift them."""
     if group is None:
         return _alone
-    sizes = [one.part.protocol.total_items for one in ready]
+    sizes = [ready_task.part.protocol.total_items for ready_task in ready]
     return lambda metric: group.weights(sizes, metric)
 
 
@@ -343,7 +374,7 @@ def _alone(_metric: str) -> tuple[float, ...]:
     return (1.0,)
 
 
-def _refuse_uncounted(ready: _Ready) -> None:
+def _refuse_uncounted(ready: _ReadyTask) -> None:
     """Refuses a perplexity per token of a baseline whose tokens were not counted."""
     if "tokens" not in ready.part.items.facts:
         raise Refusal(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core import stats
 from ...core.comparison.item_clusters import copies_of, units_of
@@ -17,9 +19,12 @@ from ...core.gates.verdict import refuse_other_scores, refuse_sparse
 from ...core.records.run import Accuracy, Metric
 from ...core.settings import GateMode
 
+_Weighted: TypeAlias = tuple[Accuracy, Metric, float]
+"""A baseline, the metric that is judged, and the weight of its task."""
+
 
 def refuse_hopeless(
-    baselines: Sequence[tuple[Accuracy, Metric, float]],
+    baselines: Sequence[_Weighted],
     gate: Gate,
     plan: Plan,
     *,
@@ -40,41 +45,62 @@ def refuse_hopeless(
             guessing meets, too few items.
     """
     for accuracy, metric, _ in baselines:
-        kinds = {one.name: one.kind for one in accuracy.protocol.metrics}
+        kinds = {declared.name: declared.kind for declared in accuracy.protocol.metrics}
         refuse_other_scores(gate, task, metric.name, kinds)
-    scored = all(metric.kind in ("binary", "mean") for _, metric, _ in baselines)
-    if not scored or not all(metric.higher_is_better for _, metric, _ in baselines):
+    columns = _scores(baselines)
+    if columns is None:
         return
-    columns = [
-        np.asarray(accuracy.items.scores[metric.name], float) for accuracy, metric, _ in baselines
-    ]
-    if min(column.min() for column in columns) < 0.0:
-        return  # no share of that can be judged, as will be said
     slices = [
         slice_of(accuracy, metric, weight, column)
         for (accuracy, metric, weight), column in zip(baselines, columns, strict=True)
     ]
     refuse_chance(slices, gate.minimum, name=task, confidence=plan.confidence)
-    if plan.mode is GateMode.DETECT and max_undetected is not None:
-        exact = len(slices) == 1 and baselines[0][1].kind == "binary"
-        strata = [
-            stats.Stratum(column, column, weight, units_of(accuracy.items))
-            for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
-        ]
-        # Without a flip is the best case. What other checkpoints flipped must not decide
-        # whether this one is measured: it may flip less, and be kept.
-        seen = foresight(
-            slices,
-            gate.minimum,
-            confidence=plan.confidence,
-            discordance=0.0,
-            planned=expected or default_discordance(scheme),
-            exact=exact,
-        )
-        refuse_toothless(seen, gate, task, max_undetected=max_undetected)
-        if not exact or strata[0].clusters is not None:
-            rest = [
-                distinct(stratum, copies_of(accuracy.items))
-                for stratum, (accuracy, _, _) in zip(strata, baselines, strict=True)
-            ]
-            refuse_sparse(stats.support(rest), gate, task)
+    if plan.mode is not GateMode.DETECT or max_undetected is None:
+        return
+    exact = len(slices) == 1 and baselines[0][1].kind == "binary"
+    # Without a flip is the best case. What other checkpoints flipped must not decide
+    # whether this one is measured: it may flip less, and be kept.
+    best_case = foresight(
+        slices,
+        gate.minimum,
+        confidence=plan.confidence,
+        discordance=0.0,
+        planned=expected or default_discordance(scheme),
+        exact=exact,
+    )
+    refuse_toothless(best_case, gate, task, max_undetected=max_undetected)
+    _refuse_few_units(baselines, columns, gate, task, exact=exact)
+
+
+def _scores(baselines: Sequence[_Weighted]) -> list[NDArray[np.float64]] | None:
+    """Return each baseline's score per item; None where no share of it can be judged."""
+    scored = all(metric.kind in ("binary", "mean") for _, metric, _ in baselines)
+    if not scored or not all(metric.higher_is_better for _, metric, _ in baselines):
+        return None
+    columns = [
+        np.asarray(accuracy.items.scores[metric.name], float) for accuracy, metric, _ in baselines
+    ]
+    # A gate on negative scores is refused once they are measured.
+    return columns if min(column.min() for column in columns) >= 0.0 else None
+
+
+def _refuse_few_units(
+    baselines: Sequence[_Weighted],
+    columns: Sequence[NDArray[np.float64]],
+    gate: Gate,
+    task: str,
+    *,
+    exact: bool,
+) -> None:
+    """Refuse a bound that is not exact where too few independent units support it."""
+    strata = [
+        stats.Stratum(column, column, weight, units_of(accuracy.items))
+        for (accuracy, _, weight), column in zip(baselines, columns, strict=True)
+    ]
+    if exact and strata[0].clusters is None:
+        return
+    rest = [
+        distinct(stratum, copies_of(accuracy.items))
+        for stratum, (accuracy, _, _) in zip(strata, baselines, strict=True)
+    ]
+    refuse_sparse(stats.support(rest), gate, task)

@@ -58,11 +58,11 @@ def assign(gates: Sequence[Gate], subject: GateTarget) -> Assigned:
     )
 
 
-def refuse_unjudged(plan: Plan, found: Assigned, subject: GateTarget) -> None:
+def refuse_unjudged(plan: Plan, assigned: Assigned, subject: GateTarget) -> None:
     """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
     pools = [gate for gate in plan.gates if gate.pools]
-    unsuited = [*found.unsuited, *(gate for gate in pools if not takes(gate, subject))]
-    judged = found.chosen or found.unknown or any(takes(gate, subject) for gate in pools)
+    unsuited = [*assigned.unsuited, *(gate for gate in pools if not takes(gate, subject))]
+    judged = assigned.chosen or assigned.unknown or any(takes(gate, subject) for gate in pools)
     if unsuited and not judged:
         raise _other_kind(unsuited[0], subject)
 

@@ -27,12 +27,12 @@ def refuse_uncovered(
     What is lost in steps from one accepted run to the next, only the baseline shows.
     ``part`` says that ``subject`` is one task of a group, which only gates that name it judge.
     """
-    of_baseline = [one for one in (*plan.gates, *plan.beside) if one.marker == MIN_RETENTION]
+    of_baseline = [other for other in (*plan.gates, *plan.beside) if other.marker == MIN_RETENTION]
     if gate.pools:
-        if any(one.pools and one.metric in (None, gate.metric) for one in of_baseline):
+        if any(other.pools and other.metric in (None, gate.metric) for other in of_baseline):
             return
     elif part:
-        of_baseline = [one for one in of_baseline if one.task == subject.task]
+        of_baseline = [other for other in of_baseline if other.task == subject.task]
     chosen = assign(matching(of_baseline, subject.task), subject).chosen
     if all(judged.name != metric.name for judged, _ in chosen):
         raise Refusal(
@@ -44,18 +44,18 @@ def refuse_uncovered(
 
 
 def accepted_task(
-    gate: Gate, metric: Metric, one: Finished, plan: Plan, *, part: bool = False
+    gate: Gate, metric: Metric, measurement: Finished, plan: Plan, *, part: bool = False
 ) -> Comparison | None:
     """A task or group compared with what was accepted last; None where nothing was.
 
     Raises Refusal for a gate without one on the baseline beside it.
     """
-    refuse_uncovered(gate, metric, one.subject, plan, part=part)
-    against = _against(gate, one)
+    refuse_uncovered(gate, metric, measurement.subject, plan, part=part)
+    against = _against_accepted(gate, measurement)
     if against is None:
         return None
-    made = against.compare_metric(against.subject.find(metric.name), plan.confidence)
-    return _named(made, one.drift(metric))
+    comparison = against.compare_metric(against.subject.find(metric.name), plan.confidence)
+    return _name_reference(comparison, measurement.drift(metric))
 
 
 def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | None:
@@ -63,36 +63,43 @@ def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | No
 
     Raises Refusal for a gate without one on the baseline beside it, and as `pooled`.
     """
-    taken = [one for one in evidence.measured if takes(gate, one.subject)]
-    metrics = [one.subject.find(gate.metric) if gate.metric else one.metric for one in taken]
-    for one, metric in zip(taken, metrics, strict=True):
-        refuse_uncovered(gate, metric, one.subject, plan)
-    against = [_against(gate, one) for one in taken]
-    known = [one for one in against if one is not None]
-    if len(known) < len(taken):
+    taken = [measurement for measurement in evidence.measured if takes(gate, measurement.subject)]
+    metrics = [
+        measurement.subject.find(gate.metric) if gate.metric else measurement.metric
+        for measurement in taken
+    ]
+    for measurement, metric in zip(taken, metrics, strict=True):
+        refuse_uncovered(gate, metric, measurement.subject, plan)
+    against = [_against_accepted(gate, measurement) for measurement in taken]
+    references = [reference for reference in against if reference is not None]
+    if len(references) < len(taken):
         return None
     # Far above the accepted run is no suspicion; the gate on the baseline looks after that.
-    better = replace(evidence, measured=known)
-    made = pooled(gate, better, plan.confidence, allow_better=True)
-    drifts = [one.drift(metric) for one, metric in zip(taken, metrics, strict=True)]
-    return _named(made, *drifts)
+    better = replace(evidence, measured=references)
+    comparison = pooled(gate, better, plan.confidence, allow_better=True)
+    drifts = [measurement.drift(metric) for measurement, metric in zip(taken, metrics, strict=True)]
+    return _name_reference(comparison, *drifts)
 
 
-def _against(gate: Gate, one: Finished) -> Finished | None:
-    if one.accepted is None:
+def _against_accepted(gate: Gate, measurement: Finished) -> Finished | None:
+    if measurement.accepted is None:
         raise Refusal(
             Category.WRONG_USE,
             f"{gate} was added while the test ran, and what was accepted had not been looked up",
             help="put the marker on the test, its class or its module",
         )
-    return one.against_accepted()
+    return measurement.against_accepted()
 
 
-def _named(made: Comparison, *drifts: Drift | None) -> Comparison:
-    told = [one for one in drifts if one is not None and math.isfinite(one.retention)]
+def _name_reference(comparison: Comparison, *drifts: Drift | None) -> Comparison:
+    known_drifts = [
+        drift for drift in drifts if drift is not None and math.isfinite(drift.retention)
+    ]
     return replace(
-        made,
+        comparison,
         reference=REFERENCE,
-        notes=(*made.notes, *map(str, told)),
-        of_first_accepted=told[0].retention if len(drifts) == len(told) == 1 else None,
+        notes=(*comparison.notes, *map(str, known_drifts)),
+        of_first_accepted=known_drifts[0].retention
+        if len(drifts) == len(known_drifts) == 1
+        else None,
     )

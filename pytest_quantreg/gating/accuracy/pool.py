@@ -30,37 +30,39 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: b
             hide what the others lost.
     """
     _refuse_incomplete(evidence)
-    taken = [one for one in evidence.measured if takes(gate, one.subject)]
+    taken = [measurement for measurement in evidence.measured if takes(gate, measurement.subject)]
     _refuse_twice(taken)
     pairs: list[Pair] = []
     metrics: list[Metric] = []
-    for one in taken:
-        metric = one.subject.find(gate.metric) if gate.metric else one.metric
-        part = one.pairs(metric)
-        for pair in part:
+    for measurement in taken:
+        metric = measurement.subject.find(gate.metric) if gate.metric else measurement.metric
+        task_pairs = measurement.pairs(metric)
+        for pair in task_pairs:
             refuse_unpoolable(metric, pair.baseline, pair.candidate)
             _refuse_large(pair)
-        alone = one.compare_metric(metric, confidence)
-        refuse_chance(alone.slices, gate.minimum, name=one.task, confidence=confidence)
+        alone = measurement.compare_metric(metric, confidence)
+        refuse_chance(alone.slices, gate.minimum, name=measurement.task, confidence=confidence)
         if not allow_better:
             refuse_too_good(alone)
-        pairs += part
+        pairs += task_pairs
         metrics.append(metric)
     names = list(dict.fromkeys(metric.name for metric in metrics))
-    made = pool(
+    comparison = pool(
         pairs,
         task=f"pool of {len(taken)}",
         metric=names[0] if len(names) == 1 else "scores",
         scheme=taken[0].scheme,
         confidence=confidence,
-        notes=tuple(dict.fromkeys(note for one in taken for note in one.notes)),
+        notes=tuple(dict.fromkeys(note for measurement in taken for note in measurement.notes)),
     )
-    known = [one.expected for one in taken if one.expected is not None]
-    return replace(made, claims=taken[0].claims, expected=max(known, default=None))
+    expected_shares = [
+        measurement.expected for measurement in taken if measurement.expected is not None
+    ]
+    return replace(comparison, claims=taken[0].claims, expected=max(expected_shares, default=None))
 
 
 def _refuse_incomplete(evidence: Evidence) -> None:
-    missing = [one.task or "a measurement" for one in evidence.refused]
+    missing = [refusal.task or "a measurement" for refusal in evidence.refused]
     if evidence.cut_short:
         raise Refusal(
             Category.NOTHING_MEASURED,
@@ -78,7 +80,7 @@ def _refuse_incomplete(evidence: Evidence) -> None:
 
 
 def _refuse_twice(taken: Sequence[Finished]) -> None:
-    names = [part.task for one in taken for part in one.parts]
+    names = [part.task for measurement in taken for part in measurement.parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise Refusal(
@@ -90,7 +92,7 @@ def _refuse_twice(taken: Sequence[Finished]) -> None:
 
 def _refuse_large(pair: Pair) -> None:
     name = pair.metric.name
-    if any(max(one.items.scores[name]) > 1.0 for one in (pair.baseline, pair.candidate)):
+    if any(max(side.items.scores[name]) > 1.0 for side in (pair.baseline, pair.candidate)):
         raise Refusal(
             Category.WRONG_USE,
             f"{name} of {pair.baseline.protocol.task} cannot be pooled with others: its scores are "

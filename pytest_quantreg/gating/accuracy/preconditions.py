@@ -30,8 +30,8 @@ from ..provenance import now
 from .request import EvalRequest
 from .stored_baselines import Recording, StoredBaselines
 
-Differ: TypeAlias = Callable[[Candidate], list[Difference]]
-"""Refuses a candidate that cannot be compared; returns what is only told."""
+DifferenceCheck: TypeAlias = Callable[[Candidate], list[Difference]]
+"""Refuses a candidate that cannot be compared; returns the differences that are only noted."""
 
 
 class Preconditions:
@@ -60,11 +60,11 @@ class Preconditions:
     def attempt(self, spec: ModelSpec, confidence: float) -> str:
         """Counts this session as an attempt to certify the checkpoint, and says the count."""
         count = self._attempts.count(self._checkpoint(spec), now())
-        told = f"certify, attempt {count} on this checkpoint (as counted here)"
+        note = f"certify, attempt {count} on this checkpoint (as counted here)"
         if count == 1:
-            return told
+            return note
         chance = min(count * (1.0 - confidence), 1.0)
-        return f"{told}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
+        return f"{note}: by now one that lost more had a chance of up to {chance * 100:.2g} %"
 
     def origin(self, spec: ModelSpec, baseline: Run) -> Origin:
         """Which checkpoint of which baseline ``spec`` is."""
@@ -140,12 +140,12 @@ class Preconditions:
     ) -> Candidate:
         """What can be compared before anything is loaded."""
         identity = self.engines.identify(spec)
-        declared = {one.name: one for one in prepared.protocol.metrics}
+        declared = {metric.name: metric for metric in prepared.protocol.metrics}
         # Which metrics came out 0/1 is known only after measuring; which way they are better
         # is known now, and an old baseline may have guessed it.
         metrics = tuple(
-            replace(one, higher_is_better=declared.get(one.name, one).higher_is_better)
-            for one in baseline.accuracy.protocol.metrics
+            replace(metric, higher_is_better=declared.get(metric.name, metric).higher_is_better)
+            for metric in baseline.accuracy.protocol.metrics
         )
         return Candidate(
             model=identity,
@@ -155,19 +155,19 @@ class Preconditions:
             base=identity if spec.quantize else self.base_at_hand(spec.name),
         )
 
-    def differ(
+    def difference_check(
         self, baseline: Run, call: EvalRequest, spec: ModelSpec, recording: Recording
-    ) -> Differ:
-        """What compares candidates with ``baseline``."""
+    ) -> DifferenceCheck:
+        """Return the check that compares candidates with ``baseline``."""
 
-        def differ(candidate: Candidate) -> list[Difference]:
+        def check_differences(candidate: Candidate) -> list[Difference]:
             differences = compare_runs(baseline, candidate, drift=self.settings.drift)
             if (error := refusal(differences, call.request.task)) is not None:
                 first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
                 raise _with_command(error, recording, first)
             return differences
 
-        return differ
+        return check_differences
 
     def base_at_hand(self, name: str) -> ModelIdentity | None:
         """The full-precision model's identity, where it needs no download."""
@@ -177,11 +177,11 @@ class Preconditions:
         if Path(spec.ref).exists():
             return self.engines.identify(spec)
         at_hand = getattr(self.engines.backend, "at_hand", None)
-        here: ModelSpec | None = None if at_hand is None else at_hand(spec)
-        if here is None:
+        local_spec: ModelSpec | None = None if at_hand is None else at_hand(spec)
+        if local_spec is None:
             return None
         # The snapshot's folder is named by its commit.
-        return replace(self.engines.identify(here), revision=Path(here.ref).name)
+        return replace(self.engines.identify(local_spec), revision=Path(local_spec.ref).name)
 
     def not_compared(self, spec: ModelSpec, baseline: ModelIdentity) -> tuple[str, ...]:
         """A note where the named full-precision model could not be compared with the baseline."""
@@ -198,7 +198,10 @@ class Preconditions:
 
 
 def _is_dtype(differences: list[Difference]) -> bool:
-    return any(one.field == "model.dtype" and one.level is Level.REFUSE for one in differences)
+    return any(
+        difference.field == "model.dtype" and difference.level is Level.REFUSE
+        for difference in differences
+    )
 
 
 def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
@@ -209,11 +212,11 @@ def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
     return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
 
 
-def _with_command(error: Refusal, recording: Recording, first: tuple[str, ...] = ()) -> Refusal:
+def _with_command(error: Refusal, recording: Recording, advice: tuple[str, ...] = ()) -> Refusal:
     """The same refusal with the whole command where it says to record again."""
     command = f"record the baseline again: {recording(Update.ALL)}"
     return Refusal(
         error.category,
         error.what,
-        help=(*first, *(command if line == RECORD else line for line in error.help)),
+        help=(*advice, *(command if line == RECORD else line for line in error.help)),
     )

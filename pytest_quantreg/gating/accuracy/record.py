@@ -15,7 +15,7 @@ from ..baseline_precision import refuse_quantized_baseline
 from ..engine_session import Loaded
 from ..provenance import git_commit, now
 from .preconditions import Preconditions
-from .request import EvalRequest, asked
+from .request import EvalRequest, with_group_metric
 from .stored_baselines import Recording, Size
 
 
@@ -47,17 +47,17 @@ class Recorder:
     def record(self, call: EvalRequest, recording: Recording) -> list[Recorded]:
         """The baseline of a task, or of every task of a group. Raises Refusal."""
         group = self._engines.group(call.request)
-        asks = [call] if group is None else call.each(group.subtasks)
+        calls = [call] if group is None else call.for_tasks(group.subtasks)
         if group is not None:
-            self._refuse_unpoolable([asked(one, group) for one in asks])
-        return [self._record(asked(one, group), recording) for one in asks]
+            self._refuse_unpoolable([with_group_metric(task_call, group) for task_call in calls])
+        return [self._record(with_group_metric(task_call, group), recording) for task_call in calls]
 
-    def _refuse_unpoolable(self, asks: Sequence[EvalRequest]) -> None:
+    def _refuse_unpoolable(self, calls: Sequence[EvalRequest]) -> None:
         """Refuses a group that no gate could judge, before any of it is measured."""
         spec = self._preconditions.baseline_spec()
-        for one in asks:
-            protocol = self._engines.prepare(one.request, spec).protocol
-            refuse_unpoolable(one.metric_of(protocol), task=one.request.task)
+        for call in calls:
+            protocol = self._engines.prepare(call.request, spec).protocol
+            refuse_unpoolable(call.metric_of(protocol), task=call.request.task)
 
     def _record(self, call: EvalRequest, recording: Recording) -> Recorded:
         """Recording anew never leaves fewer items, or runs, than were stored."""
@@ -81,33 +81,33 @@ class Recorder:
         if (run := self._present(call, spec, prepared, key, n, recording)) is not None:
             return self._recorded(call, key, run, present=True)
         self._store.check_writable(key)
-        had = self._stored.size(key)
-        asked, n = n, max(n, min(had.items, len(prepared)))
-        runs = max(self._runs(prepared), had.runs)
+        stored_size = self._stored.size(key)
+        requested, n = n, max(n, min(stored_size.items, len(prepared)))
+        runs = max(self._runs(prepared), stored_size.runs)
         loaded = self._engines.load(spec)
         refuse_quantized_baseline(spec.scheme, loaded.effective)
         accuracy = self._measure(spec, prepared, n, runs)
         run = Run(self._provenance(spec, loaded), replace(accuracy, resumed_items=0))
-        told = self._replaced(call, key, run, had)
+        replacement_notes = self._describe_replaced(call, key, run, stored_size)
         self._store.save(key, run, seen=seen)
         self._stored.note(key, run)
-        notes = self._engines.told(spec, accuracy, batch_size=self._engines.batch_size)
-        if n > asked:
-            notes += (f"{call.request.task}: {asked:,} items asked for, {n:,} as were stored",)
+        notes = self._engines.measurement_notes(spec, accuracy, batch_size=self._engines.batch_size)
+        if n > requested:
+            notes += (f"{call.request.task}: {requested:,} items asked for, {n:,} as were stored",)
         if self._settings.repeats > 1 and runs == 1:
             notes += (f"{call.request.task}: one run; a perplexity gains nothing from more",)
-        notes += told
+        notes += replacement_notes
         self._notes[key] = notes
         return self._recorded(call, key, run, notes=notes)
 
-    def _replaced(
-        self, call: EvalRequest, key: BaselineKey, run: Run, had: Size
+    def _describe_replaced(
+        self, call: EvalRequest, key: BaselineKey, run: Run, stored_size: Size
     ) -> tuple[str, ...]:
         """What became of the baseline that this one replaces; nothing where there was none."""
         if not self._store.exists(key):
             return ()
         task = call.request.task
-        if not had.items:
+        if not stored_size.items:
             return (f"{task}: not paired with what it replaces: that could not be read",)
         old, new = self._store.load(key).accuracy, run.accuracy
         metric = call.metric_of(new.protocol)
@@ -159,7 +159,9 @@ class Recorder:
         items = run.accuracy.items
         candidate = self._preconditions.candidate(spec, run, prepared, min(n, len(items)))
         base = self._engines.identify(spec)
-        self._preconditions.differ(run, call, spec, recording)(replace(candidate, base=base))
+        self._preconditions.difference_check(run, call, spec, recording)(
+            replace(candidate, base=base)
+        )
         enough = len(items) >= n and 1 + len(items.reruns) >= self._runs(prepared)
         return run if enough else None
 

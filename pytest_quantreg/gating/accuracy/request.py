@@ -17,7 +17,7 @@ class EvalRequest:
     limit: int | None = None
     metric: str | None = None
 
-    def each(self, tasks: Sequence[str]) -> list[EvalRequest]:
+    def for_tasks(self, tasks: Sequence[str]) -> list[EvalRequest]:
         """The same for each task of a group."""
         return [replace(self, request=replace(self.request, task=task)) for task in tasks]
 
@@ -26,7 +26,7 @@ class EvalRequest:
         return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
 
 
-def passed_over(call: EvalRequest, protocol: Protocol) -> tuple[str, ...]:
+def other_metric_note(call: EvalRequest, protocol: Protocol) -> tuple[str, ...]:
     """A note if the task's first metric has no known direction, so that another one counts."""
     first, metric = protocol.metrics[0], call.metric_of(protocol)
     if call.metric is not None or metric == first:
@@ -37,21 +37,21 @@ def passed_over(call: EvalRequest, protocol: Protocol) -> tuple[str, ...]:
     )
 
 
-def asked(call: EvalRequest, group: TaskGroup | None) -> EvalRequest:
+def with_group_metric(call: EvalRequest, group: TaskGroup | None) -> EvalRequest:
     """With the metric that a group's file names, where the call names none."""
     if group is None or call.metric is not None:
         return call
     return replace(call, metric=group.metric)
 
 
-def alike(protocol: Protocol, metric: Metric) -> Metric:
-    """What ``metric`` of one task of a group is called in another.
+def same_metric(protocol: Protocol, metric: Metric) -> Metric:
+    """Return the metric of another task of a group that corresponds to ``metric``.
 
     The same name, or the same under the first filter that has it, as lm-eval averages
     tasks whose filters differ. Raises Refusal (wrong use).
     """
-    known = {one.name: one for one in protocol.metrics}
-    return known.get(metric.name) or find_metric(protocol, metric.name.partition(",")[0])
+    by_name = {other.name: other for other in protocol.metrics}
+    return by_name.get(metric.name) or find_metric(protocol, metric.name.partition(",")[0])
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class GateTarget:
         """
         first = find_metric(self.protocols[0], name)
         for protocol in self.protocols[1:]:
-            alike(protocol, first)
+            same_metric(protocol, first)
         return first
 
     def perplexity(self) -> Metric | None:
@@ -80,4 +80,4 @@ class GateTarget:
         if len(self.protocols) > 1:
             return None
         metrics = self.protocols[0].metrics
-        return next((one for one in metrics if one.kind == "perplexity"), None)
+        return next((metric for metric in metrics if metric.kind == "perplexity"), None)

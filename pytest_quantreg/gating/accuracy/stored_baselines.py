@@ -35,7 +35,7 @@ class StoredBaselines:
         The later keys are other full-precision schemes of the same model: comparing
         with one of those is refused, by name instead of as absent.
         """
-        key = next((one for one in keys if self._store.exists(one)), keys[0])
+        key = next((candidate for candidate in keys if self._store.exists(candidate)), keys[0])
         run = self.read(key, recording)
         have = len(run.accuracy.items)
         if have < n:

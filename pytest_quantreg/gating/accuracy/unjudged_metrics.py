@@ -16,7 +16,7 @@ from ...report.unjudged_messages import with_other_losses
 from ..evidence import Evidence, Finished, Grouped, Measured
 from .gate_selection import assign
 from .pool import takes
-from .request import alike
+from .request import same_metric
 
 
 class UnjudgedMetrics:
@@ -29,28 +29,31 @@ class UnjudgedMetrics:
     def __init__(self, plan: Plan, evidence: Evidence) -> None:
         self._plan = plan
         self._measured = evidence.measured
-        gates = [one for one in (*plan.gates, *plan.beside) if one.marker == MIN_RETENTION]
+        gates = [gate for gate in (*plan.gates, *plan.beside) if gate.marker == MIN_RETENTION]
         self._pools = [gate for gate in gates if gate.pools]
         self._gates = [gate for gate in gates if not gate.pools]
 
-    def beside_task(
-        self, outcomes: Sequence[Outcome], one: Finished, group: Grouped | None
+    def extend_task(
+        self, outcomes: Sequence[Outcome], measurement: Finished, group: Grouped | None
     ) -> list[Outcome]:
         """The outcomes of a task or group (of a part of ``group``), with what they miss."""
-        gates = [gate for _, gate in self._chosen(one, group)]
-        return self._beside(outcomes, gates, self._others(one, group), one.context)
+        gates = [gate for _, gate in self._judging_gates(measurement, group)]
+        return self._extend(
+            outcomes, gates, self._unjudged(measurement, group), measurement.context
+        )
 
-    def beside_pools(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def extend_pools(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of pools, with what is missed of tasks that no other gate judges."""
         others = [
             other
-            for one in self._measured
-            if any(takes(gate, one.subject) for gate in self._pools) and not self._chosen(one, None)
-            for other in self._others(one, None)
+            for measurement in self._measured
+            if any(takes(gate, measurement.subject) for gate in self._pools)
+            and not self._judging_gates(measurement, None)
+            for other in self._unjudged(measurement, None)
         ]
-        return self._beside(outcomes, self._pools, others, self._measured[0].context)
+        return self._extend(outcomes, self._pools, others, self._measured[0].context)
 
-    def _beside(
+    def _extend(
         self,
         outcomes: Sequence[Outcome],
         gates: Sequence[Gate],
@@ -58,71 +61,77 @@ class UnjudgedMetrics:
         context: Context,
     ) -> list[Outcome]:
         """The first verdict on retention names what is lost beside it."""
-        place = next((at for at, one in enumerate(outcomes) if _is_verdict(one)), None)
+        place = next(
+            (index for index, outcome in enumerate(outcomes) if _is_verdict(outcome)), None
+        )
         # What the test's own plan judges, the plan of gates that its body added does not repeat.
         if place is None or not gates or any(gate in self._plan.beside for gate in gates):
             return list(outcomes)
-        named = with_other_losses(
+        extended = with_other_losses(
             outcomes[place],
             others,
             min(gate.minimum for gate in gates),
             plan=self._plan,
             context=context,
         )
-        return [*outcomes[:place], named[0], *outcomes[place + 1 :], *named[1:]]
+        return [*outcomes[:place], extended[0], *outcomes[place + 1 :], *extended[1:]]
 
-    def _chosen(self, one: Finished, group: Grouped | None) -> list[tuple[Metric, Gate]]:
+    def _judging_gates(
+        self, measurement: Finished, group: Grouped | None
+    ) -> list[tuple[Metric, Gate]]:
         """The gates that judge a task by itself; a part of a group only those that name it."""
-        named = [gate for gate in self._gates if gate.task == one.task]
-        gates = matching(self._gates, one.task) if group is None else named
-        return list(assign(gates, one.subject).chosen)
+        named = [gate for gate in self._gates if gate.task == measurement.task]
+        gates = matching(self._gates, measurement.task) if group is None else named
+        return list(assign(gates, measurement.subject).chosen)
 
-    def _judged(self, one: Finished, group: Grouped | None) -> set[str]:
+    def _judged_names(self, measurement: Finished, group: Grouped | None) -> set[str]:
         """The metrics that any gate judges, by their names in this task."""
-        found = [metric for metric, _ in self._chosen(one, group)]
+        metrics = [metric for metric, _ in self._judging_gates(measurement, group)]
         if group is not None:
-            found += [metric for metric, _ in self._chosen(group, None)]
-        found += _pooled(self._pools, group or one)
-        return {alike(one.subject.protocols[0], metric).name for metric in found}
+            metrics += [metric for metric, _ in self._judging_gates(group, None)]
+        metrics += _pooled_metrics(self._pools, group or measurement)
+        return {same_metric(measurement.subject.protocols[0], metric).name for metric in metrics}
 
-    def _others(self, one: Finished, group: Grouped | None) -> list[Compared]:
+    def _unjudged(self, measurement: Finished, group: Grouped | None) -> list[Compared]:
         """The scores of a task, and of each task of a group, that no gate judges."""
-        judged = self._judged(one, group)
-        found: list[Compared] = [
-            partial(one.compare_metric, metric)
-            for metric in _scores(one)
+        judged = self._judged_names(measurement, group)
+        unjudged: list[Compared] = [
+            partial(measurement.compare_metric, metric)
+            for metric in _scored_metrics(measurement)
             if metric.name not in judged
         ]
-        if isinstance(one, Grouped):
-            for part in one.parts:
+        if isinstance(measurement, Grouped):
+            for part in measurement.parts:
                 # One that has a gate of its own is looked at there.
-                if not self._chosen(part, one):
-                    found += self._others(part, one)
-        return found
+                if not self._judging_gates(part, measurement):
+                    unjudged += self._unjudged(part, measurement)
+        return unjudged
 
 
-def _is_verdict(one: Outcome) -> bool:
-    of_retention = one.gate is not None and one.gate.startswith(MIN_RETENTION)
-    return of_retention and one.result in JUDGED
+def _is_verdict(outcome: Outcome) -> bool:
+    of_retention = outcome.gate is not None and outcome.gate.startswith(MIN_RETENTION)
+    return of_retention and outcome.result in JUDGED
 
 
-def _pooled(pools: Sequence[Gate], one: Finished) -> Iterator[Metric]:
+def _pooled_metrics(pools: Sequence[Gate], measurement: Finished) -> Iterator[Metric]:
     """The metrics of a task or group that pools judge."""
     for gate in pools:
-        if takes(gate, one.subject):
+        if takes(gate, measurement.subject):
             # A pool over a metric that one of its tasks lacks is refused.
             with suppress(Refusal):
-                yield one.subject.find(gate.metric) if gate.metric else one.metric
+                yield measurement.subject.find(gate.metric) if gate.metric else measurement.metric
 
 
-def _scores(one: Finished) -> Iterator[Metric]:
+def _scored_metrics(measurement: Finished) -> Iterator[Metric]:
     """The metrics with a score per item, in a group those that every task has."""
-    for metric in one.subject.protocols[0].metrics:
+    for metric in measurement.subject.protocols[0].metrics:
         try:
-            found = [(part, alike(part.baseline.protocol, metric)) for part in one.parts]
+            scored = [
+                (part, same_metric(part.baseline.protocol, metric)) for part in measurement.parts
+            ]
         except Refusal:
             continue
-        if all(_is_scored(part, each) for part, each in found):
+        if all(_is_scored(part, part_metric) for part, part_metric in scored):
             yield metric
 
 
