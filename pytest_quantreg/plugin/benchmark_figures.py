@@ -18,12 +18,12 @@ def published(item: pytest.Item, timing: Timing) -> tuple[str, ...]:
     if not item.config.pluginmanager.has_plugin("pytest-benchmark"):
         return ()
     # Its insides are met only where it is there.
-    adapter: Any = import_module(".benchmark", __package__)
+    adapter: Any = import_module(".benchmark_adapter", __package__)
     notes = [
         adapter.publish(
             item,
             _label(series.workload),
-            [one.seconds for one in series.rounds],
+            [timed_round.seconds for timed_round in series.rounds],
             _extra_info(timing, place, series),
         )
         for place, series in enumerate(timing.quantized.series)
@@ -55,9 +55,9 @@ def _extra_info(timing: Timing, place: int, series: Series) -> dict[str, object]
         "prompt_tokens": workload.prompt_tokens,
         "output_tokens": workload.output_tokens,
         "generated_tokens_per_round": workload.output_tokens * workload.requests,
-        "tokens_per_second": [one.tokens_per_second for one in series.rounds],
+        "tokens_per_second": [timed_round.tokens_per_second for timed_round in series.rounds],
         "baseline_scheme": timing.context.baseline_scheme,
         "baseline_rounds": None
         if baseline is None
-        else [one.seconds for one in baseline.series[place].rounds],
+        else [timed_round.seconds for timed_round in baseline.series[place].rounds],
     }
