@@ -76,12 +76,15 @@ def _claims(table: Mapping[str, Any], where: str) -> tuple[str, bool]:
             ),
         )
     weights = _quantization(table["weights"], f"{where} weights")
-    given = table.get("activations")
-    activations = _quantization(given, f"{where} activations") if given is not None else None
-    known = next((s for s in SCHEMES if s.name == name_of(weights, activations)), None)
-    same = known is not None and (known.weights, known.activations) == (weights, activations)
-    words = known.name if known is not None else described(weights, activations)
-    return words + _kv(table, where), same
+    activations = None
+    if table.get("activations") is not None:
+        activations = _quantization(table["activations"], f"{where} activations")
+    name = name_of(weights, activations)
+    named = next((scheme for scheme in SCHEMES if scheme.name == name), None)
+    if named is None:
+        return described(weights, activations) + _kv(table, where), False
+    same = (named.weights, named.activations) == (weights, activations)
+    return named.name + _kv(table, where), same
 
 
 def _like(text: str, where: str) -> str:
@@ -209,12 +212,12 @@ def check_keys(table: Mapping[str, Any], allowed: Sequence[str], where: str) -> 
 
 def _wrong(where: str, value: Any, allowed: Iterable[str], word: str | None = None) -> WrongUse:
     """A key (``word``) or a value that is none of ``allowed``, with the nearest."""
-    known = tuple(allowed)
-    close = difflib.get_close_matches(str(word or value), known, n=1)
+    names = tuple(allowed)
+    close = difflib.get_close_matches(str(word or value), names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    what = f"{where}: no such key" if word is not None else f"{where} = {value!r}"
+    problem = f"{where}: no such key" if word is not None else f"{where} = {value!r}"
     joint = "," if word is not None else ":"
-    return WrongUse(f"{what}{joint} allowed are {', '.join(known)}{hint}")
+    return WrongUse(f"{problem}{joint} allowed are {', '.join(names)}{hint}")
 
 
 def _is_whole(value: Any) -> bool:

@@ -22,7 +22,7 @@ from .scheme_fields import (
     own_scheme,
     place,
 )
-from .values import Given, parse_ref
+from .values import OptionValue, parse_ref
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,7 +56,7 @@ class ProjectSchemes:
             return None
         where = f"{place(scheme)} checkpoint"
         if isinstance(entry, str):
-            return parse_ref(Given(entry, where, self.folder))
+            return parse_ref(OptionValue(entry, where, self.folder))
         if model is None:
             raise WrongUse(
                 f"{where} goes by model, and no model is named",
@@ -70,14 +70,14 @@ class ProjectSchemes:
                     f"add one, or type --quant-checkpoint={scheme}=REF",
                 ),
             )
-        return parse_ref(Given(entry[model], f"{where} of {model}", self.folder))
+        return parse_ref(OptionValue(entry[model], f"{where} of {model}", self.folder))
 
 
 def nearest_file(folder: Path) -> Path | None:
     """The pyproject.toml of ``folder`` or of the first folder above that has one."""
-    for each in (folder, *folder.parents):
-        if (each / FILE).is_file():
-            return each / FILE
+    for parent in (folder, *folder.parents):
+        if (parent / FILE).is_file():
+            return parent / FILE
     return None
 
 
@@ -109,46 +109,46 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 
 
 def _read(tables: Any, folder: Path) -> ProjectSchemes:
-    own: list[OwnScheme] = []
+    own_schemes: list[OwnScheme] = []
     checkpoints: dict[str, str | Mapping[str, str]] = {}
     for name, table in mapping(tables, f"{FILE} [tool.quantreg.schemes]").items():
         where = place(name)
         check_keys(mapping(table, where), KEYS, where)
-        known = built_in(name)
-        if known is None:
-            own.append(own_scheme(name, table))
+        built_in_name = built_in(name)
+        if built_in_name is None:
+            own_schemes.append(own_scheme(name, table))
         else:
-            _refuse_redefined(name, known, table)
-        canonical = known or name
+            _refuse_redefined(name, built_in_name, table)
+        canonical = built_in_name or name
         if canonical in checkpoints:
             raise WrongUse(f"{where}: another table is about {canonical} too", help="keep one")
         if "checkpoint" in table:
             checkpoints[canonical] = checkpoint_of(table["checkpoint"], where)
-    _refuse_same_names(own)
-    return ProjectSchemes(folder, Catalogue(tuple(own)), checkpoints)
+    _refuse_same_names(own_schemes)
+    return ProjectSchemes(folder, Catalogue(tuple(own_schemes)), checkpoints)
 
 
-def _refuse_redefined(name: str, known: str, table: Mapping[str, Any]) -> None:
-    if not resolve(known).is_quantized:
-        raise WrongUse(f"{place(name)}: {known} is built in, and quantizes nothing")
+def _refuse_redefined(name: str, built_in_name: str, table: Mapping[str, Any]) -> None:
+    if not resolve(built_in_name).is_quantized:
+        raise WrongUse(f"{place(name)}: {built_in_name} is built in, and quantizes nothing")
     if more := [key for key in table if key != "checkpoint"]:
-        called = known if known == name else f"{name}, which is {known},"
+        called = built_in_name if built_in_name == name else f"{name}, which is {built_in_name},"
         raise WrongUse(
             f"{place(name)} {more[0]}: {called} is built in and takes nothing but checkpoint",
             help="give a scheme of your own another name",
         )
 
 
-def _refuse_same_names(own: Sequence[OwnScheme]) -> None:
+def _refuse_same_names(schemes: Sequence[OwnScheme]) -> None:
     seen: list[OwnScheme] = []
-    for one in own:
-        for name in (one.name, *one.aliases):
+    for scheme in schemes:
+        for name in (scheme.name, *scheme.aliases):
             if (other := Catalogue(tuple(seen)).find(name)) is not None:
                 raise WrongUse(
-                    f"{place(one.name)}: {name!r} is {other.name} already",
+                    f"{place(scheme.name)}: {name!r} is {other.name} already",
                     help="case, separators and the order of words make no other name",
                 )
-        seen.append(one)
+        seen.append(scheme)
 
 
 def nearest_catalogue() -> Catalogue:

@@ -24,7 +24,7 @@ BUILT_IN_SCHEMES = Catalogue()
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-class Given(NamedTuple):
+class OptionValue(NamedTuple):
     """A value with what messages call its source and what its paths are relative to."""
 
     value: Any
@@ -96,57 +96,58 @@ def check_seconds(value: Any, named: str) -> float:
     return float(value)
 
 
-def check_choice(given: Given, allowed: Sequence[str]) -> str:
+def check_choice(option: OptionValue, allowed: Sequence[str]) -> str:
     """One of ``allowed``, or WrongUse with the nearest."""
-    if given.text in allowed:
-        return given.text
-    close = difflib.get_close_matches(given.text, allowed, n=1)
+    if option.text in allowed:
+        return option.text
+    close = difflib.get_close_matches(option.text, allowed, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise WrongUse(f"{given.named}={given.text}: allowed are {', '.join(allowed)}{hint}")
+    raise WrongUse(f"{option.named}={option.text}: allowed are {', '.join(allowed)}{hint}")
 
 
-def check_report(given: Given) -> Path:
+def check_report(option: OptionValue) -> Path:
     """Where a report goes; its ending says in which form."""
-    path = given.path
+    path = option.path
     if path.suffix == ".html":
         raise WrongUse(
-            f"{given.named}={given.text}: reports in HTML are not built yet",
+            f"{option.named}={option.text}: reports in HTML are not built yet",
             help="allowed are .md and .json",
         )
     if path.suffix not in (".md", ".json"):
         raise WrongUse(
-            f"{given.named}={given.text}: the ending says in which form; allowed are .md and .json"
+            f"{option.named}={option.text}: the ending says in which form; allowed are .md and "
+            ".json"
         )
     if path.is_dir():
-        raise WrongUse(f"{given.named}={given.text}: a folder", help="name a file in it")
+        raise WrongUse(f"{option.named}={option.text}: a folder", help="name a file in it")
     return path
 
 
-def check_model_name(given: Given) -> str:
+def check_model_name(option: OptionValue) -> str:
     """A name for the store: a hub id, with or without organisation."""
-    if not _HUB_ID.fullmatch(given.text) or {".", ".."} & {*given.text.split("/")}:
+    if not _HUB_ID.fullmatch(option.text) or {".", ".."} & {*option.text.split("/")}:
         raise WrongUse(
-            f"{given.named}={given.text}: allowed are letters, digits, '.', '_', '-' and one '/'"
+            f"{option.named}={option.text}: allowed are letters, digits, '.', '_', '-' and one '/'"
         )
-    return given.text
+    return option.text
 
 
 def parse_schemes(
-    sources: Sequence[Given], catalogue: Catalogue = BUILT_IN_SCHEMES
+    sources: Sequence[OptionValue], catalogue: Catalogue = BUILT_IN_SCHEMES
 ) -> tuple[str, ...]:
     """Canonical names, each once, of comma-separated lists of quantized schemes."""
     names: dict[str, None] = {}
-    for given in sources:
-        for word in given.text.split(","):
+    for option in sources:
+        for word in option.text.split(","):
             if not word.strip():
                 raise WrongUse(
-                    f"{given.named}={given.text}: an empty name",
+                    f"{option.named}={option.text}: an empty name",
                     help="separate names by one comma: w8a8-fp8,w4a16-int4",
                 )
-            choice = _scheme(word, given.named, catalogue)
+            choice = _scheme(word, option.named, catalogue)
             if not choice.is_quantized:
                 raise WrongUse(
-                    f"{given.named}={word.strip()}: {choice.name} is not a quantized scheme",
+                    f"{option.named}={word.strip()}: {choice.name} is not a quantized scheme",
                     help="the baseline is named by --quant-model",
                 )
             names[choice.name] = None
@@ -160,35 +161,35 @@ def _scheme(word: str, named: str, catalogue: Catalogue) -> SchemeChoice:
         raise WrongUse(f"{named}: {error.what}", help=error.help) from None
 
 
-def parse_ref(given: Given, name: str | None = None) -> ModelRef:
+def parse_ref(option: OptionValue, name: str | None = None) -> ModelRef:
     """A folder, or a hub id with or without ``@revision``; ``name`` overrides its own."""
-    text = given.text
-    folder = given.path
+    text = option.text
+    folder = option.path
     if folder.is_dir():
         return ModelRef(str(folder), name or folder.name, text)
     if folder.is_file() and folder.suffix == ".gguf":
         return ModelRef(str(folder), name or folder.stem, text)
     if folder.exists():
         raise WrongUse(
-            f"{given.named}={text}: a file", help="a model is a folder, a hub id or a .gguf file"
+            f"{option.named}={text}: a file", help="a model is a folder, a hub id or a .gguf file"
         )
     ref, at, revision = text.partition("@")
-    if at and given._replace(value=ref or ".").path.is_dir():
+    if at and option._replace(value=ref or ".").path.is_dir():
         raise WrongUse(
-            f"{given.named}={text}: a folder has no revisions", help=f"leave out @{revision}"
+            f"{option.named}={text}: a folder has no revisions", help=f"leave out @{revision}"
         )
     if _looks_like_path(ref):
-        raise WrongUse(f"{given.named}={text}: no such folder", help=f"looked for {folder}")
+        raise WrongUse(f"{option.named}={text}: no such folder", help=f"looked for {folder}")
     if not _HUB_ID.fullmatch(ref) or (at and not revision):
         raise WrongUse(
-            f"{given.named}={text}: neither a folder nor a hub id ORG/NAME[@REVISION]",
-            help=f"a folder is looked for in {given.base}",
+            f"{option.named}={text}: neither a folder nor a hub id ORG/NAME[@REVISION]",
+            help=f"a folder is looked for in {option.base}",
         )
     return ModelRef(ref, name or ref, text, revision or None)
 
 
 def parse_checkpoints(
-    sources: Sequence[Given],
+    sources: Sequence[OptionValue],
     schemes_under_test: Sequence[str] | None = None,
     catalogue: Catalogue = BUILT_IN_SCHEMES,
 ) -> dict[str | None, ModelRef]:
@@ -197,31 +198,31 @@ def parse_checkpoints(
     With ``schemes_under_test``, words for other schemes are passed over, and plain ones
     too when there are none.
     """
-    found: dict[str | None, ModelRef] = {}
-    for given in sources:
-        scheme, ref = _split_checkpoint(given, catalogue)
+    checkpoints: dict[str | None, ModelRef] = {}
+    for option in sources:
+        scheme, ref = _split_checkpoint(option, catalogue)
         if schemes_under_test is not None and not (
             scheme in schemes_under_test or (scheme is None and schemes_under_test)
         ):
             continue
         parsed = parse_ref(ref)
-        first = found.setdefault(scheme, parsed)
+        first = checkpoints.setdefault(scheme, parsed)
         if (first.ref, first.revision) != (parsed.ref, parsed.revision):
             whose = f"for {scheme}" if scheme else "without a scheme"
             raise WrongUse(
-                f"{given.named}: two checkpoints {whose}: {first.given} and {parsed.given}",
+                f"{option.named}: two checkpoints {whose}: {first.given} and {parsed.given}",
                 help="keep one, or say which scheme each holds: "
-                f"{given.named}=SCHEME={parsed.given}",
+                f"{option.named}=SCHEME={parsed.given}",
             )
-    return found
+    return checkpoints
 
 
 def checkpoints_alone(
-    sources: Sequence[Given], catalogue: Catalogue = BUILT_IN_SCHEMES
+    sources: Sequence[OptionValue], catalogue: Catalogue = BUILT_IN_SCHEMES
 ) -> tuple[dict[str | None, ModelRef], tuple[ModelRef, ...]]:
     """Where no scheme is named elsewhere: checkpoints by their scheme, and those without one."""
-    split = [_split_checkpoint(given, catalogue) for given in sources]
-    with_scheme = [given for given, (scheme, _) in zip(sources, split, strict=True) if scheme]
+    split = [_split_checkpoint(option, catalogue) for option in sources]
+    with_scheme = [option for option, (scheme, _) in zip(sources, split, strict=True) if scheme]
     for scheme, ref in split:
         if scheme is not None:
             parse_schemes([ref._replace(value=scheme)], catalogue)
@@ -229,46 +230,46 @@ def checkpoints_alone(
     return parse_checkpoints(with_scheme, None, catalogue), plain
 
 
-def _split_checkpoint(given: Given, catalogue: Catalogue) -> tuple[str | None, Given]:
-    left, equals, right = given.text.partition("=")
+def _split_checkpoint(option: OptionValue, catalogue: Catalogue) -> tuple[str | None, OptionValue]:
+    left, equals, right = option.text.partition("=")
     # A path may hold an equals sign; the name of a scheme holds no slash.
-    if not equals or given.path.exists() or "/" in left or "\\" in left:
-        _refuse_bare_scheme(given, catalogue)
-        return None, given
-    scheme = _scheme(left, given.named, catalogue).name
-    return scheme, given._replace(value=right, named=f"{given.named}={left.strip()}")
+    if not equals or option.path.exists() or "/" in left or "\\" in left:
+        _refuse_bare_scheme(option, catalogue)
+        return None, option
+    scheme = _scheme(left, option.named, catalogue).name
+    return scheme, option._replace(value=right, named=f"{option.named}={left.strip()}")
 
 
-def _refuse_bare_scheme(given: Given, catalogue: Catalogue) -> None:
+def _refuse_bare_scheme(option: OptionValue, catalogue: Catalogue) -> None:
     """``--quant-checkpoint=w8a8-fp8`` is a forgotten ``=REF``, not a hub id."""
-    if given.path.exists():
+    if option.path.exists():
         return
     try:
-        scheme = catalogue.choose(given.text)
+        scheme = catalogue.choose(option.text)
     except WrongUse:
         return
     raise WrongUse(
-        f"{given.named}={given.text}: a scheme without its checkpoint",
-        help=f"write {given.named}={scheme.name}=FOLDER-OR-HUB-ID",
+        f"{option.named}={option.text}: a scheme without its checkpoint",
+        help=f"write {option.named}={scheme.name}=FOLDER-OR-HUB-ID",
     )
 
 
-def parse_backend_args(sources: Sequence[Given]) -> tuple[dict[str, Json], dict[str, Json]]:
+def parse_backend_args(sources: Sequence[OptionValue]) -> tuple[dict[str, Json], dict[str, Json]]:
     """(baseline's, quantized model's) arguments of ``[SIDE:]KEY=VALUE`` words.
 
     The later of two words wins, and a word for one side over one for both.
     """
     sides: dict[str, dict[str, Json]] = {"": {}, "baseline": {}, "quantized": {}}
-    for given in sources:
-        key, equals, text = given.text.partition("=")
+    for option in sources:
+        key, equals, text = option.text.partition("=")
         side, colon, name = key.rpartition(":")
-        known = side in sides and bool(colon) == bool(side)
-        if not (equals and known and name.strip().isidentifier()):
+        valid_side = side in sides and bool(colon) == bool(side)
+        if not (equals and valid_side and name.strip().isidentifier()):
             # A word that is not understood may hold a secret all the same.
             word = re.fullmatch(r"[\w:.-]*", key)
             shown = f"{without_secrets(key) if word else HIDDEN}{equals}{HIDDEN if text else ''}"
             raise WrongUse(
-                f"{given.named}={shown}: write [baseline:|quantized:]KEY=VALUE",
+                f"{option.named}={shown}: write [baseline:|quantized:]KEY=VALUE",
                 help="e.g. dtype=float16 or quantized:device_map=auto",
             )
         sides[side][name.strip()] = _json_or_text(text.strip())

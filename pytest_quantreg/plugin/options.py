@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from ..config.scheme_fields import FILE
 from ..config.schemes import ProjectSchemes, read_file
 from ..config.values import (
-    Given,
+    OptionValue,
     check_choice,
     check_confidence,
     check_count,
@@ -64,21 +65,19 @@ def read(config: pytest.Config) -> Settings:
     names = parse_schemes(source.listed("quant_scheme"), catalogue) if gates else ()
     alone, unnamed = _checkpoints_alone(source, catalogue) if gates and not names else ({}, ())
     names = names or tuple(name for name in alone if name is not None)
-    idle = update is Update.NO and not names and not unnamed
+    idle = gates and not names and not unnamed
     baseline_args, quantized_args = _backend_args(source)
     confidence = source.first("quant_confidence", 0.95)
     limit = source.first("quant_limit", None)
     undetected = source.first("quant_max_undetected", 0.10)
-    family = source.first("quant_family_size", 1)
-    timeout = source.first("quant_speed_timeout", 900.0)
     model, model_name = _model(source, idle=idle), _model_name(source)
-    known_as = model_name or (model.name if model is not None else None)
+    stored_as = model_name or (model.name if model is not None else None)
     settings = Settings(
         schemes=names,
         model=model,
         checkpoints=alone
         if alone or unnamed or not gates
-        else _checkpoints(source, names, project, known_as),
+        else _checkpoints(source, names, project, stored_as),
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
@@ -95,26 +94,43 @@ def read(config: pytest.Config) -> Settings:
         effective=check_choice(source.first("quant_effective", _LENIENCE[0]), _LENIENCE),
         max_undetected=check_undetected(undetected.value, undetected.named),
         cache_dir=cache_dir(os.environ),
-        repeats=_repeats(source, update),
+        catalogue=catalogue,
+        unnamed=unnamed,
+    )
+    settings = _with_session_options(_with_gate_options(settings, source), source, idle=idle)
+    refuse_not_recording(settings)
+    refuse_not_accepting(settings)
+    return settings
+
+
+def _with_gate_options(settings: Settings, source: Sources) -> Settings:
+    """Add how often baselines are recorded, and what gates allow. Raises WrongUse."""
+    family = source.first("quant_family_size", 1)
+    return replace(
+        settings,
+        repeats=_repeats(source, settings.update),
         family=check_count(family.value, family.named, most=MOST_GATES),
         allow_better=bool(source.first("quant_allow_better", False).value),
         allow_rerun=bool(source.first("quant_allow_rerun", False).value),
         gpu=_gpu(source),
-        workers=int(getattr(config, "workerinput", {}).get("workercount", 1)),
-        share_device=check_choice(source.first("quant_speed_xdist", _SHARING[0]), _SHARING)
-        == _SHARING[1],
+    )
+
+
+def _with_session_options(settings: Settings, source: Sources, *, idle: bool) -> Settings:
+    """Add how the session runs, and what it writes and accepts at its end. Raises WrongUse."""
+    timeout = source.first("quant_speed_timeout", 900.0)
+    sharing = check_choice(source.first("quant_speed_xdist", _SHARING[0]), _SHARING)
+    return replace(
+        settings,
+        workers=int(getattr(source.config, "workerinput", {}).get("workercount", 1)),
+        share_device=sharing == _SHARING[1],
         speed_timeout=check_seconds(timeout.value, timeout.named),
         invocation=_invocation(source),
-        catalogue=catalogue,
         reports=_reports(source, idle=idle),
         step_summary=step_summary(os.environ),
-        accept=accepts(config),
-        why=config.getoption("quant_why", None) or "",
-        unnamed=unnamed,
+        accept=accepts(source.config),
+        why=source.config.getoption("quant_why", None) or "",
     )
-    refuse_not_recording(settings)
-    refuse_not_accepting(settings)
-    return settings
 
 
 def reports_at_start(config: pytest.Config) -> tuple[Path, ...]:
@@ -129,16 +145,16 @@ def reports_at_start(config: pytest.Config) -> tuple[Path, ...]:
         return ()
     typed, base = options.quant_report, Path(config.invocation_params.dir)
     if typed:
-        return tuple(Given(value, "--quant-report", base).path for value in typed)
+        return tuple(OptionValue(value, "--quant-report", base).path for value in typed)
     gating = options.quant_scheme or options.quant_checkpoint or _ini(config, "quant_scheme")
     if not (gating or options.quant_update):
         return ()
     configured, base = _ini(config, "quant_report") or (), _ini_folder(config)
-    return tuple(Given(value, "quant_report", base).path for value in configured)
+    return tuple(OptionValue(value, "quant_report", base).path for value in configured)
 
 
 def _ini(config: pytest.Config, key: str) -> Any:
-    """What the ini file says, None also where it cannot be read: that is told later."""
+    """What the ini file says, None also where it cannot be read: that is refused later."""
     try:
         return config.getini(key)
     except (TypeError, ValueError, pytest.UsageError):
@@ -175,11 +191,11 @@ def recording_command(
 
 def secrets_of(config: pytest.Config) -> Secrets:
     """Return the secrets among the engine arguments of ``config``, also where others are wrong."""
-    found: list[Mapping[str, Json]] = []
-    for given in chain(*Sources(config).both("quant_backend_arg")):
+    arguments: list[Mapping[str, Json]] = []
+    for option in chain(*Sources(config).both("quant_backend_arg")):
         with suppress(WrongUse):
-            found += parse_backend_args([given])
-    return Secrets.of(*found)
+            arguments += parse_backend_args([option])
+    return Secrets.of(*arguments)
 
 
 class Sources:
@@ -198,36 +214,36 @@ class Sources:
         """What the ini file says, None when it says nothing."""
         return self.config.getini(key)
 
-    def first(self, key: str, default: Any) -> Given:
+    def first(self, key: str, default: Any) -> OptionValue:
         """The value of one key; with an empty name and folder for the default."""
         if (typed := self.typed(key)) is not None:
             return self._of_command(key, typed)
         if (configured := self.configured(key)) is not None:
             return self._of_ini(key, configured)
-        return Given(default, key, self.invoked_from)
+        return OptionValue(default, key, self.invoked_from)
 
-    def given(self, key: str) -> Given | None:
+    def optional(self, key: str) -> OptionValue | None:
         """The value of a key without a default."""
-        found = self.first(key, None)
-        return found if found.value is not None else None
+        option = self.first(key, None)
+        return option if option.value is not None else None
 
-    def both(self, key: str) -> tuple[list[Given], list[Given]]:
+    def both(self, key: str) -> tuple[list[OptionValue], list[OptionValue]]:
         """What the ini file and what the command line say of a repeatable option."""
         return (
             [self._of_ini(key, value) for value in self.configured(key) or ()],
             [self._of_command(key, value) for value in self.typed(key) or ()],
         )
 
-    def listed(self, key: str) -> list[Given]:
+    def listed(self, key: str) -> list[OptionValue]:
         """The values of a repeatable option, those typed instead of those configured."""
         configured, typed = self.both(key)
         return typed or configured
 
-    def _of_command(self, key: str, value: Any) -> Given:
-        return Given(value, f"--{key.replace('_', '-')}", self.invoked_from)
+    def _of_command(self, key: str, value: Any) -> OptionValue:
+        return OptionValue(value, f"--{key.replace('_', '-')}", self.invoked_from)
 
-    def _of_ini(self, key: str, value: Any) -> Given:
-        return Given(value, key, self.ini_folder)
+    def _of_ini(self, key: str, value: Any) -> OptionValue:
+        return OptionValue(value, key, self.ini_folder)
 
 
 def _update(config: pytest.Config) -> Update:
@@ -244,31 +260,31 @@ def _update(config: pytest.Config) -> Update:
 
 
 def _gpu(source: Sources) -> str | None:
-    given = source.given("quant_gpu")
-    if given is None:
+    option = source.optional("quant_gpu")
+    if option is None:
         return None
-    if not words(given.text):
-        raise WrongUse(f"{given.named}={given.text}: allowed are words of a device's name")
-    return given.text
+    if not words(option.text):
+        raise WrongUse(f"{option.named}={option.text}: allowed are words of a device's name")
+    return option.text
 
 
 def _repeats(source: Sources, update: Update) -> int:
-    given = source.first("quant_repeats", 1)
+    option = source.first("quant_repeats", 1)
     if update is Update.NO and source.typed("quant_repeats") is not None:
         raise WrongUse(
-            f"{given.named}={given.value} says how often a baseline is recorded, and this run "
+            f"{option.named}={option.value} says how often a baseline is recorded, and this run "
             "records none",
             help=f"use it together with {RECORD}",
         )
-    return check_count(given.value, given.named)
+    return check_count(option.value, option.named)
 
 
 def _model(source: Sources, *, idle: bool) -> ModelRef | None:
-    given = source.given("quant_model")
-    if given is None:
+    option = source.optional("quant_model")
+    if option is None:
         return None
     try:
-        return parse_ref(given, _model_name(source))
+        return parse_ref(option, _model_name(source))
     except WrongUse:
         if _may_be_absent(source, "quant_model", idle=idle):
             return None
@@ -285,19 +301,19 @@ def _may_be_absent(source: Sources, key: str, *, idle: bool) -> bool:
 
 
 def _model_name(source: Sources) -> str | None:
-    given = source.given("quant_model_name")
-    return check_model_name(given) if given is not None else None
+    option = source.optional("quant_model_name")
+    return check_model_name(option) if option is not None else None
 
 
 def _checkpoints(
     source: Sources, names: Sequence[str], project: ProjectSchemes, model: str | None
 ) -> dict[str | None, ModelRef]:
     """Those given by options, and for the other schemes those of the project's file."""
-    given = _given_checkpoints(source, names, project.catalogue)
-    if None in given:
-        return given
-    of_file = {name: project.checkpoint(name, model) for name in names if name not in given}
-    return {**{name: ref for name, ref in of_file.items() if ref is not None}, **given}
+    of_options = _option_checkpoints(source, names, project.catalogue)
+    if None in of_options:
+        return of_options
+    of_file = {name: project.checkpoint(name, model) for name in names if name not in of_options}
+    return {**{name: ref for name, ref in of_file.items() if ref is not None}, **of_options}
 
 
 def _checkpoints_alone(
@@ -310,7 +326,7 @@ def _checkpoints_alone(
     return checkpoints_alone(source.both("quant_checkpoint")[1], catalogue)
 
 
-def _given_checkpoints(
+def _option_checkpoints(
     source: Sources, names: Sequence[str], catalogue: Catalogue
 ) -> dict[str | None, ModelRef]:
     configured, typed = source.both("quant_checkpoint")
@@ -343,16 +359,16 @@ def _backend_args(source: Sources) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _include_paths(source: Sources, *, idle: bool) -> tuple[str, ...]:
-    found = []
-    for given in source.listed("quant_include_path"):
-        folder = given.path
+    folders = []
+    for option in source.listed("quant_include_path"):
+        folder = option.path
         if not folder.is_dir() and _may_be_absent(source, "quant_include_path", idle=idle):
             continue
         if not folder.is_dir():
-            what = "a file, not a folder" if folder.exists() else "no such folder"
-            raise WrongUse(f"{given.named}={given.text}: {what}", help=f"looked for {folder}")
-        found.append(str(folder))
-    return tuple(found)
+            problem = "a file, not a folder" if folder.exists() else "no such folder"
+            raise WrongUse(f"{option.named}={option.text}: {problem}", help=f"looked for {folder}")
+        folders.append(str(folder))
+    return tuple(folders)
 
 
 def _reports(source: Sources, *, idle: bool) -> tuple[Path, ...]:
@@ -363,13 +379,13 @@ def _reports(source: Sources, *, idle: bool) -> tuple[Path, ...]:
 
 
 def _baselines(source: Sources) -> Path:
-    given = source.given("quant_baselines")
-    if given is None:
+    option = source.optional("quant_baselines")
+    if option is None:
         return source.config.rootpath / "baselines"
-    folder = given.path
+    folder = option.path
     if folder.exists() and not folder.is_dir():
         raise WrongUse(
-            f"{given.named}={given.text}: a file, not a folder",
+            f"{option.named}={option.text}: a file, not a folder",
             help="name a folder; it is made when a baseline is recorded",
         )
     return folder
@@ -382,7 +398,7 @@ def _invocation(source: Sources) -> tuple[str, ...]:
         value = source.typed(key)
         words += [] if value is None else [f"--{key.replace('_', '-')}={value}"]
     for key in ("quant_include_path", "quant_backend_arg"):
-        values = [str(one.value) for one in source.both(key)[1]]
+        values = [str(option.value) for option in source.both(key)[1]]
         flag = f"--{key.replace('_', '-')}"
         if key == "quant_backend_arg":
             values = list(map(repeatable, values))
