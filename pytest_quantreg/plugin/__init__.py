@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Collector(config), "quantreg-collector")
     if _is_configured(config) and not _only_helps(config):
         # Wrong options must be told before collection, also when no test needs them.
-        _runtime(config)
+        _run_context(config)
 
 
 # Around all of the session: what hooks do to its exit status is over then.
@@ -95,7 +95,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "quant_scheme" in metafunc.fixturenames:
-        _runtime(metafunc.config).parametrize(metafunc)
+        _run_context(metafunc.config).parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,7 +104,7 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     if report.passed and any(_is_ours(node) for node in report.result):
-        _runtime(collector.config).check_report(report)
+        _run_context(collector.config).check_report(report)
     return report
 
 
@@ -125,27 +125,27 @@ def pytest_collection_modifyitems(
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     if any(_is_ours(item) for item in session.items):
-        _runtime(session.config).check_collected(session)
+        _run_context(session.config).check_collected(session)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     if (ours := _is_ours(item)) or RUN_CONTEXT in item.config.stash:
         # Also a test that is not ours yet: its body may ask for a fixture of ours.
-        _runtime(item.config).begin(item, ours=ours)
-    return (yield from _judged(item, "setup"))
+        _run_context(item.config).begin(item, ours=ours)
+    return (yield from _run_phase(item, "setup"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if RUN_CONTEXT in item.config.stash:
         item.config.stash[RUN_CONTEXT].start_body(item)
-    return (yield from _judged(item, "call"))
+    return (yield from _run_phase(item, "call"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    return (yield from _judged(item, "teardown"))
+    return (yield from _run_phase(item, "teardown"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -208,7 +208,7 @@ def quant_scheme(request: pytest.FixtureRequest) -> str:
     A test that uses it, directly or through another fixture, runs once per scheme of
     --quant-scheme and is skipped without that option.
     """
-    return _runtime(request.config).fixtures.scheme_of(request)
+    return _run_context(request.config).fixtures.scheme_of(request)
 
 
 @pytest.fixture(scope="session")
@@ -216,7 +216,7 @@ def baseline_model(request: pytest.FixtureRequest) -> ModelHandle:
     """The full-precision model: loaded when .model or .tokenizer is first used.
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
-    return _runtime(request.config).fixtures.baseline_handle()
+    return _run_context(request.config).fixtures.baseline_handle()
 
 
 @pytest.fixture(scope="session")
@@ -224,7 +224,7 @@ def quantized_model(request: pytest.FixtureRequest, quant_scheme: str) -> ModelH
     """The model under test at the current scheme: loaded when .model is first used.
     Only one model is in memory at a time, so take .model anew instead of keeping it.
     """
-    return _runtime(request.config).fixtures.quantized_handle(quant_scheme)
+    return _run_context(request.config).fixtures.quantized_handle(quant_scheme)
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def compare_accuracy(request: pytest.FixtureRequest, quant_scheme: str) -> Compa
     Arguments: task, limit=, num_fewshot=, metric=, apply_chat_template=,
     fewshot_as_multiturn=, system_instruction=, gen_kwargs=, repeats=1.
     """
-    return _runtime(request.config).fixtures.comparer(request.node, quant_scheme)
+    return _run_context(request.config).fixtures.comparer(request.node, quant_scheme)
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def compare_speed(request: pytest.FixtureRequest, quant_scheme: str) -> CompareS
     Arguments: batch_size=, concurrency=, request_rate=, prompt_tokens=128,
     output_tokens=64, rounds=10, warmup=2, requests=, blocks=.
     """
-    return _runtime(request.config).fixtures.timer(request.node, quant_scheme)
+    return _run_context(request.config).fixtures.timer(request.node, quant_scheme)
 
 
 @pytest.fixture(scope="session")
@@ -258,24 +258,24 @@ def accelerator(request: pytest.FixtureRequest) -> Accelerator:
     """The device that models run on here: .name, .kind ("cuda", "cpu", ...), .memory,
     .capability and more, as `quantreg hardware` prints it.
     """
-    return _runtime(request.config).fixtures.accelerator()
+    return _run_context(request.config).fixtures.accelerator()
 
 
 class _Collector:
-    """Hears every report, under xdist on the controller, where the summary is written."""
+    """Gets every report, under xdist on the controller, where the summary is written."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "quantreg"):
-            _runtime(self._config).collect(report, report.quantreg)
+            _run_context(self._config).collect(report, report.quantreg)
         if RUN_CONTEXT in self._config.stash:
-            self._config.stash[RUN_CONTEXT].reporter.hear(report)
+            self._config.stash[RUN_CONTEXT].reporter.count_test(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if RUN_CONTEXT in self._config.stash:
-            self._config.stash[RUN_CONTEXT].reporter.hear_collection(report)
+            self._config.stash[RUN_CONTEXT].reporter.count_collection(report)
 
     # Before pytest keeps its text, and xdist sends it.
     @pytest.hookimpl(tryfirst=True)
@@ -291,18 +291,18 @@ class _Collector:
         self, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> Generator[None]:
         if RUN_CONTEXT in self._config.stash:
-            self._config.stash[RUN_CONTEXT].reporter.hear_interruption(excinfo)
+            self._config.stash[RUN_CONTEXT].reporter.note_interruption(excinfo)
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_internalerror(self) -> Generator[None]:
         if RUN_CONTEXT in self._config.stash:
-            self._config.stash[RUN_CONTEXT].reporter.hear_internal_error()
+            self._config.stash[RUN_CONTEXT].reporter.note_internal_error()
         return (yield)
 
 
-def _runtime(config: pytest.Config) -> RunContext:
-    """The session's runtime, made (and our other modules imported) on first use."""
+def _run_context(config: pytest.Config) -> RunContext:
+    """Return the session's RunContext, made (and our other modules imported) on first use."""
     if RUN_CONTEXT not in config.stash:
         from .run_context import RunContext
 
@@ -320,8 +320,8 @@ def _session(config: pytest.Config) -> str:
     return shared or config.stash.setdefault(SESSION, uuid.uuid4().hex)
 
 
-def _judged(item: pytest.Item, when: str) -> Generator[None, object, object]:
-    """Lets a phase of a test run; its end is the runtime's to judge."""
+def _run_phase(item: pytest.Item, when: str) -> Generator[None, object, object]:
+    """Run a phase of a test; the RunContext judges its end."""
     error: BaseException | None = None
     result: object = None
     try:
@@ -367,7 +367,7 @@ def _requires(config: pytest.Config, options: argparse.Namespace) -> bool:
 
 
 def _only_helps(config: pytest.Config) -> bool:
-    """Whether pytest was asked for a text that shall help to mend what is wrong."""
+    """True for --help, --version and --markers."""
     return any(getattr(config.option, name, False) for name in ("help", "version", "markers"))
 
 

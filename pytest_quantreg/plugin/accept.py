@@ -34,7 +34,7 @@ _COMMAND = "; accept it all the same with: "
 
 
 @dataclass(frozen=True)
-class Taken:
+class AcceptResult:
     """What came of accepting: ``lines`` say what was, ``failed`` why nothing was."""
 
     lines: tuple[str, ...] = ()
@@ -47,86 +47,90 @@ class KeptRuns:
     def __init__(self, settings: Settings, collected: SessionReport) -> None:
         self._settings = settings
         # Under xdist the order in which tests end is anyone's guess.
-        asked = {scheme: place for place, scheme in enumerate(settings.schemes)}
-        self._kept = sorted(collected.kept, key=lambda one: asked.get(one.scheme, -1))
+        order = {scheme: place for place, scheme in enumerate(settings.schemes)}
+        self._kept = sorted(collected.kept, key=lambda run: order.get(run.scheme, -1))
         self._outcomes = collected.outcomes
         self._keys: dict[tuple[str, int], dict[tuple[str, ...], BaselineKey]] = {}
 
     def packed(self) -> tuple[dict[str, Any], ...]:
         """Each run once, with what was required of it, as a report holds it."""
-        found: dict[tuple[object, ...], Kept] = {}
-        for one in self._kept:
-            place = (*one.owner, one.stem, one.items)
-            rival = found.get(place)
-            if rival is None or (one.minimum or 0.0) > (rival.minimum or 0.0):
-                found[place] = one
-        return tuple(made for one in found.values() if (made := self._packed(one)) is not None)
+        strictest: dict[tuple[object, ...], Kept] = {}
+        for run in self._kept:
+            place = (*run.owner, run.stem, run.items)
+            rival = strictest.get(place)
+            if rival is None or (run.minimum or 0.0) > (rival.minimum or 0.0):
+                strictest[place] = run
+        return tuple(
+            packed for run in strictest.values() if (packed := self._pack(run)) is not None
+        )
 
-    def _packed(self, one: Kept) -> dict[str, Any] | None:
+    def _pack(self, run: Kept) -> dict[str, Any] | None:
         try:
-            return {"kept": asdict(replace(one, session="")), **pack(*self._run(one))}
+            return {"kept": asdict(replace(run, session="")), **pack(*self._run(run))}
         except QuantregError:
             # Whoever cleaned the cache meanwhile shall not cost the whole report.
             return None
 
-    def accept(self, report: Report, invoked_from: Path) -> Taken:
+    def accept(self, report: Report, invoked_from: Path) -> AcceptResult:
         """Accepts everything that was judged, if the session is green and nothing is open.
 
         The page of a CI job, which says GREEN by now, is told as well.
         """
-        taken = self._accept(report, invoked_from)
+        result = self._accept(report, invoked_from)
         if (page := self._settings.step_summary) is not None:
             # The command that follows names folders of this machine.
-            said = taken.failed.partition(_COMMAND)[0]
-            add_lines(taken.lines or (said,), page)
-        return taken
+            reason = result.failed.partition(_COMMAND)[0]
+            add_lines(result.lines or (reason,), page)
+        return result
 
-    def _accept(self, report: Report, invoked_from: Path) -> Taken:
+    def _accept(self, report: Report, invoked_from: Path) -> AcceptResult:
         settings = self._settings
         if report.conclusion != GREEN:
-            return Taken(failed=f"quantreg: not accepted: {report.why_not_green()}")
-        found = [findings(one, self._outcomes, self._kept) for one in settings.schemes]
-        if never := [why for one in found for why in one.never]:
-            return Taken(failed=f"quantreg: not accepted: {'; '.join(never)}")
-        if undecided := [gate for one in found for gate in one.undecided]:
-            return Taken(failed=self._open(undecided, report, invoked_from))
-        said = Said(now(), git_commit(settings.baselines.parent), settings.why)
+            return AcceptResult(failed=f"quantreg: not accepted: {report.why_not_green()}")
+        results = [findings(scheme, self._outcomes, self._kept) for scheme in settings.schemes]
+        if never := [why for finding in results for why in finding.never]:
+            return AcceptResult(failed=f"quantreg: not accepted: {'; '.join(never)}")
+        if undecided := [gate for finding in results for gate in finding.undecided]:
+            return AcceptResult(failed=self._keep_undecided(undecided, report, invoked_from))
+        note = Said(now(), git_commit(settings.baselines.parent), settings.why)
         try:
             store = AcceptedRuns(settings.baselines)
-            lines = accept_runs(store, self._kept, self._run, said)
+            lines = accept_runs(store, self._kept, self._run, note)
         except QuantregError as error:
-            return Taken(failed=f"quantreg: not accepted: {error}")
-        return Taken(tuple(f"quantreg: {line}" for line in lines))
+            return AcceptResult(failed=f"quantreg: not accepted: {error}")
+        return AcceptResult(tuple(f"quantreg: {line}" for line in lines))
 
     def clean(self, session: str) -> None:
         """Deletes what ``session`` kept; a report or the store holds what counts."""
         shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
         drop_abandoned(self._settings)
 
-    def _run(self, one: Kept) -> tuple[BaselineKey, Run]:
-        place = one.session, one.items
+    def _run(self, run: Kept) -> tuple[BaselineKey, Run]:
+        place = run.session, run.items
         store = kept_store(self._settings, *place)
         if place not in self._keys:
-            found = store.keys()
-            self._keys[place] = {(*_owner(key), key.stem): key for key in found}
-        key = self._keys[place].get((*one.owner, one.stem))
+            keys = store.keys()
+            self._keys[place] = {(*_owner(key), key.stem): key for key in keys}
+        key = self._keys[place].get((*run.owner, run.stem))
         if key is None:
-            raise WrongUse(f"the run of {one.task} is gone from the cache folder")
+            raise WrongUse(f"the run of {run.task} is gone from the cache folder")
         return key, store.load(key)
 
-    def _open(self, undecided: Sequence[str], report: Report, invoked_from: Path) -> str:
+    def _keep_undecided(self, undecided: Sequence[str], report: Report, invoked_from: Path) -> str:
         settings = self._settings
-        path = next((one for one in settings.reports if one.suffix == ".json"), None)
-        what = f"quantreg: not accepted: undecided: {', '.join(undecided)}"
+        path = next(
+            (candidate for candidate in settings.reports if candidate.suffix == ".json"), None
+        )
+        problem = f"quantreg: not accepted: undecided: {', '.join(undecided)}"
         if path is None:
             path = undecided_report(settings, report.session.started_at)
             if reason := write(report, path):
-                return f"{what}; and its runs could not be kept: {reason}"
+                return f"{problem}; and its runs could not be kept: {reason}"
             drop_old_reports(path)
         words = ["quantreg", "accept", os.path.relpath(path, invoked_from), "--force"]
         if settings.baselines != invoked_from / "baselines":
             words.append(f"--baselines={os.path.relpath(settings.baselines, invoked_from)}")
-        return f"{what}{_COMMAND}{shlex.join(words)}"
+        return f"{problem}{_COMMAND}{shlex.join(words)}"
 
 
 def _owner(key: BaselineKey) -> tuple[str, str, str]:

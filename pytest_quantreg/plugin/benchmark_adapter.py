@@ -70,17 +70,17 @@ def publish(
     """
     if not makes_benchmarks(item.config):
         return None
-    rounds = [float(one) for one in seconds]
-    if not rounds or not all(math.isfinite(one) and one > 0 for one in rounds):
+    rounds = [float(duration) for duration in seconds]
+    if not rounds or not all(math.isfinite(duration) and duration > 0 for duration in rounds):
         return f"{item.name}[{workload}]: nothing was published: no round, or one of no length"
     try:
         session: Any = item.config.pluginmanager.get_plugin(SESSION)
-        taken = {one.fullname for one in session.benchmarks}
+        taken = {benchmark.fullname for benchmark in session.benchmarks}
         entry = _entry(_measured(item, workload, extra_info, taken), rounds)
         session.benchmarks.append(entry)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return f"{_version()} is not understood ({what}); nothing was published"
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return f"{_version()} is not understood ({problem}); nothing was published"
     return None
 
 
@@ -118,18 +118,23 @@ def _entry(measured: SimpleNamespace, rounds: list[float]) -> Any:
     What is read from it at the end of the session is read here first: an error there
     would be the session's.
     """
-    made: Any = import_module("pytest_benchmark.stats").Metadata(
+    metadata: Any = import_module("pytest_benchmark.stats").Metadata(
         measured, iterations=1, options={"timer": "pytest-quantreg"}
     )
-    for one in rounds:
-        made.update(one)
-    shown = made.as_dict(include_data=False, flat=True)
-    saved = made.as_dict(include_data=True)
-    if not made or made.has_error or saved["stats"]["data"] != rounds:
+    for duration in rounds:
+        metadata.update(duration)
+    shown = metadata.as_dict(include_data=False, flat=True)
+    saved = metadata.as_dict(include_data=True)
+    if not metadata or metadata.has_error or saved["stats"]["data"] != rounds:
         raise ValueError("it keeps other rounds than it was given")
-    if [made["min"], shown["min"], shown["fullname"]] != [*[min(rounds)] * 2, measured.fullname]:
+    shortest = min(rounds)
+    if (metadata["min"], shown["min"], shown["fullname"]) != (
+        shortest,
+        shortest,
+        measured.fullname,
+    ):
         raise ValueError("it shows other figures than it was given")
-    return made
+    return metadata
 
 
 def _plain(value: object) -> object:
@@ -137,9 +142,9 @@ def _plain(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value
 
 

@@ -18,8 +18,8 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     A user without a home folder has one below the folder for temporary files. Raises
     WrongUse where somebody else owns that.
     """
-    if own := environ.get("QUANTREG_CACHE_DIR"):
-        return Path(os.path.expanduser(own)).absolute()
+    if configured := environ.get("QUANTREG_CACHE_DIR"):
+        return Path(os.path.expanduser(configured)).absolute()
     for base in (environ.get("XDG_CACHE_HOME") or "", "~/.cache"):
         folder = os.path.expanduser(base)
         # A relative one would lie in whatever folder pytest was started from.
@@ -34,12 +34,12 @@ def _homeless() -> Path:
     folder = Path(tempfile.gettempdir()) / f"pytest-quantreg-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
         why = error.strerror or type(error).__name__
     else:
-        ours = sys.platform == "win32" or (found.st_uid == user and not found.st_mode & 0o022)
-        if stat.S_ISDIR(found.st_mode) and ours:
+        ours = sys.platform == "win32" or (status.st_uid == user and not status.st_mode & 0o022)
+        if stat.S_ISDIR(status.st_mode) and ours:
             return folder
         why = "it belongs to somebody else"
     raise WrongUse(

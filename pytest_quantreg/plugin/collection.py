@@ -62,10 +62,10 @@ def _requested(settings: Settings) -> tuple[str, ...]:
 def _mistakes(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
     """Each once, though a class's mistake is seen in all of its tests."""
     requested, names = _requested(settings), settings.catalogue
-    found = (
+    texts = (
         printable_lines(line) for item in items for line in markers.problems(item, requested, names)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(texts))
 
 
 def _items_below(nodes: Iterable[pytest.Item | pytest.Collector]) -> Iterator[pytest.Item]:

@@ -35,7 +35,7 @@ from .item_state import ITEM_STATE, GateFailed, ItemState
 from .options import recording_command, secrets_of
 from .speed_fixture import CompareSpeed
 
-Made = TypeVar("Made")
+T = TypeVar("T")
 
 _RESUMED = frozenset({Category.ENGINE, Category.OUT_OF_MEMORY})
 """After these the same command should go on where it stopped."""
@@ -45,8 +45,8 @@ class Fixtures:
     """Makes what the fixtures return.
 
     ``current`` is the evidence of the test that runs, ``stopped_short`` whether a
-    measurement ended on the way and should be resumed by the next session, ``asked``
-    whether any was asked for.
+    measurement ended on the way and should be resumed by the next session, ``requested``
+    whether any was requested.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, checker: Checker) -> None:
@@ -56,7 +56,7 @@ class Fixtures:
         self._recording = settings.update is not Update.NO
         self.current: Evidence | None = None
         self.stopped_short = False
-        self.asked = False
+        self.requested = False
 
     def scheme_of(self, request: pytest.FixtureRequest) -> str:
         """The scheme of the current test; skips or refuses where there is no one."""
@@ -101,7 +101,7 @@ class Fixtures:
 
     def comparer(self, item: pytest.Item, scheme: str) -> CompareAccuracy:
         """What the fixture compare_accuracy gives to ``item``."""
-        item_state = self._trial(item, scheme, "compare_accuracy")
+        item_state = self._item_state_of(item, scheme, "compare_accuracy")
         evidence = item_state.evidence
         return CompareAccuracy(
             lambda call: self._compare(item, item_state, call),
@@ -112,7 +112,7 @@ class Fixtures:
 
     def timer(self, item: pytest.Item, scheme: str) -> CompareSpeed:
         """What the fixture compare_speed gives to ``item``."""
-        item_state = self._trial(item, scheme, "compare_speed")
+        item_state = self._item_state_of(item, scheme, "compare_speed")
         evidence = item_state.evidence
         return CompareSpeed(
             lambda workloads, blocks: self._time(item, item_state, workloads, blocks),
@@ -124,8 +124,8 @@ class Fixtures:
         """The device that models run on here."""
         return detect()
 
-    def _trial(self, item: pytest.Item, scheme: str, fixture: str) -> ItemState:
-        """The trial of a test that has asked for one of the fixtures that measure."""
+    def _item_state_of(self, item: pytest.Item, scheme: str, fixture: str) -> ItemState:
+        """Return the state of a test that has requested one of the fixtures that measure."""
         item_state = item.stash.setdefault(ITEM_STATE, ItemState())
         evidence = item_state.evidence
         evidence.scheme = scheme
@@ -152,7 +152,7 @@ class Fixtures:
 
     def _compare(self, item: pytest.Item, item_state: ItemState, call: EvalRequest) -> Comparison:
         evidence, scheme = item_state.evidence, item_state.evidence.scheme
-        self.asked = True
+        self.requested = True
         try:
             self._refuse_late(item_state, "compare_accuracy")
             if self._recording:
@@ -186,7 +186,7 @@ class Fixtures:
             self._note(error)
             evidence.refuse(error, None, self._checker.known_context(scheme), speed=True)
             raise
-        if all(one.quantized is not timing.quantized for one in evidence.timed):
+        if all(earlier.quantized is not timing.quantized for earlier in evidence.timed):
             # What an equal call of this test gave is told, and published, once.
             notes = published(item, timing)
             evidence.timed.append(replace(timing, notes=(*timing.notes, *notes)))
@@ -194,10 +194,13 @@ class Fixtures:
 
     def _record_speed(self, evidence: Evidence, workloads: Sequence[Workload]) -> SpeedResult:
         recorded = self._checker.record_speed(workloads)
-        for one in recorded:
+        for baseline in recorded:
             evidence.recorded.append(
                 speed_messages.of_recorded(
-                    one.run.workload, one.run.series(), one.context, present=one.present
+                    baseline.run.workload,
+                    baseline.run.series(),
+                    baseline.context,
+                    present=baseline.present,
                 )
             )
         return with_itself(recorded, self._settings.confidence)
@@ -205,18 +208,18 @@ class Fixtures:
     def _record(self, item: pytest.Item, evidence: Evidence, call: EvalRequest) -> Comparison:
         recorded = self._checker.record(call, self._recording_of(item))
         pairs = []
-        for one in recorded:
-            accuracy = one.run.accuracy
+        for baseline in recorded:
+            accuracy = baseline.run.accuracy
             outcome = messages.of_recording(
                 accuracy,
-                one.metric,
-                self._checker.recording_context(one.run),
-                present=one.present,
-                notes=one.notes,
+                baseline.metric,
+                self._checker.recording_context(baseline.run),
+                present=baseline.present,
+                notes=baseline.notes,
             )
             evidence.recorded.append(outcome)
-            evidence.stored.append(one.name)
-            pairs.append(Pair(accuracy, accuracy, one.metric))
+            evidence.stored.append(baseline.name)
+            pairs.append(Pair(accuracy, accuracy, baseline.metric))
         # The body goes on with a comparison of the baseline with itself.
         scheme, sure = recorded[0].run.provenance.claimed, self._settings.confidence
         if len(pairs) == 1:
@@ -239,9 +242,9 @@ class Fixtures:
         names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
         target = "::".join([path, *names, getattr(item, "originalname", None) or item.name])
         program, rest = recording_command(self._settings, target, update).split(" ", 1)
-        return " ".join([program, *map(shlex.quote, self._found_by()), rest])
+        return " ".join([program, *map(shlex.quote, self._config_words()), rest])
 
-    def _found_by(self) -> list[str]:
+    def _config_words(self) -> list[str]:
         """The typed options by which pytest found its ini file and rootdir."""
         option = self._config.option
         words: list[str] = []
@@ -258,7 +261,7 @@ class Fixtures:
     def _loader(self, spec: ModelSpec) -> Callable[[], Engine]:
         return lambda: self._guard(lambda: self._checker.engine_of(spec))
 
-    def _guard(self, make: Callable[[], Made]) -> Made:
+    def _guard(self, make: Callable[[], T]) -> T:
         """Runs ``make``; its refusal is kept for the verdict, whatever the test does."""
         try:
             return make()
@@ -266,13 +269,13 @@ class Fixtures:
             self._refuse(error)
 
     def _refuse(self, error: QuantregError) -> NoReturn:
-        def tell() -> None:
+        def note_refusal() -> None:
             self._note(error)
             if self.current is not None:
                 self.current.refuse(error, None, None)
 
-        tell()
-        raise GateFailed(f"REFUSED: {error}", tell) from None
+        note_refusal()
+        raise GateFailed(f"REFUSED: {error}", note_refusal) from None
 
     def _note(self, error: QuantregError) -> None:
         if isinstance(error, Refusal) and error.category in _RESUMED:

@@ -27,20 +27,20 @@ class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # a
     """A lost or refused gate; pytest shows its message without a traceback.
 
     pytest keeps what a session's fixture raised and raises it again, by way of
-    `with_traceback`, for every test that asks: ``tell`` hears of each time, so that no
-    later test can catch it unheard.
+    `with_traceback`, for every test that asks: ``on_raise`` is called each time, so that no
+    later test can catch it unnoticed.
     """
 
-    def __init__(self, message: str, tell: Callable[[], None] | None = None) -> None:
+    def __init__(self, message: str, on_raise: Callable[[], None] | None = None) -> None:
         super().__init__(printable_lines(message), pytrace=False)
-        self._tell = tell
+        self._on_raise = on_raise
 
     def with_traceback(self, traceback: TracebackType | None) -> GateFailed:
         """Raised once more."""
-        if self._tell is not None:
-            self._tell()
-        made: GateFailed = super().with_traceback(traceback)
-        return made
+        if self._on_raise is not None:
+            self._on_raise()
+        error: GateFailed = super().with_traceback(traceback)
+        return error
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ class Ended:
     @property
     def refused(self) -> bool:
         """Whether anything was refused, which no xfail excuses."""
-        return any(one.result == REFUSED for one in self.outcomes)
+        return any(outcome.result == REFUSED for outcome in self.outcomes)
 
     @property
     def failing(self) -> list[Outcome]:
         """The outcomes that turn the test red."""
-        return [one for one in self.outcomes if one.fails]
+        return [outcome for outcome in self.outcomes if outcome.fails]
 
 
 @dataclass
 class ItemState:
     """One run of one test: the evidence it left, and how it ended as far as it has.
 
-    ``ours`` says that its arguments or markers name something of ours, ``heard`` how
-    many of its refusals have been told, ``passed_over`` that it is not for this scheme,
+    ``ours`` says that its arguments or markers name something of ours, ``judged_refusals`` how
+    many of its refusals have been judged, ``passed_over`` that it is not for this scheme,
     ``declared`` the marks it carried when its body began, ``generated`` that a gate judged
     answers which the model generated, ``kept`` what was measured and may be accepted, ``lost``
     the gates that earlier tries of the same test lost and ``losing`` those that this one did.
@@ -76,7 +76,7 @@ class ItemState:
     evidence: Evidence = field(default_factory=Evidence)
     ours: bool = False
     declared: tuple[Declared, ...] | None = None
-    heard: int = 0
+    judged_refusals: int = 0
     passed_over: bool = False
     ended: Ended | None = None
     fed: tuple[str, ...] = ()
@@ -118,18 +118,20 @@ def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
 
 def with_lost(item_state: ItemState, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes of a try, and the gates lost before it that it did not lose again."""
-    again = {_gate_of(one) for one in outcomes if one.fails}
-    lost = [one for one in item_state.lost if _gate_of(one) not in again]
-    told = [
-        one if _AGAIN in one.details else replace(one, details=(*one.details, _AGAIN))
-        for one in lost
+    again = {_gate_of(outcome) for outcome in outcomes if outcome.fails}
+    lost = [outcome for outcome in item_state.lost if _gate_of(outcome) not in again]
+    noted = [
+        outcome
+        if _AGAIN in outcome.details
+        else replace(outcome, details=(*outcome.details, _AGAIN))
+        for outcome in lost
     ]
-    return [*outcomes, *told]
+    return [*outcomes, *noted]
 
 
-def _gate_of(one: Outcome) -> tuple[object, ...]:
-    timed = (one.speed.subject, one.speed.quantity) if one.speed is not None else ()
-    return (one.scheme, one.task, one.metric, one.gate, *timed)
+def _gate_of(outcome: Outcome) -> tuple[object, ...]:
+    timed = (outcome.speed.subject, outcome.speed.quantity) if outcome.speed is not None else ()
+    return (outcome.scheme, outcome.task, outcome.metric, outcome.gate, *timed)
 
 
 def is_due(item_state: ItemState, when: str, *, failed: bool) -> bool:
@@ -139,7 +141,7 @@ def is_due(item_state: ItemState, when: str, *, failed: bool) -> bool:
         return item_state.is_ours
     if when == "setup":
         return failed and (evidence.touched or bool(item_state.lost))
-    return len(evidence.refused) > item_state.heard
+    return len(evidence.refused) > item_state.judged_refusals
 
 
 def own_error(error: BaseException | None) -> BaseException | None:
@@ -158,8 +160,10 @@ def own_error(error: BaseException | None) -> BaseException | None:
 def message(outcomes: Sequence[Outcome]) -> str:
     """Refusals first: they say that nothing may be concluded from the rest."""
     lines: list[str] = []
-    for one in sorted(outcomes, key=lambda one: (one.result != REFUSED, not one.fails)):
-        lines += [one.headline, *(f"  {line}" for line in one.details)]
+    for outcome in sorted(
+        outcomes, key=lambda outcome: (outcome.result != REFUSED, not outcome.fails)
+    ):
+        lines += [outcome.headline, *(f"  {line}" for line in outcome.details)]
     return "\n".join(lines)
 
 
@@ -168,7 +172,7 @@ def annotate_report(
 ) -> dict[str, Any]:
     """Makes a report say what the gates said; returns the plain values it shall carry."""
     expected = hasattr(report, "wasxfail")
-    lost = any(one.fails for one in ended.outcomes)
+    lost = any(outcome.fails for outcome in ended.outcomes)
     if not report.failed and (ended.refused or (lost and not expected)):
         _unhide(item, ended, report)
         _set_type(item, ended, report)
@@ -176,7 +180,9 @@ def annotate_report(
         _set_headline(item, report)
         _set_type(item, ended, report)
     excused = expected and not report.failed
-    outcomes = [one.excuse() if excused and one.fails else one for one in ended.outcomes]
+    outcomes = [
+        outcome.excuse() if excused and outcome.fails else outcome for outcome in ended.outcomes
+    ]
     if excused and ended.failing:
         # What an xfail excused opens its line in the short summary, and its case in JUnit.
         reason = getattr(report, "wasxfail", "").removeprefix("reason: ") or "no reason given"
@@ -185,12 +191,12 @@ def annotate_report(
     if shown:
         report.sections.append(("quantreg", message(shown)))
     return {
-        "outcomes": [one.to_plain() for one in outcomes],
+        "outcomes": [outcome.to_plain() for outcome in outcomes],
         "refused": ended.refused and report.failed and (expected or ended.error is None),
         "fed": list(item_state.fed),
         "idle": list(item_state.idle),
         "generated": generated(item_state),
-        "kept": [asdict(one) for one in item_state.kept],
+        "kept": [asdict(run) for run in item_state.kept],
         "answers": item_state.evidence.answers(),
         "stored": list(item_state.evidence.stored),
         # What a teardown is refused comes on top of what was judged before.
@@ -208,11 +214,13 @@ def without_gate(
 def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
     """Whether a gate judged answers that the model generated, alone or in a pool."""
     # Outcomes hold names as people read them.
-    names, tasks = (set(map(printable, one)) for one in (evidence.generating, evidence.tasks))
+    names, tasks = (set(map(printable, group)) for group in (evidence.generating, evidence.tasks))
     return bool(names) and any(
         # What is no task's own is the pool of all of them.
-        one.result in JUDGED and one.speed is None and (one.task in names or one.task not in tasks)
-        for one in outcomes
+        outcome.result in JUDGED
+        and outcome.speed is None
+        and (outcome.task in names or outcome.task not in tasks)
+        for outcome in outcomes
     )
 
 
@@ -233,13 +241,13 @@ def struck(outcomes: Iterable[Outcome], secrets: Secrets) -> list[Outcome]:
     strike = secrets.struck
     return [
         replace(
-            one,
-            headline=strike(one.headline),
-            details=tuple(map(strike, one.details)),
-            advice=strike(one.advice) if one.advice else one.advice,
-            notes=tuple(map(strike, one.notes)),
+            outcome,
+            headline=strike(outcome.headline),
+            details=tuple(map(strike, outcome.details)),
+            advice=strike(outcome.advice) if outcome.advice else outcome.advice,
+            notes=tuple(map(strike, outcome.notes)),
         )
-        for one in outcomes
+        for outcome in outcomes
     ]
 
 
@@ -249,37 +257,37 @@ def cleaned(report: pytest.TestReport, secrets: Secrets, *, ours: bool) -> None:
     What an engine raises in its body is shown with the test's own traceback.
     """
     if ours:
-        report.longrepr = _rewritten(report.longrepr, printable_lines)
+        report.longrepr = _rewrite(report.longrepr, printable_lines)
         # Engines log and warn with names from the files of a model.
-        report.sections = _rewritten(report.sections, printable_lines)
+        report.sections = _rewrite(report.sections, printable_lines)
     if secrets.values:
-        report.longrepr = _rewritten(report.longrepr, secrets.struck_exactly)
-        report.sections = _rewritten(report.sections, secrets.struck_exactly)
+        report.longrepr = _rewrite(report.longrepr, secrets.struck_exactly)
+        report.sections = _rewrite(report.sections, secrets.struck_exactly)
 
 
 def clean_warning(warning: WarningMessage, secrets: Secrets) -> None:
     """Takes the same out of a warning before pytest lists it."""
-    said = str(warning.message)
-    if (shown := printable_lines(secrets.struck_exactly(said))) != said:
+    text = str(warning.message)
+    if (shown := printable_lines(secrets.struck_exactly(text))) != text:
         warning.message = shown
 
 
-def _rewritten(shown: Any, change: Callable[[str], str]) -> Any:
+def _rewrite(shown: Any, change: Callable[[str], str]) -> Any:
     """Every text changed in what a report shows: texts, lists of them, and pytest's own values."""
     if isinstance(shown, str):
         return change(shown)
     if isinstance(shown, tuple):
-        return tuple(_rewritten(one, change) for one in shown)
+        return tuple(_rewrite(part, change) for part in shown)
     if isinstance(shown, list):
-        return [_rewritten(one, change) for one in shown]
+        return [_rewrite(part, change) for part in shown]
     if type(shown).__module__.startswith("_pytest."):
         for name, value in list(getattr(shown, "__dict__", {}).items()):
-            object.__setattr__(shown, name, _rewritten(value, change))
+            object.__setattr__(shown, name, _rewrite(value, change))
     return shown
 
 
 def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    return [one for one in outcomes if not one.fails]
+    return [outcome for outcome in outcomes if not outcome.fails]
 
 
 def _unhide(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:

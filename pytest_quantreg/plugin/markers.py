@@ -60,14 +60,14 @@ def admitted(
 def _admits(allowed: Sequence[SchemeChoice], choice: SchemeChoice, catalogue: Catalogue) -> bool:
     """``w4a16-int4`` admits every method of it and own schemes like it, others themselves."""
     return any(
-        one.name == choice.name
+        allowed_choice.name == choice.name
         or (
-            one.method is None
-            and one.kv is None
-            and one.scheme == choice.scheme
-            and not catalogue.is_own(one.name)
+            allowed_choice.method is None
+            and allowed_choice.kv is None
+            and allowed_choice.scheme == choice.scheme
+            and not catalogue.is_own(allowed_choice.name)
         )
-        for one in allowed
+        for allowed_choice in allowed
     )
 
 
@@ -90,9 +90,9 @@ def problems(
     """
     declared = list(_declared(item))
     wrong = [
-        f"{one.where}: {problem}"
-        for one in declared
-        if (problem := _problem(one, catalogue)) is not None
+        f"{declaration.where}: {problem}"
+        for declaration in declared
+        if (problem := _problem(declaration, catalogue)) is not None
     ]
     wrong += _misspelt(item, getattr(item, "fixturenames", ()))
     if _parametrizes_scheme(item, requested):
@@ -125,8 +125,8 @@ def plan(
     confidences: list[float] = []
     if declared is None and (slips := _misspelt(item, fixtures)):
         raise WrongUse(slips[0])
-    for one in _declared(item) if declared is None else declared:
-        value = _read(one)
+    for declaration in _declared(item) if declared is None else declared:
+        value = _read(declaration)
         if isinstance(value, (Gate, SpeedGate)) and (
             value.own or fixtures & MARKER_FIXTURES[value.marker]
         ):
@@ -152,10 +152,10 @@ def schemes_for(
     item: pytest.Item, requested: Sequence[str], catalogue: Catalogue = BUILT_IN_SCHEMES
 ) -> tuple[str, ...]:
     """Those of ``requested`` that the nearest ``quant_schemes`` marker leaves."""
-    for one in _declared(item):
-        if one.mark.name == QUANT_SCHEMES:
+    for declaration in _declared(item):
+        if declaration.mark.name == QUANT_SCHEMES:
             try:
-                names: Any = _read(one)
+                names: Any = _read(declaration)
                 return admitted(names, requested, catalogue)
             except WrongUse:
                 return tuple(requested)  # told as a collection error, by `problems`
@@ -187,12 +187,12 @@ def _declared(item: pytest.Item, names: Container[str] = OUR_MARKERS) -> Iterato
     """Our marks, nearest first: param 0, test 1, then classes, module, folders."""
     callspec = getattr(item, "callspec", None)
     of_param = list(callspec.marks) if callspec is not None else []
-    own = [mark for mark in item.own_markers if mark.name in names]
-    for mark in own:
-        if any(mark is one for one in of_param):
+    own_marks = [mark for mark in item.own_markers if mark.name in names]
+    for mark in own_marks:
+        if any(mark is param_mark for param_mark in of_param):
             yield Declared(0, mark, _name_of(item))
-    for mark in own:
-        if not any(mark is one for one in of_param):
+    for mark in own_marks:
+        if not any(mark is param_mark for param_mark in of_param):
             yield Declared(1, mark, _name_of(item))
     level = 1
     for node in reversed(item.listchain()[:-1]):
@@ -208,7 +208,10 @@ def _misspelt(item: pytest.Item, fixtures: Iterable[str]) -> list[str]:
     if OUR_FIXTURES.isdisjoint(fixtures):
         return []
     texts = misspelt(item.config, {mark.name for mark in item.iter_markers()})
-    return [f"{one.where}: {texts[one.mark.name]}" for one in _declared(item, texts)]
+    return [
+        f"{declaration.where}: {texts[declaration.mark.name]}"
+        for declaration in _declared(item, texts)
+    ]
 
 
 def _name_of(item: pytest.Item) -> str:
@@ -224,10 +227,10 @@ def _marks_outwards(node: Any) -> Iterator[tuple[str, Sequence[pytest.Mark]]]:
         return
     seen: list[pytest.Mark] = []
     for kind in node.obj.__mro__:
-        own = vars(kind).get("pytestmark", [])
+        class_marks = vars(kind).get("pytestmark", [])
         marks = [
             mark.mark if isinstance(mark, pytest.MarkDecorator) else mark
-            for mark in (own if isinstance(own, list) else [own])
+            for mark in (class_marks if isinstance(class_marks, list) else [class_marks])
         ]
         seen += marks
         yield (node.nodeid if kind is node.obj else f"class {kind.__qualname__}"), marks
@@ -245,37 +248,37 @@ class _Judging(NamedTuple):
     confidence: float | None
 
 
-_Said: TypeAlias = "Gate | SpeedGate | _Judging | tuple[str, ...]"
+_MarkerValue: TypeAlias = "Gate | SpeedGate | _Judging | tuple[str, ...]"
 """What a marker says."""
 
 
-def _problem(one: Declared, catalogue: Catalogue) -> str | None:
+def _problem(declaration: Declared, catalogue: Catalogue) -> str | None:
     try:
-        names: Any = _read(one)
+        names: Any = _read(declaration)
     except WrongUse as error:
         return str(error)
     try:
-        if one.mark.name == QUANT_SCHEMES:
+        if declaration.mark.name == QUANT_SCHEMES:
             choices(names, catalogue)
     except WrongUse as error:
-        return str(WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help))
+        return str(WrongUse(f"{_show(declaration.mark)}: {error.what}", help=error.help))
     return None
 
 
-def _read(one: Declared) -> _Said:
+def _read(declaration: Declared) -> _MarkerValue:
     """What a marker says. Raises WrongUse naming marker, value and what is allowed."""
-    signature, reader = _READERS[one.mark.name]
+    signature, reader = _READERS[declaration.mark.name]
     try:
-        inspect.signature(reader).bind(*one.mark.args, **one.mark.kwargs)
+        inspect.signature(reader).bind(*declaration.mark.args, **declaration.mark.kwargs)
     except TypeError as error:
-        raise WrongUse(f"{_show(one.mark)}: {error}; write {signature}") from None
+        raise WrongUse(f"{_show(declaration.mark)}: {error}; write {signature}") from None
     try:
-        value = reader(*one.mark.args, **one.mark.kwargs)
+        value = reader(*declaration.mark.args, **declaration.mark.kwargs)
     except WrongUse as error:
-        raise WrongUse(f"{_show(one.mark)}: {error.what}", help=error.help) from None
+        raise WrongUse(f"{_show(declaration.mark)}: {error.what}", help=error.help) from None
     except OverflowError:
-        raise WrongUse(f"{_show(one.mark)}: a number too large for any threshold") from None
-    declared: _Said = value(one.level) if callable(value) else value
+        raise WrongUse(f"{_show(declaration.mark)}: a number too large for any threshold") from None
+    declared: _MarkerValue = value(declaration.level) if callable(value) else value
     return declared
 
 
@@ -323,7 +326,7 @@ def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
 def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:
     if mode is None and confidence is None:
         raise WrongUse("says nothing; give mode=, confidence= or both")
-    modes = [one.value for one in GateMode]
+    modes = [gate_mode.value for gate_mode in GateMode]
     if mode is not None and mode not in modes:
         raise WrongUse(f"mode={mode!r}: allowed are {', '.join(modes)}")
     return _Judging(
@@ -354,19 +357,20 @@ def _repeated(declared: Sequence[Declared], catalogue: Catalogue) -> list[str]:
     Of thresholds on speed also two alike: one of them was meant for another accelerator.
     """
     seen: dict[tuple[object, ...], tuple[object, str]] = {}
-    found = []
-    for one in declared:
-        shown = _show(one.mark)
-        for key, value in _keyed(_read(one), catalogue):
-            place = (one.mark.name, one.level, *key)
-            twice = place in seen and one.mark.name in SPEED_READERS
+    texts = []
+    for declaration in declared:
+        shown = _show(declaration.mark)
+        for key, value in _keyed(_read(declaration), catalogue):
+            place = (declaration.mark.name, declaration.level, *key)
+            twice = place in seen and declaration.mark.name in SPEED_READERS
             first, first_shown = seen.setdefault(place, (value, shown))
             if first != value or twice:
-                what = "contradict each other" if first != value else "say the same"
-                found.append(
-                    f"{one.where}: {first_shown} and {shown} {what} at the same place; keep one"
+                clash = "contradict each other" if first != value else "say the same"
+                texts.append(
+                    f"{declaration.where}: {first_shown} and {shown} {clash} at the same place; "
+                    "keep one"
                 )
-    return found
+    return texts
 
 
 def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], object]]:
@@ -377,7 +381,9 @@ def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], o
         accelerator = frozenset(words(value.gpu)) if value.gpu is not None else None
         return [((*value.key, accelerator), value.bound)]
     if isinstance(value, _Judging):
-        return [((name,), given) for name, given in value._asdict().items() if given is not None]
+        return [
+            ((name,), setting) for name, setting in value._asdict().items() if setting is not None
+        ]
     return [((), tuple(choice.name for choice in choices(value, catalogue)))]
 
 
@@ -386,28 +392,32 @@ def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
     requested = set(getattr(item, "fixturenames", ()))
     if _may_request_later(item):
         return []
-    found = []
-    for one in declared:
-        fixtures = MARKER_FIXTURES[one.mark.name]
-        if one.level in OWN_LEVELS and not requested & fixtures:
-            found.append(
-                f"{one.where}: {_show(one.mark)}: the test does not request "
+    texts = []
+    for declaration in declared:
+        fixtures = MARKER_FIXTURES[declaration.mark.name]
+        if declaration.level in OWN_LEVELS and not requested & fixtures:
+            texts.append(
+                f"{declaration.where}: {_show(declaration.mark)}: the test does not request "
                 f"{' or '.join(sorted(fixtures))}, without which this marker does nothing; "
                 "add it to the test's arguments"
             )
-    return found
+    return texts
 
 
 def _uncovered(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
     """no_regression without a gate on the original baseline: small steps would add up."""
     requested = set(getattr(item, "fixturenames", ()))
-    gates = [(one, value) for one in declared if isinstance(value := _read(one), Gate)]
+    gates = [
+        (declaration, value)
+        for declaration in declared
+        if isinstance(value := _read(declaration), Gate)
+    ]
     covering = [gate for _, gate in gates if gate.marker == MIN_RETENTION]
     return [
-        f"{_name_of(item)}: {_show(one.mark)}: no min_retention of this test judges the same: "
-        "what is lost in steps from one accepted run to the next would never be seen; add e.g. "
-        "@pytest.mark.min_retention(0.98)"
-        for one, gate in gates
+        f"{_name_of(item)}: {_show(declaration.mark)}: no min_retention of this test judges the "
+        "same: what is lost in steps from one accepted run to the next would never be seen; add "
+        "e.g. @pytest.mark.min_retention(0.98)"
+        for declaration, gate in gates
         if gate.of_accepted
         and (gate.own or requested & MARKER_FIXTURES[gate.marker])
         and not any(may_cover(other, gate) for other in covering)

@@ -32,9 +32,9 @@ _WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed", "rerun")
 
 @dataclass
 class Written:
-    """What is to be told of reports, and which that were asked for could not be written."""
+    """Lines to print about reports, and about those that could not be written."""
 
-    told: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
@@ -83,38 +83,38 @@ class Reporter:
 
     def _is_stored(self, path: Path) -> str:
         """Whether a report would replace a baseline: why not, or ""."""
-        store, target = (os.path.realpath(one) for one in (self._settings.baselines, path))
+        store, target = (os.path.realpath(place) for place in (self._settings.baselines, path))
         below = os.path.relpath(target, store).split(os.sep)
         # A store may be the folder that all the rest lies in; its files lie deeper.
         if below[0] != os.pardir and len(below) > _ABOVE_BASELINES:
             return "it is where the store keeps baselines"
         return ""
 
-    # -- what is heard on the way --------------------------------------------------------
+    # -- on the way ------------------------------------------------------------------------
 
-    def hear(self, report: pytest.TestReport) -> None:
+    def count_test(self, report: pytest.TestReport) -> None:
         """Counts how a test ended."""
         self._failures_of_ours |= any(name == FAILURE for name, _ in report.user_properties)
         word = _ending(report)
         if word is not None:
             self._ended[word] += 1
 
-    def hear_collection(self, report: pytest.CollectReport) -> None:
+    def count_collection(self, report: pytest.CollectReport) -> None:
         """A file or class was collected, or could not be."""
         self._uncollected += report.failed
 
-    def hear_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    def note_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or ``pytest.exit``."""
-        said = str(excinfo.value).strip()
-        self._cut_short = f"interrupted: {self._secrets.struck(said)}" if said else "interrupted"
+        text = str(excinfo.value).strip()
+        self._cut_short = f"interrupted: {self._secrets.struck(text)}" if text else "interrupted"
 
-    def hear_internal_error(self) -> None:
+    def note_internal_error(self) -> None:
         """pytest or a plugin failed; hooks may make another exit status of it."""
         self._broken = True
 
     # -- the end ---------------------------------------------------------------------------
 
-    def look_at(self, session: pytest.Session) -> None:
+    def note_missing(self, session: pytest.Session) -> None:
         """Notes what a session that ends leaves out, before hooks change how it ended."""
         self.missing = tuple(dict.fromkeys((*self.missing, *self._missing(session))))
 
@@ -144,10 +144,10 @@ class Reporter:
             if reason := write(report, path):
                 written.failed.append(f"quantreg: no report in {self._shown(path)}: {reason}")
             else:
-                written.told.append(f"quantreg: report in {self._shown(path)}")
+                written.notices.append(f"quantreg: report in {self._shown(path)}")
         page = self._job_page
         if page is not None and (reason := add_to_summary(report, page)):
-            written.told.append(f"quantreg: no page in the summary of this job: {reason}")
+            written.notices.append(f"quantreg: no page in the summary of this job: {reason}")
         return written
 
     def _type_failures(self, excused: str) -> None:
@@ -210,10 +210,10 @@ class Reporter:
     def _missing(self, session: pytest.Session) -> Iterator[str]:
         """Why not every test ran that should have."""
         if self._uncollected:
-            what = "file or class" if self._uncollected == 1 else "files or classes"
-            yield f"{self._uncollected} {what} could not be collected"
-        told = self._uncollected and (self._cut_short or "").endswith("during collection")
-        if self._cut_short is not None and not told:
+            noun = "file or class" if self._uncollected == 1 else "files or classes"
+            yield f"{self._uncollected} {noun} could not be collected"
+        already_noted = self._uncollected and (self._cut_short or "").endswith("during collection")
+        if self._cut_short is not None and not already_noted:
             yield self._cut_short
         elif not self._uncollected and (stopped := session.shouldfail or session.shouldstop):
             yield f"stopped early: {stopped}"
@@ -224,13 +224,16 @@ class Reporter:
         """The folders of this machine that messages may name, and the names that they may not."""
         near = (self._config.invocation_params.dir, self._config.rootpath)
         home = os.path.expanduser("~")
-        known = {
+        named_folders = {
             str(self._settings.cache_dir): "CACHE",
             # One that is relative is none: its name may be a word of any message.
             **({home: "~"} if os.path.isabs(home) else {}),
             **{str(folder): "" for folder in near},
         }
-        folders = {**{os.path.realpath(one): word for one, word in known.items()}, **known}
+        folders = {
+            **{os.path.realpath(path): word for path, word in named_folders.items()},
+            **named_folders,
+        }
         return Places(folders, telling(own_names(), report.public()))
 
 

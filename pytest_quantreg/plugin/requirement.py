@@ -61,9 +61,9 @@ def unjudged(test: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list
     A loss that an xfail excused counts as not judged.
     """
     return [
-        f"{test} measured {what}, {_why(bearing)}"
-        for what, bearing in _calls(evidence, outcomes)
-        if not any(one.result in JUDGED and not one.excused for one in bearing)
+        f"{test} measured {subject}, {_why(bearing)}"
+        for subject, bearing in _calls(evidence, outcomes)
+        if not any(outcome.result in JUDGED and not outcome.excused for outcome in bearing)
     ]
 
 
@@ -72,38 +72,44 @@ def _calls(evidence: Evidence, outcomes: Sequence[Outcome]) -> Iterator[tuple[st
 
     Of a group that no gate judges as a whole each task counts, where any is judged.
     """
-    for one in evidence.measured:
-        whole = _of_task(one.task, evidence, outcomes)
-        parts = [(part.task, _of_task(part.task, evidence, outcomes)) for part in one.parts]
+    for measurement in evidence.measured:
+        whole = _of_task(measurement.task, evidence, outcomes)
+        parts = [(part.task, _of_task(part.task, evidence, outcomes)) for part in measurement.parts]
         of_parts = not _judges(whole) and any(_judges(bearing) for _, bearing in parts)
-        yield from parts if of_parts else [(one.task, whole)]
+        yield from parts if of_parts else [(measurement.task, whole)]
     for timing in evidence.timed:
         yield "speed", _of_timing(timing, outcomes)
 
 
 def _judges(bearing: Sequence[Outcome]) -> bool:
-    return any(one.result in JUDGED for one in bearing)
+    return any(outcome.result in JUDGED for outcome in bearing)
 
 
 def _of_task(task: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[Outcome]:
     scores = [outcome for outcome in outcomes if outcome.speed is None]
-    own = [outcome for outcome in scores if outcome.task == task]
+    task_outcomes = [outcome for outcome in scores if outcome.task == task]
     # What is judged in no task or group that was measured is judged in the pool of all of them,
     # as is what is no task's own.
     names = {None, *evidence.tasks}
-    if any(outcome.result == MEASURED and outcome.part_of not in names for outcome in own):
-        own += [outcome for outcome in scores if outcome.task not in evidence.tasks]
-    return own
+    if any(
+        outcome.result == MEASURED and outcome.part_of not in names for outcome in task_outcomes
+    ):
+        task_outcomes += [outcome for outcome in scores if outcome.task not in evidence.tasks]
+    return task_outcomes
 
 
 def _of_timing(timing: Timing, outcomes: Sequence[Outcome]) -> list[Outcome]:
     subjects = {"", *(workload.label for workload in timing.workloads)}
-    return [one for one in outcomes if one.speed is not None and one.speed.subject in subjects]
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.speed is not None and outcome.speed.subject in subjects
+    ]
 
 
 def _why(bearing: Sequence[Outcome]) -> str:
-    if any(one.excused for one in bearing):
+    if any(outcome.excused for outcome in bearing):
         return "and an xfail excused its failed gate"
-    if any(one.result == NOT_APPLICABLE and one.speed is not None for one in bearing):
+    if any(outcome.result == NOT_APPLICABLE and outcome.speed is not None for outcome in bearing):
         return "and no threshold is for this accelerator"
     return "and no gate judged it"

@@ -79,7 +79,7 @@ class RunContext:
             raise pytest.UsageError(self.secrets.struck(str(error))) from None
         self.report = SessionReport(self.settings)
         self.fixtures = Fixtures(config, self.settings, self.checker)
-        self._loads_told: dict[str, int] = {}
+        self._reported_loads: dict[str, int] = {}
         self.last_line = ""
 
     @property
@@ -135,7 +135,7 @@ class RunContext:
         item.stash[ITEM_STATE] = item_state
         self.fixtures.current = item_state.evidence
         # Another try of the same test shall not add to what JUnit has of the first.
-        kept = [one for one in item.user_properties if not one[0].startswith(PREFIX)]
+        kept = [pair for pair in item.user_properties if not pair[0].startswith(PREFIX)]
         item.user_properties[:] = kept
 
     def start_body(self, item: pytest.Item) -> None:
@@ -155,7 +155,7 @@ class RunContext:
         item_state.evidence.cut_short = True
         outcomes = struck(self._outcomes(item, item_state, "setup"), self.secrets)
         plain = {
-            "outcomes": [one.to_plain() for one in outcomes],
+            "outcomes": [outcome.to_plain() for outcome in outcomes],
             "generated": generated(item_state),
         }
         self.report.add({**plain, "unjudged": without_gate(item, item_state, outcomes)})
@@ -179,9 +179,11 @@ class RunContext:
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         outcomes = struck(self._outcomes(item, item_state, when), self.secrets)
-        item_state.heard = len(evidence.refused)
+        item_state.judged_refusals = len(evidence.refused)
         item_state.ended = Ended(when, tuple(outcomes), own_error(error))
-        item_state.losing += tuple(one for one in outcomes if one.fails and one.result in JUDGED)
+        item_state.losing += tuple(
+            outcome for outcome in outcomes if outcome.fails and outcome.result in JUDGED
+        )
         item.user_properties.extend(properties(outcomes))
         if item_state.ended.error is not None:
             return
@@ -189,18 +191,20 @@ class RunContext:
         if failing and (item_state.ended.refused or not isinstance(error, pytest.xfail.Exception)):
             raise GateFailed(message(failing))
         if when == "call" and self.recording and evidence.fixtures & COMPARE_FIXTURES:
-            raise pytest.skip.Exception(_recorded(evidence))
+            raise pytest.skip.Exception(_recorded_headlines(evidence))
 
     def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[Outcome]:
         evidence = item_state.evidence
         if when == "teardown":
-            evidence = Evidence(evidence.scheme, refused=evidence.refused[item_state.heard :])
+            evidence = Evidence(
+                evidence.scheme, refused=evidence.refused[item_state.judged_refusals :]
+            )
         if self.recording:
             refused = (
-                speed_messages.of_refused_recording(one.error)
-                if one.speed
-                else messages.of_refused_recording(one.error, one.task)
-                for one in evidence.refused
+                speed_messages.of_refused_recording(refusal.error)
+                if refusal.speed
+                else messages.of_refused_recording(refusal.error, refusal.task)
+                for refusal in evidence.refused
             )
             return [*evidence.recorded, *refused]
         if not self.settings.schemes:
@@ -232,9 +236,13 @@ class RunContext:
         outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
             outcomes += judge(added, evidence, self.settings, body_ended=ended)
-            judged = {_what(one) for one in outcomes if one.result != MEASURED}
+            judged = {
+                _measured_value(outcome) for outcome in outcomes if outcome.result != MEASURED
+            }
             outcomes = [
-                one for one in outcomes if one.result != MEASURED or _what(one) not in judged
+                outcome
+                for outcome in outcomes
+                if outcome.result != MEASURED or _measured_value(outcome) not in judged
             ]
         self.checker.remember(evidence, outcomes, plan.confidence)
         item_state.generated = judged_generation(evidence, outcomes)
@@ -283,11 +291,11 @@ class RunContext:
     def _new_loads(self) -> dict[str, int]:
         loads = dict(self.checker.engines.slot.loads)
         new = {
-            name: count - self._loads_told.get(name, 0)
+            name: count - self._reported_loads.get(name, 0)
             for name, count in loads.items()
-            if count != self._loads_told.get(name, 0)
+            if count != self._reported_loads.get(name, 0)
         }
-        self._loads_told = loads
+        self._reported_loads = loads
         return new
 
     # -- the end of the session ----------------------------------------------------------
@@ -319,7 +327,7 @@ class RunContext:
         """
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
-        self.reporter.look_at(session)
+        self.reporter.note_missing(session)
         if session.exitstatus in PASSING and (lacking := self.lacking()):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
             self.last_line = lacking
@@ -328,10 +336,10 @@ class RunContext:
         """Why a session that pytest would end with 0 must not; empty where it may."""
         early = "; ".join(self.reporter.missing)
         unmet = self.report.unmet_requirement() if self._required else ""
-        found = unmet or self.report.ungenerated() or self.report.unheard_failure(early=early != "")
-        if not found and early and self._required:
-            found = f"quantreg: --quant-require: not every test ran: {early}"
-        return found
+        why = unmet or self.report.ungenerated() or self.report.unheard_failure(early=early != "")
+        if not why and early and self._required:
+            why = f"quantreg: --quant-require: not every test ran: {early}"
+        return why
 
     def conclude(self, session: pytest.Session) -> None:
         """Has the last word, when all other plugins had theirs: exit status, reports, last line."""
@@ -347,7 +355,7 @@ class RunContext:
             versions = self.checker.engines.backend.software().versions
         kept = KeptRuns(self.settings, self.report)
         written = self.reporter.end(session, self.report, versions, self.last_line, kept.packed)
-        for line in written.told:
+        for line in written.notices:
             self._write_line(line)
         for line in written.failed:
             self._write_line(line, red=True)
@@ -358,20 +366,20 @@ class RunContext:
         if not hasattr(self.config, "workerinput"):
             kept.clean(self._session)
             if session.exitstatus == pytest.ExitCode.OK and self.recording:
-                self._tell_unused()
+                self._print_unused()
 
-    def _tell_unused(self) -> None:
+    def _print_unused(self) -> None:
         line = unused_line(self.config, self.settings, self.checker, self.report.stored)
         if line:
             self._write_line(line)
 
     def _accept(self, session: pytest.Session, kept: KeptRuns, report: Report) -> None:
         """Accepts what was kept; where that is not to be, the session did not do its work."""
-        taken = kept.accept(report, Path(self.config.invocation_params.dir))
-        for line in taken.lines:
+        result = kept.accept(report, Path(self.config.invocation_params.dir))
+        for line in result.lines:
             self._write_line(line)
-        if taken.failed:
-            self.last_line = taken.failed
+        if result.failed:
+            self.last_line = result.failed
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -383,7 +391,7 @@ class RunContext:
         gates = bool(self.settings.schemes) or self.recording
         # xdist's controller hears of a measurement only once it is over.
         apart = gates and getattr(self.config.option, "dist", "no") != "no"
-        return self.report.interrupted() if apart or self.fixtures.asked else ""
+        return self.report.interrupted() if apart or self.fixtures.requested else ""
 
     def scheduler(self, log: Any) -> Any:
         """xdist's scheduler that keeps the items of a scheme together; None for its own."""
@@ -395,13 +403,13 @@ class RunContext:
         return SchemeScheduling(self.config, log, self.settings)
 
 
-def _what(one: Outcome) -> tuple[object, ...]:
+def _measured_value(outcome: Outcome) -> tuple[object, ...]:
     """What was measured, whether or not a gate judged it."""
-    timed = (one.speed.subject, one.speed.quantity) if one.speed is not None else ()
-    return (one.task, one.metric, *timed)
+    timed = (outcome.speed.subject, outcome.speed.quantity) if outcome.speed is not None else ()
+    return (outcome.task, outcome.metric, *timed)
 
 
-def _recorded(evidence: Evidence) -> str:
+def _recorded_headlines(evidence: Evidence) -> str:
     if not evidence.recorded:
         return "nothing recorded: the test compared nothing"
-    return "; ".join(one.headline for one in evidence.recorded)
+    return "; ".join(outcome.headline for outcome in evidence.recorded)

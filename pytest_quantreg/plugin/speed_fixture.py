@@ -95,11 +95,11 @@ class CompareSpeed:
         return [(ASYNCHRONOUS, flight, rate)]
 
 
-def _requests(given: Any, at_once: int, rate: float | None) -> int:
+def _requests(value: Any, at_once: int, rate: float | None) -> int:
     """How many a round has; at least as many as are at once, or they never are."""
-    if given is None:
+    if value is None:
         return at_once
-    count = _count(given, "requests")
+    count = _count(value, "requests")
     if count < at_once and rate is None:
         raise WrongUse(
             f"requests={count}: a round with so few never has {at_once} at once",

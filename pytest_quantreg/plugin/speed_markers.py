@@ -98,11 +98,11 @@ def _gate(
     return lambda level: SpeedGate(marker, bound, level, kind, percentile, gpu)
 
 
-def _positive(value: Any, what: str) -> float:
+def _positive(value: Any, allowed: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise WrongUse(f"not a number; allowed are {what}")
+        raise WrongUse(f"not a number; allowed are {allowed}")
     if value <= 0:
-        raise WrongUse(f"allowed are {what}")
+        raise WrongUse(f"allowed are {allowed}")
     return float(value)
 
 

@@ -18,17 +18,17 @@ _NARROWING = (*("keyword", "markexpr", "deselect", "lf", "stepwise", "ignore", "
 
 
 def unused_line(
-    config: pytest.Config, settings: Settings, checker: Checker, asked: Iterable[str]
+    config: pytest.Config, settings: Settings, checker: Checker, requested: Iterable[str]
 ) -> str:
     """What is left over of this model and engine, with the command that deletes it; or "".
 
-    ``asked`` are the names of the baselines that tests have recorded or found present.
+    ``requested`` are the names of the baselines that tests have recorded or found present.
     Only a session of the whole suite can tell.
     """
     if settings.update is Update.NO or not _is_whole(config):
         return ""
     try:
-        model, wanted = checker.model_name(), set(asked)
+        model, wanted = checker.model_name(), set(requested)
         left = [
             entry.name
             for entry in Listing(settings.baselines).entries()
@@ -46,9 +46,9 @@ def unused_line(
     here = config.invocation_params.dir
     if settings.baselines != here / "baselines":
         words.append(f"--baselines={os.path.relpath(settings.baselines, here)}")
-    what = "1 stored baseline" if len(left) == 1 else f"{len(left)} stored baselines"
+    count = "1 stored baseline" if len(left) == 1 else f"{len(left)} stored baselines"
     return (
-        f"quantreg: no test asked for {what} of {model}; they stay unless you type: "
+        f"quantreg: no test asked for {count} of {model}; they stay unless you type: "
         f"{shlex.join(words)}"
     )
 
