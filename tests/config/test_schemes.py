@@ -39,10 +39,10 @@ def test_a_scheme_like_another(tmp_path: Path) -> None:
         "retention = 0.975",
         'source = "report of May"',
     )
-    (one,) = project.catalogue.own
-    assert (one.name, one.claims, one.makeable) == ("ours", "w4a16-int4-awq", True)
-    assert (one.title, one.aliases) == ("tuned on our texts", ("o4", "our_4"))
-    assert (one.retention, one.source) == (0.975, "report of May")
+    (scheme,) = project.catalogue.own
+    assert (scheme.name, scheme.claims, scheme.makeable) == ("ours", "w4a16-int4-awq", True)
+    assert (scheme.title, scheme.aliases) == ("tuned on our texts", ("o4", "our_4"))
+    assert (scheme.retention, scheme.source) == (0.975, "report of May")
     ref = project.checkpoint("ours", None)
     assert ref is not None
     assert (ref.ref, ref.revision) == ("org/ours", "v2")
@@ -87,8 +87,8 @@ def test_a_scheme_like_another(tmp_path: Path) -> None:
 )
 def test_schemes_written_out(tmp_path: Path, lines: list[str], claims: str, makeable: bool) -> None:
     """Data that has a name claims it, other data its own words; only a built-in's is made."""
-    (one,) = ours(tmp_path, *lines).catalogue.own
-    assert (one.claims, one.makeable) == (claims, makeable)
+    (scheme,) = ours(tmp_path, *lines).catalogue.own
+    assert (scheme.claims, scheme.makeable) == (claims, makeable)
 
 
 WEIGHTS = 'weights = {type = "int", bits = 3, granularity = "group"}'
@@ -248,8 +248,11 @@ def test_checkpoints_by_model(tmp_path: Path) -> None:
     project = ours(
         tmp_path, 'like = "fp8"', 'checkpoint = {"org/a" = "org/a-fp8", b = "org/b-fp8"}'
     )
-    found = project.checkpoint("ours", "org/a"), project.checkpoint("ours", "b")
-    assert [one.ref if one is not None else "" for one in found] == ["org/a-fp8", "org/b-fp8"]
+    checkpoints = project.checkpoint("ours", "org/a"), project.checkpoint("ours", "b")
+    assert [checkpoint.ref if checkpoint is not None else "" for checkpoint in checkpoints] == [
+        "org/a-fp8",
+        "org/b-fp8",
+    ]
     with pytest.raises(WrongUse, match="ours] checkpoint has no entry for org/c") as caught:
         project.checkpoint("ours", "org/c")
     assert "it knows org/a, b" in str(caught.value)

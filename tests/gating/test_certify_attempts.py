@@ -24,8 +24,8 @@ from pytest_quantreg.gating.history import Attempts
 def test_lines_that_say_nothing_are_passed_over(tmp_path: Path, line: bytes) -> None:
     """What stands before and after them still counts."""
     path = tmp_path / "attempts.jsonl"
-    one = json.dumps({"checkpoint": "abc", "session": "first", "when": "then"}).encode()
-    path.write_bytes(one + b"\n" + line + b"\n")
+    first_line = json.dumps({"checkpoint": "abc", "session": "first", "when": "then"}).encode()
+    path.write_bytes(first_line + b"\n" + line + b"\n")
     assert Attempts(path, "second").count("abc", "now") == 2
     assert Attempts(path, "third").count("abc", "now") == 3
     assert Attempts(path, "fourth").count("other", "now") == 1

@@ -36,11 +36,11 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             cache_dir=tmp_path, catalogue=Catalogue(), backend="scripted"
         )
         progress: Any = SimpleNamespace(say=lambda text: None)
-        found = EngineSession(settings, progress)
-        monkeypatch.setattr(found, "identify", lambda spec: IDENTITY)
-        monkeypatch.setattr(found, "software", lambda spec: SOFTWARE)
-        monkeypatch.setattr(found, "load", lambda spec: Loaded(effective, MACHINE, SOFTWARE))
-        return found
+        session = EngineSession(settings, progress)
+        monkeypatch.setattr(session, "identify", lambda spec: IDENTITY)
+        monkeypatch.setattr(session, "software", lambda spec: SOFTWARE)
+        monkeypatch.setattr(session, "load", lambda spec: Loaded(effective, MACHINE, SOFTWARE))
+        return session
 
     return made
 
@@ -53,9 +53,9 @@ def test_a_session_resumes_another(engines: Any) -> None:
 def test_a_server_is_resumed_by_nobody(engines: Any) -> None:
     """Behind the same address there may be another model: its answers are of one session."""
     served = replace(EFFECTIVE, mode="unverified")
-    one, other = engines(served), engines(served)
-    assert one._fingerprint(SPEC) == one._fingerprint(SPEC)
-    assert one._fingerprint(SPEC) != other._fingerprint(SPEC)
+    first, other = engines(served), engines(served)
+    assert first._fingerprint(SPEC) == first._fingerprint(SPEC)
+    assert first._fingerprint(SPEC) != other._fingerprint(SPEC)
 
 
 def test_a_model_that_is_loaded_again_is_the_same(
@@ -69,11 +69,11 @@ def test_a_model_that_is_loaded_again_is_the_same(
     def acquire(*_: Any) -> Any:
         return SimpleNamespace(effective=next(loads), machine=MACHINE)
 
-    found = engines(EFFECTIVE)
-    monkeypatch.setattr(found.slot, "acquire", acquire)
-    found.engine_of(SPEC)
-    found.engine_of(SPEC)
+    session = engines(EFFECTIVE)
+    monkeypatch.setattr(session.slot, "acquire", acquire)
+    session.engine_of(SPEC)
+    session.engine_of(SPEC)
     with pytest.raises(Refusal, match="loaded again and is another now") as caught:
-        found.engine_of(SPEC)
+        session.engine_of(SPEC)
     assert caught.value.category is Category.ENGINE
     assert "w8a16-int8" in caught.value.what

@@ -51,12 +51,12 @@ def test_a_session_does_not_learn_from_itself(tmp_path: Path) -> None:
 
 def test_a_broken_checkpoint_is_forgotten(tmp_path: Path) -> None:
     """What it flips on the tasks that it did not lose says nothing about a sound one."""
-    one = flips(tmp_path, "one")
-    one.note(INT4, paired(*NOISY), "now")
-    one.note(replace(INT4, checkpoint="second"), paired(*QUIET), "now")
-    one.note_loss(replace(INT4, checkpoint="second"), "now")
+    first = flips(tmp_path, "one")
+    first.note(INT4, paired(*NOISY), "now")
+    first.note(replace(INT4, checkpoint="second"), paired(*QUIET), "now")
+    first.note_loss(replace(INT4, checkpoint="second"), "now")
     assert flips(tmp_path, "two").of(INT4) == (Seen(400, 62.0),)
-    one.note_loss(INT4, "now")
+    first.note_loss(INT4, "now")
     assert flips(tmp_path, "two").of(INT4) == ()
 
 
@@ -81,7 +81,7 @@ def test_the_file_stays_small_and_may_hold_anything(tmp_path: Path) -> None:
         {"items": 10**400, "changed": 10**400},
         {"checkpoint": [], "lost": True},
     )
-    wrong = [{**json.loads(line), "task": str(at), **one} for at, one in enumerate(changes)]
+    wrong = [{**json.loads(line), "task": str(at), **change} for at, change in enumerate(changes)]
     path.write_text("\n".join(["{", "[]", "\0", *map(json.dumps, wrong), line, ""]), "utf-8")
     assert flips(tmp_path, "d").of(INT4) == (Seen(400, 62.0),)
     path.unlink()
@@ -118,7 +118,7 @@ def test_task(compare_accuracy):
 def asked_for(suite: Suite) -> int:
     """The items that a gate on too few asks for."""
     result = suite.gate("--quant-limit=30")
-    line = next(one for one in result.outlines if "about " in one and "items would show" in one)
+    line = next(line for line in result.outlines if "about " in line and "items would show" in line)
     return int(line.split("about ")[1].split(" ")[0].replace(",", ""))
 
 

@@ -94,9 +94,9 @@ class Gated:
 def ended(result: pytest.RunResult) -> dict[str, str]:
     """How each test ended in a run with -v: its name without the scheme -> PASSED or so."""
     pattern = re.compile(r"\.py::(\S+) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)")
-    found = (pattern.search(line) for line in result.outlines)
+    matches = (pattern.search(line) for line in result.outlines)
     return {
-        one.group(1).replace(f"[{SCHEME}]", "").replace(f"{SCHEME}-", ""): one.group(2)
-        for one in found
-        if one is not None
+        match.group(1).replace(f"[{SCHEME}]", "").replace(f"{SCHEME}-", ""): match.group(2)
+        for match in matches
+        if match is not None
     }

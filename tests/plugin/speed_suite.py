@@ -66,8 +66,8 @@ class TimedSuite:
 
 def here() -> dict[str, str]:
     """The device of this machine, as a script names it."""
-    found = detect()
-    return {"kind": found.kind, "accelerator": found.name}
+    device = detect()
+    return {"kind": device.kind, "accelerator": device.name}
 
 
 def timed_suite(suite: Suite) -> Iterator[TimedSuite]:

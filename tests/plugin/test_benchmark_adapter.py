@@ -124,11 +124,11 @@ def test_places_and_marks(project: Project) -> None:
                 compare_speed("batch 1", 0.5)
         """,
     )
-    [one] = project.saved()
-    assert one["fullname"] == "test_speed.py::TestSpeed::test_it[batch 1]"
-    assert one["group"] == "mine"
-    assert one["param"] is None
-    assert one["params"] == {"workload": "batch 1"}
+    [benchmark] = project.saved()
+    assert benchmark["fullname"] == "test_speed.py::TestSpeed::test_it[batch 1]"
+    assert benchmark["group"] == "mine"
+    assert benchmark["param"] is None
+    assert benchmark["params"] == {"workload": "batch 1"}
 
 
 def test_table(project: Project) -> None:
@@ -226,7 +226,7 @@ def test_options_that_choose(
     result.assert_outcomes(passed=ran, skipped=skipped, warnings=0)
     target = project.path / "out.json"
     text = target.read_text("utf-8") if target.exists() else ""
-    names = [one["name"] for one in json.loads(text)["benchmarks"]] if text else []
+    names = [benchmark["name"] for benchmark in json.loads(text)["benchmarks"]] if text else []
     assert len([name for name in names if name.endswith("[batch 1]")]) == published
     assert ("test_beside_a_benchmark" in names) == (published > 0)
 
@@ -303,7 +303,7 @@ def test_failed_tests_publish_as_benchmarks_do(project: Project) -> None:
             raise RuntimeError("engine failed")
         """,
     )
-    names = [one["name"] for one in project.saved(failed=4)]
+    names = [benchmark["name"] for benchmark in project.saved(failed=4)]
     assert names == ["test_theirs_fails_afterwards", "test_ours_fails_afterwards[batch 1]"]
 
 
@@ -317,8 +317,8 @@ def test_equal_names_are_numbered(project: Project) -> None:
                 assert compare_speed("batch 1", seconds) is None
         """,
     )
-    found = {one["name"]: one["stats"]["min"] for one in project.saved()}
-    assert found == {
+    fastest = {benchmark["name"]: benchmark["stats"]["min"] for benchmark in project.saved()}
+    assert fastest == {
         "test_it[batch 1]": 0.25,
         "test_it[batch 1 #2]": 0.5,
         "test_it[batch 1 #3]": 0.75,
@@ -337,8 +337,8 @@ def test_values_that_json_lacks(project: Project) -> None:
             assert compare_speed("batch 1", 0.25, tpot=nan, more=more) is None
         """,
     )
-    [one] = project.saved()
-    assert one["extra_info"] == {"tpot": None, "more": {"a": [None, 1.5], "b": None}}
+    [benchmark] = project.saved()
+    assert benchmark["extra_info"] == {"tpot": None, "more": {"a": [None, 1.5], "b": None}}
 
 
 def test_rounds_that_are_none(project: Project) -> None:

@@ -51,8 +51,8 @@ def test_attempts_to_certify_are_counted_and_shown(suite: Suite) -> None:
     """Each session that certifies a checkpoint counts once, whatever it is called."""
     suite.test(TEST + TEST.replace("test_sum", "test_again"))
     suite.record()
-    one = suite.gate("--quant-gate=certify")
-    one.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint (as counted here)"])
+    first = suite.gate("--quant-gate=certify")
+    first.stdout.fnmatch_lines(["note: certify, attempt 1 on this checkpoint (as counted here)"])
     (suite.path / "int8").rename(suite.path / "renamed")
     two = suite.gate("--quant-gate=certify", checkpoint="renamed")
     two.stdout.fnmatch_lines(

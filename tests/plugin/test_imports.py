@@ -41,9 +41,9 @@ def modules(folder: Path, *args: str) -> tuple[set[str], str]:
     return set(json.loads(line.removeprefix("MODULES "))), run.stdout
 
 
-def ours(found: set[str]) -> set[str]:
+def ours(imported: set[str]) -> set[str]:
     """The modules of the package."""
-    return {name for name in found if name.partition(".")[0] == "pytest_quantreg"}
+    return {name for name in imported if name.partition(".")[0] == "pytest_quantreg"}
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_unused_plugin_imports_nothing(folder: Path) -> None:
     """A run without our options, markers and fixtures imports the hooks and the table alone."""
-    found, output = modules(folder)
+    imported, output = modules(folder)
     assert "quantreg-" in output  # it is registered
     assert "3 passed" in output
-    assert found.isdisjoint(ENGINES)
-    assert found.isdisjoint(LIBRARIES)
-    assert ours(found) == {
+    assert imported.isdisjoint(ENGINES)
+    assert imported.isdisjoint(LIBRARIES)
+    assert ours(imported) == {
         "pytest_quantreg",
         "pytest_quantreg.plugin",
         "pytest_quantreg.plugin.option_table",
@@ -78,9 +78,9 @@ def test_unused_plugin_imports_nothing(folder: Path) -> None:
 @pytest.mark.parametrize("option", ["--help", "--markers"])
 def test_texts_import_nothing(option: str, folder: Path) -> None:
     """Help costs no more."""
-    found, _ = modules(folder, option)
-    assert found.isdisjoint([*ENGINES, *LIBRARIES])
-    assert len(ours(found)) == 3
+    imported, _ = modules(folder, option)
+    assert imported.isdisjoint([*ENGINES, *LIBRARIES])
+    assert len(ours(imported)) == 3
 
 
 def test_skipped_gate_imports_no_engine(folder: Path) -> None:
@@ -91,17 +91,17 @@ def test_skipped_gate_imports_no_engine(folder: Path) -> None:
         "def test_x(compare_accuracy): compare_accuracy('sum')\n",
         "utf-8",
     )
-    found, output = modules(folder)
+    imported, output = modules(folder)
     assert "1 skipped" in output
-    assert found.isdisjoint(ENGINES)
+    assert imported.isdisjoint(ENGINES)
 
 
 def test_refused_options_import_no_engine(folder: Path) -> None:
     """Options are checked, and the backend found, before any engine is imported."""
     (folder / "model").mkdir()
-    found, _ = modules(folder, "--quant-model=model", "--quant-backend=transformers")
-    assert "pytest_quantreg.backends.transformers" in found
-    assert found.isdisjoint(ENGINES)
+    imported, _ = modules(folder, "--quant-model=model", "--quant-backend=transformers")
+    assert "pytest_quantreg.backends.transformers" in imported
+    assert imported.isdisjoint(ENGINES)
 
 
 def test_no_module_hides_a_fixture() -> None:

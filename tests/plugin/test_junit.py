@@ -98,26 +98,28 @@ def cases(path: Path) -> dict[str, ElementTree.Element]:
     root = ElementTree.parse(path / "junit.xml").getroot()
     assert root.tag == "testsuites"
     [suite] = root
-    found = list(suite.iter("testcase"))
-    assert int(suite.attrib["tests"]) == len(found)
+    cases_in_suite = list(suite.iter("testcase"))
+    assert int(suite.attrib["tests"]) == len(cases_in_suite)
     for kind, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-        assert int(suite.attrib[count]) == sum(len(case.findall(kind)) for case in found)
+        assert int(suite.attrib[count]) == sum(len(case.findall(kind)) for case in cases_in_suite)
     order = ("properties", "skipped", "error", "failure", "system-out", "system-err")
-    for case in found:
+    for case in cases_in_suite:
         tags = [child.tag for child in case]
         assert tags == sorted(tags, key=order.index)
         assert tags.count("properties") <= 1
         assert set(case.attrib) == {"classname", "name", "time"}
-        for one in case.iter("property"):
-            assert set(one.attrib) == {"name", "value"}
-    return {case.attrib["name"].partition("[")[0]: case for case in found}
+        for prop in case.iter("property"):
+            assert set(prop.attrib) == {"name", "value"}
+    return {case.attrib["name"].partition("[")[0]: case for case in cases_in_suite}
 
 
-def types(found: dict[str, ElementTree.Element]) -> dict[str, tuple[str, str | None] | None]:
+def types(
+    cases_by_name: dict[str, ElementTree.Element],
+) -> dict[str, tuple[str, str | None] | None]:
     """Test name -> what ended it and of which type."""
     ended = {}
-    for name, case in found.items():
-        ends = [one for one in case if one.tag in ("failure", "error", "skipped")]
+    for name, case in cases_by_name.items():
+        ends = [child for child in case if child.tag in ("failure", "error", "skipped")]
         ended[name] = (ends[0].tag, ends[0].get("type")) if ends else None
     return ended
 
@@ -125,10 +127,11 @@ def types(found: dict[str, ElementTree.Element]) -> dict[str, tuple[str, str | N
 def test_types_and_figures(gated: Suite) -> None:
     """A lost, an undecided and a refused gate have types of their own; other failures none."""
     assert gated.run(*words()).ret == 1
-    found = cases(gated.path)
-    assert types(found) == TYPES
+    cases_by_name = cases(gated.path)
+    assert types(cases_by_name) == TYPES
     figures = {
-        one.attrib["name"]: one.attrib["value"] for one in found["test_half"].iter("property")
+        prop.attrib["name"]: prop.attrib["value"]
+        for prop in cases_by_name["test_half"].iter("property")
     }
     assert figures["quantreg.scheme"] == SCHEME
     assert figures["quantreg.sum.exact_match.verdict"] == "undecided"
@@ -136,14 +139,16 @@ def test_types_and_figures(gated: Suite) -> None:
     assert float(figures["quantreg.sum.exact_match.low"]) < 0.93
     assert int(figures["quantreg.sum.exact_match.lost"]) > 0
     refused = {
-        one.attrib["name"]: one.attrib["value"] for one in found["test_refused"].iter("property")
+        prop.attrib["name"]: prop.attrib["value"]
+        for prop in cases_by_name["test_refused"].iter("property")
     }
     assert refused["quantreg.sum.category"] == "baseline absent"
     excused = {
-        one.attrib["name"]: one.attrib["value"] for one in found["test_excused"].iter("property")
+        prop.attrib["name"]: prop.attrib["value"]
+        for prop in cases_by_name["test_excused"].iter("property")
     }
     assert excused["quantreg.pick.acc.verdict"] == "lost"
-    text = found["test_lost"].find("failure")
+    text = cases_by_name["test_lost"].find("failure")
     assert text is not None
     assert (text.text or "").startswith(f"LOST {SCHEME} pick: keeps ")
 
@@ -171,10 +176,10 @@ def test_a_teardown_that_fails_as_well(gated: Suite) -> None:
     assert gated.run(*words()).ret == 1
     root = ElementTree.parse(gated.path / "junit.xml").getroot()
     ends = [
-        (one.tag, one.get("type"))
+        (child.tag, child.get("type"))
         for case in root.iter("testcase")
-        for one in case
-        if one.tag in ("failure", "error")
+        for child in case
+        if child.tag in ("failure", "error")
     ]
     assert ends == [("failure", "quantreg.Lost"), ("error", "quantreg.Refused")]
 
@@ -193,7 +198,7 @@ def test_a_second_try_has_its_own_figures(gated: Suite) -> None:
         """
     )
     gated.run(*words(), "-k", "test_half")
-    names = [one.attrib["name"] for one in cases(gated.path)["test_half"].iter("property")]
+    names = [prop.attrib["name"] for prop in cases(gated.path)["test_half"].iter("property")]
     assert "quantreg.sum.exact_match.verdict" in names
     assert len(names) == len(set(names))
 

@@ -36,9 +36,9 @@ def plans(suite: Suite) -> Plans:
     return make
 
 
-def minimum(found: Plan, task: str = "sum", metric: str = "exact_match") -> float | None:
+def minimum(gate_plan: Plan, task: str = "sum", metric: str = "exact_match") -> float | None:
     """What the plan requires of one metric of one task."""
-    gates = [gate for gate in matching(found.gates, task) if gate.metric in (None, metric)]
+    gates = [gate for gate in matching(gate_plan.gates, task) if gate.metric in (None, metric)]
     chosen = choose([(gate, metric) for gate in gates])
     return chosen[0][0].minimum if chosen else None
 
@@ -74,8 +74,8 @@ def test_x(compare_accuracy): pass
 
 def test_nearest_wins(plans: Plans) -> None:
     """Param before function before class before base class before module."""
-    found = {name: minimum(one) for name, one in plans(NESTED).items()}
-    assert found == {
+    minima = {name: minimum(gate_plan) for name, gate_plan in plans(NESTED).items()}
+    assert minima == {
         "TestInherits::test_x": 0.52,
         "TestA::test_class": 0.53,
         "TestA::test_function": 0.54,
@@ -97,11 +97,11 @@ def test_more_selectors_win(plans: Plans) -> None:
         @pytest.mark.min_retention(0.9)
         def test_x(compare_accuracy): pass
         """
-    [found] = plans(source).values()
-    assert minimum(found, "sum", "exact_match") == 0.6
-    assert minimum(found, "sum", "other") == 0.7
-    assert minimum(found, "pick", "acc") == 0.8
-    assert minimum(found, "pick", "acc_norm") == 0.9
+    [gate_plan] = plans(source).values()
+    assert minimum(gate_plan, "sum", "exact_match") == 0.6
+    assert minimum(gate_plan, "sum", "other") == 0.7
+    assert minimum(gate_plan, "pick", "acc") == 0.8
+    assert minimum(gate_plan, "pick", "acc_norm") == 0.9
 
 
 def test_inherited_marker_needs_its_fixture(plans: Plans) -> None:
@@ -135,8 +135,8 @@ def test_marks_of_hooks_count_as_the_nodes_own(plans: Plans, suite: Suite) -> No
             def test_x(self, compare_accuracy): pass
         def test_own(compare_accuracy): pass
         """
-    found = {name: minimum(one) for name, one in plans(source).items()}
-    assert found == {"TestA::test_x": 0.6, "test_own": 0.7}
+    minima = {name: minimum(gate_plan) for name, gate_plan in plans(source).items()}
+    assert minima == {"TestA::test_x": 0.6, "test_own": 0.7}
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_marker_before_command_line(
 ) -> None:
     """quant_gate wins over the command line, each of its two values by itself."""
     mark = f"pytest.mark.{marks}" if marks else "[]"
-    [found] = plans(f"pytestmark = {mark}\ndef test_x(compare_accuracy): pass", *args).values()
-    assert (found.mode, found.confidence) == (mode, confidence)
+    [gate_plan] = plans(f"pytestmark = {mark}\ndef test_x(compare_accuracy): pass", *args).values()
+    assert (gate_plan.mode, gate_plan.confidence) == (mode, confidence)
 
 
 def test_nearest_quant_gate_by_value(plans: Plans) -> None:
@@ -166,8 +166,8 @@ def test_nearest_quant_gate_by_value(plans: Plans) -> None:
             @pytest.mark.quant_gate(mode="certify")
             def test_x(self, compare_accuracy): pass
         """
-    [found] = plans(source, "--quant-confidence=0.9").values()
-    assert (found.mode, found.confidence) == (GateMode.CERTIFY, 0.7)
+    [gate_plan] = plans(source, "--quant-confidence=0.9").values()
+    assert (gate_plan.mode, gate_plan.confidence) == (GateMode.CERTIFY, 0.7)
 
 
 def test_the_run_judges_by_the_chosen_marker(suite: Suite) -> None:

@@ -61,9 +61,9 @@ def test_the_nearest_of_ours(pytester: pytest.Pytester, name: str, near: str) ->
     """One that pytest, a plugin or the project has registered is none of our business."""
     pytester.makeini("[pytest]\nmarkers =\n  mine_retention(x): theirs\n  max_flops")
     config = pytester.parseconfigure()
-    found = misspelt(config, [name, *OUR_MARKERS])
-    assert [*found] == ([name] if near else [])
-    assert near in found.get(name, "")
+    problems = misspelt(config, [name, *OUR_MARKERS])
+    assert [*problems] == ([name] if near else [])
+    assert near in problems.get(name, "")
     assert not NOT_BUILT.keys() & OUR_MARKERS, "a marker that is built is no longer announced"
 
 

@@ -53,7 +53,7 @@ def test_no_home_and_no_passwd_entry_was_an_internal_error(suite: Suite, homeles
     suite.record().assert_outcomes(skipped=1)
     result = suite.gate("--quant-gate=certify", "--quant-report=report.json")
     result.assert_outcomes(passed=1)
-    assert [one.name for one in homeless.iterdir()] == [f"pytest-quantreg-{os.getuid()}"]
+    assert [path.name for path in homeless.iterdir()] == [f"pytest-quantreg-{os.getuid()}"]
     assert not (suite.path / "~").exists()
 
 

@@ -121,7 +121,7 @@ def _plain(value: Any, root: Path) -> Any:
     if isinstance(value, Path):
         return str(value.relative_to(root))
     if isinstance(value, tuple) and value and str(value[0]).startswith(str(root)):
-        return tuple(str(Path(one).relative_to(root)) for one in value)
+        return tuple(str(Path(path).relative_to(root)) for path in value)
     return _given(value)
 
 
@@ -186,11 +186,11 @@ def test_precedence(key: str, settings: Any, pytester: pytest.Pytester) -> None:
 )
 def test_other_ini_files(name: str, text: str, settings: Any, pytester: pytest.Pytester) -> None:
     """pytest.ini and both tables of pyproject.toml say the same as pytest.toml."""
-    found = settings(ini=text, name=name)
-    assert (found.schemes, found.limit) == (("w8a8-fp8", "w8a8-int8"), 7)
-    assert (found.confidence, found.require) == (0.9, True)
-    assert _plain(found.include_paths, pytester.path) == ("here", "typed")
-    assert _given(found.checkpoints) == {"w8a8-fp8": "org/a", "w8a8-int8": "org/b"}
+    options = settings(ini=text, name=name)
+    assert (options.schemes, options.limit) == (("w8a8-fp8", "w8a8-int8"), 7)
+    assert (options.confidence, options.require) == (0.9, True)
+    assert _plain(options.include_paths, pytester.path) == ("here", "typed")
+    assert _given(options.checkpoints) == {"w8a8-fp8": "org/a", "w8a8-int8": "org/b"}
 
 
 PATHS = """[pytest]
@@ -206,12 +206,12 @@ def test_ini_paths_start_at_the_ini_file(
 ) -> None:
     """Started in a subfolder, paths of the ini file still mean the folder of that file."""
     monkeypatch.chdir(pytester.path / "sub")
-    found = settings("--quant-scheme=w8a8-fp8", ini=PATHS)
+    options = settings("--quant-scheme=w8a8-fp8", ini=PATHS)
     root = pytester.path
-    assert found.model.ref == str(root / "model")
-    assert found.include_paths == (str(root / "here"),)
-    assert found.baselines == root / "here"
-    assert found.checkpoints["w8a8-fp8"].ref == str(root / "model")
+    assert options.model.ref == str(root / "model")
+    assert options.include_paths == (str(root / "here"),)
+    assert options.baselines == root / "here"
+    assert options.checkpoints["w8a8-fp8"].ref == str(root / "model")
 
 
 def test_typed_paths_start_where_pytest_was_started(
@@ -221,17 +221,17 @@ def test_typed_paths_start_where_pytest_was_started(
     sub = pytester.path / "sub"
     monkeypatch.chdir(sub)
     assert settings(ini="[pytest]").baselines == pytester.path / "baselines"
-    found = settings(
+    options = settings(
         "--quant-model=model",
         "--quant-include-path=typed",
         "--quant-baselines=typed",
         "--quant-checkpoint=w8a8-fp8=../model",
         ini=PATHS,
     )
-    assert found.model.ref == str(sub / "model")
-    assert found.include_paths == (str(sub / "typed"),)
-    assert found.baselines == sub / "typed"
-    assert found.checkpoints["w8a8-fp8"].ref == str(pytester.path / "model")
+    assert options.model.ref == str(sub / "model")
+    assert options.include_paths == (str(sub / "typed"),)
+    assert options.baselines == sub / "typed"
+    assert options.checkpoints["w8a8-fp8"].ref == str(pytester.path / "model")
 
 
 @pytest.mark.parametrize(
@@ -253,20 +253,20 @@ def test_checkpoints_by_scheme(
     words = [f"--quant-checkpoint={word}" for word in typed]
     quoted = ", ".join(f'"{word}"' for word in ini)
     text = f"[pytest]\nquant_checkpoint = [{quoted}]\n"
-    found = settings("--quant-scheme=w8a8-fp8", *words, ini=text)
-    assert _given(found.checkpoints) == expected
-    assert found.checkpoint_of("w8a8-fp8").given == "org/b"
+    options = settings("--quant-scheme=w8a8-fp8", *words, ini=text)
+    assert _given(options.checkpoints) == expected
+    assert options.checkpoint_of("w8a8-fp8").given == "org/b"
 
 
 def test_backend_args_by_side(settings: Any) -> None:
     """One side's word wins over one for both; each typed word over those configured."""
-    found = settings(
+    options = settings(
         "--quant-backend-arg=quantized:c=typed",
         "--quant-backend-arg=b=typed",
         ini='[pytest]\nquant_backend_arg = ["quantized:a=one", "a=both", "b=ini", "c=ini"]\n',
     )
-    assert found.baseline_args == {"a": "both", "b": "typed", "c": "ini"}
-    assert found.quantized_args == {"a": "one", "b": "typed", "c": "typed"}
+    assert options.baseline_args == {"a": "both", "b": "typed", "c": "ini"}
+    assert options.quantized_args == {"a": "one", "b": "typed", "c": "typed"}
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_model_reference(settings: Any, pytester: pytest.Pytester) -> None:
 
 def test_recording_command_repeats_what_was_typed(settings: Any) -> None:
     """It repeats what decides the recording, and nothing that only gates."""
-    found = settings(
+    options = settings(
         "--quant-scheme=w8a8-fp8",
         "--quant-model=org/m",
         "--quant-checkpoint=org/q",
@@ -313,7 +313,7 @@ def test_recording_command_repeats_what_was_typed(settings: Any) -> None:
         "--quant-gate=certify",
         "--quant-baselines=a folder",
     )
-    assert recording_command(found, "test_a.py::test_b") == (
+    assert recording_command(options, "test_a.py::test_b") == (
         "pytest test_a.py::test_b --quant-model=org/m '--quant-baselines=a folder' "
         "--quant-limit=9 --quant-include-path=here --quant-backend-arg=dtype=float16 "
         "--quant-update"
@@ -322,8 +322,8 @@ def test_recording_command_repeats_what_was_typed(settings: Any) -> None:
 
 def test_recording_command_can_run(settings: Any) -> None:
     """Where the ini file requires gates, the command lifts that; an unknown model is asked for."""
-    found = settings("--quant-scheme=w8a8-fp8", ini="[pytest]\nquant_require = true")
-    assert recording_command(found, None) == (
+    options = settings("--quant-scheme=w8a8-fp8", ini="[pytest]\nquant_require = true")
+    assert recording_command(options, None) == (
         "pytest -o quant_require=false --quant-model=MODEL --quant-update"
     )
 

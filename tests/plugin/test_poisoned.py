@@ -51,10 +51,12 @@ def check(result: pytest.RunResult, folder: Path) -> None:
     """Nothing that acts and no secret in what was printed or written."""
     text = "\n".join([*result.outlines, *result.errlines, written(folder)])
     assert [word for word in WORDS if word in text] == []
-    acting = {one for one in text if not one.isprintable() and one not in "\n"}
+    acting = {
+        character for character in text if not character.isprintable() and character not in "\n"
+    }
     assert acting == set()
     lines = [line.strip() for line in text.split("\n")]
-    assert [one for one in lines if one.startswith("::") or "##vso[" in one] == []
+    assert [line for line in lines if line.startswith("::") or "##vso[" in line] == []
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def stored(suite: Suite, task: str = "sum") -> dict[str, Any]:
 def files(suite: Suite) -> dict[str, bytes]:
     """Every file of the store."""
     root = suite.path / "baselines"
-    return {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*.js*")}
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.js*")}
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ def test_the_command_names_an_ini_file_of_another_folder(gated: Suite) -> None:
     text = (gated.path / "ci" / "gates.toml").read_text()
     text = text.replace('"model"', '"../model"').replace('["tasks"]', '["../tasks"]')
     (gated.path / "ci" / "gates.toml").write_text(text)
-    found = ("-c", "ci/gates.toml", "--rootdir=.", "-o", "quant_seed=7", "tests")
-    result = gated.gate(*found)
+    options = ("-c", "ci/gates.toml", "--rootdir=.", "-o", "quant_seed=7", "tests")
+    result = gated.gate(*options)
     words = command(result, "record it: ")
     assert gated.run(*words).ret == 0
     assert (gated.path / "baselines" / "model").is_dir()
-    assert gated.gate(*found).ret == 0
+    assert gated.gate(*options).ret == 0
 
 
 def test_fewer_items_than_asked(gated: Suite) -> None:

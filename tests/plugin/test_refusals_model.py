@@ -55,7 +55,7 @@ def test_the_items_that_it_asks_for_are_enough(suite: Suite, share: float) -> No
     suite.record()
     suite.checkpoint("int8", also_wrong={"seed": 5, "share": share})
     result = suite.gate("--quant-limit=30")
-    line = next(one for one in result.outlines if "about " in one and "items would show" in one)
+    line = next(line for line in result.outlines if "about " in line and "items would show" in line)
     needed = line.split("about ")[1].split(" ")[0]
     judged = suite.gate(f"--quant-limit={needed}")
     judged.stdout.no_fnmatch_line("*REFUSED*")

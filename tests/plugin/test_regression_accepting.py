@@ -47,7 +47,7 @@ def test_the_first(recorded: Suite) -> None:
     )
     [line] = history(recorded)
     assert (line["number"], line["why"], line["undecided"]) == (1, "first release", [])
-    assert {one["task"]: one["minimum"] for one in line["tasks"]} == {"sum": 0.93, "pick": 0.93}
+    assert {task["task"]: task["minimum"] for task in line["tasks"]} == {"sum": 0.93, "pick": 0.93}
     assert kept(recorded) == []
 
 
@@ -187,7 +187,7 @@ def test_a_part_of_the_suite(accepted: Suite) -> None:
         ["quantreg: accepted * as number 2: sum; in place of number 1; sum: *"]
     )
     folder = accepted.path / "baselines" / "model" / SCHEME / "scripted" / "accepted"
-    assert sorted(one.name for one in folder.iterdir()) == ["0001", "0002", "history.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == ["0001", "0002", "history.jsonl"]
     both = accepted.gate(checkpoint="other")
     both.stdout.fnmatch_lines(["task * accepted *", "sum * 1.000 * kept"])
 
@@ -277,8 +277,8 @@ def test_a_report_holds_the_runs(accepted: Suite) -> None:
     """The JSON report of any session holds what was measured: scores and digests, no texts."""
     assert accepted.gate("--quant-report=run.json").ret == 0
     document = json.loads((accepted.path / "run.json").read_text("utf-8"))
-    assert [one["kept"]["task"] for one in document["runs"]] == ["sum", "pick"]
-    assert [one["kept"]["against"] for one in document["runs"]] == [1, 1]
+    assert [run["kept"]["task"] for run in document["runs"]] == ["sum", "pick"]
+    assert [run["kept"]["against"] for run in document["runs"]] == [1, 1]
     assert "What is" not in json.dumps(document["runs"])
     assert str(accepted.path) not in json.dumps(document)
     assert kept(accepted) == []

@@ -41,13 +41,15 @@ def test_what_is_left_since_the_first_is_a_figure(accepted: Suite) -> None:
     assert result.ret == 0
     outcomes = json.loads((accepted.path / "r.json").read_text("utf-8"))["outcomes"]
     left = {
-        one["task"]: one["of_first_accepted"]
-        for one in outcomes
-        if one["gate"] == "no_regression(0.97)"
+        outcome["task"]: outcome["of_first_accepted"]
+        for outcome in outcomes
+        if outcome["gate"] == "no_regression(0.97)"
     }
     assert set(left) == {"sum", "pick"}
     assert 0.96 < left["sum"] < 0.99
-    assert all(one["of_first_accepted"] is None for one in outcomes if "min_" in one["gate"])
+    assert all(
+        outcome["of_first_accepted"] is None for outcome in outcomes if "min_" in outcome["gate"]
+    )
     told = f'"quantreg.sum.exact_match.of_accepted.of_first_accepted" value="{left["sum"]}"'
     assert told in (accepted.path / "j.xml").read_text("utf-8")
 

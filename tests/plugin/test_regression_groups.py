@@ -56,7 +56,7 @@ def test_a_group_against_its_accepted_runs(grouped: Suite) -> None:
     first = grouped.gate("--quant-accept")
     assert first.ret == 0
     [line] = history(grouped)
-    assert [one["task"] for one in line["tasks"]] == ["sum2", "pick2"]
+    assert [task["task"] for task in line["tasks"]] == ["sum2", "pick2"]
     same = grouped.gate()
     assert same.ret == 0
     same.stdout.fnmatch_lines(

@@ -55,7 +55,10 @@ def test_a_green_session(recorded: Suite) -> None:
     )
     made = report_of(recorded)
     assert made.conclusion == "green"
-    assert [(one.task, one.result) for one in made.outcomes] == [("sum", "kept"), ("pick", "kept")]
+    assert [(outcome.task, outcome.result) for outcome in made.outcomes] == [
+        ("sum", "kept"),
+        ("pick", "kept"),
+    ]
     assert made.session.schemes == (SCHEME,)
     assert made.session.tests == {"passed": 2}
     assert {"pytest", "pytest-quantreg", "lm_eval"} <= made.session.versions.keys()
@@ -195,8 +198,8 @@ def test_each_test_is_counted_once(recorded: Suite) -> None:
         "test_other.py",
     )
     recorded.gate(*BOTH)
-    found = report_of(recorded).session.tests
-    assert found == {"passed": 4, "error": 1, "skipped": 1, "xfailed": 1}
+    counts = report_of(recorded).session.tests
+    assert counts == {"passed": 4, "error": 1, "skipped": 1, "xfailed": 1}
 
 
 def test_an_unmet_requirement_is_the_reason(recorded: Suite) -> None:

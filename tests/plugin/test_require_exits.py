@@ -263,5 +263,5 @@ def test_a_misspelt_gpu_passed_for_a_judged_gate(outcomes: list[Outcome], why: s
     """What was timed needs a threshold that holds on this accelerator."""
     loads = [SimpleNamespace(label="batch 1"), SimpleNamespace(label="batch 8")]
     evidence = Evidence(SCHEME, timed=[cast(Timing, SimpleNamespace(workloads=loads))])
-    found = unjudged("test_x", evidence, outcomes)
-    assert found == ([f"test_x measured speed, and {why}"] if why else [])
+    lines = unjudged("test_x", evidence, outcomes)
+    assert lines == ([f"test_x measured speed, and {why}"] if why else [])

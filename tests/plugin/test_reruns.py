@@ -73,10 +73,10 @@ def test_a_test_that_passed_on_its_rerun_ended_the_session_red(recorded: Suite) 
     assert result.ret == 0
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["1 kept", "*::test_task* ran 2 times, first after: REFUSED (*"])
-    made = json.loads((recorded.path / "run.json").read_text("utf-8"))
-    assert made["conclusion"] == "green"
-    assert made["session"]["tests"] == {"passed": 1, "rerun": 1}
-    assert [one["task"] for one in made["outcomes"]] == ["pick"]
+    report = json.loads((recorded.path / "run.json").read_text("utf-8"))
+    assert report["conclusion"] == "green"
+    assert report["session"]["tests"] == {"passed": 1, "rerun": 1}
+    assert [outcome["task"] for outcome in report["outcomes"]] == ["pick"]
 
 
 @pytest.mark.parametrize("skips", [False, True])

@@ -116,7 +116,7 @@ def test_a_baseline_that_is_none(effective: dict[str, Any], words: str, timed: T
     """Slowed down by emulation, or quantized on the way: not what full precision runs like."""
     timed.model(effective=effective)
     refused(timed, f"REFUSED {words.format(what='w8a8-int8 speed: ')}")
-    assert not [one for one in events(timed.path / "model") if one.startswith("served")]
+    assert not [event for event in events(timed.path / "model") if event.startswith("served")]
     result = timed.record()
     assert result.ret == 1
     result.assert_outcomes(errors=1)
@@ -186,7 +186,7 @@ def test_a_refusal_is_remembered(timed: TimedSuite) -> None:
     )
     result = timed.gate()
     result.assert_outcomes(errors=3)
-    said = [one for one in result.outlines if one.startswith("REFUSED (not judged) ")]
+    said = [line for line in result.outlines if line.startswith("REFUSED (not judged) ")]
     assert len(said) >= 3
     assert loads(timed.path / "int8") == 1
 

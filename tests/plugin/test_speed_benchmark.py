@@ -47,10 +47,10 @@ def gated(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Gated:
 
 def _saved(gated: Gated, *args: str) -> list[dict[str, Any]]:
     gated.run_with_benchmark("--benchmark-json=out.json", *args)
-    found: list[dict[str, Any]] = json.loads((gated.path / "out.json").read_text("utf-8"))[
+    benchmarks: list[dict[str, Any]] = json.loads((gated.path / "out.json").read_text("utf-8"))[
         "benchmarks"
     ]
-    return found
+    return benchmarks
 
 
 def test_rounds_and_what_they_were_compared_with(gated: Gated) -> None:
@@ -63,15 +63,15 @@ def test_rounds_and_what_they_were_compared_with(gated: Gated) -> None:
             compare_speed(batch_size=1, output_tokens=32, rounds=6)
         """
     )
-    [one] = _saved(gated)
-    assert one["name"] == f"test_speed[{SCHEME}][batch 1, 128+32 tokens]"
-    assert one["fullname"] == f"test_gate.py::{one['name']}"
-    info = one["extra_info"]
+    [benchmark] = _saved(gated)
+    assert benchmark["name"] == f"test_speed[{SCHEME}][batch 1, 128+32 tokens]"
+    assert benchmark["fullname"] == f"test_gate.py::{benchmark['name']}"
+    info = benchmark["extra_info"]
     assert info.pop("baseline_rounds") == pytest.approx([0.33] * 6)
     speeds = info.pop("tokens_per_second")
-    assert speeds == pytest.approx([32 / seconds for seconds in one["stats"]["data"]])
-    assert one["stats"]["rounds"] == 6
-    assert {round(seconds, 9) for seconds in one["stats"]["data"]} <= {0.165, 0.2475}
+    assert speeds == pytest.approx([32 / seconds for seconds in benchmark["stats"]["data"]])
+    assert benchmark["stats"]["rounds"] == 6
+    assert {round(seconds, 9) for seconds in benchmark["stats"]["data"]} <= {0.165, 0.2475}
     assert info == {
         "scheme": SCHEME,
         "model": "model",
@@ -96,12 +96,12 @@ def test_both_workloads_and_a_lost_gate(gated: Gated) -> None:
             compare_speed(concurrency=size, requests=16)
         """
     )
-    found = {one["name"]: one for one in _saved(gated)}
-    assert list(found) == [
+    by_name = {benchmark["name"]: benchmark for benchmark in _saved(gated)}
+    assert list(by_name) == [
         f"test_speed[{SCHEME}-1][1 in flight, 16 requests]",
         f"test_speed[{SCHEME}-8][8 in flight, 16 requests]",
     ]
-    alone, many = found.values()
+    alone, many = by_name.values()
     assert alone["stats"]["mean"] == pytest.approx(16 * 0.325)
     assert many["stats"]["mean"] == pytest.approx(2 * 0.995)
 
@@ -122,8 +122,8 @@ def test_options_that_choose(
         gated.test(SPEED.replace("1.5", "3"))
     gated.test(PLAIN, "test_plain.py")
     result = gated.run_with_benchmark("-v", option)
-    found = ended(result)
-    assert {name: found[name] for name in expected} == expected
+    outcomes = ended(result)
+    assert {name: outcomes[name] for name in expected} == expected
     shown = [line for line in result.outlines if line.startswith(f"{NAME} ")]
     assert len(shown) == published
     assert bool(events(gated.path / "int4")) == (option != "--benchmark-skip")
@@ -140,7 +140,7 @@ def test_an_equal_call_is_published_once(gated: Gated) -> None:
             compare_speed(batch_size=8, output_tokens=8)
         """
     )
-    names = [one["name"] for one in _saved(gated)]
+    names = [benchmark["name"] for benchmark in _saved(gated)]
     assert names == [NAME, NAME.replace("batch 1", "batch 8, 128+8 tokens")]
 
 

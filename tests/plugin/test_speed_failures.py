@@ -29,9 +29,9 @@ def test_speed(size, compare_speed):
 @pytest.fixture
 def timed(suite: Suite) -> Iterator[TimedSuite]:
     """Two tests of speed, of which a script can make the first fail."""
-    for one in timed_suite(suite):
-        one.test(TWO)
-        yield one
+    for gated_suite in timed_suite(suite):
+        gated_suite.test(TWO)
+        yield gated_suite
 
 
 def first_refused(timed: TimedSuite, *lines: str) -> pytest.RunResult:

@@ -36,7 +36,7 @@ def _param(mark: str, bound: float, word: str) -> str:
     marked = mark.format(bound)
     name = marked.partition("(")[0]
     kind = marked.partition("kind='")[2].partition("'")[0]
-    shown = "-".join(one for one in (name, kind, word) if one)
+    shown = "-".join(part for part in (name, kind, word) if part)
     return f"pytest.param(0, marks=pytest.mark.{marked}, id={shown!r})"
 
 
@@ -61,9 +61,9 @@ def test_every_gate_and_verdict(mode: str, red: set[str], gated: Gated) -> None:
     gated.quantized(jitter=NOISE)
     gated.test(EVERY_GATE)
     result = gated.run("-v", f"--quant-gate={mode}")
-    found = ended(result)
-    assert len(found) == len(PARAMS)
-    for name, outcome in found.items():
+    outcomes = ended(result)
+    assert len(outcomes) == len(PARAMS)
+    for name, outcome in outcomes.items():
         word = name.rpartition("-")[2].rstrip("]")
         assert outcome == ("FAILED" if word in red else "PASSED"), name
     undecided = "UNDECIDED" if mode == "certify" else "undecided"
@@ -172,7 +172,7 @@ def test_why_it_is_slower_than_its_baseline(
     result = gated.run()
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["LOST * speed-up, batch 8: *", "  baseline *", said])
-    after = result.outlines.index(next(one for one in result.outlines if "batch 1: 2x" in one))
+    after = result.outlines.index(next(line for line in result.outlines if "batch 1: 2x" in line))
     assert "likely" not in "".join(result.outlines[after : after + 3])
     # Without a gate on it the summary says so.
     gated.test("def test_free(compare_speed): compare_speed(batch_size=8)")
@@ -251,9 +251,9 @@ def test_undecided_says_how_many_rounds(gated: Gated) -> None:
         r"batch 1 (speed-up|throughput|ttft p\d+): about ([\d,]+) rounds decide it, "
         r"if it is as fast as it measured: rounds=(\d+)"
     )
-    found = re.findall(said, text)
-    assert all(shown.replace(",", "") == written for _, shown, written in found)
-    needed = {name: int(count) for name, _, count in found}
+    figures = re.findall(said, text)
+    assert all(shown.replace(",", "") == written for _, shown, written in figures)
+    needed = {name: int(count) for name, _, count in figures}
     assert needed["ttft p90"] == 29
     assert set(needed) == {"speed-up", "throughput", "ttft p50", "ttft p90"}
     assert all(count > 10 for count in needed.values())
@@ -279,8 +279,8 @@ def test_the_confidence_is_shared_by_a_family(gated: Gated) -> None:
             "confidence at least 2x; at least 1.5x was required",
         ]
     )
-    found = ended(gated.run("-v", "--quant-gate=certify"))
-    assert list(found.values()) == ["PASSED", "PASSED"]
+    outcomes = ended(gated.run("-v", "--quant-gate=certify"))
+    assert list(outcomes.values()) == ["PASSED", "PASSED"]
 
 
 def test_throughput_of_a_server_and_of_each_gpu(gated: Gated) -> None:

@@ -62,7 +62,9 @@ def _wrong(suite: Suite, marks: list[list[str]]) -> list[str]:
     """What is said about tests that carry these marks, one test for each list."""
     suite.test(
         "\n".join(
-            "\n".join([*(f"@pytest.mark.{one}" for one in several), f"def test_{number}(x): pass"])
+            "\n".join(
+                [*(f"@pytest.mark.{mark}" for mark in several), f"def test_{number}(x): pass"]
+            )
             for number, several in enumerate(marks)
         ).replace("(x)", "(compare_speed)")
     )

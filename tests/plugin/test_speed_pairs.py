@@ -36,7 +36,7 @@ def timed(suite: Suite) -> Iterator[TimedSuite]:
 
 def lives(folder: Path) -> list[str]:
     """``loaded`` and ``closed``, in the order in which a model was."""
-    return [one.split()[0] for one in events(folder) if " model " in one]
+    return [event.split()[0] for event in events(folder) if " model " in event]
 
 
 UNLIKE = {
@@ -95,7 +95,7 @@ def test_emulated_is_judged_for_accuracy_alone(timed: TimedSuite) -> None:
             "*1 kept, 1 refused*",
         ]
     )
-    assert not [one for one in events(timed.path / "int8") if one.startswith("served")]
+    assert not [event for event in events(timed.path / "int8") if event.startswith("served")]
 
 
 def test_a_fallback_is_told(timed: TimedSuite) -> None:
@@ -130,7 +130,7 @@ def test_nothing_quantized_in_the_loaded_weights(timed: TimedSuite) -> None:
     result.stdout.fnmatch_lines(
         ["REFUSED (suspicious) *nothing in the loaded weights is quantized*"]
     )
-    assert not [one for one in events(timed.path / "int8") if one.startswith("served")]
+    assert not [event for event in events(timed.path / "int8") if event.startswith("served")]
 
 
 def test_the_model_that_answers_is_freed_before_timing(timed: TimedSuite) -> None:
@@ -193,7 +193,7 @@ def test_a_request_rate(timed: TimedSuite) -> None:
     assert result.ret == 1
     result.stdout.fnmatch_lines(["LOST w8a8-int8 ttft p50, 50 requests/s: *"])
     result.stdout.fnmatch_lines(["kept w8a8-int8 e2e p50, 50 requests/s: *"])
-    served = [one for one in events(timed.path / "int8") if "12 requests" in one]
+    served = [event for event in events(timed.path / "int8") if "12 requests" in event]
     assert len(served) == 12, "ten rounds and two of warm-up, all requests of each in one load"
 
 
@@ -287,7 +287,7 @@ def test_one_at_a_time(timed: TimedSuite, backend: str, monkeypatch: pytest.Monk
         ]
     )
     log = (timed.path / "lives.log").read_text("utf-8").splitlines()
-    happened = [one for one in log if " model " in one]
+    happened = [event for event in log if " model " in event]
     tried = ["w8a8-int8"] if backend == "crowded" else []
     turns = tried + ["bf16", "w8a8-int8", "w8a8-int8", "bf16"] * 3
     assert happened == [

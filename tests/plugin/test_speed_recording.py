@@ -46,7 +46,9 @@ def test_an_absent_baseline_is_recorded(timed: TimedSuite) -> None:
     document = timed.document()
     assert document["machine"]["accelerator"] == device
     (session,) = document["sessions"]
-    assert [one["requests"] for one in session["rounds"]] == [[[0, 0.02, 0.05]]] * 10
+    assert [timed_round["requests"] for timed_round in session["rounds"]] == [
+        [[0, 0.02, 0.05]]
+    ] * 10
     assert events(timed.path / "int8") == [], "no quantized model has a part in recording"
 
 
@@ -115,7 +117,7 @@ def test_all_replaces(timed: TimedSuite) -> None:
     result.stdout.fnmatch_lines(["batch 1 * 50 * 1  recorded", "1 recorded"])
     new = timed.document()
     assert new["model"]["weights_digest"] != old["model"]["weights_digest"]
-    assert [len(one["rounds"]) for one in new["sessions"]] == [10]
+    assert [len(session["rounds"]) for session in new["sessions"]] == [10]
 
 
 def test_repeats_are_sessions_of_their_own(timed: TimedSuite) -> None:
@@ -127,7 +129,7 @@ def test_repeats_are_sessions_of_their_own(timed: TimedSuite) -> None:
         ["batch 1 * 3  recorded", "loaded: model bf16 twice", "SKIPPED *3 sessions of model on*"]
     )
     assert len(timed.document()["sessions"]) == 3
-    lives = [one.split()[0] for one in events(timed.path / "model") if "model" in one]
+    lives = [event.split()[0] for event in events(timed.path / "model") if "model" in event]
     assert lives == ["loaded", "closed"] * 3
     timed.record("--quant-repeats=2").stdout.fnmatch_lines(["batch 1 * 3  present"])
     timed.record("--quant-repeats=3").stdout.fnmatch_lines(["batch 1 * 3  present"])
@@ -259,7 +261,7 @@ def test_accuracy_and_speed_in_one_session(timed: TimedSuite) -> None:
     assert result.ret == 0
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["sum * 40  recorded", "batch 1 * recorded", "2 recorded"])
-    lives = [one.split()[0] for one in events(timed.path / "model") if "model" in one]
+    lives = [event.split()[0] for event in events(timed.path / "model") if "model" in event]
     assert lives == ["loaded", "closed"] * 2
 
 

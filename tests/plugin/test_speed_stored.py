@@ -56,7 +56,7 @@ def refused(timed: TimedSuite, *lines: str) -> pytest.RunResult:
     assert result.ret == 1
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*ERROR at call of*", *lines])
-    assert not [one for one in events(timed.path / "int8") if one.startswith("served")]
+    assert not [event for event in events(timed.path / "int8") if event.startswith("served")]
     return result
 
 
@@ -88,7 +88,7 @@ def test_one_session_decides_nothing(timed: TimedSuite) -> None:
             "*--quant-model=REF",
         ]
     )
-    assert not [one for one in events(timed.path / "int8") if one.startswith("served")]
+    assert not [event for event in events(timed.path / "int8") if event.startswith("served")]
     assert command(result, "or record more sessions: ") == [
         "test_gate.py::test_speed",
         "--quant-model=MODEL",
@@ -118,7 +118,7 @@ def test_several_sessions_bring_their_spread(timed: TimedSuite) -> None:
     timed.checkpoint(speed={"seconds_per_token": 0.005, "seconds_to_first": 0.005})
     logs = [log(pace / 0.005) for pace in paces]
     reach = ONE_TAIL_3 * stdev(logs) * sqrt(1 + 1 / 3)
-    expected = [exp(mean(logs) + one) for one in (0.0, -reach, reach)]
+    expected = [exp(mean(logs) + shift) for shift in (0.0, -reach, reach)]
     for least, verdict, status in ((1.5, "kept", 0), (2.0, "UNDECIDED", 1), (3.3, "LOST", 1)):
         timed.test(ASSERTS.format(least=least))
         result = timed.gate("-rA", "--quant-gate=certify")

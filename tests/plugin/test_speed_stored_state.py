@@ -33,7 +33,7 @@ def recorded(timed: TimedSuite, *args: str, **state: Any) -> None:
 
 def served(timed: TimedSuite) -> int:
     """How many rounds the quantized model has answered."""
-    return sum(one.startswith("served") for one in events(timed.path / "int8"))
+    return sum(event.startswith("served") for event in events(timed.path / "int8"))
 
 
 @pytest.mark.parametrize("more", ["warmup=0", "rounds=4"])
@@ -57,7 +57,7 @@ def test_a_cold_session(timed: TimedSuite) -> None:
     timed.ini(quant_model="model")
     timed.test(CALL.format(more="warmup=3"))
     timed.record("--quant-repeats=3")
-    assert [one["warmup"] for one in timed.document()["sessions"]] == [1, 1, 3]
+    assert [session["warmup"] for session in timed.document()["sessions"]] == [1, 1, 3]
     timed.without_model()
     before = served(timed)
     result = timed.gate()

@@ -195,11 +195,11 @@ def test_junit(gated: Gated) -> None:
     )
     gated.run("--junitxml=junit.xml")
     [case] = ElementTree.parse(gated.path / "junit.xml").iter("testcase")
-    found = {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
+    values = {prop.attrib["name"]: prop.attrib["value"] for prop in case.iter("property")}
     speed, latency = "quantreg.speed.batch_1.speed-up", "quantreg.speed.batch_1.e2e_p90"
-    assert found[f"{speed}.verdict"] == "kept"
-    assert found[f"{latency}.verdict"] == "lost"
-    assert found["quantreg.speed.weight_memory.verdict"] == "not applicable"
+    assert values[f"{speed}.verdict"] == "kept"
+    assert values[f"{latency}.verdict"] == "lost"
+    assert values["quantreg.speed.weight_memory.verdict"] == "not applicable"
     figures = {
         f"{speed}.bound": 1.5,
         f"{speed}.value": 2.0,
@@ -215,15 +215,15 @@ def test_junit(gated: Gated) -> None:
         f"{latency}.quantized": 325,
         f"{latency}.units": 10,
     }
-    assert {name: float(found[name]) for name in figures} == pytest.approx(figures)
+    assert {name: float(values[name]) for name in figures} == pytest.approx(figures)
     # No number of 10 rounds bounds a 90th percentile from above.
-    assert f"{latency}.high" not in found
+    assert f"{latency}.high" not in values
     words = ("verdict", "gate", "mode", "confidence", "unit")
-    assert {name for name in found if name.startswith(latency)} == {
+    assert {name for name in values if name.startswith(latency)} == {
         *(name for name in figures if name.startswith(latency)),
         *(f"{latency}.{word}" for word in words),
     }
-    assert found[f"{latency}.unit"] == "ms"
+    assert values[f"{latency}.unit"] == "ms"
 
 
 def test_require_counts_what_was_judged(gated: Gated) -> None:

@@ -27,9 +27,9 @@ def test_speed(size, compare_speed):
 @pytest.fixture
 def timed(suite: Suite) -> Iterator[TimedSuite]:
     """Two tests of speed."""
-    for one in timed_suite(suite):
-        one.test(TWO)
-        yield one
+    for gated_suite in timed_suite(suite):
+        gated_suite.test(TWO)
+        yield gated_suite
 
 
 def as_if_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,5 +98,5 @@ def test_one_worker_gates_and_publishes_nothing(
     )
     result.stdout.no_fnmatch_line("*benchmark: * tests*")
     result.stdout.no_fnmatch_line("*nothing was published*")
-    ours = [one for one in alone.outlines if one.startswith(("batch ", "model; ", "2 kept"))]
-    assert [one for one in result.outlines if one in ours] == ours
+    ours = [line for line in alone.outlines if line.startswith(("batch ", "model; ", "2 kept"))]
+    assert [line for line in result.outlines if line in ours] == ours

@@ -150,8 +150,8 @@ def test_a_gate_on_one_task_of_a_group_passed_for_all_of_it(
     loses: Suite, marks: list[str], calls: list[str], unjudged: str | None
 ) -> None:
     """Under --quant-require the other tasks of the group need a gate as well."""
-    decorators = "\n".join(f"@pytest.mark.min_retention({one})" for one in marks)
-    body = "\n".join(f"    compare_accuracy({one!r})" for one in calls)
+    decorators = "\n".join(f"@pytest.mark.min_retention({minimum})" for minimum in marks)
+    body = "\n".join(f"    compare_accuracy({task!r})" for task in calls)
     loses.test(f"{decorators}\ndef test_two(compare_accuracy):\n{body}")
     loses.record()
     result = loses.gate("--quant-require")

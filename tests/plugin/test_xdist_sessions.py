@@ -36,8 +36,8 @@ def test_the_same_with_and_without(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["2 recorded", "loaded: model bf16 once", "*4 passed, 2 skipped*"])
     assert loads(suite.path / "model") == 1
     half = {"seed": 5, "share": 0.05}
-    one = suite.checkpoint("one", log="events.log", also_wrong=half)
-    two = suite.checkpoint(
+    first = suite.checkpoint("one", log="events.log", also_wrong=half)
+    second = suite.checkpoint(
         "two", "w8a8-fp8", log="events.log", also_wrong={"seed": 5, "share": 0.3}
     )
     words = (
@@ -47,15 +47,15 @@ def test_the_same_with_and_without(suite: Suite) -> None:
         "--quant-require",
     )
     alone = suite.run(*words)
-    assert (loads(one), loads(two)) == (1, 1)
+    assert (loads(first), loads(second)) == (1, 1)
     spread = suite.run_apart("-n2", *words)
-    assert (loads(one), loads(two)) == (2, 2), "each model once more, on one worker"
+    assert (loads(first), loads(second)) == (2, 2), "each model once more, on one worker"
     assert (alone.ret, spread.ret) == (1, 1)
     alone.assert_outcomes(passed=6, failed=2)
     spread.assert_outcomes(passed=6, failed=2)
     assert block(spread) == block(alone)
     assert not [line for line in spread.outlines if "Traceback" in line]
-    assert events(one)[-1].startswith("closed")
+    assert events(first)[-1].startswith("closed")
 
 
 def test_refusals_and_require_on_the_controller(suite: Suite) -> None:
