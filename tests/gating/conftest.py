@@ -1,0 +1,8 @@
+"""The fixtures of other folders that these tests need as well."""
+
+from __future__ import annotations
+
+from ..backends.conftest import backend
+from ..plugin.conftest import _imported_once, suite
+
+__all__ = ["_imported_once", "backend", "suite"]
