@@ -71,13 +71,14 @@ def read(config: pytest.Config) -> Settings:
     limit = source.first("quant_limit", None)
     undetected = source.first("quant_max_undetected", 0.10)
     model, model_name = _model(source, idle=idle), _model_name(source)
-    stored_as = model_name or (model.name if model is not None else None)
+    checkpoints = alone
+    if gates and not alone and not unnamed:
+        stored_as = model_name or (model.name if model is not None else None)
+        checkpoints = _checkpoints(source, names, project, stored_as)
     settings = Settings(
         schemes=names,
         model=model,
-        checkpoints=alone
-        if alone or unnamed or not gates
-        else _checkpoints(source, names, project, stored_as),
+        checkpoints=checkpoints,
         backend=source.first("quant_backend", "transformers").text,
         baseline_args=baseline_args,
         quantized_args=quantized_args,
@@ -98,6 +99,11 @@ def read(config: pytest.Config) -> Settings:
         unnamed=unnamed,
     )
     settings = _with_session_options(_with_gate_options(settings, source), source, idle=idle)
+    return _checked(settings)
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return the settings. Raises WrongUse for options that do not go together."""
     refuse_not_recording(settings)
     refuse_not_accepting(settings)
     return settings

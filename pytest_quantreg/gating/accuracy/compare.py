@@ -129,13 +129,7 @@ class Comparer:
         notes += self._preconditions.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
-        for ready_task in ready:
-            self._check_differences(
-                ready_task, spec, replace(ready_task.candidate, machine=loaded.machine)
-            )
-            if ready_task.accepted is not None:
-                here = replace(ready_task.candidate, machine=loaded.machine)
-                self._references.check(ready_task.accepted, here)
+        self._check_as_loaded(ready, spec, loaded)
         parts = tuple(
             self._measure(ready_task, spec, loaded, context, plan) for ready_task in ready
         )
@@ -147,6 +141,16 @@ class Comparer:
         metric, claims = parts[0].metric, parts[0].claims
         expected = _expected_flips(ready, plan)
         return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
+
+    def _check_as_loaded(
+        self, ready: Sequence[_ReadyTask], spec: ModelSpec, loaded: Loaded
+    ) -> None:
+        """Compare once more with the device that the candidate runs on. Raises Refusal."""
+        for ready_task in ready:
+            candidate = replace(ready_task.candidate, machine=loaded.machine)
+            self._check_differences(ready_task, spec, candidate)
+            if ready_task.accepted is not None:
+                self._references.check(ready_task.accepted, candidate)
 
     def _get_ready(
         self, call: EvalRequest, spec: ModelSpec, recording: Recording, accepted: bool

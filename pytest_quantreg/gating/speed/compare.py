@@ -192,34 +192,34 @@ class Timer:
                 stored_speed, quantized_speed, needed=request.against
             )
             notes += stored_speed.notes
-        if baseline is None and (stored_speed is None or not stored_speed.series):
+        series = stored_speed.series if stored_speed is not None else ()
+        if baseline is None and not series:
             notes.append("the baseline was not timed: nothing is said of speed-ups")
         notes += disturbances(quantized_speed, baseline)
-        context = models.context_of(
-            spec.name,
-            spec.scheme,
-            self._engines.software(spec),
-            machine=machine,
-            effective=effective,
-        )
-        against = (
-            base.scheme
-            if base is not None
-            else stored_speed.scheme
-            if stored_speed is not None
-            else ""
-        )
         return Timing(
             scheme=spec.scheme,
             workloads=request.workloads,
             quantized=quantized_speed,
             baseline=baseline,
-            stored=stored_speed.series if stored_speed is not None else (),
+            stored=series,
             machine=machine,
             effective=effective,
-            context=replace(context, baseline_scheme=against),
+            context=self._context(spec, machine, effective, base or stored_speed),
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    def _context(
+        self,
+        spec: ModelSpec,
+        machine: Machine,
+        effective: EffectiveScheme,
+        reference: ModelSpec | StoredSpeed | None,
+    ) -> Context:
+        software = self._engines.software(spec)
+        context = models.context_of(
+            spec.name, spec.scheme, software, machine=machine, effective=effective
+        )
+        return replace(context, baseline_scheme=reference.scheme if reference is not None else "")
 
     def _measure(
         self,
