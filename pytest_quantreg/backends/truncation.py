@@ -58,7 +58,7 @@ def record_cut_answers(lm: Any, requests: int) -> Iterator[None]:
     lm.cut_answers = tuple(recorder.cut)
 
 
-def rows_cut(
+def find_cut_rows(
     rows: Sequence[Sequence[int]], limit: int, ends: set[int], stops: Sequence[str], decode: Any
 ) -> list[bool]:
     """Per generated row whether it has ``limit`` tokens and neither ended nor was stopped.

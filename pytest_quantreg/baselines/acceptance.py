@@ -31,7 +31,7 @@ Runs = Callable[[Kept], "tuple[BaselineKey, Run]"]
 
 
 @dataclass(frozen=True)
-class Said:
+class AcceptanceNote:
     """What a person says with an acceptance: when, from which commit, why.
 
     ``undecided`` maps a scheme to the gates that were accepted with ``--force``.
@@ -44,7 +44,7 @@ class Said:
 
 
 def accept_runs(
-    store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, statement: Said
+    store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, statement: AcceptanceNote
 ) -> list[str]:
     """Accepts what was judged, of each model, scheme and engine; a line on each.
 
@@ -132,7 +132,7 @@ class _Batch:
                     help="judge it with this store: --quant-baselines DIR",
                 )
 
-    def acceptance(self, statement: Said) -> Acceptance:
+    def acceptance(self, statement: AcceptanceNote) -> Acceptance:
         """How it is put down; number and digests are the store's to fill in."""
         model = next(iter(self.runs.values())).provenance.model
         tasks = (

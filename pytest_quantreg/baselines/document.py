@@ -18,7 +18,7 @@ from ..core.records.run import (
     Software,
 )
 from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
-from .json_values import known, make, to_plain
+from .json_values import known_fields, make, to_plain
 from .key import BaselineKey, RunSettings, canonical_settings
 from .rows import RowsInfo, encode
 from .versions import CURRENT, Document, Version, refuse_newer, upgrade, validate
@@ -99,7 +99,7 @@ def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
 def key_of(document: Any) -> BaselineKey:
     """The key that a validated document is filed under; raises CorruptFile if it cannot be."""
     plain = document["key"]
-    settings = known(RunSettings, plain["settings"])
+    settings = known_fields(RunSettings, plain["settings"])
     try:
         if "gen_kwargs" in settings:
             settings["gen_kwargs"] = canonical_settings(settings["gen_kwargs"])
@@ -118,7 +118,7 @@ def key_of(document: Any) -> BaselineKey:
 def rows_of(document: Any) -> RowsInfo:
     """What a validated document says about its rows."""
     plain = document["items"]
-    return RowsInfo(**{**known(RowsInfo, plain), "columns": tuple(plain["columns"])})
+    return RowsInfo(**{**known_fields(RowsInfo, plain), "columns": tuple(plain["columns"])})
 
 
 def metrics_of(document: Any) -> tuple[Metric, ...]:
@@ -129,7 +129,7 @@ def metrics_of(document: Any) -> tuple[Metric, ...]:
 def to_run(document: Any, items: Items) -> Run:
     """The run of a validated document; raises CorruptFile where its parts contradict."""
     provenance, metrics = document["provenance"], metrics_of(document)
-    protocol = known(Protocol, document["protocol"])
+    protocol = known_fields(Protocol, document["protocol"])
     run = Run(
         Provenance(
             model=make(ModelIdentity, provenance["model"]),

@@ -23,11 +23,11 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def known(cls: type[Any], document: Mapping[str, Json]) -> dict[str, Any]:
+def known_fields(cls: type[Any], document: Mapping[str, Json]) -> dict[str, Any]:
     """The fields of a dataclass that ``document`` has, by name."""
     return {item.name: document[item.name] for item in fields(cls) if item.name in document}
 
 
 def make(cls: type[T], document: Mapping[str, Json]) -> T:
     """The dataclass that ``document`` spells out; fields it has no name for are passed over."""
-    return cls(**known(cls, document))
+    return cls(**known_fields(cls, document))

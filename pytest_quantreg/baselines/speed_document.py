@@ -11,7 +11,7 @@ from ..core.records.speed import DeviceState, Footprint, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.strict_json import CorruptFile, digest_of
 from .document import open_sealed
-from .json_values import known, make, to_plain
+from .json_values import known_fields, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
 from .speed_validation import check_speed_run
@@ -117,7 +117,7 @@ def key_of(document: Any) -> SpeedKey:
 def to_run(document: Any) -> SpeedRun:
     """The run of a validated document; raises CorruptFile for rounds that are none."""
     shape = _shape(document["key"]["workload"])
-    workload = Workload(**shape, **known(Workload, document["repeated"]))
+    workload = Workload(**shape, **known_fields(Workload, document["repeated"]))
     return SpeedRun(
         model=make(ModelIdentity, document["model"]),
         scheme=document["key"]["scheme"],

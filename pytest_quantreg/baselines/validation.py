@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.records.columns import Numbers, Texts, has_twice
+from ..core.records.columns import Numbers, Texts, has_duplicates
 from ..core.records.run import Items, Metric
 from ..core.strict_json import LARGEST, CorruptFile
 
@@ -127,7 +127,7 @@ def _check_names(items: Items) -> None:
         raise CorruptFile("has a doc_id that is too large") from None
     if doc_ids.min() < 0:
         raise CorruptFile(NO_ID)
-    if has_twice(ids):
+    if has_duplicates(ids):
         raise CorruptFile("holds the same doc_id twice")
     digests = items.digests
     if not isinstance(digests, Texts) and set(map(type, digests)) != {str}:

@@ -48,7 +48,7 @@ def accept_page(chosen: argparse.Namespace) -> str:
     """Return what was accepted. Raises WrongUse and Refusal for what may not be."""
     # The command line is read before numpy and jsonschema are paid for.
     from ..baselines import AcceptedRuns
-    from ..baselines.acceptance import Said, accept_runs
+    from ..baselines.acceptance import AcceptanceNote, accept_runs
     from ..core.records.acceptance import MOST_WHY
     from ..gating.provenance import git_commit, now
     from ..report.document import read, to_report
@@ -65,7 +65,7 @@ def accept_page(chosen: argparse.Namespace) -> str:
     report = to_report(document)
     kept, runs = _unpack_runs(chosen.run, report.runs)
     open_gates = _check_gates(chosen.run, report, kept, force=chosen.force)
-    statement = Said(now(), git_commit(folder.parent), chosen.why, open_gates)
+    statement = AcceptanceNote(now(), git_commit(folder.parent), chosen.why, open_gates)
     lines = accept_runs(
         AcceptedRuns(folder),
         kept,
@@ -113,7 +113,7 @@ def _unpack_runs(
     named: str, packed: tuple[Any, ...]
 ) -> tuple[list[Kept], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
-    from ..baselines.json_values import known
+    from ..baselines.json_values import known_fields
     from ..baselines.run_codec import unpack
     from ..core.records.acceptance import Kept
     from ..core.strict_json import CorruptFile
@@ -121,7 +121,7 @@ def _unpack_runs(
     kept: list[Kept] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}
     for document in packed:
-        measurement = Kept(**known(Kept, document["kept"]))
+        measurement = Kept(**known_fields(Kept, document["kept"]))
         try:
             key, run = unpack(document)
         except (CorruptFile, Refusal) as error:

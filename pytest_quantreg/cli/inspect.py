@@ -43,11 +43,11 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     from ..backends.gguf import inspect as gguf
     from ..core.schemes.contradictions import contradictions
     from ..measure.accelerator import all_devices, imported, installed_engines
-    from ..report.hardware_page import accelerator_of, the_one
+    from ..report.hardware_page import accelerator_of, known_accelerator
     from ..report.inspection_page import inspection_page
 
     if chosen.gpu is not None:
-        device = accelerator_of(the_one(chosen.gpu))
+        device = accelerator_of(known_accelerator(chosen.gpu))
     else:
         # Asking torch for the device would take longer than all the rest.
         device = all_devices(lambda name: None if name == "torch" else imported(name))[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import WrongUse
 from ..core.printable import printable
-from ..core.schemes.catalogue import OwnScheme
+from ..core.schemes.catalogue import ProjectScheme
 from ..core.schemes.names import SCHEMES, Quantization, name_of, resolve
 from ..core.schemes.words import described
 
@@ -30,7 +30,7 @@ _NUMBERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _QUANTIZATION = ("type", "bits", "granularity", "group_size", "dynamic", "scale")
 
 
-def own_scheme(name: str, table: Mapping[str, Any]) -> OwnScheme:
+def own_scheme(name: str, table: Mapping[str, Any]) -> ProjectScheme:
     """The scheme that a table defines. Raises WrongUse naming file, table, key and value."""
     where = place(name)
     if not _NAME.fullmatch(name):
@@ -46,7 +46,7 @@ def own_scheme(name: str, table: Mapping[str, Any]) -> OwnScheme:
             f"{where}: retention and source go together",
             help='e.g. retention = 0.97, source = "our report of May, 3,000 items"',
         )
-    return OwnScheme(
+    return ProjectScheme(
         name,
         claims,
         title=_text(table, "title", where),

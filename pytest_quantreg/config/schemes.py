@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import WrongUse
-from ..core.schemes.catalogue import Catalogue, OwnScheme
+from ..core.schemes.catalogue import Catalogue, ProjectScheme
 from ..core.schemes.names import resolve
 from ..core.settings import ModelRef
 from .scheme_fields import (
@@ -109,7 +109,7 @@ def _parsed(path: Path) -> Mapping[str, Any]:
 
 
 def _read(tables: Any, folder: Path) -> ProjectSchemes:
-    own_schemes: list[OwnScheme] = []
+    own_schemes: list[ProjectScheme] = []
     checkpoints: dict[str, str | Mapping[str, str]] = {}
     for name, table in mapping(tables, f"{FILE} [tool.quantreg.schemes]").items():
         where = place(name)
@@ -139,8 +139,8 @@ def _refuse_redefined(name: str, built_in_name: str, table: Mapping[str, Any]) -
         )
 
 
-def _refuse_same_names(schemes: Sequence[OwnScheme]) -> None:
-    seen: list[OwnScheme] = []
+def _refuse_same_names(schemes: Sequence[ProjectScheme]) -> None:
+    seen: list[ProjectScheme] = []
     for scheme in schemes:
         for name in (scheme.name, *scheme.aliases):
             if (other := Catalogue(tuple(seen)).find(name)) is not None:

@@ -158,11 +158,11 @@ class Secrets:
         }
         return cls(tuple(sorted(secrets, key=lambda text: (-len(text), text))))
 
-    def struck(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return ``text`` with `HIDDEN` for each of them, and for whatever looks like one."""
-        return without_shapes(self.struck_exactly(text))
+        return without_shapes(self.redact_exactly(text))
 
-    def struck_exactly(self, text: str) -> str:
+    def redact_exactly(self, text: str) -> str:
         """Return ``text`` with `HIDDEN` for each of them."""
         for value in self.values:
             if value in text:

@@ -8,7 +8,7 @@ from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, Refusal
 from ..core.gates.outcome import Context, Outcome
 from ..core.gates.plan import Plan
-from ..core.gates.selection import POOLED, Gate, choose, matching, unfed
+from ..core.gates.selection import POOLED, Gate, choose, gates_without_metrics, matching
 from ..core.gates.verdict import judge as judge_gate
 from ..core.records.run import Metric
 from ..core.settings import Settings
@@ -54,7 +54,9 @@ def judge(
         outcomes.extend(unjudged.extend_pools(list(judged)))
     if body_ended and not evidence.refused_outright:
         fed = fed_by(plan, evidence)
-        lacking = unfed(plan.gates, fed.__contains__, measured=bool(evidence.measured))
+        lacking = gates_without_metrics(
+            plan.gates, fed.__contains__, measured=bool(evidence.measured)
+        )
         outcomes.extend(_unfed_outcome(gate, evidence) for gate in lacking)
     outcomes.extend(judge_speed(plan, evidence, settings, body_ended=body_ended))
     return list(dict.fromkeys(outcomes))

@@ -104,4 +104,4 @@ class SchemeAliasBackend:
 
 def with_scheme_aliases(backend: Backend, catalogue: Catalogue) -> Backend:
     """``backend`` itself where the project has no schemes of its own."""
-    return SchemeAliasBackend(backend, catalogue) if catalogue.own else backend
+    return SchemeAliasBackend(backend, catalogue) if catalogue.project_schemes else backend

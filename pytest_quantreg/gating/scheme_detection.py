@@ -66,7 +66,9 @@ def _scheme_of(ref: ModelRef, backend: Backend, settings: Settings) -> str:
 
 def _scheme_name(stored: str, catalogue: Catalogue) -> str | None:
     """The name under which a session tests what files hold; None without one."""
-    names = [alias.name for alias in catalogue.own if same_identity(alias.claims, stored)]
+    names = [
+        alias.name for alias in catalogue.project_schemes if same_identity(alias.claims, stored)
+    ]
     if len(names) == 1:
         return names[0]
     try:

@@ -12,7 +12,7 @@ from ..baselines import rows
 from ..baselines.atomic_files import read_whole
 from ..baselines.document import MAX_META, metrics_of, open_document, rows_of, to_run
 from ..baselines.versions import Document
-from ..core.comparison.partial_comparability import known_of
+from ..core.comparison.partial_comparability import stored_values
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.evaluation import Aggregate, Evaluation, Result
 from ..core.records.run import UNVERIFIED, Json, Run
@@ -179,7 +179,7 @@ def result_of(run: Run) -> Result:
     n = len(accuracy.items)
     return Result(
         task=accuracy.protocol.task,
-        known=known_of(run),
+        known=stored_values(run),
         aggregates=tuple(
             Aggregate(metric, accuracy.values[metric.name], None, n)
             for metric in accuracy.protocol.metrics

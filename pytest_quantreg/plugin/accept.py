@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines import AcceptedRuns, BaselineKey
-from ..baselines.acceptance import Said, accept_runs
+from ..baselines.acceptance import AcceptanceNote, accept_runs
 from ..baselines.run_codec import pack
 from ..core.errors import QuantregError, WrongUse
 from ..core.gates.acceptance import findings
@@ -92,7 +92,7 @@ class KeptRuns:
             return AcceptResult(failed=f"quantreg: not accepted: {'; '.join(never)}")
         if undecided := [gate for finding in results for gate in finding.undecided]:
             return AcceptResult(failed=self._keep_undecided(undecided, report, invoked_from))
-        note = Said(now(), git_commit(settings.baselines.parent), settings.why)
+        note = AcceptanceNote(now(), git_commit(settings.baselines.parent), settings.why)
         try:
             store = AcceptedRuns(settings.baselines)
             lines = accept_runs(store, self._kept, self._run, note)

@@ -254,7 +254,7 @@ class Fixtures:
             words.append(f"--rootdir={option.rootdir}")
         secrets = secrets_of(self._config)
         for override in map(str, option.override_ini or ()):
-            safe = secrets.struck(override) == override
+            safe = secrets.redact(override) == override
             words += ["-o", override if safe else f"{override.partition('=')[0]}={YOUR_OWN}"]
         return words
 

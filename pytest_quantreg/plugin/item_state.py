@@ -236,16 +236,16 @@ def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:
     report.longrepr = (os.fspath(path), (line or 0) + 1, text)
 
 
-def struck(outcomes: Iterable[Outcome], secrets: Secrets) -> list[Outcome]:
+def redact_outcomes(outcomes: Iterable[Outcome], secrets: Secrets) -> list[Outcome]:
     """The outcomes without secrets in their words; what programs read in them stays."""
-    strike = secrets.struck
+    redact = secrets.redact
     return [
         replace(
             outcome,
-            headline=strike(outcome.headline),
-            details=tuple(map(strike, outcome.details)),
-            advice=strike(outcome.advice) if outcome.advice else outcome.advice,
-            notes=tuple(map(strike, outcome.notes)),
+            headline=redact(outcome.headline),
+            details=tuple(map(redact, outcome.details)),
+            advice=redact(outcome.advice) if outcome.advice else outcome.advice,
+            notes=tuple(map(redact, outcome.notes)),
         )
         for outcome in outcomes
     ]
@@ -261,14 +261,14 @@ def cleaned(report: pytest.TestReport, secrets: Secrets, *, ours: bool) -> None:
         # Engines log and warn with names from the files of a model.
         report.sections = _rewrite(report.sections, printable_lines)
     if secrets.values:
-        report.longrepr = _rewrite(report.longrepr, secrets.struck_exactly)
-        report.sections = _rewrite(report.sections, secrets.struck_exactly)
+        report.longrepr = _rewrite(report.longrepr, secrets.redact_exactly)
+        report.sections = _rewrite(report.sections, secrets.redact_exactly)
 
 
 def clean_warning(warning: WarningMessage, secrets: Secrets) -> None:
     """Takes the same out of a warning before pytest lists it."""
     text = str(warning.message)
-    if (shown := printable_lines(secrets.struck_exactly(text))) != text:
+    if (shown := printable_lines(secrets.redact_exactly(text))) != text:
         warning.message = shown
 
 

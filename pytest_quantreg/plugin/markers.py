@@ -65,7 +65,7 @@ def _admits(allowed: Sequence[SchemeChoice], choice: SchemeChoice, catalogue: Ca
             allowed_choice.method is None
             and allowed_choice.kv is None
             and allowed_choice.scheme == choice.scheme
-            and not catalogue.is_own(allowed_choice.name)
+            and not catalogue.is_project_scheme(allowed_choice.name)
         )
         for allowed_choice in allowed
     )
@@ -128,7 +128,7 @@ def plan(
     for declaration in _declared(item) if declared is None else declared:
         value = _read(declaration)
         if isinstance(value, (Gate, SpeedGate)) and (
-            value.own or fixtures & MARKER_FIXTURES[value.marker]
+            value.is_on_test or fixtures & MARKER_FIXTURES[value.marker]
         ):
             gates.append(value)
         elif isinstance(value, _Judging):
@@ -419,7 +419,7 @@ def _uncovered(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
         "e.g. @pytest.mark.min_retention(0.98)"
         for declaration, gate in gates
         if gate.of_accepted
-        and (gate.own or requested & MARKER_FIXTURES[gate.marker])
+        and (gate.is_on_test or requested & MARKER_FIXTURES[gate.marker])
         and not any(may_cover(other, gate) for other in covering)
     ]
 

@@ -18,7 +18,7 @@ from ..core.settings import Settings, Update
 from ..gating.provenance import git_commit, now
 from ..report.junit import FAILURE
 from ..report.output_files import add_to_summary, type_failures, write
-from ..report.redaction import Places, own_names, telling
+from ..report.redaction import Places, identifying_names, machine_names
 from ..report.session_outcomes import SessionReport
 from ..report.session_report import GATES, NEITHER, RECORDS, Report, Session
 from ..report.summary import excused_gates
@@ -106,7 +106,7 @@ class Reporter:
     def note_interruption(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, or ``pytest.exit``."""
         text = str(excinfo.value).strip()
-        self._cut_short = f"interrupted: {self._secrets.struck(text)}" if text else "interrupted"
+        self._cut_short = f"interrupted: {self._secrets.redact(text)}" if text else "interrupted"
 
     def note_internal_error(self) -> None:
         """pytest or a plugin failed; hooks may make another exit status of it."""
@@ -184,9 +184,9 @@ class Reporter:
             tests={word: self._ended[word] for word in _WORDS if self._ended[word]},
         )
         lines = (*collected.closing(), *([last_line] if last_line else []))
-        closing = tuple(map(self._secrets.struck, lines))
+        closing = tuple(map(self._secrets.redact, lines))
         report = Report(facts, tuple(collected.outcomes), closing)
-        return self._places(report).hidden_in(report)
+        return self._places(report).redacted(report)
 
     def _facts(self, versions: Mapping[str, str]) -> Session:
         settings = self._settings
@@ -234,7 +234,7 @@ class Reporter:
             **{os.path.realpath(path): word for path, word in named_folders.items()},
             **named_folders,
         }
-        return Places(folders, telling(own_names(), report.public()))
+        return Places(folders, identifying_names(machine_names(), report.public()))
 
 
 def _ending(report: pytest.TestReport) -> str | None:

@@ -41,7 +41,7 @@ def enforce(config: pytest.Config, session: Judged | None, status: int) -> int:
         why = session.lacking() if session is not None else _NOT_STARTED
         status = pytest.ExitCode.TESTS_FAILED if why else status
     if why:
-        write_line(config, secrets.struck(why), red=True)
+        write_line(config, secrets.redact(why), red=True)
     return status
 
 

@@ -44,8 +44,8 @@ from .item_state import (
     own_error,
     place_skip,
     reason,
+    redact_outcomes,
     show,
-    struck,
     with_lost,
     without_gate,
 )
@@ -76,7 +76,7 @@ class RunContext:
             self.reporter = Reporter(config, self.settings, self.secrets)
             self.reporter.begin()
         except WrongUse as error:
-            raise pytest.UsageError(self.secrets.struck(str(error))) from None
+            raise pytest.UsageError(self.secrets.redact(str(error))) from None
         self.report = SessionReport(self.settings)
         self.fixtures = Fixtures(config, self.settings, self.checker)
         self._reported_loads: dict[str, int] = {}
@@ -92,7 +92,7 @@ class RunContext:
     def header(self) -> str | None:
         """The line above the collection; None when nothing is gated or recorded."""
         line = self.report.header()
-        return printable(self.secrets.struck(line)) if line else line
+        return printable(self.secrets.redact(line)) if line else line
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """One run per requested scheme; none while recording."""
@@ -153,7 +153,7 @@ class RunContext:
             return
         item_state.evidence.fixtures.update(getattr(item, "fixturenames", ()))
         item_state.evidence.cut_short = True
-        outcomes = struck(self._outcomes(item, item_state, "setup"), self.secrets)
+        outcomes = redact_outcomes(self._outcomes(item, item_state, "setup"), self.secrets)
         plain = {
             "outcomes": [outcome.to_plain() for outcome in outcomes],
             "generated": generated(item_state),
@@ -178,7 +178,7 @@ class RunContext:
             return
         evidence.fixtures.update(getattr(item, "fixturenames", ()))
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
-        outcomes = struck(self._outcomes(item, item_state, when), self.secrets)
+        outcomes = redact_outcomes(self._outcomes(item, item_state, when), self.secrets)
         item_state.judged_refusals = len(evidence.refused)
         item_state.ended = Ended(when, tuple(outcomes), own_error(error))
         item_state.losing += tuple(
@@ -263,7 +263,7 @@ class RunContext:
         speed = tuple(gate for gate in now.speed if gate not in plan.speed)
         if not added and not speed:
             return plan, None
-        return plan, replace(plan, gates=added, speed=speed, beside=plan.gates)
+        return plan, replace(plan, gates=added, speed=speed, judged_elsewhere=plan.gates)
 
     def annotate_report(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
@@ -336,7 +336,11 @@ class RunContext:
         """Why a session that pytest would end with 0 must not; empty where it may."""
         early = "; ".join(self.reporter.missing)
         unmet = self.report.unmet_requirement() if self._required else ""
-        why = unmet or self.report.ungenerated() or self.report.unheard_failure(early=early != "")
+        why = (
+            unmet
+            or self.report.unjudged_generation()
+            or self.report.unreported_failure(early=early != "")
+        )
         if not why and early and self._required:
             why = f"quantreg: --quant-require: not every test ran: {early}"
         return why
@@ -384,7 +388,7 @@ class RunContext:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_line(self, line: str, *, red: bool = False) -> None:
-        write_line(self.config, self.secrets.struck(line), red=red)
+        write_line(self.config, self.secrets.redact(line), red=red)
 
     def _interrupted(self) -> str:
         """What an interruption has cost; empty when nothing of ours was measured."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..baselines.atomic_files import read_whole
-from ..baselines.json_values import known, to_plain
+from ..baselines.json_values import known_fields, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
 from ..core.errors import WrongUse
 from ..core.gates.outcome import Outcome
@@ -92,7 +92,7 @@ def to_report(document: Any) -> Report:
     """The value that a validated document spells out; what it has no name for is left out."""
     session: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in known(Session, document["session"]).items()
+        for name, value in known_fields(Session, document["session"]).items()
     }
     return Report(
         Session(**session),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..core.errors import WrongUse
-from ..core.hardware.accelerators import Accelerator, find, meant, nearest_names, words
+from ..core.hardware.accelerators import Accelerator, find, matching_devices, nearest_names, words
 from ..core.hardware.devices import DEVICES, KnownDevice
 from ..core.hardware.kernel_rules import Engine
 from ..core.hardware.kernels import ENGINES, KernelChoice, runs_as
@@ -83,7 +83,7 @@ def named_page(name: str, installed: Mapping[str, str], has: IsInstalled) -> str
     Raises WrongUse for a name that the table lacks, with the nearest ones, and for one
     that means several.
     """
-    known_device = the_one(name)
+    known_device = known_accelerator(name)
     device = accelerator_of(known_device)
     columns = [
         Column(engine, installed.get(engine.name, engine.newest), engine.name in installed)
@@ -103,9 +103,9 @@ def accelerator_of(known_device: KnownDevice) -> Accelerator:
     )
 
 
-def the_one(name: str) -> KnownDevice:
+def known_accelerator(name: str) -> KnownDevice:
     """The known accelerator that ``name`` means. Raises WrongUse for none, or several."""
-    matches = meant(name)
+    matches = matching_devices(name)
     if not matches:
         near = nearest_names(name)
         hint = f"nearest: {', '.join(near)}" if near else "write it like H100, RTX 4090 or MI300X"

@@ -42,7 +42,7 @@ class TerminalProgress:
         with self._uncaptured():
             terminal.ensure_newline()
             terminal.rewrite("", erase=True)
-            terminal.write_line(f"quantreg: {printable(self._secrets.struck(text))}")
+            terminal.write_line(f"quantreg: {printable(self._secrets.redact(text))}")
             self._shown = False
 
     def announce(self, text: str) -> None:
@@ -53,7 +53,7 @@ class TerminalProgress:
             return
         with self._uncaptured():
             terminal.ensure_newline()
-            terminal.write_line(f"quantreg: {printable(self._secrets.struck(text))}")
+            terminal.write_line(f"quantreg: {printable(self._secrets.redact(text))}")
 
     def _terminal(self) -> pytest.TerminalReporter | None:
         terminal: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin(

@@ -30,7 +30,7 @@ COMMON = frozenset(
 """Names that many machines share: they tell nothing, and stand in messages for other reasons."""
 
 
-def own_names() -> tuple[str, ...]:
+def machine_names() -> tuple[str, ...]:
     """The host's name, whole and without its domain, and the user's, where they tell anything."""
     host = socket.gethostname()
     try:
@@ -38,10 +38,10 @@ def own_names() -> tuple[str, ...]:
     # A container may run as a number that nobody has; Windows has no module for it.
     except (ImportError, KeyError, OSError):
         user = ""
-    return telling((host, host.partition(".")[0], user))
+    return identifying_names((host, host.partition(".")[0], user))
 
 
-def telling(names: Iterable[str], spared: Iterable[str] = ()) -> tuple[str, ...]:
+def identifying_names(names: Iterable[str], spared: Iterable[str] = ()) -> tuple[str, ...]:
     """Those of ``names`` that point at one machine or person, the longest first.
 
     A name that is a word of ``spared`` (tasks, models) is public there, and stays.
@@ -124,7 +124,7 @@ class Places:
             text = pattern(name).sub(HIDDEN, text)
         return text
 
-    def hidden_in(self, value: T) -> T:
+    def redacted(self, value: T) -> T:
         """``value`` with every text in it `hidden`: dataclasses, tuples and mappings too."""
         redacted: T = _redacted(value, self)
         return redacted

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from ..core.errors import WrongUse
-from ..core.schemes.catalogue import Catalogue, OwnScheme
+from ..core.schemes.catalogue import Catalogue, ProjectScheme
 from ..core.schemes.names import (
     AMBIGUOUS,
     SCHEMES,
@@ -38,7 +38,7 @@ def schemes_page(catalogue: Catalogue, *, aliases: bool = False) -> str:
         (s.name, _short(s.weights), _short(s.activations), _share(lowest(s.name)), s.aliases)
         for s in QUANTIZED
     ]
-    rows += [(*_project_row(scheme), scheme.aliases) for scheme in catalogue.own]
+    rows += [(*_project_row(scheme), scheme.aliases) for scheme in catalogue.project_schemes]
     lines = _table(("scheme", "weights", "activations", "published"), [row[:4] for row in rows])
     if aliases:
         lines[1:] = [
@@ -86,7 +86,7 @@ def backend_page(backend: str, catalogue: Catalogue) -> str:
     rows = [(s.name, _how_made(backend, resolve(s.name), None)) for s in QUANTIZED]
     rows += [
         (scheme.name, _how_made(backend, catalogue.choose(scheme.name), scheme))
-        for scheme in catalogue.own
+        for scheme in catalogue.project_schemes
     ]
     return "\n".join(
         [
@@ -102,7 +102,7 @@ def _with_aliases(line: str, row: tuple[str, str, str, str, tuple[str, ...]]) ->
     return [line, f"    also {', '.join(row[4])}"] if row[4] else [line]
 
 
-def _project_row(project_scheme: OwnScheme) -> tuple[str, str, str, str]:
+def _project_row(project_scheme: ProjectScheme) -> tuple[str, str, str, str]:
     if project_scheme.makeable:
         return (
             project_scheme.name,
@@ -119,13 +119,13 @@ def _project_row(project_scheme: OwnScheme) -> tuple[str, str, str, str]:
     )
 
 
-def _with_backends(choice: SchemeChoice, project_scheme: OwnScheme | None) -> Iterator[str]:
+def _with_backends(choice: SchemeChoice, project_scheme: ProjectScheme | None) -> Iterator[str]:
     width = max(map(len, MAKINGS)) + 2
     for backend in MAKINGS:
         yield f"{backend:<{width}}{_how_made(backend, choice, project_scheme)}"
 
 
-def _how_made(backend: str, choice: SchemeChoice, project_scheme: OwnScheme | None) -> str:
+def _how_made(backend: str, choice: SchemeChoice, project_scheme: ProjectScheme | None) -> str:
     # Data without a name comes in the same box as the other schemes of checkpoints.
     entry = making(backend, choice.scheme.name) or making(backend, _A_CHECKPOINT_SCHEME)
     if entry is None:
@@ -139,7 +139,7 @@ def _how_made(backend: str, choice: SchemeChoice, project_scheme: OwnScheme | No
     return entry.words if buildable or entry.how in ("checkpoint", "no") else _CHECKPOINT
 
 
-def _published(scheme: Scheme, project_scheme: OwnScheme | None) -> Iterator[str]:
+def _published(scheme: Scheme, project_scheme: ProjectScheme | None) -> Iterator[str]:
     if project_scheme is not None and project_scheme.retention is not None:
         yield from _wrapped(
             f"retention {_share(project_scheme.retention)}: {project_scheme.source}"

@@ -146,7 +146,7 @@ class SessionReport:
         more = f" (and {len(others):,} more)" if others else ""
         return f"{flag} {first}{more}" if first else ""
 
-    def ungenerated(self) -> str:
+    def unjudged_generation(self) -> str:
         """Why a scheme with a quantized KV cache fails this session; empty when none does.
 
         Only generating reads what is in the cache, so that other tasks cannot show a loss.
@@ -173,7 +173,7 @@ class SessionReport:
             if outcome.result in JUDGED and outcome.speed is None and mode in (None, outcome.mode)
         }
 
-    def unheard_failure(self, *, early: bool = True) -> str:
+    def unreported_failure(self, *, early: bool = True) -> str:
         """What failed although no test did: its session was ended from inside; else empty.
 
         Not ``early``: after all its tests, by a hook that sets another exit status.

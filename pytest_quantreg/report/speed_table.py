@@ -15,7 +15,7 @@ from ..core.gates.outcome import (
 )
 from .messages import NOT_RECORDED
 from .number_format import figure, outwards
-from .table import Columns, Row, laid_out, word_of
+from .table import Columns, Row, lay_out, word_of
 
 HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")
 _RECORDINGS = (RECORDED, PRESENT)
@@ -42,7 +42,7 @@ def _figures(outcome: Outcome) -> tuple[object, ...]:
 def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome, below ``width`` columns where possible."""
     columns = speed_columns(outcomes)
-    return laid_out(*columns, width) if columns.cells else ("", [])
+    return lay_out(*columns, width) if columns.cells else ("", [])
 
 
 def speed_columns(outcomes: Sequence[Outcome]) -> Columns:

@@ -52,12 +52,12 @@ class Columns(NamedTuple):
 
 def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome of a task, below ``width`` columns where possible."""
-    return laid_out(*columns(outcomes), width)
+    return lay_out(*columns(outcomes), width)
 
 
 def accepted_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
     """The same of what was compared with the run accepted last."""
-    return laid_out(*accepted_columns(outcomes), width)
+    return lay_out(*accepted_columns(outcomes), width)
 
 
 def columns(outcomes: Sequence[Outcome]) -> Columns:
@@ -87,7 +87,7 @@ def _gate_columns(head: tuple[str, ...], shown: Sequence[Outcome]) -> Columns:
     )
 
 
-def laid_out(
+def lay_out(
     heads: Sequence[tuple[str, ...]],
     cells: Sequence[tuple[str, ...]],
     outcomes: Sequence[Outcome],

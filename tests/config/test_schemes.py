@@ -39,7 +39,7 @@ def test_a_scheme_like_another(tmp_path: Path) -> None:
         "retention = 0.975",
         'source = "report of May"',
     )
-    (scheme,) = project.catalogue.own
+    (scheme,) = project.catalogue.project_schemes
     assert (scheme.name, scheme.claims, scheme.makeable) == ("ours", "w4a16-int4-awq", True)
     assert (scheme.title, scheme.aliases) == ("tuned on our texts", ("o4", "our_4"))
     assert (scheme.retention, scheme.source) == (0.975, "report of May")
@@ -87,7 +87,7 @@ def test_a_scheme_like_another(tmp_path: Path) -> None:
 )
 def test_schemes_written_out(tmp_path: Path, lines: list[str], claims: str, makeable: bool) -> None:
     """Data that has a name claims it, other data its own words; only a built-in's is made."""
-    (scheme,) = ours(tmp_path, *lines).catalogue.own
+    (scheme,) = ours(tmp_path, *lines).catalogue.project_schemes
     assert (scheme.claims, scheme.makeable) == (claims, makeable)
 
 
@@ -162,7 +162,7 @@ WEIGHTS = 'weights = {type = "int", bits = 3, granularity = "group"}'
 def test_mistakes_are_named(tmp_path: Path, lines: list[str], message: str | None) -> None:
     """File, table, key and value, what is allowed, and the nearest; one alias too many is none."""
     if message is None:
-        assert ours(tmp_path, *lines).catalogue.own[0].aliases == ("Ours",)
+        assert ours(tmp_path, *lines).catalogue.project_schemes[0].aliases == ("Ours",)
         return
     with pytest.raises(WrongUse) as caught:
         ours(tmp_path, *lines)
@@ -219,7 +219,7 @@ def test_files_without_schemes(tmp_path: Path) -> None:
         read(tmp_path, "[tool.other]\nschemes = 1"),
         read(tmp_path, "[tool.quantreg]"),
     ):
-        assert (project.catalogue.own, project.checkpoints) == ((), {})
+        assert (project.catalogue.project_schemes, project.checkpoints) == ((), {})
 
 
 def test_checkpoints_of_built_in_schemes(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_an_engine_repeated_a_secret() -> None:
         {"base_url": "https://jo:pa5@host/", "api_key": "EMPTY", "dtype": "auto"},
     )
     said = "401 for opensesame1x: s3cr3t-value, jo:pa5, pa5, EMPTY, EMPTYING, auto"
-    assert secrets.struck(said) == "401 for ...x: ..., ..., ..., ..., EMPTYING, auto"
+    assert secrets.redact(said) == "401 for ...x: ..., ..., ..., ..., EMPTYING, auto"
 
 
 def test_what_looks_like_a_key_is_struck_unasked() -> None:
@@ -104,7 +104,7 @@ def test_a_secret_inside_of_a_text_was_shown(name: str, value: Json) -> None:
     """Neither the command that is to be typed again nor an engine's error repeats it."""
     assert "sesame" not in repeatable(f"{name}={json.dumps(value)}")
     assert "sesame" not in str(without_secrets(value, name))
-    said = Secrets.of({name: value}).struck("401: @open-sesame")
+    said = Secrets.of({name: value}).redact("401: @open-sesame")
     assert "sesame" not in said
 
 
@@ -112,10 +112,10 @@ def test_a_secret_was_shown_in_another_spelling() -> None:
     """Escaped on one line, quoted for an address, and each line of a key file."""
     secrets = Secrets.of({"private_key": "-----BEGIN KEY-----\nMIIEow/abc=\n", "password": "a b/c"})
     said = "-----BEGIN KEY-----\\nMIIEow/abc=\\n; MIIEow/abc=; a%20b%2Fc"
-    assert secrets.struck(said) == "...; ...; ..."
+    assert secrets.redact(said) == "...; ...; ..."
 
 
 def test_a_placeholder_was_struck_from_our_own_sentences() -> None:
     """A server that wants any key gets api_key=test, and messages speak of tests."""
     said = "the test measured sum on the local model"
-    assert Secrets.of({"api_key": "test", "token": "local", "key": "model"}).struck(said) == said
+    assert Secrets.of({"api_key": "test", "token": "local", "key": "model"}).redact(said) == said

@@ -10,10 +10,10 @@ import pytest
 from pytest_quantreg.core.engine import Backend
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
 from pytest_quantreg.gating.scheme_alias_backend import SchemeAliasBackend, with_scheme_aliases
 
-CATALOGUE = Catalogue((OwnScheme("ours", "w4a16-int4-gptq"),))
+CATALOGUE = Catalogue((ProjectScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")
 METHODS = (
     *(("identify", ()), ("stored_scheme", ()), ("chat_formatter", (True,))),

@@ -14,7 +14,7 @@ import pytest
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.plugin.cache_folder import cache_dir
-from pytest_quantreg.report.redaction import own_names
+from pytest_quantreg.report.redaction import machine_names
 
 from .conftest import Suite
 
@@ -89,9 +89,9 @@ def test_own_names_without_a_user(homeless: Path, monkeypatch: pytest.MonkeyPatc
     def no_module() -> NoReturn:
         raise ModuleNotFoundError("No module named 'pwd'")
 
-    own_names()
+    machine_names()
     monkeypatch.setattr(getpass, "getuser", no_module)
-    own_names()
+    machine_names()
 
 
 @pytest.mark.usefixtures("homeless")

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import ModelSpec
-from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
 from pytest_quantreg.gating.models import how_made, refuse_wrong_checkpoint
 
 from .conftest import Suite
@@ -169,7 +169,7 @@ def test_certify_says_that_generation_was_not_tested(suite: Suite) -> None:
     assert UNTESTED not in closing(suite.gate("test_gate.py", checkpoint="sound"))
 
 
-CATALOGUE = Catalogue((OwnScheme("cached", SCHEME),))
+CATALOGUE = Catalogue((ProjectScheme("cached", SCHEME),))
 
 
 def spec(scheme: str, backend: str, **changes: object) -> ModelSpec:

@@ -106,7 +106,7 @@ def test_every_text_of_a_report() -> None:
     made = report(
         bad, lines=(place,), incomplete=(place,), model=place, versions={"x": place}, backend=place
     )
-    redacted = PLACES.hidden_in(made)
+    redacted = PLACES.redacted(made)
     assert "secret" not in repr(redacted)
     assert repr(redacted).count(".../end") == 12
     assert redacted.outcomes[0].retention == LOSES.retention

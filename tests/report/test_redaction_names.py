@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.report.redaction import COMMON, Places, own_names, telling
+from pytest_quantreg.report.redaction import COMMON, Places, identifying_names, machine_names
 
 from .report_samples import LOSES, report
 
@@ -37,7 +37,7 @@ def test_names_are_words_of_their_own(text: str, shown: str) -> None:
 @pytest.mark.parametrize("name", ["", "a", "x1", "max", "mark", "will", *sorted(COMMON)])
 def test_common_and_short_names_tell_nothing(name: str) -> None:
     """They are words of messages, and many machines are called so."""
-    assert telling([name, name.upper()]) == ()
+    assert identifying_names([name, name.upper()]) == ()
 
 
 def test_names_of_models_and_tasks_stay() -> None:
@@ -46,8 +46,8 @@ def test_names_of_models_and_tasks_stay() -> None:
     made = report(
         replace(LOSES, task="piqa3"), model="org/Llama-3", lines=("llama lost piqa3 on gpu-17",)
     )
-    assert telling(names, made.public()) == ("gpu-17",)
-    shown = Places({}, telling(names, made.public())).hidden_in(made)
+    assert identifying_names(names, made.public()) == ("gpu-17",)
+    shown = Places({}, identifying_names(names, made.public())).redacted(made)
     assert shown.session.model == "org/Llama-3"
     assert shown.lines == ("llama lost piqa3 on ...",)
 
@@ -56,7 +56,7 @@ def test_what_this_machine_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's name with and without its domain and the user's, the longest first."""
     monkeypatch.setattr(socket, "gethostname", lambda: "gpu-node-17.corp.example")
     monkeypatch.setattr(getpass, "getuser", lambda: "mallory")
-    assert own_names() == ("gpu-node-17.corp.example", "gpu-node-17", "mallory")
+    assert machine_names() == ("gpu-node-17.corp.example", "gpu-node-17", "mallory")
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,4 +67,4 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert own_names() == ()
+    assert machine_names() == ()

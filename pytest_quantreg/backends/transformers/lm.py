@@ -7,7 +7,7 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 
 from ..quiet import quiet
-from ..truncation import CutRecorder, number_prompts, record_cut_answers, rows_cut
+from ..truncation import CutRecorder, find_cut_rows, number_prompts, record_cut_answers
 
 
 class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
@@ -56,7 +56,9 @@ class LoadedHFLM(HFLM):  # type: ignore[misc]  # lm-eval ships no types
             prompt = context.shape[1]
             rows = output[:, prompt:].tolist()
             limit = max_length - prompt
-            self.cache_hook.note_batch(rows_cut(rows, limit, self._ends(), stop, self.tok_decode))
+            self.cache_hook.note_batch(
+                find_cut_rows(rows, limit, self._ends(), stop, self.tok_decode)
+            )
         return output
 
     def _ends(self) -> set[int]:

@@ -12,7 +12,7 @@ from .alignment import items_at, refuse_partial, same_kinds, value_of_few
 from .pairs import compare_items
 
 
-def replaced(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float) -> str:
+def replacement_note(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float) -> str:
     """``sum: 0.816 -> 0.811 (12 lost, 4 won, retention 0.994, 0.982-1.006)``.
 
     Of the items that both hold, by their digests; where they cannot be paired, why.

@@ -10,8 +10,8 @@ from math import isfinite
 import numpy as np
 
 from ..errors import Category, Refusal
-from ..hardware.releases import gpu_family, normal_package, same_minor, unlike
-from ..records.columns import has_twice, picked, places
+from ..hardware.releases import changed_entries, gpu_family, normal_package, same_minor
+from ..records.columns import has_duplicates, picked, places
 from ..records.run import UNSTATED, Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
 from .alignment import items_at
 
@@ -164,7 +164,7 @@ def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") 
     ``drift="warn"`` turns the rules marked so from refusals into notes.
     """
     provenance, accuracy = baseline.provenance, baseline.accuracy
-    log = Found(RULES, drift)
+    log = DifferenceLog(RULES, drift)
     log.differ_models(provenance.model, candidate)
     log.differ_software(provenance.software, candidate.software)
     if candidate.machine is not None:
@@ -198,7 +198,7 @@ def aligned(baseline: Items, candidate: Items) -> Items:
     return items_at(baseline, places(baseline.doc_ids, candidate.doc_ids))
 
 
-class Found:
+class DifferenceLog:
     """Collects differences by the rule of their field.
 
     ``drift="warn"`` turns the rules marked so into notes; raises ValueError for others
@@ -287,7 +287,7 @@ def _packages(versions: Mapping[str, str]) -> dict[str, str]:
     return {normal_package(name): version for name, version in versions.items()}
 
 
-def _note_machines(log: Found, baseline: Machine, candidate: Machine) -> None:
+def _note_machines(log: DifferenceLog, baseline: Machine, candidate: Machine) -> None:
     if baseline.kind != candidate.kind:
         log.differ("machine.kind", baseline.kind, candidate.kind)
         return
@@ -300,7 +300,7 @@ def _note_machines(log: Found, baseline: Machine, candidate: Machine) -> None:
     log.differ("machine.driver", baseline.driver, candidate.driver)
 
 
-def _note_protocols(log: Found, baseline: Protocol, candidate: Protocol) -> None:
+def _note_protocols(log: DifferenceLog, baseline: Protocol, candidate: Protocol) -> None:
     for field in _PROTOCOL_FIELDS:
         if field == "metrics":
             log.differ(
@@ -309,11 +309,13 @@ def _note_protocols(log: Found, baseline: Protocol, candidate: Protocol) -> None
                 _metric_names(candidate.metrics),
             )
         elif field == "code_packages":
-            for package, old, new in unlike(baseline.code_packages, candidate.code_packages):
+            for package, old, new in changed_entries(
+                baseline.code_packages, candidate.code_packages
+            ):
                 log.differ("protocol.code_packages", old, new, name=f"{package} version")
         else:
             files = (
-                unlike(baseline.code_files, candidate.code_files)
+                changed_entries(baseline.code_files, candidate.code_files)
                 if field == "config_digest"
                 else ()
             )
@@ -337,8 +339,8 @@ _PROTOCOL_FIELDS = tuple(
 )
 
 
-def _note_items(log: Found, baseline: Items, candidate: Items) -> None:
-    if not len(candidate) or has_twice(candidate.doc_ids):
+def _note_items(log: DifferenceLog, baseline: Items, candidate: Items) -> None:
+    if not len(candidate) or has_duplicates(candidate.doc_ids):
         problem = "the same item twice" if len(candidate) else "none"
         log.note("items.count", f"{len(baseline):,} items", problem)
         return
@@ -362,7 +364,7 @@ def _all_agree(baseline: Items, candidate: Items) -> bool:
     return tuple(picked(baseline.digests, rows)) == tuple(candidate.digests)
 
 
-def _note_item_differences(log: Found, baseline: Items, candidate: Items) -> None:
+def _note_item_differences(log: DifferenceLog, baseline: Items, candidate: Items) -> None:
     baseline_digests = dict(zip(baseline.doc_ids, baseline.digests, strict=True))
     missing = [doc for doc in candidate.doc_ids if doc not in baseline_digests]
     if missing:

@@ -35,14 +35,14 @@ def mark(texts: Sequence[str], tokens: int) -> float:
     return float(max(1, int(hashlib.sha256(joined).hexdigest()[:_MARK_DIGITS], 16)))
 
 
-def kept(facts: Columns) -> Columns:
+def kept_facts(facts: Columns) -> Columns:
     """The facts of a whole task, without marks and lengths where all answers are short."""
     if any(facts.get("answer", ())):
         return facts
     return {name: column for name, column in facts.items() if name not in ("answer", "length")}
 
 
-def stands_for(accuracy: Accuracy) -> str:
+def answers_digest(accuracy: Accuracy) -> str:
     """A digest that two models share if all of their answers are equal; empty where few are known.
 
     Made of what is noted of generated answers, or of log-likelihoods.

@@ -8,7 +8,7 @@ from ..hardware.releases import gpu_family, same_minor
 from ..records.evaluation import Result
 from ..records.run import Json, Run
 from ..redact_settings import is_seal, same
-from .comparability import RULES, SAME_RUN, Difference, Found, compare_runs
+from .comparability import RULES, SAME_RUN, Difference, DifferenceLog, compare_runs
 from .comparability import Candidate as RunCandidate
 
 ITEMS = "items.digests"
@@ -25,7 +25,7 @@ def differences(baseline: Result, candidate: Result) -> list[Difference]:
     """
     if baseline.run is not None and candidate.run is not None:
         return compare_runs(baseline.run, _candidate(candidate.run))
-    log = Found(RULES, "refuse")
+    log = DifferenceLog(RULES, "refuse")
     for name in _names(baseline, candidate):
         if name in baseline.known and name in candidate.known:
             _note_difference(log, name, baseline, candidate)
@@ -58,7 +58,7 @@ def _names_only_in(result: Result, other_result: Result) -> list[str]:
     ]
 
 
-def _note_difference(log: Found, name: str, baseline: Result, candidate: Result) -> None:
+def _note_difference(log: DifferenceLog, name: str, baseline: Result, candidate: Result) -> None:
     old, new = baseline.known[name], candidate.known[name]
     if _is_same_value(name, old, new):
         return
@@ -86,7 +86,7 @@ def _is_same_value(name: str, baseline: Json, candidate: Json) -> bool:
     return same(baseline, candidate)
 
 
-def _note_configs(log: Found, baseline: Result, candidate: Result) -> None:
+def _note_configs(log: DifferenceLog, baseline: Result, candidate: Result) -> None:
     """The first entries of the task's file that differ, where both sides show theirs."""
     if not baseline.config or not candidate.config:
         return
@@ -108,7 +108,7 @@ def _itemwise(baseline: Result, candidate: Result) -> bool:
     return baseline.accuracy is not None and candidate.accuracy is not None
 
 
-def _note_counts(log: Found, baseline: Result, candidate: Result) -> None:
+def _note_counts(log: DifferenceLog, baseline: Result, candidate: Result) -> None:
     """Without items, other numbers of items are other items."""
     if baseline.accuracy is not None and candidate.accuracy is not None:
         old, new = baseline.accuracy.items, candidate.accuracy.items
@@ -165,7 +165,7 @@ def _text(value: Json) -> str:
     return text if len(text) <= 70 else f"{text[:67]}..."
 
 
-def known_of(run: Run) -> Mapping[str, Json]:
+def stored_values(run: Run) -> Mapping[str, Json]:
     """What a stored run says, under the names of the rules."""
     provenance, protocol = run.provenance, run.accuracy.protocol
     values: dict[str, Json] = {

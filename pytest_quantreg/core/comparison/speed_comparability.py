@@ -6,7 +6,16 @@ from dataclasses import fields, replace
 
 from ..records.run import EffectiveScheme, Machine, ModelIdentity, Software
 from ..records.speed_run import SpeedRun
-from .comparability import RECORD, RULES, SAME_SOFTWARE, Candidate, Difference, Found, Level, Rule
+from .comparability import (
+    RECORD,
+    RULES,
+    SAME_SOFTWARE,
+    Candidate,
+    Difference,
+    DifferenceLog,
+    Level,
+    Rule,
+)
 
 SAME_DEVICE = "record a baseline on this accelerator: pytest --quant-update"
 
@@ -51,7 +60,7 @@ def comparable_speed(
     turns the rules marked so from refusals into notes; raises ValueError for others than
     that and ``"refuse"``. `core.comparison.comparability.refusal` makes the one error of them.
     """
-    log = Found(SPEED_RULES, drift)
+    log = DifferenceLog(SPEED_RULES, drift)
     _note_differences(log, stored, candidate)
     return log.in_order()
 
@@ -66,7 +75,9 @@ def comparable_models(
     the other model: servers need not be of one engine.
     """
     rules = [rule for rule in SPEED_RULES if rule.field != "model.dtype"]
-    log = Found((*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse")
+    log = DifferenceLog(
+        (*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse"
+    )
     log.differ_models(reference, candidate)
     if software is not None:
         log.differ_software(software, candidate.software)
@@ -79,7 +90,7 @@ def comparable_sessions(stored: SpeedRun, newer: SpeedRun) -> list[Difference]:
     As `comparable_speed`, for the same model; what really ran must be the same too, and
     no version is relaxed: a baseline is of one software. The way out is a new one.
     """
-    log = Found((replace(rule, way_out=RECORD) for rule in SPEED_RULES), "refuse")
+    log = DifferenceLog((replace(rule, way_out=RECORD) for rule in SPEED_RULES), "refuse")
     candidate = Candidate(newer.model, newer.software, newer.machine, base=newer.model)
     _note_differences(log, stored, candidate)
     for item in fields(EffectiveScheme):
@@ -88,14 +99,14 @@ def comparable_sessions(stored: SpeedRun, newer: SpeedRun) -> list[Difference]:
     return log.in_order()
 
 
-def _note_differences(log: Found, stored: SpeedRun, candidate: Candidate) -> None:
+def _note_differences(log: DifferenceLog, stored: SpeedRun, candidate: Candidate) -> None:
     log.differ_models(stored.model, candidate)
     log.differ_software(stored.software, candidate.software)
     if candidate.machine is not None:
         _note_machines(log, stored.machine, candidate.machine)
 
 
-def _note_machines(log: Found, baseline: Machine, candidate: Machine) -> None:
+def _note_machines(log: DifferenceLog, baseline: Machine, candidate: Machine) -> None:
     if baseline.kind != candidate.kind:
         log.differ("machine.kind", baseline.kind, candidate.kind)
         return

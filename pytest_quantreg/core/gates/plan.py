@@ -16,7 +16,7 @@ class Plan:
 
     ``gates`` judge accuracy, ``speed`` what an engine takes of time and memory.
     ``confidence`` is that of each gate by itself: under ``detect`` what was asked for is
-    shared out over the ``family`` of gates that the promise is for (`of`). ``beside`` are
+    shared out over the ``family`` of gates that the promise is for (`of`). ``judged_elsewhere`` are
     gates of the same test that are judged in another plan.
     """
 
@@ -25,7 +25,7 @@ class Plan:
     confidence: float
     family: int = 1
     speed: tuple[SpeedGate, ...] = ()
-    beside: tuple[Gate, ...] = ()
+    judged_elsewhere: tuple[Gate, ...] = ()
 
     @classmethod
     def of(

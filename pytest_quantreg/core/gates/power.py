@@ -70,7 +70,7 @@ def observed_power(
         n = sum(distinct_slice.n for distinct_slice in distinct)
         flips = stats.PairedCounts(0, 0, min(changed, n), max(n - changed, 0))
         discordance = stats.planning_discordance(flips, default=default, confidence=confidence)
-    return foresight(
+    return planned_power(
         comparison.slices,
         minimum,
         confidence=confidence,
@@ -80,7 +80,7 @@ def observed_power(
     )
 
 
-def foresight(
+def planned_power(
     slices: Sequence[Slice],
     minimum: float,
     *,
@@ -97,7 +97,7 @@ def foresight(
     of each other, it is the sight of as many distinct ones as say the same.
     """
     if any(piece.repetition > 1.0 for piece in slices):
-        distinct = foresight(
+        distinct = planned_power(
             [piece.effective for piece in slices],
             minimum,
             confidence=confidence,
@@ -122,7 +122,7 @@ def default_discordance(scheme: str) -> float:
     return 0.08 if weights is not None and weights.bits < 8 else 0.04
 
 
-def refuse_toothless(power: GatePower, gate: Gate, task: str, *, max_undetected: float) -> None:
+def refuse_underpowered(power: GatePower, gate: Gate, task: str, *, max_undetected: float) -> None:
     """Refuses a ``detect`` gate that would miss too large a loss. Raises Refusal (too weak).
 
     The items that the message asks for are enough, 4 times in 5, after a run in which as

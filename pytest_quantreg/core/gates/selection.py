@@ -33,7 +33,7 @@ class Gate:
     level: int
 
     @property
-    def own(self) -> bool:
+    def is_on_test(self) -> bool:
         """Whether the test carries the marker itself, not its class or module."""
         return self.level in OWN_LEVELS
 
@@ -102,7 +102,9 @@ def _rank(gate: Gate) -> tuple[int, int, float]:
     return (-gate.selectors, gate.level, -gate.minimum)
 
 
-def unfed(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool) -> list[Gate]:
+def gates_without_metrics(
+    gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool
+) -> list[Gate]:
     """The gates that nothing fed and that therefore must be refused.
 
     One on the test itself must be fed. One inherited from class or module that names a
@@ -112,7 +114,7 @@ def unfed(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool)
     return [
         gate
         for gate in gates
-        if not fed(gate) and (gate.own or (gate.task in (None, POOLED) and not measured))
+        if not fed(gate) and (gate.is_on_test or (gate.task in (None, POOLED) and not measured))
     ]
 
 
@@ -122,5 +124,5 @@ def idle(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool) 
     One that is idle in every test of a session guards nothing, as a misspelt task does;
     the summary says so.
     """
-    refused = unfed(gates, fed, measured=measured)
+    refused = gates_without_metrics(gates, fed, measured=measured)
     return [gate for gate in gates if not fed(gate) and gate not in refused]

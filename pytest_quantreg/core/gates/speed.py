@@ -49,7 +49,7 @@ class SpeedGate:
         return (self.marker, self.kind, self.percentile)
 
     @property
-    def own(self) -> bool:
+    def is_on_test(self) -> bool:
         """Whether the test carries the marker itself, not its class or module."""
         return self.level in OWN_LEVELS
 

@@ -188,7 +188,7 @@ def refuse_senseless(gates: Sequence[SpeedGate], workload: Workload) -> None:
     Those of its class or module are meant for other tests below them.
     """
     for gate in gates:
-        if sensible(gate, workload) or not gate.own:
+        if sensible(gate, workload) or not gate.is_on_test:
             continue
         if gate.kind == "tpot":
             raise Refusal(

@@ -11,7 +11,7 @@ from ..comparison.suspicion import refuse_chance, refuse_too_good
 from ..errors import Category, Refusal
 from ..settings import GateMode
 from .plan import Plan
-from .power import TRUTH_STEP, observed_power, refuse_blind, refuse_toothless
+from .power import TRUTH_STEP, observed_power, refuse_blind, refuse_underpowered
 from .selection import Gate
 
 
@@ -87,7 +87,7 @@ def judge(
     if plan.mode is GateMode.DETECT and not broken:
         # Evidence that decides needs no teeth: they matter where nothing was shown.
         if evidence is stats.Evidence.UNDECIDED:
-            refuse_toothless(power, gate, comparison.task, max_undetected=max_undetected)
+            refuse_underpowered(power, gate, comparison.task, max_undetected=max_undetected)
         refuse_blind(comparison, gate, confidence=plan.confidence)
         if support is not None and sparse is not None:
             refuse_sparse(support, gate, comparison.task)

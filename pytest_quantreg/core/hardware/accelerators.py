@@ -72,12 +72,14 @@ def not_applicable_words(names: Sequence[str], device_name: str) -> str:
 def find(name: str, devices: Sequence[KnownDevice] = DEVICES) -> KnownDevice | None:
     """The known accelerator that a device's name or a ``gpu=`` name means, None if none.
 
-    The first of `meant`.
+    The first of `matching_devices`.
     """
-    return next(iter(meant(name, devices)), None)
+    return next(iter(matching_devices(name, devices)), None)
 
 
-def meant(name: str, devices: Sequence[KnownDevice] = DEVICES) -> tuple[KnownDevice, ...]:
+def matching_devices(
+    name: str, devices: Sequence[KnownDevice] = DEVICES
+) -> tuple[KnownDevice, ...]:
     """The known accelerators that a name can mean.
 
     Those whose own names stand in it: the one with most words. Else those that have all

@@ -72,7 +72,7 @@ def gpu_family(accelerator: str) -> str:
     return " ".join(word for word in words if word and not re.fullmatch(r"[0-9]+gi?b", word))
 
 
-def unlike(
+def changed_entries(
     old: Mapping[str, str], new: Mapping[str, str]
 ) -> list[tuple[str, str | None, str | None]]:
     """Return what differs between two listings, such as of packages and their versions.

@@ -94,7 +94,7 @@ class Texts(Sequence[str]):
         return repr(tuple(self))
 
 
-def has_twice(ids: Sequence[int]) -> bool:
+def has_duplicates(ids: Sequence[int]) -> bool:
     """Whether a number is there more than once."""
     if not isinstance(ids, Numbers):
         return len(set(ids)) != len(ids)

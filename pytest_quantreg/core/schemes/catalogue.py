@@ -8,7 +8,7 @@ from .names import SCHEMES, SchemeChoice, resolve, same_words, unknown
 
 
 @dataclass(frozen=True)
-class OwnScheme:
+class ProjectScheme:
     """One scheme of the project's own.
 
     ``claims`` is what its name stands for: a built-in name with its suffixes, or the words
@@ -35,11 +35,11 @@ class OwnScheme:
 class Catalogue:
     """What names stand for in one session."""
 
-    own: tuple[OwnScheme, ...] = ()
+    project_schemes: tuple[ProjectScheme, ...] = ()
 
-    def find(self, name: str) -> OwnScheme | None:
+    def find(self, name: str) -> ProjectScheme | None:
         """The project's own scheme of that name; None for any other name."""
-        return next((scheme for scheme in self.own if scheme.is_called(name)), None)
+        return next((scheme for scheme in self.project_schemes if scheme.is_called(name)), None)
 
     def choose(self, name: str) -> SchemeChoice:
         """What ``name`` stands for; of an own scheme under its own name.
@@ -51,8 +51,8 @@ class Catalogue:
             return replace(resolve(scheme.claims), name=scheme.name, note=None)
         more = [
             spelling
-            for own_scheme in self.own
-            for spelling in (own_scheme.name, *own_scheme.aliases)
+            for scheme in self.project_schemes
+            for spelling in (scheme.name, *scheme.aliases)
         ]
         choice = resolve(name, more=more)
         if choice.scheme not in SCHEMES:
@@ -62,9 +62,9 @@ class Catalogue:
 
     def claims(self, name: str) -> str:
         """What `schemes.resolve` understands in place of ``name``: itself, or what it is like."""
-        scheme = self.find(name) if self.own else None
+        scheme = self.find(name) if self.project_schemes else None
         return name if scheme is None else scheme.claims
 
-    def is_own(self, name: str) -> bool:
+    def is_project_scheme(self, name: str) -> bool:
         """Whether the project defines ``name``."""
         return self.find(name) is not None

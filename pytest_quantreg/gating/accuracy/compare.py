@@ -11,7 +11,7 @@ from ...baselines import BaselineKey
 from ...core import stats
 from ...core.comparison.alignment import first_items, refuse_partial, same_kinds
 from ...core.comparison.comparability import Candidate, Difference
-from ...core.comparison.generated_answers import stands_for
+from ...core.comparison.generated_answers import answers_digest
 from ...core.comparison.item_clusters import units_of
 from ...core.comparison.pairs import refuse_overlap, refuse_unpoolable
 from ...core.comparison.suspicion import answers, refuse_same_answers
@@ -341,7 +341,7 @@ class Comparer:
 
     def _answers_digest(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
         """Return a digest that schemes share which gave the same answers, or are the same files."""
-        digest = stands_for(accuracy)
+        digest = answers_digest(accuracy)
         if digest or spec.quantize or loaded.effective.mode == UNVERIFIED:
             return digest
         return self._engines.identify(spec).weights_digest

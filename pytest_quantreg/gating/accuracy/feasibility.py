@@ -13,7 +13,7 @@ from ...core.comparison.item_clusters import copies_of, units_of
 from ...core.comparison.pairs import distinct, slice_of
 from ...core.comparison.suspicion import refuse_chance
 from ...core.gates.plan import Plan
-from ...core.gates.power import default_discordance, foresight, refuse_toothless
+from ...core.gates.power import default_discordance, planned_power, refuse_underpowered
 from ...core.gates.selection import Gate
 from ...core.gates.verdict import refuse_other_scores, refuse_sparse
 from ...core.records.run import Accuracy, Metric
@@ -60,7 +60,7 @@ def refuse_hopeless(
     exact = len(slices) == 1 and baselines[0][1].kind == "binary"
     # Without a flip is the best case. What other checkpoints flipped must not decide
     # whether this one is measured: it may flip less, and be kept.
-    best_case = foresight(
+    best_case = planned_power(
         slices,
         gate.minimum,
         confidence=plan.confidence,
@@ -68,7 +68,7 @@ def refuse_hopeless(
         planned=expected or default_discordance(scheme),
         exact=exact,
     )
-    refuse_toothless(best_case, gate, task, max_undetected=max_undetected)
+    refuse_underpowered(best_case, gate, task, max_undetected=max_undetected)
     _refuse_few_units(baselines, columns, gate, task, exact=exact)
 
 

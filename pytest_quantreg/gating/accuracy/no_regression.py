@@ -27,7 +27,9 @@ def refuse_uncovered(
     What is lost in steps from one accepted run to the next, only the baseline shows.
     ``part`` says that ``subject`` is one task of a group, which only gates that name it judge.
     """
-    of_baseline = [other for other in (*plan.gates, *plan.beside) if other.marker == MIN_RETENTION]
+    of_baseline = [
+        other for other in (*plan.gates, *plan.judged_elsewhere) if other.marker == MIN_RETENTION
+    ]
     if gate.pools:
         if any(other.pools and other.metric in (None, gate.metric) for other in of_baseline):
             return

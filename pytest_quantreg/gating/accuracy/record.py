@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...baselines import BaselineKey, Changed
-from ...core.comparison.baseline_diff import replaced
+from ...core.comparison.baseline_diff import replacement_note
 from ...core.comparison.pairs import refuse_unpoolable
 from ...core.records.run import Accuracy, Metric, ModelSpec, Provenance, Run
 from ...core.settings import Update
@@ -111,7 +111,7 @@ class Recorder:
             return (f"{task}: not paired with what it replaces: that could not be read",)
         old, new = self._store.load(key).accuracy, run.accuracy
         metric = call.metric_of(new.protocol)
-        return (replaced(old, new, metric, confidence=self._settings.confidence),)
+        return (replacement_note(old, new, metric, confidence=self._settings.confidence),)
 
     def _recorded(
         self,

@@ -29,7 +29,9 @@ class UnjudgedMetrics:
     def __init__(self, plan: Plan, evidence: Evidence) -> None:
         self._plan = plan
         self._measured = evidence.measured
-        gates = [gate for gate in (*plan.gates, *plan.beside) if gate.marker == MIN_RETENTION]
+        gates = [
+            gate for gate in (*plan.gates, *plan.judged_elsewhere) if gate.marker == MIN_RETENTION
+        ]
         self._pools = [gate for gate in gates if gate.pools]
         self._gates = [gate for gate in gates if not gate.pools]
 
@@ -65,7 +67,7 @@ class UnjudgedMetrics:
             (index for index, outcome in enumerate(outcomes) if _is_verdict(outcome)), None
         )
         # What the test's own plan judges, the plan of gates that its body added does not repeat.
-        if place is None or not gates or any(gate in self._plan.beside for gate in gates):
+        if place is None or not gates or any(gate in self._plan.judged_elsewhere for gate in gates):
             return list(outcomes)
         extended = with_other_losses(
             outcomes[place],

@@ -79,7 +79,7 @@ def _judge_workload(
         if choice.gate is not None
         and choice.gate.of_workload
         # One of its module that means nothing here is meant for the other tests.
-        and (choice.gate.own or sensible(choice.gate, comparison.workload))
+        and (choice.gate.is_on_test or sensible(choice.gate, comparison.workload))
     ]
     reasons: tuple[str, ...] = ()
     # What arrives at a rate is answered at that rate, however slow the model is.

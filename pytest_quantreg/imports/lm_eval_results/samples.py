@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...core.comparison.generated_answers import kept, mark, tokens_about
+from ...core.comparison.generated_answers import kept_facts, mark, tokens_about
 from ...core.comparison.item_clusters import copy_column, copy_keys
 from ...core.records.run import Items
 from ...core.strict_json import LARGEST
@@ -222,7 +222,7 @@ def _to_samples(path: Path, items_by_doc: Mapping[int, _Item]) -> Samples:
         name: tuple(value for value in column if value is not None)
         for name, column in facts.items()
     }
-    complete = kept(
+    complete = kept_facts(
         {name: column for name, column in fact_columns.items() if len(column) == len(items)}
     )
     return Samples(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ...core.comparison import item_clusters
-from ...core.comparison.generated_answers import kept
+from ...core.comparison.generated_answers import kept_facts
 from ...core.engine import Engine
 from ...core.errors import Category, Refusal
 from ...core.records.run import Accuracy, Columns, Items
@@ -251,7 +251,7 @@ def _facts(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> Columns:
     }
     if prepared.clusters:
         facts[item_clusters.CLUSTER] = tuple(map(float, prepared.clusters[:n]))
-    return {**kept(facts), **item_clusters.copy_column(prepared.copy_keys[:n])}
+    return {**kept_facts(facts), **item_clusters.copy_column(prepared.copy_keys[:n])}
 
 
 def _truncation_notes(task: str, chunks: Sequence[Chunk]) -> tuple[str, ...]:

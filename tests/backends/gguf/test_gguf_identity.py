@@ -14,7 +14,7 @@ from pytest_quantreg.backends.gguf.identity import identify
 from pytest_quantreg.backends.gguf.inspect import checkpoint
 from pytest_quantreg.backends.gguf.scheme import kind_of, stored_scheme
 from pytest_quantreg.backends.quiet import quietly_imported
-from pytest_quantreg.core.comparison.comparability import RULES, Candidate, Found
+from pytest_quantreg.core.comparison.comparability import RULES, Candidate, DifferenceLog
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec, Software
 from pytest_quantreg.core.schemes.contradictions import contradictions
@@ -130,7 +130,7 @@ def test_quantized_files_state_no_compute_type(tmp_path: Path) -> None:
     quantized = identity_of(opened(tmp_path / "b.gguf", "Q8_0", file_type=7))
     assert quantized.dtype == "unstated"
     for model, count in ((quantized, 0), (identity_of(opened(tmp_path / "c.gguf", "F32")), 1)):
-        differences = Found(RULES, "refuse")
+        differences = DifferenceLog(RULES, "refuse")
         differences.differ_models(base, Candidate(model, Software("llamacpp", {})))
         assert [difference.field for difference in differences.in_order()] == [
             "model.dtype"

@@ -10,9 +10,9 @@ from pytest_quantreg.core.gates.selection import (
     MIN_RETENTION,
     Gate,
     choose,
+    gates_without_metrics,
     idle,
     matching,
-    unfed,
 )
 from pytest_quantreg.core.settings import GateMode
 
@@ -60,12 +60,12 @@ def test_what_nothing_fed() -> None:
     own, bare, inherited = gate(0.9, 1, task="a"), gate(0.9, 3), gate(0.9, 3, task="a")
     pooled = gate(0.9, 3, task="*")
     gates = [own, bare, inherited, pooled]
-    assert unfed(gates, [].__contains__, measured=False) == [own, bare, pooled]
+    assert gates_without_metrics(gates, [].__contains__, measured=False) == [own, bare, pooled]
     assert idle(gates, [].__contains__, measured=False) == [inherited]
     fed = [bare, pooled].__contains__
-    assert unfed(gates, fed, measured=True) == [own]
+    assert gates_without_metrics(gates, fed, measured=True) == [own]
     assert idle(gates, fed, measured=True) == [inherited]
-    assert unfed(gates, gates.__contains__, measured=True) == []
+    assert gates_without_metrics(gates, gates.__contains__, measured=True) == []
     assert idle(gates, gates.__contains__, measured=True) == []
 
 
@@ -73,7 +73,7 @@ def test_a_gate_of_another_kind_of_metric_is_idle_beside_one_that_judges() -> No
     """A module's gate on perplexity asks nothing of a test on accuracy, unless it is its own."""
     inherited = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 3)
     own = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 1)
-    assert unfed([inherited, own], [].__contains__, measured=True) == [own]
+    assert gates_without_metrics([inherited, own], [].__contains__, measured=True) == [own]
     assert idle([inherited, own], [].__contains__, measured=True) == [inherited]
 
 

@@ -13,7 +13,12 @@ from pytest_quantreg.core.comparison.accuracy import Slice
 from pytest_quantreg.core.comparison.suspicion import refuse_chance
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.gates.plan import Plan
-from pytest_quantreg.core.gates.power import about, default_discordance, foresight, refuse_toothless
+from pytest_quantreg.core.gates.power import (
+    about,
+    default_discordance,
+    planned_power,
+    refuse_underpowered,
+)
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import Verdict, judge, refuse_other_scores
 from pytest_quantreg.core.settings import GateMode
@@ -125,7 +130,7 @@ def test_chance_is_refused_in_every_mode(mode: GateMode) -> None:
 
 def test_too_weak_even_if_everything_were_lost() -> None:
     """Three items never turn red at 95 %, whatever may stay undetected."""
-    seen = foresight(
+    seen = planned_power(
         [Slice("sum", 3, 3, 1.0, 1.0, 0.0, 0.0)],
         0.5,
         confidence=0.999,
@@ -134,7 +139,9 @@ def test_too_weak_even_if_everything_were_lost() -> None:
         exact=True,
     )
     with pytest.raises(Refusal) as caught:
-        refuse_toothless(seen, Gate(MIN_RETENTION, 0.5, None, None, 1), "sum", max_undetected=0.49)
+        refuse_underpowered(
+            seen, Gate(MIN_RETENTION, 0.5, None, None, 1), "sum", max_undetected=0.49
+        )
     assert caught.value.category is Category.TOO_WEAK
     assert "nothing" in caught.value.what
 
@@ -214,7 +221,7 @@ def test_plans_have_two_digits(items: int, shown: int) -> None:
 
 def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -> tuple[str, ...]:
     """The help of a gate refused before loading on n items."""
-    seen = foresight(
+    seen = planned_power(
         [Slice("sum", n, total, 1.0, right / n, 0.0, 0.0)],
         minimum,
         confidence=0.95,
@@ -224,7 +231,7 @@ def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -
     )
     gate = Gate(MIN_RETENTION, minimum, None, None, 1)
     with pytest.raises(Refusal) as caught:
-        refuse_toothless(seen, gate, "sum", max_undetected=undetected)
+        refuse_underpowered(seen, gate, "sum", max_undetected=undetected)
     return caught.value.help
 
 

@@ -10,7 +10,7 @@ from pytest_quantreg.core.hardware.accelerators import (
     Accelerator,
     find,
     fit,
-    meant,
+    matching_devices,
     nearest,
     nearest_names,
     not_applicable_words,
@@ -131,4 +131,4 @@ def test_a_processor_is_called_cpu() -> None:
 )
 def test_names_that_drivers_report_are_known(name: str, meant_names: list[str]) -> None:
     """The fullest known name that stands in a device's name is meant, else all that have it."""
-    assert [known.name for known in meant(name)] == meant_names
+    assert [known.name for known in matching_devices(name)] == meant_names

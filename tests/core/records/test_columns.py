@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_quantreg.core.comparison.alignment import items_at
-from pytest_quantreg.core.records.columns import Numbers, Texts, has_twice, picked, places
+from pytest_quantreg.core.records.columns import Numbers, Texts, has_duplicates, picked, places
 from pytest_quantreg.core.records.run import Items
 
 PLACES = st.none() | st.integers(-9, 9)
@@ -106,8 +106,8 @@ def test_packed_items_are_the_items() -> None:
 )
 def test_what_is_there_twice_is_seen(ids: list[int], twice: bool) -> None:
     """In tuples and packed."""
-    assert has_twice(tuple(ids)) is twice
-    assert has_twice(Numbers(np.array(ids, dtype=np.int64))) is twice
+    assert has_duplicates(tuple(ids)) is twice
+    assert has_duplicates(Numbers(np.array(ids, dtype=np.int64))) is twice
 
 
 @given(known=st.lists(st.integers(0, 99), unique=True, min_size=1), data=st.data())

@@ -7,14 +7,14 @@ from itertools import product
 import pytest
 
 from pytest_quantreg.core.errors import WrongUse
-from pytest_quantreg.core.schemes.catalogue import Catalogue, OwnScheme
+from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
 from pytest_quantreg.core.schemes.names import Quantization, resolve, same_identity
 from pytest_quantreg.core.schemes.words import describe, described, kind, understood
 
 INT3 = Quantization("int", 3, "group", group_size=64)
-OURS = OwnScheme("our-int4", "w4a16-int4-gptq", aliases=("o4",))
-NAMELESS = OwnScheme("our-int3", described(INT3, None), makeable=False)
-CACHED = OwnScheme("cached", "w8a8-fp8+kv-fp8")
+OURS = ProjectScheme("our-int4", "w4a16-int4-gptq", aliases=("o4",))
+NAMELESS = ProjectScheme("our-int3", described(INT3, None), makeable=False)
+CACHED = ProjectScheme("cached", "w8a8-fp8+kv-fp8")
 CATALOGUE = Catalogue((OURS, NAMELESS, CACHED))
 
 
@@ -25,14 +25,14 @@ def test_own_names_in_any_spelling(spelling: str) -> None:
     assert (choice.name, choice.method) == ("our-int4", "gptq")
     assert choice.scheme is resolve("w4a16-int4").scheme
     assert CATALOGUE.claims(spelling) == "w4a16-int4-gptq"
-    assert CATALOGUE.is_own(spelling)
+    assert CATALOGUE.is_project_scheme(spelling)
 
 
 def test_built_in_names_stay_what_they_are() -> None:
     """A catalogue of own schemes changes nothing about the others."""
     assert CATALOGUE.choose("FP8") == resolve("FP8")
     assert CATALOGUE.claims("w8a8-fp8-gptq") == "w8a8-fp8-gptq"
-    assert not CATALOGUE.is_own("w8a8-fp8")
+    assert not CATALOGUE.is_project_scheme("w8a8-fp8")
 
 
 def test_own_schemes_may_claim_a_quantized_cache() -> None:

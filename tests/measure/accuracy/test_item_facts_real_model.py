@@ -102,12 +102,12 @@ def test_cut_answers_are_those_that_needed_more_room(
 )
 def test_a_row_is_cut_if_nothing_ended_it(rows: list[list[int]], cut: list[bool]) -> None:
     """An end token or a stop text anywhere in it means that the limit did not."""
-    from pytest_quantreg.backends.truncation import rows_cut
+    from pytest_quantreg.backends.truncation import find_cut_rows
 
     def decode(row: list[int]) -> str:
         return "".join("\n" if token == 9 else chr(97 + token) for token in row)
 
-    assert rows_cut(rows, 3, {1}, ["\n", ""], decode) == cut
+    assert find_cut_rows(rows, 3, {1}, ["\n", ""], decode) == cut
 
 
 def test_repeats_average_sampled_answers(prepared: Any, run: Any) -> None:
