@@ -22,7 +22,7 @@ LIGHT := tests/baselines tests/cli tests/config tests/core tests/gating tests/im
 	tests/tools tests/test_layers.py tests/test_module_state.py tests/test_contributing.py
 # Files in these folders that do need one of them.
 LIGHT_NOT := tests/cli/compare/test_pair.py tests/cli/test_hardware.py \
-	tests/cli/test_inspect_gguf.py tests/gating/test_checkpoint_checks_files.py \
+	tests/cli/test_inspect_gguf.py tests/gating/test_checkpoint_checks.py \
 	tests/gating/test_flip_history.py tests/imports/lm_eval_results/test_real_files.py
 
 .venv-light/installed: pyproject.toml constraints.txt

@@ -48,10 +48,10 @@ def accept_page(chosen: argparse.Namespace) -> str:
     """Return what was accepted. Raises WrongUse and Refusal for what may not be."""
     # The command line is read before numpy and jsonschema are paid for.
     from ..baselines import AcceptedRuns
-    from ..baselines.acceptance import AcceptanceNote, accept_runs
+    from ..baselines.accept_runs import AcceptanceNote, accept_runs
     from ..core.records.acceptance import MOST_WHY
     from ..gating.provenance import git_commit, now
-    from ..report.document import read, to_report
+    from ..report.json_document import read, to_report
 
     if len(chosen.why) > MOST_WHY:
         raise WrongUse(f"--why: {MOST_WHY:,} characters are the most")
@@ -79,7 +79,7 @@ def _check_gates(
     named: str, report: Any, kept: list[Kept], *, force: bool
 ) -> dict[str, tuple[str, ...]]:
     """By scheme the gates that are accepted although they are open."""
-    from ..core.gates.acceptance import findings
+    from ..core.gates.acceptance_blockers import findings
     from ..report.session_report import GATES, GREEN
 
     if report.session.purpose != GATES or report.conclusion != GREEN:

@@ -42,7 +42,7 @@ def report_page(named: str, form: str) -> str:
     """
     # The command line is read before numpy and jsonschema are paid for.
     from ..core.strict_json import dump_readable
-    from ..report.document import read, to_report
+    from ..report.json_document import read, to_report
     from ..report.markdown import markdown
     from ..report.plain_text import plain
 

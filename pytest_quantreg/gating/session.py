@@ -14,12 +14,12 @@ from ..measure import Progress
 from . import models
 from .accuracy.candidate_runs import remember
 from .accuracy.compare import Comparer
-from .accuracy.preconditions import Preconditions
 from .accuracy.record import Recorded, Recorder
 from .accuracy.request import EvalRequest
 from .accuracy.stored_baselines import Recording
 from .engine_session import EngineSession, Loaded
 from .evidence import Evidence, Finished
+from .preconditions import Preconditions
 from .speed.compare import Timer, Timing
 from .speed.record import RecordedSpeed, SpeedRecorder
 

@@ -15,8 +15,8 @@ from ..core.records.run import Json
 from ..core.schemes.names import resolve
 from .figures_document import is_figures
 from .foreign_files import object_of, read_json, unreadable
-from .lm_eval_results.evaluation import evaluation_of, logs_alone, results_beside, task_of
 from .lm_eval_results.results import is_results, read_results, stamp_of
+from .lm_eval_results.to_evaluation import evaluation_of, logs_alone, results_beside, task_of
 from .serving_benchmarks import Timings, is_timing, read_timings
 from .stored_runs import is_stored, read_stored, read_stored_timings
 

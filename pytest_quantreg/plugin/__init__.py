@@ -15,8 +15,8 @@ from .option_table import MARKERS, OPTIONS, OUR_FIXTURES, OUR_MARKERS, WITHOUT_T
 
 if TYPE_CHECKING:
     from ..core.hardware.accelerators import Accelerator
-    from ..gating.model_handles import ModelHandle
     from .accuracy_fixture import CompareAccuracy
+    from .fixtures import ModelHandle
     from .run_context import RunContext
     from .speed_fixture import CompareSpeed
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines import AcceptedRuns, BaselineKey
-from ..baselines.acceptance import AcceptanceNote, accept_runs
+from ..baselines.accept_runs import AcceptanceNote, accept_runs
 from ..baselines.run_codec import pack
 from ..core.errors import QuantregError, WrongUse
-from ..core.gates.acceptance import findings
+from ..core.gates.acceptance_blockers import findings
 from ..core.records.acceptance import Kept
 from ..core.records.run import Run
 from ..core.settings import Settings

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -17,12 +17,11 @@ from ..core.engine import Engine
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.gates.plan import Plan
 from ..core.hardware.accelerators import Accelerator
-from ..core.records.run import ModelSpec
+from ..core.records.run import EffectiveScheme, ModelSpec
 from ..core.records.speed import Workload
 from ..core.secret_values import YOUR_OWN
 from ..core.settings import Settings, Update
 from ..gating import Checker, EvalRequest, Evidence
-from ..gating.model_handles import ModelHandle
 from ..gating.models import quantized_spec
 from ..gating.speed.preconditions import saturating
 from ..gating.speed.record import with_itself
@@ -280,3 +279,35 @@ class Fixtures:
     def _note(self, error: QuantregError) -> None:
         if isinstance(error, Refusal) and error.category in _RESUMED:
             self.stopped_short = True
+
+
+class ModelHandle:
+    """A model that is loaded when it is first used and shares memory with no other.
+
+    ``name`` is what people call it, ``scheme`` what it claims to be. Each use of
+    ``model``, ``tokenizer`` or ``effective`` makes sure that it is the loaded one and
+    frees whichever was loaded before.
+    """
+
+    def __init__(self, spec: ModelSpec, load: Callable[[], Engine]) -> None:
+        self.name = spec.name
+        self.scheme = spec.scheme
+        self._load = load
+
+    @property
+    def model(self) -> Any:
+        """The engine's own model object, e.g. a transformers model in eval mode."""
+        return self._load().model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The engine's own tokenizer."""
+        return self._load().tokenizer
+
+    @property
+    def effective(self) -> EffectiveScheme:
+        """What was really loaded and runs, read from the loaded modules."""
+        return self._load().effective
+
+    def __repr__(self) -> str:
+        return f"<ModelHandle {self.name} {self.scheme}>"

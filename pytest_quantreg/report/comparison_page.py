@@ -11,7 +11,7 @@ from typing import Any
 from ..core.gates.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
 from .markdown_text import cell, escaped
 from .messages import bare, floor_3
-from .table import word_of
+from .summary_table import word_of
 
 WIDTH = 80
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ..core.gates.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
 from .messages import bare
-from .table import of_accepted
+from .summary_table import of_accepted
 
 PREFIX = "quantreg."
 FAILURE = f"{PREFIX}failure"

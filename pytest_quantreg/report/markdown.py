@@ -21,7 +21,7 @@ from .summary import (
     side_measurements,
     title,
 )
-from .table import Columns, accepted_columns, columns
+from .summary_table import Columns, accepted_columns, columns
 
 COMMENT_LIMIT = 65_000
 """Bytes: GitHub takes 65,536 characters for a comment, and a line of one's own may be added."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..core.strict_json import CorruptFile
-from .document import MAX_REPORT, encode, is_document
+from .json_document import MAX_REPORT, encode, is_document
 from .junit import typed
 from .markdown import COMMENT_LIMIT, is_page, markdown
 from .markdown_text import escaped

@@ -15,7 +15,7 @@ from ..core.gates.outcome import (
 )
 from .messages import NOT_RECORDED
 from .number_format import figure, outwards
-from .table import Columns, Row, lay_out, word_of
+from .summary_table import Columns, Row, lay_out, word_of
 
 HEAD = ("workload", "measured", "base", "quant", "", "interval", "required", "")
 _RECORDINGS = (RECORDED, PRESENT)

@@ -22,7 +22,7 @@ from ..core.gates.outcome import (
 from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
 from .speed_messages import speed_bound
 from .speed_table import required
-from .table import WORDS, minima, of_accepted
+from .summary_table import WORDS, minima, of_accepted
 
 _MOST_NAMES = 3
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)

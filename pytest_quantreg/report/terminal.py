@@ -21,7 +21,7 @@ from ..core.printable import printable
 from .session_outcomes import SummarySource, context_line
 from .speed_table import speed_table, without_repeats
 from .summary import closing_lines, contexts, side_measurements, title
-from .table import Row, accepted_table, table
+from .summary_table import Row, accepted_table, table
 
 if TYPE_CHECKING:
     import pytest

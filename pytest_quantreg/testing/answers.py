@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from .demand import demand, demand_no_crash, refuse
-from .fixtures import Conformance
 from .requests import Asker, Generated
+from .shared import Conformance
 
 LIMITS = (1, 2, 4, 8, 16)
 """Limits of new tokens that are tried."""

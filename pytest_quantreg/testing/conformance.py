@@ -19,5 +19,5 @@ class BackendConformance(
     """All that `pytest_quantreg.core.engine.Backend` and its engines promise, as tests.
 
     A subclass sets ``backend_name``, and its suite defines the fixtures ``baseline_spec`` and
-    ``quantized_spec``: see `pytest_quantreg.testing.fixtures.Conformance`.
+    ``quantized_spec``: see `pytest_quantreg.testing.shared.Conformance`.
     """

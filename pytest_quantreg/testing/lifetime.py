@@ -18,8 +18,8 @@ from ..core.errors import Refusal, WrongUse
 from ..core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..core.schemes.names import resolve, runs_as_claimed
 from .demand import demand, demand_error
-from .fixtures import Conformance, Slot, unsaid
 from .requests import Asker
+from .shared import Conformance, Slot, unsaid
 
 MODES = ("full precision", "native", "weight-only fallback", "emulated", "unverified")
 

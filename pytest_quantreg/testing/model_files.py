@@ -21,7 +21,7 @@ from ..core.errors import MissingExtra, QuantregError, WrongUse
 from ..core.records.run import UNSTATED, ModelIdentity, ModelSpec, Software
 from ..core.schemes.names import resolve, same_identity
 from .demand import demand, demand_error, refuse
-from .fixtures import Conformance, unsaid
+from .shared import Conformance, unsaid
 
 UNKNOWN = "no-such-scheme"
 CHAT = [{"role": "user", "content": "How are you, Ann?"}]

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import pytest
 
 from .demand import demand, demand_no_crash
-from .fixtures import Conformance
 from .requests import Asker, Pair
+from .shared import Conformance
 
 Chain: TypeAlias = "tuple[str, str, str]"
 Score: TypeAlias = "tuple[float, bool]"

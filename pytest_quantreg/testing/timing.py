@@ -10,7 +10,7 @@ import pytest
 from ..core.engine import Engine
 from ..core.records.speed import DeviceState, Footprint, Load, Request
 from .demand import demand
-from .fixtures import Conformance, Slot
+from .shared import Conformance, Slot
 
 TIMED = ("serve", "footprint", "forget_peak", "copy_bandwidth", "state")
 TOKENS = 4

@@ -19,7 +19,7 @@ from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome
 from pytest_quantreg.core.records.acceptance import Kept
 from pytest_quantreg.core.records.run import Run
 from pytest_quantreg.core.strict_json import CorruptFile, digest_of
-from pytest_quantreg.report.document import encode
+from pytest_quantreg.report.json_document import encode
 from pytest_quantreg.report.session_report import GATES, Report, Session
 
 from ..baselines.store_samples import KEY, make_items, make_run

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.report.document import decode, to_report
+from pytest_quantreg.report.json_document import decode, to_report
 from pytest_quantreg.report.session_report import Report
 
 from .conftest import SCHEME, Suite

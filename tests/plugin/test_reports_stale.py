@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.report.document import FORM, encode
+from pytest_quantreg.report.json_document import FORM, encode
 from pytest_quantreg.report.markdown import markdown
 from pytest_quantreg.report.session_report import GREEN, INCOMPLETE
 

@@ -144,7 +144,7 @@ def test_known_emulated_is_refused_before_it_is_made(
     """Nobody waits for a quantization whose speed could not be judged."""
     choice = KernelChoice("emulated", "", "no kernel for it here", "")
     monkeypatch.setattr(
-        "pytest_quantreg.gating.accuracy.preconditions.Preconditions.kernel", lambda *_: choice
+        "pytest_quantreg.gating.preconditions.Preconditions.kernel", lambda *_: choice
     )
     timed.model(on_the_fly={SCHEME: {"scheme": SCHEME}})
     result = timed.gate(checkpoint=None)

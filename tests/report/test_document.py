@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
 from pytest_quantreg.core.strict_json import CorruptFile, digest_of, dump_readable
-from pytest_quantreg.report.document import FORM, decode, encode, read, to_report
+from pytest_quantreg.report.json_document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
 
 from .report_samples import EVERY, IS_RECORDED, IS_REFUSED, KEEPS, LOSES, report

@@ -16,7 +16,7 @@ from pytest_quantreg.core.gates.outcome import (
     Outcome,
 )
 from pytest_quantreg.report.messages import NOT_RECORDED
-from pytest_quantreg.report.table import accepted_table, table
+from pytest_quantreg.report.summary_table import accepted_table, table
 
 KEPT_ROW = Outcome(
     KEPT,

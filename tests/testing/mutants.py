@@ -12,7 +12,7 @@ import pytest
 
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.testing import BackendConformance
-from pytest_quantreg.testing.fixtures import Conformance
+from pytest_quantreg.testing.shared import Conformance
 
 from . import wrong_backends as wrong
 from . import wrong_lms as lms

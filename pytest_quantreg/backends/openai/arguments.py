@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ...core.errors import WrongUse
 from ...core.records.run import Json, ModelSpec
 from ...core.secret_values import is_secret_name
-from .key import VARIABLE
+from .api_key import VARIABLE
 
 OPTION = "--quant-backend-arg"
 EXAMPLE = "http://127.0.0.1:8000/v1"

@@ -7,17 +7,17 @@ from pathlib import Path
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec, Software
+from ..checkpoint.checkpoint_backend import CheckpointBackend, checked_tokenizer, trusted
 from ..checkpoint.hub import display_name, small_files
 from ..checkpoint.identity import identify
-from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, trusted
 from ..packages import installed
 from ..quiet import quiet
+from .api_key import Key
 from .arguments import EXAMPLE, OPTION, check_names, server_args
 from .client import Client
 from .connection import Connection
 from .effective import unverified_scheme
 from .engine import OpenaiEngine
-from .key import Key
 from .probe import TEXT, probe
 from .server import ServedModel, ask_served_model
 

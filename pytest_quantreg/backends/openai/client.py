@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ...core.errors import Category, Refusal
+from .api_key import VARIABLE, Key
 from .arguments import OPTION, ServerArgs
-from .key import VARIABLE, Key
 
 if TYPE_CHECKING:
     import aiohttp

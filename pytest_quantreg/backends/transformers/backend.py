@@ -9,9 +9,14 @@ from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import resolve
 from ..checkpoint.adapter import ARGUMENT as PEFT
+from ..checkpoint.checkpoint_backend import (
+    CheckpointBackend,
+    checked_tokenizer,
+    fetch_files,
+    trusted,
+)
 from ..checkpoint.hub import all_files, display_name
 from ..checkpoint.identity import identify
-from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetch_files, trusted
 from ..checkpoint.quantize import make_checkpoint, need_llmcompressor
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed

@@ -17,9 +17,42 @@ from ..checkpoint.claimed_layers import scheme_in_folder
 from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.tokenizer import PROMPT_ARGS
 from ..out_of_memory import is_out_of_memory
+from ..packages import installed
 from ..quiet import quiet, quietly_imported
-from .adapter import apply_adapter, need_peft
 from .weights import plain_parts
+
+
+def need_peft() -> None:
+    """Raise Refusal without the package that applies adapters."""
+    if installed("peft") is None:
+        raise Refusal(
+            Category.MISSING_EXTRA,
+            "--quant-backend-arg=peft=FOLDER needs the package peft, which is not installed",
+            help="install it with: pip install peft",
+        )
+
+
+def apply_adapter(model: Any, folder: Path, name: str) -> None:
+    """Load the adapter into ``model``, every tensor of it. Raises Refusal."""
+    try:
+        with quiet():
+            report = model.load_adapter(str(folder), adapter_kwargs={"local_files_only": True})
+    except Exception as error:  # whatever peft and the quantizer's own layers raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise unusable(
+            name,
+            f"the adapter {folder.name} cannot be applied: {lines[0][:200]}",
+            "give one that was trained on this model; where the format of its weights takes no "
+            "adapter, merge it before quantizing",
+        ) from error
+    for problem, keys in (("lacks", report.missing_keys), ("has unused", report.unexpected_keys)):
+        if keys:
+            raise unusable(
+                name,
+                f"the adapter {folder.name} {problem} {len(keys)} tensors, {min(keys)} first",
+                "give the adapter that was trained on this model",
+            )
+
 
 RESERVED = ("batch_size", PEFT, *PROMPT_ARGS)
 """Arguments of the evaluation or of this backend, not of from_pretrained."""

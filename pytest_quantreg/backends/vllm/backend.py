@@ -13,10 +13,15 @@ from ...core.errors import WrongUse
 from ...core.records.run import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import SchemeChoice, resolve
 from ..checkpoint.adapter import refuse_leftover
+from ..checkpoint.checkpoint_backend import (
+    CheckpointBackend,
+    checked_tokenizer,
+    fetch_files,
+    trusted,
+)
 from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
 from ..checkpoint.hub import all_files, display_name
 from ..checkpoint.identity import identify
-from ..checkpoint.model_files import CheckpointBackend, checked_tokenizer, fetch_files, trusted
 from ..checkpoint.quantize import make_checkpoint
 from ..checkpoint.recipe import AT_LOAD, check
 from ..packages import installed

@@ -2,8 +2,15 @@
 
 from .counts import PairedCounts
 from .discordance import Flips, flips, mcnemar, planning_discordance
-from .interval_evidence import Evidence, evidence
-from .intervals import Interval, Intervals, retention_interval, retention_intervals, wilson
+from .intervals import (
+    Evidence,
+    Interval,
+    Intervals,
+    evidence,
+    retention_interval,
+    retention_intervals,
+    wilson,
+)
 from .means import mean_ratio_interval, perplexity_ratio, perplexity_ratio_interval
 from .planning import (
     ItemsNeeded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
@@ -128,3 +129,27 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95, sides: int = 2) 
     low = 0.0 if successes == 0 else max(centre - half, 0.0)
     high = 1.0 if successes == n else min(centre + half, 1.0)
     return Interval(low, high)
+
+
+class Evidence(str, Enum):
+    """The value is the word people read."""
+
+    KEPT = "kept"
+    LOST = "lost"
+    UNDECIDED = "undecided"
+
+
+def evidence(interval: tuple[float, float], minimum: float) -> Evidence:
+    """Kept: low >= minimum; lost: high < minimum; both unrounded. Else undecided.
+
+    ``interval`` is (low, high), such as `retention_interval` returns.
+    Raises ValueError for a minimum that is not a number > 0.
+    """
+    if not minimum > 0.0:
+        raise ValueError(f"minimum={minimum!r} must be a number above 0")
+    low, high = interval
+    if low >= minimum:
+        return Evidence.KEPT
+    if high < minimum:
+        return Evidence.LOST
+    return Evidence.UNDECIDED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from .interval_evidence import Evidence
+from .intervals import Evidence
 from .planning_model import Grid, Rule, Truth, paired_truth
 from .score import DEFAULT_METHOD, Method, normal_quantile, tables
 

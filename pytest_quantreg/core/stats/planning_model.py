@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import binomial
-from .interval_evidence import Evidence
+from .intervals import Evidence
 from .score import Cells, FloatArray, Method, statistic, tables
 
 # Nodes per dimension of the sum over tables: above, neighbouring counts share a node.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .interval_evidence import Evidence
+from .intervals import Evidence
 from .planning import MOST_ITEMS, ItemsNeeded, table_chance
 from .planning_model import Rule, Truth, paired_truth
 from .pooled_retention import Cells, statistic_of

@@ -29,13 +29,13 @@ from .. import models
 from ..engine_session import Loaded
 from ..evidence import Finished, Grouped, Measured
 from ..history import Seen, expected
+from ..preconditions import Preconditions
 from .accepted_reference import AcceptedReferences
 from .candidate_runs import CandidateRuns
 from .feasibility import refuse_hopeless
 from .gate_selection import assign, refuse_unjudged
 from .no_regression import refuse_uncovered
 from .pool import takes
-from .preconditions import Preconditions
 from .request import EvalRequest, GateTarget, other_metric_note, same_metric, with_group_metric
 from .stored_baselines import Recording
 

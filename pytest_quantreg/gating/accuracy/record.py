@@ -13,8 +13,8 @@ from ...core.settings import Update
 from ...measure import PreparedTask, gains_from_reruns, with_reruns
 from ..baseline_precision import refuse_quantized_baseline
 from ..engine_session import Loaded
+from ..preconditions import Preconditions
 from ..provenance import git_commit, now
-from .preconditions import Preconditions
 from .request import EvalRequest, with_group_metric
 from .stored_baselines import Recording, Size
 

@@ -26,10 +26,10 @@ from ...core.settings import GateMode
 from ...measure.accelerator import detect
 from ...measure.speed.measure import BLOCKS, measure_alone, measure_pair
 from .. import models
-from ..accuracy.preconditions import Preconditions
 from ..accuracy.stored_baselines import Recording
 from ..engine_session import EngineSession
 from ..memo import Memo
+from ..preconditions import Preconditions
 from .engine_process import EngineProcess, prepare_process, refuse_shared
 from .preconditions import (
     disturbances,

@@ -17,7 +17,7 @@ from ...core.secret_values import without_secrets
 from ...measure.accelerator import detect
 from ...measure.speed.measure import measure_alone
 from .. import models
-from ..accuracy.preconditions import Preconditions
+from ..preconditions import Preconditions
 from ..provenance import git_commit, now
 from .engine_process import EngineProcess, prepare_process, refuse_shared
 from .preconditions import refuse_unfit_baseline

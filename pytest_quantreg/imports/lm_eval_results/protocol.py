@@ -12,7 +12,7 @@ from ...core.comparison.partial_comparability import NO_INSTRUCTION, NOT_GIVEN
 from ...core.records.run import Json
 from ...core.redact_settings import seal
 from ..foreign_files import number_of, object_of, text_of, whole_of
-from ..model_names import MAIN, comparable_names
+from .model_names import MAIN, comparable_names
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where a function lay in memory: another number in each process."""

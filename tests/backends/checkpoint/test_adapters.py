@@ -14,9 +14,9 @@ import pytest
 from pytest_quantreg.backends.checkpoint.headers import inspect_spec
 from pytest_quantreg.backends.quiet import quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.backends.transformers import adapter as applying
-from pytest_quantreg.backends.transformers.adapter import apply_adapter
+from pytest_quantreg.backends.transformers import loading as applying
 from pytest_quantreg.backends.transformers.effective import effective_scheme
+from pytest_quantreg.backends.transformers.loading import apply_adapter
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.errors import Category, QuantregError, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec

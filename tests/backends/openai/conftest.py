@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
+from pytest_quantreg.backends.openai.api_key import Key
 from pytest_quantreg.backends.openai.arguments import server_args
 from pytest_quantreg.backends.openai.client import Client
-from pytest_quantreg.backends.openai.key import Key
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.core.records.run import ModelSpec
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
+from pytest_quantreg.backends.openai.api_key import Key
 from pytest_quantreg.backends.openai.client import Client, ServerError
-from pytest_quantreg.backends.openai.key import Key
 from pytest_quantreg.core.errors import Refusal
 
 from .conftest import Spec

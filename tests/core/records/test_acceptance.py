@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pytest_quantreg.core.gates.acceptance import findings
+from pytest_quantreg.core.gates.acceptance_blockers import findings
 from pytest_quantreg.core.gates.outcome import (
     KEPT,
     LOST,

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from ...baselines import BaselineKey, RunSettings, Store
-from ...core.comparison.comparability import (
+from ..baselines import BaselineKey, RunSettings, Store
+from ..core.comparison.comparability import (
     RECORD,
     Candidate,
     Difference,
@@ -16,19 +16,19 @@ from ...core.comparison.comparability import (
     compare_runs,
     refusal,
 )
-from ...core.errors import Refusal
-from ...core.hardware.kernels import KernelChoice
-from ...core.records.run import Items, ModelIdentity, ModelSpec, Run
-from ...core.settings import Settings, Update
-from ...measure import PreparedTask
-from .. import models
-from ..checkpoint_checks import CheckpointChecks
-from ..engine_session import EngineSession
-from ..history import Attempts, Flips, Origin
-from ..memo import Memo
-from ..provenance import now
-from .request import EvalRequest
-from .stored_baselines import Recording, StoredBaselines
+from ..core.errors import Refusal
+from ..core.hardware.kernels import KernelChoice
+from ..core.records.run import Items, ModelIdentity, ModelSpec, Run
+from ..core.settings import Settings, Update
+from ..measure import PreparedTask
+from . import models
+from .accuracy.request import EvalRequest
+from .accuracy.stored_baselines import Recording, StoredBaselines
+from .checkpoint_checks import CheckpointChecks
+from .engine_session import EngineSession
+from .history import Attempts, Flips, Origin
+from .memo import Memo
+from .provenance import now
 
 DifferenceCheck: TypeAlias = Callable[[Candidate], list[Difference]]
 """Refuses a candidate that cannot be compared; returns the differences that are only noted."""

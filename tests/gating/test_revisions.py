@@ -12,9 +12,9 @@ import pytest
 from pytest_quantreg.core.comparison.comparability import Level, compare_runs
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec
 from pytest_quantreg.core.settings import ModelRef
-from pytest_quantreg.gating.accuracy.preconditions import Preconditions
+from pytest_quantreg.gating.preconditions import Preconditions
 
-from .test_comparability import BASELINE, CANDIDATE, MODEL
+from ..core.comparison.test_comparability import BASELINE, CANDIDATE, MODEL
 
 OLD, NEW = "a" * 40, "b" * 40
 SPEC = ModelSpec("/int8", "org/x", "w8a8-int8", "scripted")
