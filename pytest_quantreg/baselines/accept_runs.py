@@ -11,10 +11,10 @@ from ..core.errors import WrongUse
 from ..core.records.acceptance import (
     Acceptance,
     AcceptedTask,
+    CandidateRun,
     Drift,
-    Kept,
-    chosen,
     first_with,
+    largest_judged,
     last_with,
 )
 from ..core.records.run import BASELINE_SCHEMES, Accuracy, Metric, Run
@@ -26,7 +26,7 @@ from .store import Store
 MOST_NAMED = 5
 """Tasks that a line names; a group may have dozens."""
 
-Runs = Callable[[Kept], "tuple[BaselineKey, Run]"]
+Runs = Callable[[CandidateRun], "tuple[BaselineKey, Run]"]
 """Gives the run of a kept measurement and what it is filed under."""
 
 
@@ -44,14 +44,14 @@ class AcceptanceNote:
 
 
 def accept_runs(
-    store: AcceptedRuns, kept: Sequence[Kept], runs: Runs, statement: AcceptanceNote
+    store: AcceptedRuns, kept: Sequence[CandidateRun], runs: Runs, statement: AcceptanceNote
 ) -> list[str]:
     """Accepts what was judged, of each model, scheme and engine; a line on each.
 
     All are checked before the first is written. Raises WrongUse for what may not be
     accepted, Refusal for a damaged history.
     """
-    best = chosen(kept)
+    best = largest_judged(kept)
     owners = dict.fromkeys(measurement.owner for measurement in best)
     batches = [
         _Batch.of([measurement for measurement in best if measurement.owner == owner], runs)
@@ -74,12 +74,12 @@ def accept_runs(
 class _Batch:
     """What is accepted together: the tasks of one model, scheme and engine."""
 
-    kept: tuple[Kept, ...]
+    kept: tuple[CandidateRun, ...]
     runs: Mapping[BaselineKey, Run]
     digests: Mapping[str, str]
 
     @classmethod
-    def of(cls, kept: Sequence[Kept], runs: Runs) -> _Batch:
+    def of(cls, kept: Sequence[CandidateRun], runs: Runs) -> _Batch:
         keyed_runs = dict(runs(measurement) for measurement in kept)
         return cls(
             tuple(kept), keyed_runs, {key.stem: digest(key, run) for key, run in keyed_runs.items()}
@@ -200,7 +200,7 @@ class _Batch:
         return drifts
 
 
-def _judged_before(measurement: Kept, run: Run, last: Acceptance, digest: str) -> str:
+def _judged_before(measurement: CandidateRun, run: Run, last: Acceptance, digest: str) -> str:
     """How a run was judged when ``last``, with this digest, was not yet accepted; or ""."""
     if measurement.against is not None:
         against = (
@@ -223,7 +223,7 @@ def _shorten_list(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
 
 
-def _is_baseline(accuracy: Accuracy, measurement: Kept) -> bool:
+def _is_baseline(accuracy: Accuracy, measurement: CandidateRun) -> bool:
     """Whether a stored baseline has the scores that a measurement was judged against."""
     if len(accuracy.items) < measurement.items:
         return False
@@ -243,7 +243,7 @@ def _is_baseline(accuracy: Accuracy, measurement: Kept) -> bool:
     )
 
 
-def _accepted_task(measurement: Kept, key: BaselineKey, run: Run) -> AcceptedTask:
+def _accepted_task(measurement: CandidateRun, key: BaselineKey, run: Run) -> AcceptedTask:
     accuracy = run.accuracy
     values = {
         metric.name: value_of(accuracy, metric)
@@ -277,7 +277,9 @@ def _loosened_minimums(acceptance: Acceptance, earlier: Sequence[Acceptance]) ->
     return remarks
 
 
-def _left_out_tasks(kept: Sequence[Kept], best: Sequence[Kept], owner: object) -> list[str]:
+def _left_out_tasks(
+    kept: Sequence[CandidateRun], best: Sequence[CandidateRun], owner: object
+) -> list[str]:
     accepted_stems = {measurement.stem for measurement in best if measurement.owner == owner}
     return list(
         dict.fromkeys(

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import Category, Refusal
 from ..core.printable import printable
-from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, needed
+from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, numbers_in_use
 from ..core.records.run import Json, Run
 from ..core.strict_json import CorruptFile, digest_of, dump, parse
 from .atomic_files import locked, replace_durably
@@ -116,7 +116,7 @@ class AcceptedRuns(StoreRoot):
                 line = _to_line(numbered, _last_digest(text))
                 replace_durably(path, text + line)
                 self._delete_runs(
-                    folder, {*range(1, numbered.number)} - needed((*history, numbered))
+                    folder, {*range(1, numbered.number)} - numbers_in_use((*history, numbered))
                 )
         return numbered
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ..baselines import BaselineKey
-    from ..core.records.acceptance import Kept
+    from ..core.records.acceptance import CandidateRun
     from ..core.records.run import Run
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -76,7 +76,7 @@ def accept_page(chosen: argparse.Namespace) -> str:
 
 
 def _check_gates(
-    named: str, report: Any, kept: list[Kept], *, force: bool
+    named: str, report: Any, kept: list[CandidateRun], *, force: bool
 ) -> dict[str, tuple[str, ...]]:
     """By scheme the gates that are accepted although they are open."""
     from ..core.gates.acceptance_blockers import findings
@@ -111,17 +111,17 @@ def _check_gates(
 
 def _unpack_runs(
     named: str, packed: tuple[Any, ...]
-) -> tuple[list[Kept], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
+) -> tuple[list[CandidateRun], dict[tuple[object, ...], tuple[BaselineKey, Run]]]:
     """What a report kept, and the runs by (owner, stem, items). Raises WrongUse."""
     from ..baselines.json_values import known_fields
     from ..baselines.run_codec import unpack
-    from ..core.records.acceptance import Kept
+    from ..core.records.acceptance import CandidateRun
     from ..core.strict_json import CorruptFile
 
-    kept: list[Kept] = []
+    kept: list[CandidateRun] = []
     runs: dict[tuple[object, ...], tuple[BaselineKey, Run]] = {}
     for document in packed:
-        measurement = Kept(**known_fields(Kept, document["kept"]))
+        measurement = CandidateRun(**known_fields(CandidateRun, document["kept"]))
         try:
             key, run = unpack(document)
         except (CorruptFile, Refusal) as error:

@@ -1,24 +1,24 @@
 """The one sequence: plan, measure or load, pair, compare, judge, outcome."""
 
-from .accuracy.candidate_runs import kept_of
-from .accuracy.record import Recorded
+from .accuracy.candidate_runs import candidate_runs_of
+from .accuracy.record import RecordedBaseline
 from .accuracy.request import EvalRequest
-from .evidence import Evidence, Measured, Refused
-from .judge import fed_by, judge
+from .evidence import Evidence, RefusalRecord, TaskMeasurement
+from .judge import fed_gates, judge
 from .session import Checker
 from .speed.compare import Timing
-from .speed.judge import speed_fed
+from .speed.judge import fed_speed_gates
 
 __all__ = [
     "Checker",
     "EvalRequest",
     "Evidence",
-    "Measured",
-    "Recorded",
-    "Refused",
+    "RecordedBaseline",
+    "RefusalRecord",
+    "TaskMeasurement",
     "Timing",
-    "fed_by",
+    "candidate_runs_of",
+    "fed_gates",
+    "fed_speed_gates",
     "judge",
-    "kept_of",
-    "speed_fed",
 ]

@@ -41,7 +41,7 @@ DEFAULT_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """What was read from a model while it was loaded, kept after it is gone."""
 
     effective: EffectiveScheme
@@ -60,7 +60,7 @@ class EngineSession:
         self._library = TaskLibrary(progress.say)
         self._backend: Backend | None = None
         self._identities: Memo[ModelIdentity] = Memo()
-        self._loaded: dict[tuple[object, ...], Loaded] = {}
+        self._loaded: dict[tuple[object, ...], LoadedModel] = {}
         self._groups: Memo[TaskGroup | None] = Memo()
         self._prepared: dict[str, PreparedTask] = {}
         self._measured: dict[tuple[object, ...], Accuracy] = {}
@@ -135,7 +135,7 @@ class EngineSession:
     def engine_of(self, spec: ModelSpec) -> Engine:
         """The loaded engine of ``spec``; frees any other first."""
         engine = self.slot.acquire(spec, self.backend, self._progress.say)
-        loaded = Loaded(engine.effective, engine.machine, self.software(spec))
+        loaded = LoadedModel(engine.effective, engine.machine, self.software(spec))
         earlier = self._loaded.setdefault(spec.key(), loaded)
         if earlier != loaded:
             self.slot.close()
@@ -148,7 +148,7 @@ class EngineSession:
             )
         return engine
 
-    def load(self, spec: ModelSpec) -> Loaded:
+    def load(self, spec: ModelSpec) -> LoadedModel:
         """What is known of ``spec`` once it was loaded; loads it if it never was."""
         if spec.key() not in self._loaded:
             self.engine_of(spec)

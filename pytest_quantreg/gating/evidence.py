@@ -12,7 +12,7 @@ from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.perplexity import compare_tokens
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.gates.outcome import Context, Outcome
-from ..core.records.acceptance import Drift, Filed, Reference
+from ..core.records.acceptance import CandidateFile, Drift, Reference
 from ..core.records.run import Accuracy, Metric
 from .accuracy.request import GateTarget, same_metric
 from .history import Origin
@@ -23,7 +23,7 @@ _GENERATES = "generate_until"
 
 
 @dataclass(frozen=True)
-class Measured:
+class TaskMeasurement:
     """One task measured on both models: the same items of each.
 
     ``claims`` is what the name of the scheme stands for, where it is a project's own.
@@ -43,13 +43,13 @@ class Measured:
     notes: tuple[str, ...] = ()
     claims: str = ""
     accepted: Reference | None = None
-    kept: Filed | None = None
+    kept: CandidateFile | None = None
     answered: str = ""
     origin: Origin | None = None
     expected: float | None = None
 
     @property
-    def parts(self) -> tuple[Measured, ...]:
+    def parts(self) -> tuple[TaskMeasurement, ...]:
         """The tasks it is made of: itself."""
         return (self,)
 
@@ -79,7 +79,7 @@ class Measured:
         """What a pool takes of it, the weights summing to 1."""
         return [Pair(self.baseline, self.candidate, metric)]
 
-    def against_accepted(self) -> Measured | None:
+    def against_accepted(self) -> TaskMeasurement | None:
         """The same with the run accepted last in place of the baseline; None without one."""
         if self.accepted is None or self.accepted.accuracy is None:
             return None
@@ -123,7 +123,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Grouped:
+class GroupMeasurement:
     """A group of tasks measured on both models.
 
     ``weights`` gives lm-eval's own weight of each part for the metric of that name.
@@ -133,7 +133,7 @@ class Grouped:
     task: str
     metric: Metric
     weights: Callable[[str], tuple[float, ...]]
-    parts: tuple[Measured, ...]
+    parts: tuple[TaskMeasurement, ...]
     context: Context
     notes: tuple[str, ...] = ()
     claims: str = ""
@@ -171,7 +171,7 @@ class Grouped:
             references[0],
         )
 
-    def against_accepted(self) -> Grouped | None:
+    def against_accepted(self) -> GroupMeasurement | None:
         """The same with the runs accepted last in place of the baselines; None without."""
         parts = [
             counterpart
@@ -202,12 +202,12 @@ class Grouped:
         ]
 
 
-Finished: TypeAlias = "Measured | Grouped"
+Measurement: TypeAlias = "TaskMeasurement | GroupMeasurement"
 """What one call of compare_accuracy measured."""
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusalRecord:
     """One call that was refused, or a refusal before any call (task None).
 
     ``speed`` tells those of compare_speed, which have no task either.
@@ -233,8 +233,8 @@ class Evidence:
 
     scheme: str = ""
     fixtures: set[str] = field(default_factory=set)
-    measured: list[Finished] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    measured: list[Measurement] = field(default_factory=list)
+    refused: list[RefusalRecord] = field(default_factory=list)
     recorded: list[Outcome] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     timed: list[Timing] = field(default_factory=list)
@@ -288,4 +288,4 @@ class Evidence:
     ) -> None:
         """Notes a refusal, once however often it is raised."""
         if all(refusal.error is not error for refusal in self.refused):
-            self.refused.append(Refused(self.scheme, error, task, context, speed))
+            self.refused.append(RefusalRecord(self.scheme, error, task, context, speed))

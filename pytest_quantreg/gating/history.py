@@ -99,14 +99,14 @@ class Origin:
     checkpoint: str
 
 
-class Seen(NamedTuple):
+class FlipCount(NamedTuple):
     """Items that were compared, and how many of their answers flipped."""
 
     items: int
     changed: float
 
 
-def expected(seen: Iterable[Seen], confidence: float) -> float | None:
+def planned_flip_share(seen: Iterable[FlipCount], confidence: float) -> float | None:
     """The share of flips to plan with: an upper bound; None where nothing flipped."""
     observations = list(seen)
     items = sum(observation.items for observation in observations)
@@ -116,7 +116,7 @@ def expected(seen: Iterable[Seen], confidence: float) -> float | None:
     return stats.wilson(min(changed, items), items, confidence=confidence, sides=1).high
 
 
-class Flips:
+class FlipHistory:
     """One line per measurement that was no loss, and one per checkpoint that lost.
 
     What a broken checkpoint flipped says nothing about a sound one, so its lines do not
@@ -128,7 +128,7 @@ class Flips:
         self._lines = Lines(path)
         self._session = session
 
-    def of(self, origin: Origin, task: str | None = None) -> tuple[Seen, ...]:
+    def of(self, origin: Origin, task: str | None = None) -> tuple[FlipCount, ...]:
         """What checkpoints of the same model, scheme and engine flipped on a task, or on all."""
         entries = [
             entry
@@ -136,7 +136,7 @@ class Flips:
             if entry.get("session") != self._session and _is_hashable(entry)
         ]
         lost = {entry.get("checkpoint") for entry in entries if entry.get("lost") is True}
-        latest: dict[tuple[object, object], Seen] = {}
+        latest: dict[tuple[object, object], FlipCount] = {}
         for entry in entries:
             seen = _parse_seen(entry)
             same_origin = _of_model(entry) == (origin.model, origin.scheme, origin.engine)
@@ -171,8 +171,8 @@ def _of_model(entry: Mapping[str, object]) -> tuple[object, ...]:
     return entry.get("model"), entry.get("scheme"), entry.get("engine")
 
 
-def _parse_seen(entry: Mapping[str, object]) -> Seen | None:
+def _parse_seen(entry: Mapping[str, object]) -> FlipCount | None:
     items, changed = entry.get("items"), entry.get("changed")
     if not isinstance(items, int) or not isinstance(changed, (int, float)):
         return None
-    return Seen(items, float(changed)) if 0 <= changed <= items <= _MOST_ITEMS else None
+    return FlipCount(items, float(changed)) if 0 <= changed <= items <= _MOST_ITEMS else None

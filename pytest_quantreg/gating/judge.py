@@ -16,16 +16,16 @@ from ..report import messages
 from ..report.messages import of_nothing_accepted
 from .accuracy.gate_selection import assign, refuse_unjudged
 from .accuracy.no_regression import accepted_pool, accepted_task
-from .accuracy.pool import pooled, takes
+from .accuracy.pool import pool_includes, pooled
 from .accuracy.unjudged_metrics import UnjudgedMetrics
-from .evidence import Evidence, Finished, Grouped, Refused
+from .evidence import Evidence, GroupMeasurement, Measurement, RefusalRecord
 from .speed.judge import judge_speed
 
 _POOL = "pool"
 """What stands for a task where there is no pool, for want of a part of it."""
 
 
-def fed_by(plan: Plan, evidence: Evidence) -> list[Gate]:
+def fed_gates(plan: Plan, evidence: Evidence) -> list[Gate]:
     """The gates of a test that its measurements, or refusals of them, bear on."""
     refused = [refusal.task for refusal in evidence.refused if refusal.task is not None]
     fed = [gate for task in refused for gate in matching(plan.gates, task)]
@@ -53,7 +53,7 @@ def judge(
         judged = _judge_pools(pools, plan, evidence, settings)
         outcomes.extend(unjudged.extend_pools(list(judged)))
     if body_ended and not evidence.refused_outright:
-        fed = fed_by(plan, evidence)
+        fed = fed_gates(plan, evidence)
         lacking = gates_without_metrics(
             plan.gates, fed.__contains__, measured=bool(evidence.measured)
         )
@@ -62,7 +62,7 @@ def judge(
     return list(dict.fromkeys(outcomes))
 
 
-def _levels(plan: Plan, measurement: Finished) -> Iterator[tuple[Finished, list[Gate]]]:
+def _levels(plan: Plan, measurement: Measurement) -> Iterator[tuple[Measurement, list[Gate]]]:
     """A call and the gates that admit it; of a group also each part with those naming it."""
     yield measurement, matching(plan.gates, measurement.task)
     if measurement.parts != (measurement,):
@@ -72,20 +72,20 @@ def _levels(plan: Plan, measurement: Finished) -> Iterator[tuple[Finished, list[
 
 
 def _judge_call(
-    plan: Plan, measurement: Finished, settings: Settings, unjudged: UnjudgedMetrics
+    plan: Plan, measurement: Measurement, settings: Settings, unjudged: UnjudgedMetrics
 ) -> Iterator[Outcome]:
-    in_pool = any(gate.pools and takes(gate, measurement.subject) for gate in plan.gates)
+    in_pool = any(gate.pools and pool_includes(gate, measurement.subject) for gate in plan.gates)
     pooled_in = "the pool" if in_pool else None
     for level, (part, gates) in enumerate(_levels(plan, measurement)):
         within = measurement.task if level else pooled_in
         judged = _judge_task(plan, part, gates, settings, within, part=level > 0)
-        group = measurement if level and isinstance(measurement, Grouped) else None
+        group = measurement if level and isinstance(measurement, GroupMeasurement) else None
         yield from unjudged.extend_task(list(judged), part, group)
 
 
 def _judge_task(
     plan: Plan,
-    measurement: Finished,
+    measurement: Measurement,
     gates: Sequence[Gate],
     settings: Settings,
     part_of: str | None,
@@ -109,7 +109,13 @@ def _judge_task(
 
 
 def _judge_metric(
-    gate: Gate, metric: Metric, measurement: Finished, plan: Plan, settings: Settings, *, part: bool
+    gate: Gate,
+    metric: Metric,
+    measurement: Measurement,
+    plan: Plan,
+    settings: Settings,
+    *,
+    part: bool,
 ) -> Outcome:
     try:
         if gate.of_accepted:
@@ -124,7 +130,7 @@ def _judge_metric(
 
 
 def _nothing_accepted(
-    gate: Gate, measured: Sequence[Finished], task: str, metric: str | None
+    gate: Gate, measured: Sequence[Measurement], task: str, metric: str | None
 ) -> Outcome:
     """A gate that has nothing to compare with, in a session that may accept the first run."""
     reference = next(
@@ -144,7 +150,7 @@ def _nothing_accepted(
 
 
 def _feeds(pool: Gate, evidence: Evidence) -> bool:
-    return any(takes(pool, measurement.subject) for measurement in evidence.measured)
+    return any(pool_includes(pool, measurement.subject) for measurement in evidence.measured)
 
 
 def _judge_pools(
@@ -203,13 +209,13 @@ def _judge_gate(
     return messages.of_verdict(verdict, context)
 
 
-def _refusal_outcome(refused: Refused) -> Outcome:
+def _refusal_outcome(refused: RefusalRecord) -> Outcome:
     return messages.of_refusal(
         refused.error, scheme=refused.scheme, context=refused.context, task=refused.task
     )
 
 
-def _refused_outcome(error: Refusal, measurement: Finished, gate: Gate | None) -> Outcome:
+def _refused_outcome(error: Refusal, measurement: Measurement, gate: Gate | None) -> Outcome:
     return messages.of_refusal(
         error,
         scheme=measurement.scheme,

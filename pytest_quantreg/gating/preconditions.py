@@ -23,10 +23,10 @@ from ..core.settings import Settings, Update
 from ..measure import PreparedTask
 from . import models
 from .accuracy.request import EvalRequest
-from .accuracy.stored_baselines import Recording, StoredBaselines
+from .accuracy.stored_baselines import RecordCommand, StoredBaselines
 from .checkpoint_checks import CheckpointChecks
 from .engine_session import EngineSession
-from .history import Attempts, Flips, Origin
+from .history import Attempts, FlipHistory, Origin
 from .memo import Memo
 from .provenance import now
 
@@ -39,7 +39,7 @@ class Preconditions:
 
     def __init__(self, settings: Settings, engines: EngineSession, session: str) -> None:
         self._attempts = Attempts(settings.cache_dir / "attempts.jsonl", session)
-        self.flips = Flips(settings.cache_dir / "flips.jsonl", session)
+        self.flips = FlipHistory(settings.cache_dir / "flips.jsonl", session)
         self.settings = settings
         self.engines = engines
         self.store = Store(settings.baselines)
@@ -128,7 +128,7 @@ class Preconditions:
         spec: ModelSpec,
         prepared: PreparedTask,
         n: int,
-        recording: Recording,
+        recording: RecordCommand,
     ) -> Run:
         """The stored baseline of ``spec``, with at least ``n`` items. Raises Refusal."""
         schemes = models.baseline_schemes(self.engines.identify(spec))
@@ -156,7 +156,7 @@ class Preconditions:
         )
 
     def difference_check(
-        self, baseline: Run, call: EvalRequest, spec: ModelSpec, recording: Recording
+        self, baseline: Run, call: EvalRequest, spec: ModelSpec, recording: RecordCommand
     ) -> DifferenceCheck:
         """Return the check that compares candidates with ``baseline``."""
 
@@ -212,7 +212,9 @@ def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
     return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
 
 
-def _with_command(error: Refusal, recording: Recording, advice: tuple[str, ...] = ()) -> Refusal:
+def _with_command(
+    error: Refusal, recording: RecordCommand, advice: tuple[str, ...] = ()
+) -> Refusal:
     """The same refusal with the whole command where it says to record again."""
     command = f"record the baseline again: {recording(Update.ALL)}"
     return Refusal(

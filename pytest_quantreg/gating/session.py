@@ -12,13 +12,13 @@ from ..core.records.speed import Workload
 from ..core.settings import Settings
 from ..measure import Progress
 from . import models
-from .accuracy.candidate_runs import remember
+from .accuracy.candidate_runs import record_flips
 from .accuracy.compare import Comparer
-from .accuracy.record import Recorded, Recorder
+from .accuracy.record import RecordedBaseline, Recorder
 from .accuracy.request import EvalRequest
-from .accuracy.stored_baselines import Recording
-from .engine_session import EngineSession, Loaded
-from .evidence import Evidence, Finished
+from .accuracy.stored_baselines import RecordCommand
+from .engine_session import EngineSession, LoadedModel
+from .evidence import Evidence, Measurement
 from .preconditions import Preconditions
 from .speed.compare import Timer, Timing
 from .speed.record import RecordedSpeed, SpeedRecorder
@@ -53,8 +53,8 @@ class Checker:
         return self._preconditions.baseline_spec()
 
     def compare_accuracy(
-        self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording
-    ) -> Finished:
+        self, call: EvalRequest, scheme: str, plan: Plan, recording: RecordCommand
+    ) -> Measurement:
         """Measures the quantized model and pairs it with the stored baseline.
 
         Raises:
@@ -62,7 +62,7 @@ class Checker:
         """
         return self._comparer.compare_accuracy(call, scheme, plan, recording)
 
-    def record(self, call: EvalRequest, recording: Recording) -> list[Recorded]:
+    def record(self, call: EvalRequest, recording: RecordCommand) -> list[RecordedBaseline]:
         """Measures the baseline and stores it, unless a good one is there already.
 
         One per task where a group of them is asked for.
@@ -74,7 +74,7 @@ class Checker:
         workloads: Sequence[Workload],
         scheme: str,
         plan: Plan,
-        recording: Recording,
+        recording: RecordCommand,
         *,
         blocks: int | None = None,
     ) -> Timing:
@@ -87,9 +87,11 @@ class Checker:
         """Times the baseline and stores it, unless that is there already."""
         return self._speed_recorder.record(workloads)
 
-    def remember(self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float) -> None:
+    def record_flips(
+        self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float
+    ) -> None:
         """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
-        remember(self._preconditions.flips, evidence, outcomes, confidence)
+        record_flips(self._preconditions.flips, evidence, outcomes, confidence)
 
     def known_context(self, scheme: str) -> Context | None:
         """What the summary may say of a model whose comparison was refused."""
@@ -98,14 +100,16 @@ class Checker:
     def recording_context(self, run: Run) -> Context:
         """What the summary says of a recorded baseline."""
         provenance = run.provenance
-        loaded = Loaded(provenance.effective, provenance.machine, provenance.software)
+        loaded = LoadedModel(provenance.effective, provenance.machine, provenance.software)
         return self._context(provenance.model.name, provenance.claimed, provenance, loaded)
 
     def close(self, *, forget: bool) -> None:
         """Frees the engine; with ``forget`` drops what an interrupted session would resume."""
         self.engines.close(forget=forget)
 
-    def _context(self, name: str, scheme: str, baseline: Provenance, loaded: Loaded) -> Context:
+    def _context(
+        self, name: str, scheme: str, baseline: Provenance, loaded: LoadedModel
+    ) -> Context:
         self._contexts[scheme] = models.context_of(
             name,
             scheme,

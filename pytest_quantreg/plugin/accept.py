@@ -15,14 +15,14 @@ from ..baselines.accept_runs import AcceptanceNote, accept_runs
 from ..baselines.run_codec import pack
 from ..core.errors import QuantregError, WrongUse
 from ..core.gates.acceptance_blockers import findings
-from ..core.records.acceptance import Kept
+from ..core.records.acceptance import CandidateRun
 from ..core.records.run import Run
 from ..core.settings import Settings
 from ..gating.accuracy.candidate_runs import (
+    candidate_store,
     drop_abandoned,
     drop_old_reports,
     folder_of,
-    kept_store,
     undecided_report,
 )
 from ..gating.provenance import git_commit, now
@@ -54,7 +54,7 @@ class KeptRuns:
 
     def packed(self) -> tuple[dict[str, Any], ...]:
         """Each run once, with what was required of it, as a report holds it."""
-        strictest: dict[tuple[object, ...], Kept] = {}
+        strictest: dict[tuple[object, ...], CandidateRun] = {}
         for run in self._kept:
             place = (*run.owner, run.stem, run.items)
             rival = strictest.get(place)
@@ -64,7 +64,7 @@ class KeptRuns:
             packed for run in strictest.values() if (packed := self._pack(run)) is not None
         )
 
-    def _pack(self, run: Kept) -> dict[str, Any] | None:
+    def _pack(self, run: CandidateRun) -> dict[str, Any] | None:
         try:
             return {"kept": asdict(replace(run, session="")), **pack(*self._run(run))}
         except QuantregError:
@@ -105,9 +105,9 @@ class KeptRuns:
         shutil.rmtree(folder_of(self._settings, session), ignore_errors=True)
         drop_abandoned(self._settings)
 
-    def _run(self, run: Kept) -> tuple[BaselineKey, Run]:
+    def _run(self, run: CandidateRun) -> tuple[BaselineKey, Run]:
         place = run.session, run.items
-        store = kept_store(self._settings, *place)
+        store = candidate_store(self._settings, *place)
         if place not in self._keys:
             keys = store.keys()
             self._keys[place] = {(*_owner(key), key.stem): key for key in keys}

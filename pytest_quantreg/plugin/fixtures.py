@@ -131,7 +131,7 @@ class Fixtures:
         self.current = evidence
         names = self._settings.catalogue
         if not self._recording and not markers.schemes_for(item, [scheme], names):
-            item_state.passed_over = True
+            item_state.not_for_scheme = True
             pytest.skip(f"not for {scheme} (marker quant_schemes)")
         evidence.fixtures.add(fixture)
         return item_state

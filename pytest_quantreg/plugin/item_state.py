@@ -15,11 +15,11 @@ import pytest
 from ..core.errors import QuantregError
 from ..core.gates.outcome import JUDGED, REFUSED, Outcome
 from ..core.printable import printable, printable_lines
-from ..core.records.acceptance import Kept
+from ..core.records.acceptance import CandidateRun
 from ..core.secret_values import Secrets
 from ..gating import Evidence
 from ..report.junit import FAILURE, failure_type
-from .markers import Declared
+from .markers import DeclaredMark
 from .requirement import unjudged
 
 
@@ -44,7 +44,7 @@ class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # a
 
 
 @dataclass(frozen=True)
-class Ended:
+class TestEnd:
     """What the gates said after the phase ``when``; ``error`` is the test's own exception."""
 
     when: str
@@ -67,7 +67,7 @@ class ItemState:
     """One run of one test: the evidence it left, and how it ended as far as it has.
 
     ``ours`` says that its arguments or markers name something of ours, ``judged_refusals`` how
-    many of its refusals have been judged, ``passed_over`` that it is not for this scheme,
+    many of its refusals have been judged, ``not_for_scheme`` that it is not for this scheme,
     ``declared`` the marks it carried when its body began, ``generated`` that a gate judged
     answers which the model generated, ``kept`` what was measured and may be accepted, ``lost``
     the gates that earlier tries of the same test lost and ``losing`` those that this one did.
@@ -75,14 +75,14 @@ class ItemState:
 
     evidence: Evidence = field(default_factory=Evidence)
     ours: bool = False
-    declared: tuple[Declared, ...] | None = None
+    declared: tuple[DeclaredMark, ...] | None = None
     judged_refusals: int = 0
-    passed_over: bool = False
-    ended: Ended | None = None
+    not_for_scheme: bool = False
+    ended: TestEnd | None = None
     fed: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     generated: bool = False
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[CandidateRun, ...] = ()
     lost: tuple[Outcome, ...] = ()
     losing: tuple[Outcome, ...] = ()
 
@@ -113,10 +113,12 @@ def reason(report: pytest.TestReport) -> str:
 def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
     """The gates that earlier tries of a test failed on evidence; a refusal may be tried again."""
     item_state = item.stash.get(ITEM_STATE, None)
-    return tuple(with_lost(item_state, item_state.losing)) if item_state is not None else ()
+    return (
+        tuple(with_earlier_losses(item_state, item_state.losing)) if item_state is not None else ()
+    )
 
 
-def with_lost(item_state: ItemState, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_earlier_losses(item_state: ItemState, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes of a try, and the gates lost before it that it did not lose again."""
     again = {_gate_of(outcome) for outcome in outcomes if outcome.fails}
     lost = [outcome for outcome in item_state.lost if _gate_of(outcome) not in again]
@@ -168,7 +170,7 @@ def message(outcomes: Sequence[Outcome]) -> str:
 
 
 def annotate_report(
-    item: pytest.Item, item_state: ItemState, ended: Ended, report: pytest.TestReport
+    item: pytest.Item, item_state: ItemState, ended: TestEnd, report: pytest.TestReport
 ) -> dict[str, Any]:
     """Makes a report say what the gates said; returns the plain values it shall carry."""
     expected = hasattr(report, "wasxfail")
@@ -290,7 +292,7 @@ def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if not outcome.fails]
 
 
-def _unhide(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:
+def _unhide(item: pytest.Item, ended: TestEnd, report: pytest.TestReport) -> None:
     """Turns red what an xfail or another plugin made of a refused or lost test."""
     text = message(ended.failing)
     if ended.error is not None:
@@ -310,7 +312,7 @@ def show(item: pytest.Item, report: pytest.TestReport, text: str) -> None:
     _set_headline(item, report)
 
 
-def _set_type(item: pytest.Item, ended: Ended, report: pytest.TestReport) -> None:
+def _set_type(item: pytest.Item, ended: TestEnd, report: pytest.TestReport) -> None:
     """Says for JUnit what kind of failure it is."""
     # JUnit's case is made from the properties of the report that closes it: the call's where
     # the teardown failed as well, else the teardown's, which gets the item's.

@@ -19,7 +19,7 @@ from ..core.gates.selection import (
     NO_REGRESSION,
     OWN_LEVELS,
     Gate,
-    may_cover,
+    has_same_target,
 )
 from ..core.gates.speed import SpeedGate
 from ..core.hardware.accelerators import words
@@ -71,7 +71,7 @@ def _admits(allowed: Sequence[SchemeChoice], choice: SchemeChoice, catalogue: Ca
     )
 
 
-class Declared(NamedTuple):
+class DeclaredMark(NamedTuple):
     """One of our marks, how far from the test it stands (`Gate.level`) and at what."""
 
     level: int
@@ -111,7 +111,7 @@ def plan(
     item: pytest.Item,
     settings: Settings,
     fixtures: frozenset[str],
-    declared: Sequence[Declared] | None = None,
+    declared: Sequence[DeclaredMark] | None = None,
 ) -> Plan:
     """The gates that apply to ``item`` when it uses ``fixtures``, nearest first.
 
@@ -143,7 +143,7 @@ def plan(
     )
 
 
-def carried(item: pytest.Item) -> tuple[Declared, ...]:
+def carried(item: pytest.Item) -> tuple[DeclaredMark, ...]:
     """The marks of ours that ``item`` carries now, nearest first."""
     return tuple(_declared(item))
 
@@ -183,24 +183,24 @@ def _parametrizes_scheme(item: pytest.Item, requested: Sequence[str]) -> bool:
 # -- where markers stand -------------------------------------------------------------
 
 
-def _declared(item: pytest.Item, names: Container[str] = OUR_MARKERS) -> Iterator[Declared]:
+def _declared(item: pytest.Item, names: Container[str] = OUR_MARKERS) -> Iterator[DeclaredMark]:
     """Our marks, nearest first: param 0, test 1, then classes, module, folders."""
     callspec = getattr(item, "callspec", None)
     of_param = list(callspec.marks) if callspec is not None else []
     own_marks = [mark for mark in item.own_markers if mark.name in names]
     for mark in own_marks:
         if any(mark is param_mark for param_mark in of_param):
-            yield Declared(0, mark, _name_of(item))
+            yield DeclaredMark(0, mark, _name_of(item))
     for mark in own_marks:
         if not any(mark is param_mark for param_mark in of_param):
-            yield Declared(1, mark, _name_of(item))
+            yield DeclaredMark(1, mark, _name_of(item))
     level = 1
     for node in reversed(item.listchain()[:-1]):
         for where, marks in _marks_outwards(node):
             level += 1
             for mark in marks:
                 if mark.name in names:
-                    yield Declared(level, mark, where)
+                    yield DeclaredMark(level, mark, where)
 
 
 def _misspelt(item: pytest.Item, fixtures: Iterable[str]) -> list[str]:
@@ -252,7 +252,7 @@ _MarkerValue: TypeAlias = "Gate | SpeedGate | _Judging | tuple[str, ...]"
 """What a marker says."""
 
 
-def _problem(declaration: Declared, catalogue: Catalogue) -> str | None:
+def _problem(declaration: DeclaredMark, catalogue: Catalogue) -> str | None:
     try:
         names: Any = _read(declaration)
     except WrongUse as error:
@@ -265,7 +265,7 @@ def _problem(declaration: Declared, catalogue: Catalogue) -> str | None:
     return None
 
 
-def _read(declaration: Declared) -> _MarkerValue:
+def _read(declaration: DeclaredMark) -> _MarkerValue:
     """What a marker says. Raises WrongUse naming marker, value and what is allowed."""
     signature, reader = _READERS[declaration.mark.name]
     try:
@@ -351,7 +351,7 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
 # -- what markers say together -------------------------------------------------------
 
 
-def _repeated(declared: Sequence[Declared], catalogue: Catalogue) -> list[str]:
+def _repeated(declared: Sequence[DeclaredMark], catalogue: Catalogue) -> list[str]:
     """Two different values of one key at one place: nobody could say which holds.
 
     Of thresholds on speed also two alike: one of them was meant for another accelerator.
@@ -387,7 +387,7 @@ def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], o
     return [((), tuple(choice.name for choice in choices(value, catalogue)))]
 
 
-def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
+def _unfeedable(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[str]:
     """Markers on the test itself for what none of its fixtures can measure."""
     requested = set(getattr(item, "fixturenames", ()))
     if _may_request_later(item):
@@ -404,7 +404,7 @@ def _unfeedable(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
     return texts
 
 
-def _uncovered(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
+def _uncovered(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[str]:
     """no_regression without a gate on the original baseline: small steps would add up."""
     requested = set(getattr(item, "fixturenames", ()))
     gates = [
@@ -420,7 +420,7 @@ def _uncovered(item: pytest.Item, declared: Sequence[Declared]) -> list[str]:
         for declaration, gate in gates
         if gate.of_accepted
         and (gate.is_on_test or requested & MARKER_FIXTURES[gate.marker])
-        and not any(may_cover(other, gate) for other in covering)
+        and not any(has_same_target(other, gate) for other in covering)
     ]
 
 

@@ -31,7 +31,7 @@ _WORDS = ("passed", "failed", "refused", "error", "skipped", "xfailed", "rerun")
 
 
 @dataclass
-class Written:
+class ReportsWritten:
     """Lines to print about reports, and about those that could not be written."""
 
     notices: list[str] = field(default_factory=list)
@@ -125,12 +125,12 @@ class Reporter:
         versions: Mapping[str, str],
         last_line: str,
         runs: Callable[[], tuple[Mapping[str, Any], ...]] = tuple,
-    ) -> Written:
+    ) -> ReportsWritten:
         """Writes every report, and gives the failures in pytest's JUnit file their types.
 
         ``runs`` packs what was measured, for the reports that hold it.
         """
-        written = Written()
+        written = ReportsWritten()
         excused = excused_gates(collected.outcomes)
         if self._active and (self._failures_of_ours or excused):
             self._type_failures(excused)

@@ -13,10 +13,10 @@ import pytest
 from ..core.errors import QuantregError, Refusal, WrongUse
 from ..core.gates.outcome import JUDGED, MEASURED, Outcome
 from ..core.gates.plan import Plan
-from ..core.gates.selection import idle
+from ..core.gates.selection import unused_gates
 from ..core.printable import printable
 from ..core.settings import Update
-from ..gating import Checker, Evidence, fed_by, judge, kept_of, speed_fed
+from ..gating import Checker, Evidence, candidate_runs_of, fed_gates, fed_speed_gates, judge
 from ..gating.models import quantized_spec
 from ..gating.scheme_detection import named_by_files
 from ..report import messages, speed_messages
@@ -30,9 +30,9 @@ from .accept import KeptRuns
 from .fixtures import Fixtures
 from .item_state import (
     ITEM_STATE,
-    Ended,
     GateFailed,
     ItemState,
+    TestEnd,
     annotate_report,
     cleaned,
     generated,
@@ -46,7 +46,7 @@ from .item_state import (
     reason,
     redact_outcomes,
     show,
-    with_lost,
+    with_earlier_losses,
     without_gate,
 )
 from .option_table import COMPARE_FIXTURES
@@ -180,7 +180,7 @@ class RunContext:
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         outcomes = redact_outcomes(self._outcomes(item, item_state, when), self.secrets)
         item_state.judged_refusals = len(evidence.refused)
-        item_state.ended = Ended(when, tuple(outcomes), own_error(error))
+        item_state.ended = TestEnd(when, tuple(outcomes), own_error(error))
         item_state.losing += tuple(
             outcome for outcome in outcomes if outcome.fails and outcome.result in JUDGED
         )
@@ -223,16 +223,16 @@ class RunContext:
         self, item_state: ItemState, evidence: Evidence, plan: Plan, added: Plan | None, when: str
     ) -> list[Outcome]:
         if evidence.measured:
-            fed = fed_by(plan, evidence)
-            spare = idle(plan.gates, fed.__contains__, measured=True)
+            fed = fed_gates(plan, evidence)
+            spare = unused_gates(plan.gates, fed.__contains__, measured=True)
             item_state.idle = tuple(map(str, spare))
             item_state.fed = tuple(map(str, fed))
-            item_state.kept = tuple(kept_of(plan, evidence))
+            item_state.kept = tuple(candidate_runs_of(plan, evidence))
         if evidence.timed:
-            timed = speed_fed(plan, evidence)
+            timed = fed_speed_gates(plan, evidence)
             item_state.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
             item_state.fed += tuple(map(str, timed))
-        ended = when == "call" and not item_state.passed_over
+        ended = when == "call" and not item_state.not_for_scheme
         outcomes = judge(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
             outcomes += judge(added, evidence, self.settings, body_ended=ended)
@@ -244,9 +244,9 @@ class RunContext:
                 for outcome in outcomes
                 if outcome.result != MEASURED or _measured_value(outcome) not in judged
             ]
-        self.checker.remember(evidence, outcomes, plan.confidence)
+        self.checker.record_flips(evidence, outcomes, plan.confidence)
         item_state.generated = judged_generation(evidence, outcomes)
-        return with_lost(item_state, list(dict.fromkeys(outcomes)))
+        return with_earlier_losses(item_state, list(dict.fromkeys(outcomes)))
 
     def _plans(self, item: pytest.Item, item_state: ItemState) -> tuple[Plan, Plan | None]:
         """The gates as the body began, and those that it added to them.

@@ -186,9 +186,9 @@ def _result(verdict: Verdict) -> str:
     if verdict.mode is GateMode.POINT:
         return LOST if verdict.fails else KEPT
     return {
-        stats.Evidence.KEPT: KEPT,
-        stats.Evidence.LOST: LOST,
-        stats.Evidence.UNDECIDED: UNDECIDED,
+        stats.IntervalVerdict.KEPT: KEPT,
+        stats.IntervalVerdict.LOST: LOST,
+        stats.IntervalVerdict.UNDECIDED: UNDECIDED,
     }[verdict.evidence]
 
 
@@ -234,11 +234,11 @@ def _headline(verdict: Verdict, result: str) -> str:
     required = f"{verdict.gate.minimum * 100:.10g} % was required"
     if verdict.mode is GateMode.POINT:
         return f"{who}: {kept}; {required} (point gate: no confidence)"
-    if verdict.evidence is stats.Evidence.LOST:
+    if verdict.evidence is stats.IntervalVerdict.LOST:
         most = upper(comparison.high, below=verdict.gate.minimum)
         return f"{who}: {kept}, {sure} no more than {most}; {required}"
     at_least = f"{sure} at least {_lower(comparison.low)}"
-    if verdict.evidence is stats.Evidence.KEPT:
+    if verdict.evidence is stats.IntervalVerdict.KEPT:
         return f"{who}: {kept}, {at_least}; {required}"
     return f"{who}: {kept}, {at_least} and no more than {upper(comparison.high)}; {required}"
 
@@ -252,9 +252,9 @@ def _rise(verdict: Verdict, sure: str) -> str:
         return f"{is_now}; {allowed} (point gate: no confidence)"
     least = f"at least {factor(comparison.high, math.floor)}"
     most = f"no more than {factor(comparison.low, math.ceil)}"
-    if verdict.evidence is stats.Evidence.LOST:
+    if verdict.evidence is stats.IntervalVerdict.LOST:
         return f"{is_now}, {sure} {least}; {allowed}"
-    if verdict.evidence is stats.Evidence.KEPT:
+    if verdict.evidence is stats.IntervalVerdict.KEPT:
         return f"{is_now}, {sure} {most}; {allowed}"
     return f"{is_now}, {sure} {least} and {most}; {allowed}"
 

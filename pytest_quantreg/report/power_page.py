@@ -76,7 +76,7 @@ def _detect(question: Question) -> list[str]:
             for row in detectable
         ],
     )
-    chances = [question.chances(stats.Evidence.LOST, n) for n in sizes]
+    chances = [question.chances(stats.IntervalVerdict.LOST, n) for n in sizes]
     green = [
         [1 - single, (1 - single) ** question.tasks, *(1 - p for p in rest)]
         for single, *rest in chances
@@ -87,7 +87,7 @@ def _detect(question: Question) -> list[str]:
 
 def _certify(question: Question) -> list[str]:
     sizes = question.sizes()
-    chances = [question.chances(stats.Evidence.KEPT, n) for n in sizes]
+    chances = [question.chances(stats.IntervalVerdict.KEPT, n) for n in sizes]
     green = [[single, single**question.tasks, *rest] for single, *rest in chances]
     title = "certify: green only when the minimum is proven kept"
     return [title, *_table(sizes, [_green(question, green)])]

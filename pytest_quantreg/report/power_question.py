@@ -110,7 +110,7 @@ class Question:
         )
         return [single, pooled]
 
-    def chances(self, verdict: stats.Evidence, n: int) -> list[float]:
+    def chances(self, verdict: stats.IntervalVerdict, n: int) -> list[float]:
         """Of this verdict on a lossless model: one task's gate, and the pooled one."""
         single = stats.verdict_chance(
             verdict,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..core.gates.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
-from ..core.records.acceptance import Kept
+from ..core.records.acceptance import CandidateRun
 from ..core.settings import GateMode, Settings, Update
 
 
@@ -40,7 +40,7 @@ class SessionReport:
         self._answers: dict[tuple[str, str], dict[str, None]] = {}
         self._tries: dict[str, list[tuple[Mapping[str, Any], str]]] = {}
         self._reruns: dict[str, list[str]] = {}
-        self.kept: list[Kept] = []
+        self.kept: list[CandidateRun] = []
         self.stored: dict[str, None] = {}
 
     def add_try(self, plain: Mapping[str, Any], test: str, why: str) -> None:
@@ -75,7 +75,7 @@ class SessionReport:
         for scheme, task, digest in plain.get("answers", ()):
             self._answers.setdefault((task, digest), {})[scheme] = None
         self.stored.update(dict.fromkeys(plain.get("stored", ())))
-        self.kept += [Kept(**values) for values in plain.get("kept", ())]
+        self.kept += [CandidateRun(**values) for values in plain.get("kept", ())]
 
     def closing(self) -> list[str]:
         """The last lines of the summary: gates that guard nothing, and what was loaded."""

@@ -33,9 +33,9 @@ SPEED = "speed"
 """What stands for a task where speed was asked for."""
 
 _RESULTS = {
-    stats.Evidence.KEPT: KEPT,
-    stats.Evidence.LOST: LOST,
-    stats.Evidence.UNDECIDED: UNDECIDED,
+    stats.IntervalVerdict.KEPT: KEPT,
+    stats.IntervalVerdict.LOST: LOST,
+    stats.IntervalVerdict.UNDECIDED: UNDECIDED,
 }
 
 
@@ -258,13 +258,13 @@ def _measured(verdict: SpeedVerdict) -> str:
     if estimate.low == estimate.high and verdict.units == 1:
         return value  # counted, not sampled
     bound = verdict.gate.bound
-    lost = verdict.evidence is stats.Evidence.LOST
+    lost = verdict.evidence is stats.IntervalVerdict.LOST
     low = f"at least {outwards(estimate.low, up=False, beyond=bound if lost else None)}{unit}"
     high = f"no more than {outwards(estimate.high, up=True, beyond=bound if lost else None)}{unit}"
     if not math.isfinite(estimate.high):
         high = "with no upper bound"
     sure = f"with {confidence(verdict.confidence, verdict.family)} confidence"
-    if verdict.evidence is stats.Evidence.UNDECIDED:
+    if verdict.evidence is stats.IntervalVerdict.UNDECIDED:
         return f"{value}, {sure} {low} and {high}"
     bounds = low if lost != verdict.gate.at_least else high
     return f"{value}, {sure} {bounds}"

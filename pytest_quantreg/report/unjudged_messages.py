@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..core.comparison.accuracy import Comparison
 from ..core.gates.outcome import LOST, Context, OtherLoss, Outcome
 from ..core.gates.plan import Plan
-from ..core.gates.unjudged_metrics import Compared, surely_lost
+from ..core.gates.unjudged_metrics import ComparisonAt, surely_lost
 from ..core.settings import GateMode
 from .messages import bare, figures, of_measurement, percent, upper
 
@@ -24,7 +24,7 @@ def gate_it(metric: str) -> str:
 
 def with_other_losses(
     judged: Outcome,
-    others: Sequence[Compared],
+    others: Sequence[ComparisonAt],
     minimum: float,
     *,
     plan: Plan,

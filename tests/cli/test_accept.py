@@ -16,7 +16,7 @@ from pytest_quantreg.baselines.run_codec import digest, pack, unpack
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.comparison.alignment import value_of
 from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome
-from pytest_quantreg.core.records.acceptance import Kept
+from pytest_quantreg.core.records.acceptance import CandidateRun
 from pytest_quantreg.core.records.run import Run
 from pytest_quantreg.core.strict_json import CorruptFile, digest_of
 from pytest_quantreg.report.json_document import encode
@@ -301,7 +301,7 @@ def test_packed_and_unpacked() -> None:
     newer["digest"] = digest_of(newer)
     with pytest.raises(CorruptFile, match=r"has schema 1\.9, and this pytest-quantreg writes"):
         unpack({**whole, "meta": newer})
-    assert Kept(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
+    assert CandidateRun(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
 
 
 def test_a_run_that_no_gate_of_the_session_judged(quantreg: Quantreg) -> None:

@@ -19,7 +19,7 @@ from pytest_quantreg.core.records.run import (
     Software,
 )
 from pytest_quantreg.core.schemes.catalogue import Catalogue
-from pytest_quantreg.gating.engine_session import EngineSession, Loaded
+from pytest_quantreg.gating.engine_session import EngineSession, LoadedModel
 
 SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
 IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")
@@ -39,7 +39,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         session = EngineSession(settings, progress)
         monkeypatch.setattr(session, "identify", lambda spec: IDENTITY)
         monkeypatch.setattr(session, "software", lambda spec: SOFTWARE)
-        monkeypatch.setattr(session, "load", lambda spec: Loaded(effective, MACHINE, SOFTWARE))
+        monkeypatch.setattr(session, "load", lambda spec: LoadedModel(effective, MACHINE, SOFTWARE))
         return session
 
     return made

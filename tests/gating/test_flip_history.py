@@ -13,7 +13,7 @@ from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import judge
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.gating.history import Flips, Origin, Seen, expected
+from pytest_quantreg.gating.history import FlipCount, FlipHistory, Origin, planned_flip_share
 
 from ..core.comparison.comparisons import paired
 from ..plugin.conftest import ANSWERS, Suite
@@ -22,9 +22,9 @@ INT4 = Origin("model", "w4a16-int4", "transformers", "first")
 NOISY, QUIET = (162, 31, 31, 176), (300, 4, 4, 92)
 
 
-def flips(path: Path, session: str) -> Flips:
+def flips(path: Path, session: str) -> FlipHistory:
     """The file as one session sees it."""
-    return Flips(path / "flips.jsonl", session)
+    return FlipHistory(path / "flips.jsonl", session)
 
 
 def test_small_models_were_planned_with_the_flips_of_large_ones(tmp_path: Path) -> None:
@@ -32,14 +32,14 @@ def test_small_models_were_planned_with_the_flips_of_large_ones(tmp_path: Path) 
     flips(tmp_path, "one").note(INT4, paired(*QUIET), "then")
     flips(tmp_path, "two").note(INT4, paired(*NOISY), "now")
     again = flips(tmp_path, "three")
-    assert again.of(INT4, "sum") == again.of(INT4) == (Seen(400, 62.0),)
-    share = expected(again.of(INT4), 0.95)
+    assert again.of(INT4, "sum") == again.of(INT4) == (FlipCount(400, 62.0),)
+    share = planned_flip_share(again.of(INT4), 0.95)
     assert share is not None
     assert 0.155 < share < 0.19
     for other in ({"model": "x"}, {"scheme": "w8a8-int8"}, {"engine": "vllm"}):
         assert again.of(replace(INT4, **other)) == ()
     assert again.of(INT4, "other task") == ()
-    assert expected((), 0.95) is expected((Seen(400, 0.0),), 0.95) is None
+    assert planned_flip_share((), 0.95) is planned_flip_share((FlipCount(400, 0.0),), 0.95) is None
 
 
 def test_a_session_does_not_learn_from_itself(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_broken_checkpoint_is_forgotten(tmp_path: Path) -> None:
     first.note(INT4, paired(*NOISY), "now")
     first.note(replace(INT4, checkpoint="second"), paired(*QUIET), "now")
     first.note_loss(replace(INT4, checkpoint="second"), "now")
-    assert flips(tmp_path, "two").of(INT4) == (Seen(400, 62.0),)
+    assert flips(tmp_path, "two").of(INT4) == (FlipCount(400, 62.0),)
     first.note_loss(INT4, "now")
     assert flips(tmp_path, "two").of(INT4) == ()
 
@@ -83,7 +83,7 @@ def test_the_file_stays_small_and_may_hold_anything(tmp_path: Path) -> None:
     )
     wrong = [{**json.loads(line), "task": str(at), **change} for at, change in enumerate(changes)]
     path.write_text("\n".join(["{", "[]", "\0", *map(json.dumps, wrong), line, ""]), "utf-8")
-    assert flips(tmp_path, "d").of(INT4) == (Seen(400, 62.0),)
+    assert flips(tmp_path, "d").of(INT4) == (FlipCount(400, 62.0),)
     path.unlink()
     path.mkdir()
     flips(tmp_path, "e").note(INT4, paired(*NOISY), "now")

@@ -19,9 +19,6 @@ RUN = """
 import json, sys
 import pytest
 
-from pytest_quantreg import plugin
-from pytest_quantreg.plugin.option_table import OUR_FIXTURES
-
 class Spy:
     def pytest_unconfigure(self):
         print("MODULES", json.dumps(sorted(sys.modules)))

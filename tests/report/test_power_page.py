@@ -49,7 +49,12 @@ def test_single_gate_figures_are_those_of_the_planning_functions(of_four: str) -
         assert _share(detect[n][2]) == pytest.approx(1 - red, abs=1e-3)
         assert _share(detect[n][3]) == pytest.approx((1 - red) ** 4, abs=1e-3)
         kept = stats.verdict_chance(
-            stats.Evidence.KEPT, 1.0, n=n, baseline_accuracy=0.78, discordance=0.05, minimum=0.98
+            stats.IntervalVerdict.KEPT,
+            1.0,
+            n=n,
+            baseline_accuracy=0.78,
+            discordance=0.05,
+            minimum=0.98,
         )
         assert _share(certify[n][0]) == pytest.approx(kept, abs=1e-3)
         assert _share(certify[n][1]) == pytest.approx(kept**4, abs=1e-3)
@@ -64,7 +69,7 @@ def test_pooled_figures_are_those_of_the_pooled_functions(of_four: str) -> None:
         assert seen is not None
         assert float(detect[n][1]) == pytest.approx(seen, abs=1e-3)
         assert float(detect[n][1]) > float(detect[n][0])
-        kept = stats.pooled_verdict_chance(stats.Evidence.KEPT, 1.0, layers, minimum=0.98)
+        kept = stats.pooled_verdict_chance(stats.IntervalVerdict.KEPT, 1.0, layers, minimum=0.98)
         assert _share(certify[n][2]) == pytest.approx(kept, abs=1e-3)
 
 

@@ -18,7 +18,7 @@ from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from .sanity_checks import answered_once, is_rerun, reason_to_doubt
+from .sanity_checks import find_pair_suspicion, identical_answers, is_rerun
 
 _CLOSE = 1e-6
 
@@ -127,7 +127,7 @@ def pair_task(
     one_model, rerun = baseline.model == candidate.model, is_rerun(baseline, candidate)
     pairs = [(before, after), *below]
     doubts = [
-        reason_to_doubt(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs
+        find_pair_suspicion(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs
     ]
     parts = _pair_items(below or pairs, chosen.metric)
     weights = _weights(parts, chosen)
@@ -143,7 +143,7 @@ def pair_task(
     for accuracies in parts:
         notes += answers(*accuracies)
     if declared and not rerun:
-        identical = filter(None, (answered_once(*pair) for pair in pairs))
+        identical = filter(None, (identical_answers(*pair) for pair in pairs))
         notes += [f"{which}: judged as a rerun, declared by --allow-rerun" for which in identical]
     suspect = next((why for why in doubts if why is not None), same)
     shown = _shown_metric(parts, chosen.metric)

@@ -115,7 +115,8 @@ def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[str]:
         alike = [
             task
             for task, result in first.results.items()
-            if task in second.results and answered_once(result, second.results[task]) is not None
+            if task in second.results
+            and identical_answers(result, second.results[task]) is not None
         ]
         if alike:
             yield (
@@ -130,7 +131,7 @@ def _both_name(baseline: Evaluation, candidate: Evaluation) -> str:
     return f"{baseline.label} and {candidate.label} both name {candidate.model} as their model"
 
 
-def reason_to_doubt(
+def find_pair_suspicion(
     baseline: Result, candidate: Result, *, one_model: bool, rerun: bool = False
 ) -> str | None:
     """Why the two results of one task are no two measurements; None if nothing says so.
@@ -143,7 +144,7 @@ def reason_to_doubt(
         return f"{task} is one and the same run on both sides"
     if one_model and _written_once(baseline, candidate):
         return f"{task} is one and the same evaluation on both sides, written at the same moment"
-    if not rerun and (same := answered_once(baseline, candidate)) is not None:
+    if not rerun and (same := identical_answers(baseline, candidate)) is not None:
         return f"{same}: {SAME_WEIGHTS}"
     shared = baseline.cache is not None and baseline.cache == candidate.cache
     if shared and _scored_alike(baseline, candidate):
@@ -154,7 +155,7 @@ def reason_to_doubt(
     return None
 
 
-def answered_once(baseline: Result, candidate: Result) -> str | None:
+def identical_answers(baseline: Result, candidate: Result) -> str | None:
     """Which answers of a task are all the baseline's, where that shows the same weights."""
     before, after = baseline.accuracy, candidate.accuracy
     if before is None or after is None or before.items.digests != after.items.digests:

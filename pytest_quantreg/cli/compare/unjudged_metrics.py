@@ -9,7 +9,7 @@ from ...core.comparison.accuracy import Comparison
 from ...core.errors import Category, Refusal
 from ...core.gates.outcome import JUDGED, Context, Outcome
 from ...core.gates.plan import Plan
-from ...core.gates.unjudged_metrics import Compared, is_score
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score
 from ...core.records.evaluation import Evaluation, Result
 from ...imports.lm_eval_results.items import is_mean
 from ...report.messages import bare
@@ -45,7 +45,9 @@ def _way_out(metric: str) -> str:
     )
 
 
-def _other_metrics(task: Task, baseline: Evaluation, candidate: Evaluation) -> Iterator[Compared]:
+def _other_metrics(
+    task: Task, baseline: Evaluation, candidate: Evaluation
+) -> Iterator[ComparisonAt]:
     """The other scores of a task, and of each task of a group."""
     for name in (task.name, *task.baseline.parts):
         ours, theirs = baseline.results.get(name), candidate.results.get(name)
@@ -65,7 +67,7 @@ def _is_scored(metric: str, result: Result) -> bool:
 
 def _deferred_comparison(
     name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
-) -> Compared:
+) -> ComparisonAt:
     def compared(confidence: float) -> Comparison:
         sibling = _task_by_metric(name, metric, task, baseline, candidate)
         if not is_score(sibling.metric) or sibling.suspicion is not None:

@@ -24,7 +24,7 @@ NUMBERING = frozenset(
 """Fields of a document that number it and ask nothing."""
 
 
-def united(*labels: Sequence[Hashable] | None) -> tuple[int, ...] | None:
+def group_numbers(*labels: Sequence[Hashable] | None) -> tuple[int, ...] | None:
     """The number of each item's unit; None where every item stands for itself.
 
     Items belong to one unit if any of ``labels``, one entry per item, is equal for them, or
@@ -56,12 +56,12 @@ def units_of(*measured: Items) -> tuple[int, ...] | None:
     A baseline of an older version does not know all that a fresh candidate does, so what
     either of them knows counts.
     """
-    return united(measured[0].digests, *_facts(measured, COPY), *_facts(measured, CLUSTER))
+    return group_numbers(measured[0].digests, *_facts(measured, COPY), *_facts(measured, CLUSTER))
 
 
 def copies_of(*measured: Items) -> tuple[int, ...] | None:
     """As `units_of`, without passages: the items that are one and the same."""
-    return united(measured[0].digests, *_facts(measured, COPY))
+    return group_numbers(measured[0].digests, *_facts(measured, COPY))
 
 
 def _facts(measured: Sequence[Items], name: str) -> list[Sequence[float] | None]:
@@ -104,7 +104,7 @@ def copy_keys(doc: Any, target: Any, requests: Sequence[Sequence[Any]]) -> tuple
 
 def copy_column(keys: Sequence[tuple[str, str]]) -> Columns:
     """The fact of which items are copies of each other; empty if none is."""
-    codes = united([digest for digest, _ in keys], [digest for _, digest in keys])
+    codes = group_numbers([digest for digest, _ in keys], [digest for _, digest in keys])
     return {} if codes is None else {COPY: tuple(map(float, codes))}
 
 

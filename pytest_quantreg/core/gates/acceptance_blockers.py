@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import Category
-from ..records.acceptance import Kept, chosen
+from ..records.acceptance import CandidateRun, largest_judged
 from .outcome import JUDGED, LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
 
 
@@ -22,7 +22,7 @@ class Findings:
     undecided: tuple[str, ...]
 
 
-def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[Kept]) -> Findings:
+def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[CandidateRun]) -> Findings:
     """What stands against accepting what was measured at ``scheme``."""
     at_scheme = [outcome for outcome in outcomes if outcome.scheme == scheme]
     obstacles = [
@@ -32,7 +32,7 @@ def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[Kept]) -> 
     ]
     if not any(outcome.result in JUDGED for outcome in at_scheme):
         obstacles.append(f"no gate was judged for {scheme}")
-    if not chosen([measurement for measurement in kept if measurement.scheme == scheme]):
+    if not largest_judged([measurement for measurement in kept if measurement.scheme == scheme]):
         obstacles.append(
             f"no task of {scheme} was judged against its baseline by a min_retention that "
             "promises anything (detect or certify)"

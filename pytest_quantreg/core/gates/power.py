@@ -147,7 +147,7 @@ def refuse_underpowered(power: GatePower, gate: Gate, task: str, *, max_undetect
     )
 
 
-def refuse_blind(comparison: Comparison, gate: Gate, *, confidence: float) -> None:
+def refuse_unable_to_fail(comparison: Comparison, gate: Gate, *, confidence: float) -> None:
     """Refuses a gate that would pass if every right baseline answer were lost (too weak).
 
     Of right and wrong answers alone: elsewhere so little decides nothing. Raises Refusal.
@@ -315,7 +315,9 @@ class _Bounds:
         return self.minimum * math.exp(-self.half * self._reach())
 
     def needed(self, truth: float) -> stats.ItemsNeeded:
-        verdict = stats.Evidence.KEPT if truth >= self.minimum else stats.Evidence.LOST
+        verdict = (
+            stats.IntervalVerdict.KEPT if truth >= self.minimum else stats.IntervalVerdict.LOST
+        )
         items = None
         if truth > 0.0 and truth != self.minimum and math.isfinite(self.half):
             distance = abs(math.log(truth / self.minimum))

@@ -73,7 +73,7 @@ def matching(gates: Sequence[Gate], task: str) -> list[Gate]:
     return [gate for gate in gates if gate.task in (None, task)]
 
 
-def may_cover(baseline: Gate, accepted: Gate) -> bool:
+def has_same_target(baseline: Gate, accepted: Gate) -> bool:
     """Whether a gate on the baseline may judge what one on accepted runs judges, as far as
     their selectors tell."""
     tasks = {accepted.task} if accepted.task not in (None, POOLED) else None
@@ -118,7 +118,9 @@ def gates_without_metrics(
     ]
 
 
-def idle(gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool) -> list[Gate]:
+def unused_gates(
+    gates: Sequence[Gate], fed: Callable[[Gate], bool], *, measured: bool
+) -> list[Gate]:
     """The gates that nothing fed and that are no fault of their test.
 
     One that is idle in every test of a session guards nothing, as a misspelt task does;

@@ -42,7 +42,7 @@ class SpeedVerdict:
     workload: str | None
     estimate: stats.Estimate
     units: int
-    evidence: stats.Evidence
+    evidence: stats.IntervalVerdict
     fails: bool
     baseline: float | None = None
     speeds: tuple[float, float] | None = None
@@ -65,7 +65,7 @@ def judge_workload(
     refuse_senseless([gate], comparison.workload)
     verdict = _judged(gate, why, comparison, plan, gpus)
     # A loss that was shown is one on however few rounds.
-    if verdict.evidence is not stats.Evidence.LOST:
+    if verdict.evidence is not stats.IntervalVerdict.LOST:
         refuse_too_few([gate], comparison.workload, plan, units=verdict.units)
     return verdict
 
@@ -126,7 +126,7 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
             median(before.load_seconds) if before is not None and before.load_seconds else None
         )
         verdict = _verdict(gate, why, plan, estimate, len(loads), None, baseline=baseline_seconds)
-        if verdict.evidence is not stats.Evidence.LOST:
+        if verdict.evidence is not stats.IntervalVerdict.LOST:
             _refuse_few_loads(gate, plan, len(loads))
         return verdict
     footprint = result.quantized.footprint
@@ -263,7 +263,7 @@ def _verdict(
     speeds: tuple[float, float] | None = None,
 ) -> SpeedVerdict:
     evidence = _evidence(gate, estimate)
-    undecided = evidence is stats.Evidence.UNDECIDED
+    undecided = evidence is stats.IntervalVerdict.UNDECIDED
     detectable = needed = None
     if spread is not None and math.isfinite(spread):
         alone = speeds is None  # one model's own figure, bounded by the sign test
@@ -309,20 +309,22 @@ def _rounds_to_decide(
     return math.ceil(units * (reach / distance) ** 2) if distance > 0 else None
 
 
-def _evidence(gate: SpeedGate, estimate: stats.Estimate) -> stats.Evidence:
+def _evidence(gate: SpeedGate, estimate: stats.Estimate) -> stats.IntervalVerdict:
     kept = estimate.low >= gate.bound if gate.at_least else estimate.high <= gate.bound
     lost = estimate.high < gate.bound if gate.at_least else estimate.low > gate.bound
     if kept:
-        return stats.Evidence.KEPT
-    return stats.Evidence.LOST if lost else stats.Evidence.UNDECIDED
+        return stats.IntervalVerdict.KEPT
+    return stats.IntervalVerdict.LOST if lost else stats.IntervalVerdict.UNDECIDED
 
 
-def _fails(mode: GateMode, evidence: stats.Evidence, gate: SpeedGate, estimate: float) -> bool:
+def _fails(
+    mode: GateMode, evidence: stats.IntervalVerdict, gate: SpeedGate, estimate: float
+) -> bool:
     if mode is GateMode.POINT:
         return estimate < gate.bound if gate.at_least else estimate > gate.bound
     if mode is GateMode.CERTIFY:
-        return evidence is not stats.Evidence.KEPT
-    return evidence is stats.Evidence.LOST
+        return evidence is not stats.IntervalVerdict.KEPT
+    return evidence is stats.IntervalVerdict.LOST
 
 
 def _times(value: float | None, factor: float) -> float | None:

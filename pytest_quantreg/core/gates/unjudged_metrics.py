@@ -10,7 +10,7 @@ from ..errors import Refusal
 from ..records.run import Metric
 from .verdict import too_sparse
 
-Compared: TypeAlias = Callable[[float], Comparison]
+ComparisonAt: TypeAlias = Callable[[float], Comparison]
 """A metric that no gate judges: its comparison at a one-sided confidence."""
 
 
@@ -20,7 +20,7 @@ def is_score(metric: Metric) -> bool:
 
 
 def surely_lost(
-    others: Sequence[Compared], minimum: float, *, confidence: float
+    others: Sequence[ComparisonAt], minimum: float, *, confidence: float
 ) -> list[Comparison]:
     """Those whose upper bound is below ``minimum`` at a confidence that all of them share.
 

@@ -11,7 +11,7 @@ from ..comparison.suspicion import refuse_chance, refuse_too_good
 from ..errors import Category, Refusal
 from ..settings import GateMode
 from .plan import Plan
-from .power import TRUTH_STEP, observed_power, refuse_blind, refuse_underpowered
+from .power import TRUTH_STEP, observed_power, refuse_unable_to_fail, refuse_underpowered
 from .selection import Gate
 
 
@@ -29,7 +29,7 @@ class Verdict:
     gate: Gate
     mode: GateMode
     comparison: Comparison
-    evidence: stats.Evidence
+    evidence: stats.IntervalVerdict
     fails: bool
     detectable: float | None
     needed: tuple[stats.ItemsNeeded, stats.ItemsNeeded] | None
@@ -79,16 +79,16 @@ def judge(
     sparse = too_sparse(support) if support is not None and not comparison.exact else None
     evidence = stats.evidence(stats.Interval(comparison.low, comparison.high), gate.minimum)
     if sparse is not None:
-        evidence = stats.Evidence.UNDECIDED
-    broken = evidence is stats.Evidence.LOST
+        evidence = stats.IntervalVerdict.UNDECIDED
+    broken = evidence is stats.IntervalVerdict.LOST
     # The flips of a broken candidate, or of one trained further, are not those of a sound one.
     unusual = broken or comparison.low > 1.0
     power = observed_power(comparison, gate.minimum, confidence=plan.confidence, broken=unusual)
     if plan.mode is GateMode.DETECT and not broken:
         # Evidence that decides needs no teeth: they matter where nothing was shown.
-        if evidence is stats.Evidence.UNDECIDED:
+        if evidence is stats.IntervalVerdict.UNDECIDED:
             refuse_underpowered(power, gate, comparison.task, max_undetected=max_undetected)
-        refuse_blind(comparison, gate, confidence=plan.confidence)
+        refuse_unable_to_fail(comparison, gate, confidence=plan.confidence)
         if support is not None and sparse is not None:
             refuse_sparse(support, gate, comparison.task)
     needed = None
@@ -135,9 +135,11 @@ def too_sparse(support: stats.Support) -> str | None:
     )
 
 
-def _fails(mode: GateMode, evidence: stats.Evidence, retention: float, minimum: float) -> bool:
+def _fails(
+    mode: GateMode, evidence: stats.IntervalVerdict, retention: float, minimum: float
+) -> bool:
     if mode is GateMode.POINT:
         return retention < minimum
     if mode is GateMode.CERTIFY:
-        return evidence is not stats.Evidence.KEPT
-    return evidence is stats.Evidence.LOST
+        return evidence is not stats.IntervalVerdict.KEPT
+    return evidence is stats.IntervalVerdict.LOST

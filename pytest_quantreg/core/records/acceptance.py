@@ -74,7 +74,7 @@ def first_with(history: Sequence[Acceptance], stem: str) -> Acceptance | None:
     return next((acceptance for acceptance in history if acceptance.of(stem) is not None), None)
 
 
-def needed(history: Sequence[Acceptance]) -> set[int]:
+def numbers_in_use(history: Sequence[Acceptance]) -> set[int]:
     """The numbers of the acceptances that are the latest for any of their tasks."""
     stems = {task.stem for acceptance in history for task in acceptance.tasks}
     latest = (last_with(history, stem) for stem in stems)
@@ -146,7 +146,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Filed:
+class CandidateFile:
     """A measurement of the quantized model that is kept until it is accepted or not.
 
     ``session`` names the folder that it lies in, ``against`` the number of the accepted run
@@ -163,7 +163,7 @@ class Filed:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CandidateRun:
     """A measurement of the quantized model that a session kept, as plain values.
 
     ``baseline`` are the baseline's scores on the same items, ``minimum`` the largest
@@ -189,9 +189,9 @@ class Kept:
         return self.model, self.scheme, self.engine
 
 
-def chosen(kept: Sequence[Kept]) -> list[Kept]:
+def largest_judged(kept: Sequence[CandidateRun]) -> list[CandidateRun]:
     """Of each task the measurement of the most items that a gate has judged, in order."""
-    best: dict[tuple[object, ...], Kept] = {}
+    best: dict[tuple[object, ...], CandidateRun] = {}
     for measurement in kept:
         place = (*measurement.owner, measurement.stem)
         rival = best.get(place)
@@ -200,5 +200,5 @@ def chosen(kept: Sequence[Kept]) -> list[Kept]:
     return list(best.values())
 
 
-def _better(measurement: Kept, rival: Kept) -> bool:
+def _better(measurement: CandidateRun, rival: CandidateRun) -> bool:
     return (measurement.items, measurement.minimum or 0.0) > (rival.items, rival.minimum or 0.0)

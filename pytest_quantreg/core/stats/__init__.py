@@ -3,9 +3,9 @@
 from .counts import PairedCounts
 from .discordance import Flips, flips, mcnemar, planning_discordance
 from .intervals import (
-    Evidence,
     Interval,
     Intervals,
+    IntervalVerdict,
     evidence,
     retention_interval,
     retention_intervals,
@@ -46,9 +46,9 @@ __all__ = [
     "LEAST_UNITS",
     "METHODS",
     "Estimate",
-    "Evidence",
     "Flips",
     "Interval",
+    "IntervalVerdict",
     "Intervals",
     "ItemsNeeded",
     "Layer",

@@ -131,7 +131,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95, sides: int = 2) 
     return Interval(low, high)
 
 
-class Evidence(str, Enum):
+class IntervalVerdict(str, Enum):
     """The value is the word people read."""
 
     KEPT = "kept"
@@ -139,7 +139,7 @@ class Evidence(str, Enum):
     UNDECIDED = "undecided"
 
 
-def evidence(interval: tuple[float, float], minimum: float) -> Evidence:
+def evidence(interval: tuple[float, float], minimum: float) -> IntervalVerdict:
     """Kept: low >= minimum; lost: high < minimum; both unrounded. Else undecided.
 
     ``interval`` is (low, high), such as `retention_interval` returns.
@@ -149,7 +149,7 @@ def evidence(interval: tuple[float, float], minimum: float) -> Evidence:
         raise ValueError(f"minimum={minimum!r} must be a number above 0")
     low, high = interval
     if low >= minimum:
-        return Evidence.KEPT
+        return IntervalVerdict.KEPT
     if high < minimum:
-        return Evidence.LOST
-    return Evidence.UNDECIDED
+        return IntervalVerdict.LOST
+    return IntervalVerdict.UNDECIDED

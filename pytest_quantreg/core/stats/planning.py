@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from .intervals import Evidence
+from .intervals import IntervalVerdict
 from .planning_model import Grid, Rule, Truth, paired_truth
 from .score import DEFAULT_METHOD, Method, normal_quantile, tables
 
@@ -27,7 +27,7 @@ class ItemsNeeded:
     needed: int | None
     n: int | None
     capped: bool
-    verdict: Evidence
+    verdict: IntervalVerdict
 
 
 def detection_power(
@@ -47,7 +47,7 @@ def detection_power(
     the false-alarm rate. Raises ValueError for impossible arguments.
     """
     return verdict_chance(
-        Evidence.LOST,
+        IntervalVerdict.LOST,
         retention,
         n=n,
         baseline_accuracy=baseline_accuracy,
@@ -59,7 +59,7 @@ def detection_power(
 
 
 def verdict_chance(
-    verdict: Evidence,
+    verdict: IntervalVerdict,
     retention: float,
     *,
     n: int,
@@ -72,8 +72,10 @@ def verdict_chance(
     """Probability of a verdict, kept, lost or undecided, as in `detection_power`."""
     rule = _rule(n, minimum, confidence, method)
     truth = paired_truth(retention, baseline_accuracy=baseline_accuracy, discordance=discordance)
-    if verdict is Evidence.UNDECIDED:
-        decided = sum(table_chance(v, truth, n, rule) for v in (Evidence.KEPT, Evidence.LOST))
+    if verdict is IntervalVerdict.UNDECIDED:
+        decided = sum(
+            table_chance(v, truth, n, rule) for v in (IntervalVerdict.KEPT, IntervalVerdict.LOST)
+        )
         return max(1.0 - decided, 0.0)
     return table_chance(verdict, truth, n, rule)
 
@@ -103,7 +105,7 @@ def detectable_retention(
             retention, baseline_accuracy=baseline_accuracy, discordance=discordance
         )
         if truth.won not in grids:
-            grids[truth.won] = Grid(n, truth.baseline, truth.won, rule, Evidence.LOST)
+            grids[truth.won] = Grid(n, truth.baseline, truth.won, rule, IntervalVerdict.LOST)
         return grids[truth.won].chance(truth.lost, truth.baseline)
 
     if n == 0 or red(0.0) < power:
@@ -145,7 +147,7 @@ def items_needed(
     if available is not None and available < 0:
         raise ValueError(f"available={available!r} is not a number of items")
     cells = paired_truth(truth, baseline_accuracy=baseline_accuracy, discordance=discordance)
-    verdict = Evidence.KEPT if truth >= minimum else Evidence.LOST
+    verdict = IntervalVerdict.KEPT if truth >= minimum else IntervalVerdict.LOST
     needed = _least_items(verdict, cells, rule, power) if truth != minimum else None
     capped = available is not None and (needed is None or needed > available)
     return ItemsNeeded(needed, available if capped else needed, capped, verdict)
@@ -161,10 +163,10 @@ def can_turn_red(
 ) -> bool:
     """Whether the gate would be lost if every right baseline answer were lost."""
     rule = _rule(0, minimum, confidence, method)
-    return bool(rule.rejects(Evidence.LOST, tables(0, 0, right, wrong)))
+    return bool(rule.rejects(IntervalVerdict.LOST, tables(0, 0, right, wrong)))
 
 
-def _least_items(verdict: Evidence, truth: Truth, rule: Rule, power: float) -> int | None:
+def _least_items(verdict: IntervalVerdict, truth: Truth, rule: Rule, power: float) -> int | None:
     if truth.baseline == 0.0:
         return None
     # First guess: the normal approximation at the truth.
@@ -193,7 +195,7 @@ def _least_items(verdict: Evidence, truth: Truth, rule: Rule, power: float) -> i
     return high
 
 
-def table_chance(verdict: Evidence, truth: Truth, n: int, rule: Rule) -> float:
+def table_chance(verdict: IntervalVerdict, truth: Truth, n: int, rule: Rule) -> float:
     """Probability of a verdict over the tables of n items."""
     if n == 0:
         return 0.0

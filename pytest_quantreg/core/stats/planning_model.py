@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import binomial
-from .intervals import Evidence
+from .intervals import IntervalVerdict
 from .score import Cells, FloatArray, Method, statistic, tables
 
 # Nodes per dimension of the sum over tables: above, neighbouring counts share a node.
@@ -64,11 +64,11 @@ class Rule:
     z: float
     method: Method
 
-    def rejects(self, verdict: Evidence, cells: Cells) -> NDArray[np.bool_]:
+    def rejects(self, verdict: IntervalVerdict, cells: Cells) -> NDArray[np.bool_]:
         """Whether the minimum is excluded from the side that ``verdict`` needs."""
         minimum = np.full_like(cells[0], self.minimum)
         score = statistic(cells, minimum, self.z, self.method)
-        return score < -self.z if verdict is Evidence.LOST else score > self.z
+        return score < -self.z if verdict is IntervalVerdict.LOST else score > self.z
 
 
 class Grid:
@@ -80,7 +80,9 @@ class Grid:
     of binomial tails, exact but for counts sharing a node when there are many.
     """
 
-    def __init__(self, n: int, baseline: float, won: float, rule: Rule, verdict: Evidence) -> None:
+    def __init__(
+        self, n: int, baseline: float, won: float, rule: Rule, verdict: IntervalVerdict
+    ) -> None:
         self.n, self.verdict = n, verdict
         right, self._right_weight = _nodes(n, baseline, BASELINE_NODES)
         wins, edges = _bins(n, won, WON_NODES)
@@ -93,7 +95,7 @@ class Grid:
         """Probability of the verdict when an item is lost with probability ``lost``."""
         share = min(lost / baseline, 1.0) if baseline > 0.0 else 0.0
         tail = binomial.above(self._switch - 1, self._right, share)
-        if self.verdict is Evidence.KEPT:
+        if self.verdict is IntervalVerdict.KEPT:
             tail = 1.0 - tail
         inner = np.sum(self._won_weight * tail, axis=1)
         return float(np.clip(self._right_weight @ inner, 0.0, 1.0))
@@ -108,7 +110,7 @@ class Grid:
             lost = np.minimum((low + high) // 2, right)
             cells = tables(right - lost, won, lost, self.n - right - won)
             rejected = rule.rejects(self.verdict, cells)
-            past = rejected if self.verdict is Evidence.LOST else ~rejected
+            past = rejected if self.verdict is IntervalVerdict.LOST else ~rejected
             open_ = low < high
             high = np.where(open_ & past, lost, high)
             low = np.where(open_ & ~past, lost + 1, low)

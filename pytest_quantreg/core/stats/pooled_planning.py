@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .intervals import Evidence
+from .intervals import IntervalVerdict
 from .planning import MOST_ITEMS, ItemsNeeded, table_chance
 from .planning_model import Rule, Truth, paired_truth
 from .pooled_retention import Cells, statistic_of
@@ -48,12 +48,12 @@ def pooled_power(
     `pooled_verdict_chance` of lost, which has the approximation.
     """
     return pooled_verdict_chance(
-        Evidence.LOST, retention, layers, minimum=minimum, confidence=confidence
+        IntervalVerdict.LOST, retention, layers, minimum=minimum, confidence=confidence
     )
 
 
 def pooled_verdict_chance(
-    verdict: Evidence,
+    verdict: IntervalVerdict,
     retention: float,
     layers: Sequence[Layer],
     *,
@@ -72,8 +72,8 @@ def pooled_verdict_chance(
     z = _quantile(minimum, confidence)
     held = _nonempty(layers, retention)
     if not held:
-        return 1.0 if verdict is Evidence.UNDECIDED else 0.0
-    if verdict is Evidence.UNDECIDED:
+        return 1.0 if verdict is IntervalVerdict.UNDECIDED else 0.0
+    if verdict is IntervalVerdict.UNDECIDED:
         decided = sum(_chance(outcome, retention, held, minimum, z) for outcome in _DECIDED)
         return max(1.0 - decided, 0.0)
     return _chance(verdict, retention, held, minimum, z)
@@ -92,7 +92,7 @@ def pooled_detectable_retention(
     held = _nonempty(layers, 0.0)
 
     def red(retention: float) -> bool:
-        return _chance(Evidence.LOST, retention, held, minimum, z) >= power
+        return _chance(IntervalVerdict.LOST, retention, held, minimum, z) >= power
 
     if not held or not red(0.0):
         return None
@@ -129,7 +129,7 @@ def pooled_items_needed(
     z = _quantile(minimum, confidence)
     _check_power(power)
     held = _nonempty(layers, truth)
-    verdict = Evidence.KEPT if truth >= minimum else Evidence.LOST
+    verdict = IntervalVerdict.KEPT if truth >= minimum else IntervalVerdict.LOST
     counts = [layer.available for layer in layers if layer.available is not None]
     available = sum(counts) if len(counts) == len(layers) else None
 
@@ -143,11 +143,11 @@ def pooled_items_needed(
     return ItemsNeeded(needed, available if capped else needed, capped, verdict)
 
 
-_DECIDED = (Evidence.KEPT, Evidence.LOST)
+_DECIDED = (IntervalVerdict.KEPT, IntervalVerdict.LOST)
 
 
 def _chance(
-    verdict: Evidence, retention: float, layers: Sequence[Layer], minimum: float, z: float
+    verdict: IntervalVerdict, retention: float, layers: Sequence[Layer], minimum: float, z: float
 ) -> float:
     """The chance of the verdict for the equivalent task, with its quantile adapted.
 

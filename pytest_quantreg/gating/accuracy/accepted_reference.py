@@ -14,7 +14,7 @@ from ...core.records.acceptance import Acceptance, Reference, first_with
 from ...core.records.run import Accuracy, Metric, Run
 from ...core.settings import Settings
 from ...measure import PreparedTask
-from ..history import Seen
+from ..history import FlipCount
 from ..memo import Memo
 
 _ACCEPT = (
@@ -61,7 +61,7 @@ class AcceptedReferences:
         part = replace(first_items(run.accuracy, n), chance=prepared.chance_of(n))
         return self.check(Reference(key.stem, run, part, last, first), candidate)
 
-    def flips(self, key: BaselineKey, baseline: Accuracy, metric: Metric) -> tuple[Seen, ...]:
+    def flips(self, key: BaselineKey, baseline: Accuracy, metric: Metric) -> tuple[FlipCount, ...]:
         """What the run accepted last changed of the baseline; nothing where none can be read."""
         try:
             accepted = self._read.of((key,), lambda: self._load(key))
@@ -74,7 +74,7 @@ class AcceptedReferences:
         scored = all(metric.name in side.items.scores for side in (before, after))
         if not scored or before.items.digests != after.items.digests:
             return ()
-        return (Seen(n, flipped(Pair(before, after, metric))),)
+        return (FlipCount(n, flipped(Pair(before, after, metric))),)
 
     def check(
         self, reference: Reference, candidate: Candidate, measured: Accuracy | None = None

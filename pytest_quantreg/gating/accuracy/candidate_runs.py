@@ -17,15 +17,15 @@ from ...core.errors import Category, QuantregError
 from ...core.gates.outcome import JUDGED, LOST, REFUSED, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, matching
-from ...core.records.acceptance import Filed, Kept, Reference
+from ...core.records.acceptance import CandidateFile, CandidateRun, Reference
 from ...core.records.run import Accuracy, ModelSpec, Provenance, Run
 from ...core.settings import GateMode, Settings
-from ..engine_session import EngineSession, Loaded
-from ..evidence import Evidence, Measured
-from ..history import Flips
+from ..engine_session import EngineSession, LoadedModel
+from ..evidence import Evidence, TaskMeasurement
+from ..history import FlipHistory
 from ..provenance import git_commit, now
 from .gate_selection import assign
-from .pool import takes
+from .pool import pool_includes
 
 MOST_WAITING = 20
 """Undecided reports of one project that wait to be accepted."""
@@ -37,7 +37,7 @@ ABANDONED_AFTER = 30 * 24 * 3600
 """Seconds after which a session that still has runs in the cache was surely killed."""
 
 
-def provenance_of(engines: EngineSession, spec: ModelSpec, loaded: Loaded) -> Provenance:
+def provenance_of(engines: EngineSession, spec: ModelSpec, loaded: LoadedModel) -> Provenance:
     """Which model was measured, where, on what and when."""
     return Provenance(
         model=replace(engines.identify(spec), name=spec.name),
@@ -55,7 +55,7 @@ def folder_of(settings: Settings, session: str) -> Path:
     return settings.cache_dir / "runs" / f"{_SESSION}{session}"
 
 
-def kept_store(settings: Settings, session: str, items: int) -> Store:
+def candidate_store(settings: Settings, session: str, items: int) -> Store:
     """The runs of so many items of a session."""
     return Store(folder_of(settings, session) / str(items))
 
@@ -103,17 +103,17 @@ class CandidateRuns:
         self,
         key: BaselineKey,
         spec: ModelSpec,
-        loaded: Loaded,
+        loaded: LoadedModel,
         accuracy: Accuracy,
         reference: Reference | None,
-    ) -> Filed | None:
+    ) -> CandidateFile | None:
         """Files a measurement; None where nobody asks for it.
 
         Raises WrongUse and Refusal where it cannot be filed and shall be accepted.
         """
         if not self._wanted:
             return None
-        store = kept_store(self._settings, self._session, len(accuracy.items))
+        store = candidate_store(self._settings, self._session, len(accuracy.items))
         try:
             if not store.exists(key):
                 run = Run(
@@ -125,7 +125,7 @@ class CandidateRuns:
                 raise
             return None
         number, digest = _identity(reference)
-        return Filed(self._session, key.model, key.engine, key.stem, number, digest)
+        return CandidateFile(self._session, key.model, key.engine, key.stem, number, digest)
 
 
 def _identity(reference: Reference | None) -> tuple[int | None, str]:
@@ -138,7 +138,7 @@ def _identity(reference: Reference | None) -> tuple[int | None, str]:
     return reference.last.number, task.digest if task is not None else ""
 
 
-def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
+def candidate_runs_of(plan: Plan, evidence: Evidence) -> list[CandidateRun]:
     """What a test measured and kept, and what was required of it against its baseline."""
     minima: dict[int, float] = {}
     if plan.mode is not GateMode.POINT:
@@ -152,7 +152,7 @@ def kept_of(plan: Plan, evidence: Evidence) -> list[Kept]:
     ]
 
 
-def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[Measured, float]]:
+def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[TaskMeasurement, float]]:
     """Each measurement with each retention that a min_retention requires of it."""
     gates = [gate for gate in plan.gates if gate.marker == MIN_RETENTION]
     for measurement in evidence.measured:
@@ -160,21 +160,23 @@ def _required(plan: Plan, evidence: Evidence) -> Iterator[tuple[Measured, float]
             gate
             for _, gate in assign(matching(gates, measurement.task), measurement.subject).chosen
         ]
-        call_gates += [gate for gate in gates if gate.pools and takes(gate, measurement.subject)]
+        call_gates += [
+            gate for gate in gates if gate.pools and pool_includes(gate, measurement.subject)
+        ]
         for part in measurement.parts:
             naming_part = [gate for gate in gates if gate.task == part.task]
             part_gates = [gate for _, gate in assign(naming_part, part.subject).chosen]
             yield from ((part, gate.minimum) for gate in (*call_gates, *part_gates))
 
 
-def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
+def _kept(part: TaskMeasurement, filed: CandidateFile, minimum: float | None) -> CandidateRun:
     names = part.baseline.protocol.metrics
     values = {
         metric.name: value_of(part.baseline, metric)
         for metric in names
         if metric.name in part.baseline.values
     }
-    return Kept(
+    return CandidateRun(
         session=filed.session,
         model=filed.model,
         scheme=part.scheme,
@@ -189,8 +191,8 @@ def _kept(part: Measured, filed: Filed, minimum: float | None) -> Kept:
     )
 
 
-def remember(
-    flips: Flips,
+def record_flips(
+    flips: FlipHistory,
     evidence: Evidence,
     outcomes: Sequence[Outcome],
     confidence: float,

@@ -26,23 +26,23 @@ from ...core.records.run import UNVERIFIED, Accuracy, Metric, ModelSpec, Protoco
 from ...core.settings import GateMode, Update
 from ...measure import PreparedTask, TaskGroup
 from .. import models
-from ..engine_session import Loaded
-from ..evidence import Finished, Grouped, Measured
-from ..history import Seen, expected
+from ..engine_session import LoadedModel
+from ..evidence import GroupMeasurement, Measurement, TaskMeasurement
+from ..history import FlipCount, planned_flip_share
 from ..preconditions import Preconditions
 from .accepted_reference import AcceptedReferences
 from .candidate_runs import CandidateRuns
-from .feasibility import refuse_hopeless
+from .feasibility import refuse_undecidable
 from .gate_selection import assign, refuse_unjudged
-from .no_regression import refuse_uncovered
-from .pool import takes
+from .no_regression import require_min_retention
+from .pool import pool_includes
 from .request import EvalRequest, GateTarget, other_metric_note, same_metric, with_group_metric
-from .stored_baselines import Recording
+from .stored_baselines import RecordCommand
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
 """The name of a metric -> the weight of each task."""
 
-ContextOf: TypeAlias = Callable[[str, str, Provenance, Loaded], Context]
+ContextOf: TypeAlias = Callable[[str, str, Provenance, LoadedModel], Context]
 """(model, scheme, baseline, what was loaded) -> what the summary says of them."""
 
 
@@ -62,12 +62,12 @@ class _ReadyTask:
     part: Accuracy
     metric: Metric
     candidate: Candidate
-    recording: Recording
+    recording: RecordCommand
     key: BaselineKey
     accepted: Reference | None = None
     itself: str = ""
-    seen: tuple[Seen, ...] = ()
-    seen_elsewhere: tuple[Seen, ...] = ()
+    seen: tuple[FlipCount, ...] = ()
+    seen_elsewhere: tuple[FlipCount, ...] = ()
 
     @property
     def subject(self) -> GateTarget:
@@ -93,8 +93,8 @@ class Comparer:
         self._context = context
 
     def compare_accuracy(
-        self, call: EvalRequest, scheme: str, plan: Plan, recording: Recording
-    ) -> Finished:
+        self, call: EvalRequest, scheme: str, plan: Plan, recording: RecordCommand
+    ) -> Measurement:
         """Measures a task, or every task of a group, and pairs it with its baseline.
 
         Raises:
@@ -140,10 +140,12 @@ class Comparer:
             return parts[0]
         metric, claims = parts[0].metric, parts[0].claims
         expected = _expected_flips(ready, plan)
-        return Grouped(scheme, group.name, metric, weights, parts, context, notes, claims, expected)
+        return GroupMeasurement(
+            scheme, group.name, metric, weights, parts, context, notes, claims, expected
+        )
 
     def _check_as_loaded(
-        self, ready: Sequence[_ReadyTask], spec: ModelSpec, loaded: Loaded
+        self, ready: Sequence[_ReadyTask], spec: ModelSpec, loaded: LoadedModel
     ) -> None:
         """Compare once more with the device that the candidate runs on. Raises Refusal."""
         for ready_task in ready:
@@ -153,7 +155,7 @@ class Comparer:
                 self._references.check(ready_task.accepted, candidate)
 
     def _get_ready(
-        self, call: EvalRequest, spec: ModelSpec, recording: Recording, accepted: bool
+        self, call: EvalRequest, spec: ModelSpec, recording: RecordCommand, accepted: bool
     ) -> _ReadyTask:
         prepared = self._engines.prepare(call.request, spec)
         n = self._preconditions.items(call, prepared)
@@ -201,10 +203,10 @@ class Comparer:
                 self._foresee_gates(
                     naming_task, ready_task.subject, [ready_task], _alone, plan, scheme, part=True
                 )
-        for gate in (gate for gate in plan.gates if gate.pools and takes(gate, whole)):
+        for gate in (gate for gate in plan.gates if gate.pools and pool_includes(gate, whole)):
             metric = whole.find(gate.metric) if gate.metric else whole.metric
             if gate.of_accepted:
-                refuse_uncovered(gate, metric, whole, plan)
+                require_min_retention(gate, metric, whole, plan)
             for ready_task in ready:
                 refuse_unpoolable(same_metric(ready_task.part.protocol, metric), ready_task.part)
             self._refuse_hopeless(gate, metric, whole, ready, weights, plan, scheme, pooled=True)
@@ -226,7 +228,7 @@ class Comparer:
         refuse_unjudged(plan, assigned, subject)
         for metric, gate in assigned.chosen:
             if gate.of_accepted:
-                refuse_uncovered(gate, metric, subject, plan, part=part)
+                require_min_retention(gate, metric, subject, plan, part=part)
             if gate.of_perplexity:
                 _refuse_uncounted(ready[0])
                 if plan.mode is GateMode.DETECT:
@@ -258,7 +260,7 @@ class Comparer:
         # What a pool is too weak for is known only when all of its tasks are.
         undetected = None if pooled else self._settings.max_undetected
         claims = self._settings.catalogue.claims(scheme)
-        refuse_hopeless(
+        refuse_undecidable(
             references,
             gate,
             plan,
@@ -280,10 +282,10 @@ class Comparer:
         self,
         ready: _ReadyTask,
         spec: ModelSpec,
-        loaded: Loaded,
+        loaded: LoadedModel,
         context: Context,
         plan: Plan,
-    ) -> Measured:
+    ) -> TaskMeasurement:
         """Measures one task on the loaded model. Raises Refusal."""
         task = ready.call.request.task
         n, batch_size = len(ready.part.items), ready.baseline.accuracy.batch_size
@@ -294,7 +296,7 @@ class Comparer:
         )
         part, accuracy = same_kinds(ready.part, accuracy)
         differences, accepted = self._compare_measured(ready, spec, loaded, accuracy)
-        return Measured(
+        return TaskMeasurement(
             scheme=spec.scheme,
             task=task,
             metric=ready.call.metric_of(part.protocol),
@@ -317,7 +319,7 @@ class Comparer:
         )
 
     def _compare_measured(
-        self, ready: _ReadyTask, spec: ModelSpec, loaded: Loaded, accuracy: Accuracy
+        self, ready: _ReadyTask, spec: ModelSpec, loaded: LoadedModel, accuracy: Accuracy
     ) -> tuple[list[Difference], Reference | None]:
         """Refuse what measuring shows to be incomparable.
 
@@ -339,7 +341,7 @@ class Comparer:
             accepted = self._references.check(accepted, candidate, accuracy)
         return differences, accepted
 
-    def _answers_digest(self, spec: ModelSpec, accuracy: Accuracy, loaded: Loaded) -> str:
+    def _answers_digest(self, spec: ModelSpec, accuracy: Accuracy, loaded: LoadedModel) -> str:
         """Return a digest that schemes share which gave the same answers, or are the same files."""
         digest = answers_digest(accuracy)
         if digest or spec.quantize or loaded.effective.mode == UNVERIFIED:
@@ -357,7 +359,7 @@ def _refuse_guessed(stored: Protocol, now: Protocol | None) -> None:
 def _expected_flips(ready: Sequence[_ReadyTask], plan: Plan) -> float | None:
     """The share of flips seen before on these tasks, or on others where on none of them."""
     seen_on_tasks = [seen for ready_task in ready for seen in ready_task.seen]
-    return expected(seen_on_tasks or ready[0].seen_elsewhere, plan.confidence)
+    return planned_flip_share(seen_on_tasks or ready[0].seen_elsewhere, plan.confidence)
 
 
 def _needs_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:

@@ -23,7 +23,7 @@ _Weighted: TypeAlias = tuple[Accuracy, Metric, float]
 """A baseline, the metric that is judged, and the weight of its task."""
 
 
-def refuse_hopeless(
+def refuse_undecidable(
     baselines: Sequence[_Weighted],
     gate: Gate,
     plan: Plan,

@@ -11,12 +11,12 @@ from ...core.gates.plan import Plan
 from ...core.gates.selection import Gate, choose
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Metric
-from .pool import takes
+from .pool import pool_includes
 from .request import GateTarget
 
 
 @dataclass(frozen=True)
-class Assigned:
+class GateAssignment:
     """Which gate judges which metric of one call.
 
     ``unknown`` are gates whose metric its task lacks or that has no known direction,
@@ -29,7 +29,7 @@ class Assigned:
     unsuited: tuple[Gate, ...] = ()
 
 
-def assign(gates: Sequence[Gate], subject: GateTarget) -> Assigned:
+def assign(gates: Sequence[Gate], subject: GateTarget) -> GateAssignment:
     """Which of ``gates``, all of which admit its task, judges which metric of ``subject``.
 
     Gates that name no metric judge the one that the call asked for, but for perplexities:
@@ -51,18 +51,20 @@ def assign(gates: Sequence[Gate], subject: GateTarget) -> Assigned:
         metrics[metric.name] = metric
         wanted.append((gate, metric.name))
     chosen = [(metrics[name], gate) for gate, name in choose(wanted)]
-    return Assigned(
+    return GateAssignment(
         tuple(sorted(chosen, key=lambda pair: (pair[0] != subject.metric, pair[1].of_accepted))),
         tuple(unknown),
         tuple(unsuited),
     )
 
 
-def refuse_unjudged(plan: Plan, assigned: Assigned, subject: GateTarget) -> None:
+def refuse_unjudged(plan: Plan, assigned: GateAssignment, subject: GateTarget) -> None:
     """Refuses a call that has gates, all of them for another kind of metric. Raises Refusal."""
     pools = [gate for gate in plan.gates if gate.pools]
-    unsuited = [*assigned.unsuited, *(gate for gate in pools if not takes(gate, subject))]
-    judged = assigned.chosen or assigned.unknown or any(takes(gate, subject) for gate in pools)
+    unsuited = [*assigned.unsuited, *(gate for gate in pools if not pool_includes(gate, subject))]
+    judged = (
+        assigned.chosen or assigned.unknown or any(pool_includes(gate, subject) for gate in pools)
+    )
     if unsuited and not judged:
         raise _other_kind(unsuited[0], subject)
 

@@ -11,15 +11,15 @@ from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
 from ...core.records.acceptance import Drift
 from ...core.records.run import Metric
-from ..evidence import Evidence, Finished
+from ..evidence import Evidence, Measurement
 from .gate_selection import assign
-from .pool import pooled, takes
+from .pool import pool_includes, pooled
 from .request import GateTarget
 
 REFERENCE = "the last accepted run"
 
 
-def refuse_uncovered(
+def require_min_retention(
     gate: Gate, metric: Metric, subject: GateTarget, plan: Plan, *, part: bool = False
 ) -> None:
     """Refuses ``no_regression`` where no ``min_retention`` judges the same. Raises Refusal.
@@ -46,13 +46,13 @@ def refuse_uncovered(
 
 
 def accepted_task(
-    gate: Gate, metric: Metric, measurement: Finished, plan: Plan, *, part: bool = False
+    gate: Gate, metric: Metric, measurement: Measurement, plan: Plan, *, part: bool = False
 ) -> Comparison | None:
     """A task or group compared with what was accepted last; None where nothing was.
 
     Raises Refusal for a gate without one on the baseline beside it.
     """
-    refuse_uncovered(gate, metric, measurement.subject, plan, part=part)
+    require_min_retention(gate, metric, measurement.subject, plan, part=part)
     against = _against_accepted(gate, measurement)
     if against is None:
         return None
@@ -65,13 +65,15 @@ def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | No
 
     Raises Refusal for a gate without one on the baseline beside it, and as `pooled`.
     """
-    taken = [measurement for measurement in evidence.measured if takes(gate, measurement.subject)]
+    taken = [
+        measurement for measurement in evidence.measured if pool_includes(gate, measurement.subject)
+    ]
     metrics = [
         measurement.subject.find(gate.metric) if gate.metric else measurement.metric
         for measurement in taken
     ]
     for measurement, metric in zip(taken, metrics, strict=True):
-        refuse_uncovered(gate, metric, measurement.subject, plan)
+        require_min_retention(gate, metric, measurement.subject, plan)
     against = [_against_accepted(gate, measurement) for measurement in taken]
     references = [reference for reference in against if reference is not None]
     if len(references) < len(taken):
@@ -83,7 +85,7 @@ def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | No
     return _name_reference(comparison, *drifts)
 
 
-def _against_accepted(gate: Gate, measurement: Finished) -> Finished | None:
+def _against_accepted(gate: Gate, measurement: Measurement) -> Measurement | None:
     if measurement.accepted is None:
         raise Refusal(
             Category.WRONG_USE,

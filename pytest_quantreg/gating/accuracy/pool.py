@@ -11,11 +11,11 @@ from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.errors import Category, Refusal
 from ...core.gates.selection import Gate
 from ...core.records.run import Metric
-from ..evidence import Evidence, Finished
+from ..evidence import Evidence, Measurement
 from .request import GateTarget
 
 
-def takes(gate: Gate, subject: GateTarget) -> bool:
+def pool_includes(gate: Gate, subject: GateTarget) -> bool:
     """Whether a pool takes a task in: perplexities only when ``metric=`` names them."""
     return gate.metric is not None or subject.metric.kind != "perplexity"
 
@@ -30,7 +30,9 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: b
             hide what the others lost.
     """
     _refuse_incomplete(evidence)
-    taken = [measurement for measurement in evidence.measured if takes(gate, measurement.subject)]
+    taken = [
+        measurement for measurement in evidence.measured if pool_includes(gate, measurement.subject)
+    ]
     _refuse_twice(taken)
     pairs: list[Pair] = []
     metrics: list[Metric] = []
@@ -79,7 +81,7 @@ def _refuse_incomplete(evidence: Evidence) -> None:
         )
 
 
-def _refuse_twice(taken: Sequence[Finished]) -> None:
+def _refuse_twice(taken: Sequence[Measurement]) -> None:
     names = [part.task for measurement in taken for part in measurement.parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

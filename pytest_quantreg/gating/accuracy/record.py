@@ -12,15 +12,15 @@ from ...core.records.run import Accuracy, Metric, ModelSpec, Provenance, Run
 from ...core.settings import Update
 from ...measure import PreparedTask, gains_from_reruns, with_reruns
 from ..baseline_precision import refuse_quantized_baseline
-from ..engine_session import Loaded
+from ..engine_session import LoadedModel
 from ..preconditions import Preconditions
 from ..provenance import git_commit, now
 from .request import EvalRequest, with_group_metric
-from .stored_baselines import Recording, Size
+from .stored_baselines import RecordCommand, Size
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedBaseline:
     """A stored baseline, ``present`` when it was there before this session.
 
     ``name`` is its path in the store without an ending.
@@ -44,7 +44,7 @@ class Recorder:
         self._stored = preconditions.stored
         self._notes: dict[BaselineKey, tuple[str, ...]] = {}
 
-    def record(self, call: EvalRequest, recording: Recording) -> list[Recorded]:
+    def record(self, call: EvalRequest, recording: RecordCommand) -> list[RecordedBaseline]:
         """The baseline of a task, or of every task of a group. Raises Refusal."""
         group = self._engines.group(call.request)
         calls = [call] if group is None else call.for_tasks(group.subtasks)
@@ -59,7 +59,7 @@ class Recorder:
             protocol = self._engines.prepare(call.request, spec).protocol
             refuse_unpoolable(call.metric_of(protocol), task=call.request.task)
 
-    def _record(self, call: EvalRequest, recording: Recording) -> Recorded:
+    def _record(self, call: EvalRequest, recording: RecordCommand) -> RecordedBaseline:
         """Recording anew never leaves fewer items, or runs, than were stored."""
         try:
             return self._record_once(call, recording)
@@ -67,7 +67,7 @@ class Recorder:
             # What another process stored in the meantime may be larger: decide anew.
             return self._record(call, recording)
 
-    def _record_once(self, call: EvalRequest, recording: Recording) -> Recorded:
+    def _record_once(self, call: EvalRequest, recording: RecordCommand) -> RecordedBaseline:
         """The same. Raises Changed where another process recorded it in the meantime."""
         self._store.check_writable()
         spec = self._preconditions.baseline_spec()
@@ -121,9 +121,9 @@ class Recorder:
         *,
         present: bool = False,
         notes: tuple[str, ...] = (),
-    ) -> Recorded:
+    ) -> RecordedBaseline:
         name = "/".join((*key.folder, key.stem))
-        return Recorded(run, call.metric_of(run.accuracy.protocol), present, notes, name)
+        return RecordedBaseline(run, call.metric_of(run.accuracy.protocol), present, notes, name)
 
     def _runs(self, prepared: PreparedTask) -> int:
         """How many runs are asked for; perplexities keep but one."""
@@ -146,7 +146,7 @@ class Recorder:
         prepared: PreparedTask,
         key: BaselineKey,
         n: int,
-        recording: Recording,
+        recording: RecordCommand,
     ) -> Run | None:
         """The stored baseline if it is sound and large enough; None to record anew.
 
@@ -165,7 +165,7 @@ class Recorder:
         enough = len(items) >= n and 1 + len(items.reruns) >= self._runs(prepared)
         return run if enough else None
 
-    def _provenance(self, spec: ModelSpec, loaded: Loaded) -> Provenance:
+    def _provenance(self, spec: ModelSpec, loaded: LoadedModel) -> Provenance:
         return Provenance(
             model=replace(self._engines.identify(spec), name=spec.name),
             claimed=spec.scheme,

@@ -10,7 +10,7 @@ from ...core.errors import Category, Refusal
 from ...core.records.run import Run
 from ...core.settings import Update
 
-Recording: TypeAlias = Callable[[Update], str]
+RecordCommand: TypeAlias = Callable[[Update], str]
 """Gives the command that records the baseline which the current test misses, or anew."""
 
 
@@ -29,7 +29,7 @@ class StoredBaselines:
         self._read: dict[BaselineKey, Run] = {}
         self._recorded: dict[BaselineKey, Run] = {}
 
-    def load(self, keys: Sequence[BaselineKey], n: int, recording: Recording) -> Run:
+    def load(self, keys: Sequence[BaselineKey], n: int, recording: RecordCommand) -> Run:
         """The first of ``keys`` that is stored, with at least ``n`` items.
 
         The later keys are other full-precision schemes of the same model: comparing
@@ -49,7 +49,7 @@ class StoredBaselines:
             )
         return run
 
-    def read(self, key: BaselineKey, recording: Recording) -> Run:
+    def read(self, key: BaselineKey, recording: RecordCommand) -> Run:
         """What is stored for ``key``, however many items. Raises Refusal."""
         if key not in self._read:
             self._read[key] = self._load(key, recording)
@@ -77,7 +77,7 @@ class StoredBaselines:
         """Read ``key`` from the store again when it is next asked for."""
         self._read.pop(key, None)
 
-    def _load(self, key: BaselineKey, recording: Recording) -> Run:
+    def _load(self, key: BaselineKey, recording: RecordCommand) -> Run:
         try:
             return self._store.load(key)
         except Refusal as error:

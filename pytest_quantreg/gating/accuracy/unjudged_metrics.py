@@ -10,12 +10,12 @@ from ...core.errors import Refusal
 from ...core.gates.outcome import JUDGED, Context, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
-from ...core.gates.unjudged_metrics import Compared, is_score
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score
 from ...core.records.run import Metric
 from ...report.unjudged_messages import with_other_losses
-from ..evidence import Evidence, Finished, Grouped, Measured
+from ..evidence import Evidence, GroupMeasurement, Measurement, TaskMeasurement
 from .gate_selection import assign
-from .pool import takes
+from .pool import pool_includes
 from .request import same_metric
 
 
@@ -36,7 +36,7 @@ class UnjudgedMetrics:
         self._gates = [gate for gate in gates if not gate.pools]
 
     def extend_task(
-        self, outcomes: Sequence[Outcome], measurement: Finished, group: Grouped | None
+        self, outcomes: Sequence[Outcome], measurement: Measurement, group: GroupMeasurement | None
     ) -> list[Outcome]:
         """The outcomes of a task or group (of a part of ``group``), with what they miss."""
         gates = [gate for _, gate in self._judging_gates(measurement, group)]
@@ -49,7 +49,7 @@ class UnjudgedMetrics:
         others = [
             other
             for measurement in self._measured
-            if any(takes(gate, measurement.subject) for gate in self._pools)
+            if any(pool_includes(gate, measurement.subject) for gate in self._pools)
             and not self._judging_gates(measurement, None)
             for other in self._unjudged(measurement, None)
         ]
@@ -59,7 +59,7 @@ class UnjudgedMetrics:
         self,
         outcomes: Sequence[Outcome],
         gates: Sequence[Gate],
-        others: Sequence[Compared],
+        others: Sequence[ComparisonAt],
         context: Context,
     ) -> list[Outcome]:
         """The first verdict on retention names what is lost beside it."""
@@ -79,14 +79,14 @@ class UnjudgedMetrics:
         return [*outcomes[:place], extended[0], *outcomes[place + 1 :], *extended[1:]]
 
     def _judging_gates(
-        self, measurement: Finished, group: Grouped | None
+        self, measurement: Measurement, group: GroupMeasurement | None
     ) -> list[tuple[Metric, Gate]]:
         """The gates that judge a task by itself; a part of a group only those that name it."""
         named = [gate for gate in self._gates if gate.task == measurement.task]
         gates = matching(self._gates, measurement.task) if group is None else named
         return list(assign(gates, measurement.subject).chosen)
 
-    def _judged_names(self, measurement: Finished, group: Grouped | None) -> set[str]:
+    def _judged_names(self, measurement: Measurement, group: GroupMeasurement | None) -> set[str]:
         """The metrics that any gate judges, by their names in this task."""
         metrics = [metric for metric, _ in self._judging_gates(measurement, group)]
         if group is not None:
@@ -94,15 +94,17 @@ class UnjudgedMetrics:
         metrics += _pooled_metrics(self._pools, group or measurement)
         return {same_metric(measurement.subject.protocols[0], metric).name for metric in metrics}
 
-    def _unjudged(self, measurement: Finished, group: Grouped | None) -> list[Compared]:
+    def _unjudged(
+        self, measurement: Measurement, group: GroupMeasurement | None
+    ) -> list[ComparisonAt]:
         """The scores of a task, and of each task of a group, that no gate judges."""
         judged = self._judged_names(measurement, group)
-        unjudged: list[Compared] = [
+        unjudged: list[ComparisonAt] = [
             partial(measurement.compare_metric, metric)
             for metric in _scored_metrics(measurement)
             if metric.name not in judged
         ]
-        if isinstance(measurement, Grouped):
+        if isinstance(measurement, GroupMeasurement):
             for part in measurement.parts:
                 # One that has a gate of its own is looked at there.
                 if not self._judging_gates(part, measurement):
@@ -115,16 +117,16 @@ def _is_verdict(outcome: Outcome) -> bool:
     return of_retention and outcome.result in JUDGED
 
 
-def _pooled_metrics(pools: Sequence[Gate], measurement: Finished) -> Iterator[Metric]:
+def _pooled_metrics(pools: Sequence[Gate], measurement: Measurement) -> Iterator[Metric]:
     """The metrics of a task or group that pools judge."""
     for gate in pools:
-        if takes(gate, measurement.subject):
+        if pool_includes(gate, measurement.subject):
             # A pool over a metric that one of its tasks lacks is refused.
             with suppress(Refusal):
                 yield measurement.subject.find(gate.metric) if gate.metric else measurement.metric
 
 
-def _scored_metrics(measurement: Finished) -> Iterator[Metric]:
+def _scored_metrics(measurement: Measurement) -> Iterator[Metric]:
     """The metrics with a score per item, in a group those that every task has."""
     for metric in measurement.subject.protocols[0].metrics:
         try:
@@ -137,6 +139,6 @@ def _scored_metrics(measurement: Finished) -> Iterator[Metric]:
             yield metric
 
 
-def _is_scored(part: Measured, metric: Metric) -> bool:
+def _is_scored(part: TaskMeasurement, metric: Metric) -> bool:
     sides = (part.baseline, part.candidate)
     return is_score(metric) and all(metric.name in side.items.scores for side in sides)

@@ -26,7 +26,7 @@ from ...core.settings import GateMode
 from ...measure.accelerator import detect
 from ...measure.speed.measure import BLOCKS, measure_alone, measure_pair
 from .. import models
-from ..accuracy.stored_baselines import Recording
+from ..accuracy.stored_baselines import RecordCommand
 from ..engine_session import EngineSession
 from ..memo import Memo
 from ..preconditions import Preconditions
@@ -115,7 +115,7 @@ class Timer:
         workloads: Sequence[Workload],
         scheme: str,
         plan: Plan,
-        recording: Recording,
+        recording: RecordCommand,
         *,
         blocks: int | None = None,
     ) -> Timing:
@@ -144,7 +144,7 @@ class Timer:
         attempt = self._preconditions.attempt(spec, plan.confidence)
         return replace(timing, notes=(*timing.notes, attempt))
 
-    def _time_shared(self, request: _TimingRequest, recording: Recording) -> Timing:
+    def _time_shared(self, request: _TimingRequest, recording: RecordCommand) -> Timing:
         """One measurement for tests with gates on the speed-up and without, where both fit."""
         without: str | None = None
         if self._settings.model is not None and not request.against:
@@ -159,7 +159,7 @@ class Timer:
         return self._done.of(request.key(), lambda: self._time(request, recording, without))
 
     def _time(
-        self, request: _TimingRequest, recording: Recording, without: str | None = None
+        self, request: _TimingRequest, recording: RecordCommand, without: str | None = None
     ) -> Timing:
         """Both models, or the quantized one ``without`` its baseline, for that reason."""
         spec = request.spec
@@ -263,7 +263,7 @@ class Timer:
         )
         return None, alone
 
-    def _has_stored(self, request: _TimingRequest, recording: Recording) -> bool:
+    def _has_stored(self, request: _TimingRequest, recording: RecordCommand) -> bool:
         """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
         try:
             self._stored.refuse_absent(
@@ -279,7 +279,7 @@ class Timer:
         return True
 
     def _find_stored(
-        self, request: _TimingRequest, machine: Machine, recording: Recording
+        self, request: _TimingRequest, machine: Machine, recording: RecordCommand
     ) -> StoredSpeed:
         """The stored sessions that a model on ``machine`` may be judged against."""
         identity = self._engines.identify(request.spec)

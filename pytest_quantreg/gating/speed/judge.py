@@ -34,7 +34,7 @@ def judge_speed(
             yield _unfed_outcome(gate, evidence)
 
 
-def speed_fed(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
+def fed_speed_gates(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
     """The gates on speed that mean something under a workload which the test timed."""
     if any(refusal.speed for refusal in evidence.refused):
         return list(plan.speed)

@@ -18,7 +18,7 @@ from ...core.records.run import Machine
 from ...core.records.speed import ModelSpeed, Series, Workload
 from ...core.records.speed_run import SpeedRun, SpeedSession
 from ...core.settings import Settings, Update
-from ..accuracy.stored_baselines import Recording
+from ..accuracy.stored_baselines import RecordCommand
 from .preconditions import unlike_states
 
 _A_DAY = timedelta(days=1)
@@ -55,7 +55,7 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workloads: Sequence[Workload],
-        recording: Recording,
+        recording: RecordCommand,
     ) -> None:
         """Refuses before loading what is stored for no accelerator at all. Raises Refusal."""
         nowhere = Machine("cpu", "no such accelerator")
@@ -79,7 +79,7 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workloads: Sequence[Workload],
-        recording: Recording,
+        recording: RecordCommand,
         *,
         sessions: int = 1,
     ) -> StoredSpeed:
@@ -148,7 +148,7 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workload: Workload,
-        recording: Recording,
+        recording: RecordCommand,
     ) -> SpeedRun:
         assert candidate.machine is not None
         keys = [self.key(model, scheme, workload, candidate.machine) for scheme in schemes]
@@ -170,7 +170,7 @@ class SpeedBaselines:
             ),
         )
 
-    def _read(self, key: SpeedKey, recording: Recording) -> SpeedRun:
+    def _read(self, key: SpeedKey, recording: RecordCommand) -> SpeedRun:
         try:
             return self.store.load(key)
         except Refusal as error:
@@ -236,7 +236,7 @@ class SpeedBaselines:
         return self._before[key]
 
 
-def _refuse_colder(run: SpeedRun, workload: Workload, recording: Recording) -> None:
+def _refuse_colder(run: SpeedRun, workload: Workload, recording: RecordCommand) -> None:
     """Refuses sessions with less warm-up than what is compared with them."""
     least = min(session.warmup for session in run.sessions)
     if least < workload.warmup:

@@ -113,10 +113,10 @@ def test_copies_and_passages_are_united() -> None:
     """Items linked by either, or through a third, are one unit; three ways to the same four."""
     digests = ["a", "a", "b", "c", "d", "e"]
     passages = [0, 1, 1, 2, 3, 4]
-    codes = item_clusters.united(digests, None, passages, [9, 8, 7, 6, 6, 5])
+    codes = item_clusters.group_numbers(digests, None, passages, [9, 8, 7, 6, 6, 5])
     assert codes is not None
     assert [codes.index(code) for code in codes] == [0, 0, 0, 3, 3, 5]
-    assert item_clusters.united(["a", "b"], None, [1.0, 2.0]) is None
+    assert item_clusters.group_numbers(["a", "b"], None, [1.0, 2.0]) is None
     before, after = scores(60, 3, 0)
     shared = [float(at // 3) for at in range(60)]
     both = [
@@ -149,7 +149,7 @@ def test_too_few_distinct_items_decide_nothing() -> None:
     gate = Gate("min_retention", 0.5, None, None, 1)
     plan = Plan.of([gate], GateMode.CERTIFY, 0.95, 1)
     verdict = judge(gate, made, plan, max_undetected=0.1)
-    assert verdict.evidence is stats.Evidence.UNDECIDED
+    assert verdict.evidence is stats.IntervalVerdict.UNDECIDED
     assert "19 independent items" in str(verdict.sparse)
     plan = Plan.of([gate], GateMode.DETECT, 0.95, 1)
     with pytest.raises(Refusal) as caught:

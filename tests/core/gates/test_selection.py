@@ -11,8 +11,8 @@ from pytest_quantreg.core.gates.selection import (
     Gate,
     choose,
     gates_without_metrics,
-    idle,
     matching,
+    unused_gates,
 )
 from pytest_quantreg.core.settings import GateMode
 
@@ -61,12 +61,12 @@ def test_what_nothing_fed() -> None:
     pooled = gate(0.9, 3, task="*")
     gates = [own, bare, inherited, pooled]
     assert gates_without_metrics(gates, [].__contains__, measured=False) == [own, bare, pooled]
-    assert idle(gates, [].__contains__, measured=False) == [inherited]
+    assert unused_gates(gates, [].__contains__, measured=False) == [inherited]
     fed = [bare, pooled].__contains__
     assert gates_without_metrics(gates, fed, measured=True) == [own]
-    assert idle(gates, fed, measured=True) == [inherited]
+    assert unused_gates(gates, fed, measured=True) == [inherited]
     assert gates_without_metrics(gates, gates.__contains__, measured=True) == []
-    assert idle(gates, gates.__contains__, measured=True) == []
+    assert unused_gates(gates, gates.__contains__, measured=True) == []
 
 
 def test_a_gate_of_another_kind_of_metric_is_idle_beside_one_that_judges() -> None:
@@ -74,7 +74,7 @@ def test_a_gate_of_another_kind_of_metric_is_idle_beside_one_that_judges() -> No
     inherited = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 3)
     own = Gate(MAX_PERPLEXITY_RATIO, 1.02, None, None, 1)
     assert gates_without_metrics([inherited, own], [].__contains__, measured=True) == [own]
-    assert idle([inherited, own], [].__contains__, measured=True) == [inherited]
+    assert unused_gates([inherited, own], [].__contains__, measured=True) == [inherited]
 
 
 def test_a_family_shares_the_confidence_of_detect_alone() -> None:

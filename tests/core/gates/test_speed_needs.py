@@ -30,7 +30,7 @@ from pytest_quantreg.core.settings import GateMode
 
 from ..speed_series import compared, judged, latency, plan, speedup, throughput
 
-KEPT, LOST = stats.Evidence.KEPT, stats.Evidence.LOST
+KEPT, LOST = stats.IntervalVerdict.KEPT, stats.IntervalVerdict.LOST
 
 
 @pytest.mark.parametrize(

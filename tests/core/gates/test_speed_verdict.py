@@ -26,7 +26,11 @@ from ..speed_series import (
     throughput,
 )
 
-KEPT, LOST, UNDECIDED = stats.Evidence.KEPT, stats.Evidence.LOST, stats.Evidence.UNDECIDED
+KEPT, LOST, UNDECIDED = (
+    stats.IntervalVerdict.KEPT,
+    stats.IntervalVerdict.LOST,
+    stats.IntervalVerdict.UNDECIDED,
+)
 GIB = 1024**3
 
 
@@ -49,7 +53,7 @@ CASES = [
 
 @pytest.mark.parametrize(("gate", "seconds", "evidence"), CASES)
 def test_evidence_and_modes(
-    gate: SpeedGate, seconds: tuple[float, ...], evidence: stats.Evidence
+    gate: SpeedGate, seconds: tuple[float, ...], evidence: stats.IntervalVerdict
 ) -> None:
     """The bounds decide; detect fails on what is lost, certify on all but what is kept."""
     verdict = judged(gate, seconds)
@@ -207,7 +211,7 @@ def test_units_of_blocks_are_called_so() -> None:
         ("peak", 7.999, LOST),
     ],
 )
-def test_memory_is_counted(kind: str, bound: float, evidence: stats.Evidence) -> None:
+def test_memory_is_counted(kind: str, bound: float, evidence: stats.IntervalVerdict) -> None:
     """There is nothing undecided about bytes, whatever the mode."""
     before = ModelSpeed((), Footprint(weights=15 * GIB, peak=20 * GIB))
     made = result(Footprint(weights=5 * GIB, peak=8 * GIB), baseline=before)
@@ -238,7 +242,7 @@ def test_memory_that_nobody_knows_is_refused() -> None:
 @pytest.mark.parametrize(
     ("bound", "evidence"), [(12.1, KEPT), (7.9, LOST), (9.5, UNDECIDED), (12.0, KEPT)]
 )
-def test_load_time(bound: float, evidence: stats.Evidence) -> None:
+def test_load_time(bound: float, evidence: stats.IntervalVerdict) -> None:
     """The median of five fresh processes lies, at 95 %, between the least and the most."""
     before = ModelSpeed((), load_seconds=(30.0, 21.0, 20.0))
     made = result(loads=(12.0, 9.0, 10.0, 8.0, 9.0), baseline=before)

@@ -22,7 +22,7 @@ from pytest_quantreg.core.gates.power import (
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import Verdict, judge, refuse_other_scores
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.core.stats import Evidence
+from pytest_quantreg.core.stats import IntervalVerdict
 
 from ..comparison.comparisons import paired
 
@@ -49,14 +49,17 @@ def verdict(
 @pytest.mark.parametrize(
     ("cells", "evidence", "fails"),
     [
-        (SOUND, Evidence.KEPT, {}),
-        (CLOSE, Evidence.UNDECIDED, {GateMode.CERTIFY}),
-        (BROKEN, Evidence.LOST, {GateMode.DETECT, GateMode.CERTIFY, GateMode.POINT}),
+        (SOUND, IntervalVerdict.KEPT, {}),
+        (CLOSE, IntervalVerdict.UNDECIDED, {GateMode.CERTIFY}),
+        (BROKEN, IntervalVerdict.LOST, {GateMode.DETECT, GateMode.CERTIFY, GateMode.POINT}),
     ],
 )
 @pytest.mark.parametrize("mode", GateMode)
 def test_each_mode(
-    cells: tuple[int, int, int, int], evidence: Evidence, fails: set[GateMode], mode: GateMode
+    cells: tuple[int, int, int, int],
+    evidence: IntervalVerdict,
+    fails: set[GateMode],
+    mode: GateMode,
 ) -> None:
     """The evidence is the same in every mode; which of it fails is not."""
     judgement = verdict(cells, mode)
@@ -157,7 +160,7 @@ def test_too_weak_after_measuring() -> None:
 def test_a_kept_gate_was_refused_as_too_weak(mode: GateMode) -> None:
     """31 lost and 31 won of 400 leave bounds of 0.933 to 1.071: kept at 0.88, in every mode."""
     judgement = verdict((162, 31, 31, 176), mode, minimum=0.88)
-    assert judgement.evidence is Evidence.KEPT
+    assert judgement.evidence is IntervalVerdict.KEPT
     assert not judgement.fails
     # Green says that it would have seen less than the ten points which are asked for.
     assert judgement.detectable is not None
@@ -178,7 +181,7 @@ def test_a_kept_pool_was_refused_as_too_weak() -> None:
     for made in (replace(part, exact=False), replace(part, own_width=True)):
         gate = Gate(MIN_RETENTION, 0.88, None, None, 1)
         plan = Plan((gate,), GateMode.DETECT, 0.95)
-        assert judge(gate, made, plan, max_undetected=0.05).evidence is Evidence.KEPT
+        assert judge(gate, made, plan, max_undetected=0.05).evidence is IntervalVerdict.KEPT
         high = replace(gate, bound=0.95)
         with pytest.raises(Refusal) as caught:
             judge(high, made, plan, max_undetected=0.05)

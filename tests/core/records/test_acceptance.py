@@ -15,8 +15,8 @@ from pytest_quantreg.core.gates.outcome import (
     UNDECIDED,
     Outcome,
 )
-from pytest_quantreg.core.gates.selection import Gate, may_cover
-from pytest_quantreg.core.records.acceptance import Drift, Kept, chosen
+from pytest_quantreg.core.gates.selection import Gate, has_same_target
+from pytest_quantreg.core.records.acceptance import CandidateRun, Drift, largest_judged
 from pytest_quantreg.core.records.run import Metric
 
 ACC = Metric("acc,none", True, "binary")
@@ -24,9 +24,11 @@ PPL = Metric("word_perplexity,none", False, "perplexity")
 INT8 = "w8a8-int8"
 
 
-def kept(*, items: int = 100, minimum: float | None = 0.9, scheme: str = INT8) -> Kept:
+def kept(*, items: int = 100, minimum: float | None = 0.9, scheme: str = INT8) -> CandidateRun:
     """A measurement of the task sum."""
-    return Kept("s", "m", scheme, "e", "sum.0shot", "sum", items, {"acc,none": 0.8}, minimum)
+    return CandidateRun(
+        "s", "m", scheme, "e", "sum.0shot", "sum", items, {"acc,none": 0.8}, minimum
+    )
 
 
 def outcome(result: str, *, fails: bool = False, category: str | None = None) -> Outcome:
@@ -74,10 +76,10 @@ def test_the_drift_of_a_group_is_weighed() -> None:
 def test_the_most_items_that_were_judged() -> None:
     """More items without a gate do not count, and of equals the strictest gate does."""
     many, few = kept(items=400, minimum=None), kept(items=100)
-    assert chosen([many, few]) == [few]
+    assert largest_judged([many, few]) == [few]
     strict = kept(items=200, minimum=0.95)
-    assert chosen([few, strict, kept(items=200)]) == [strict]
-    assert chosen([many]) == []
+    assert largest_judged([few, strict, kept(items=200)]) == [strict]
+    assert largest_judged([many]) == []
 
 
 @pytest.mark.parametrize(
@@ -127,4 +129,4 @@ def test_what_may_cover_what(
 ) -> None:
     """A gate on the baseline covers one on accepted runs if both may judge the same."""
     gates = Gate("min_retention", 0.9, *baseline, 1), Gate("no_regression", 0.99, *accepted, 1)
-    assert may_cover(*gates) is fits
+    assert has_same_target(*gates) is fits

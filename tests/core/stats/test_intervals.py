@@ -12,8 +12,8 @@ import pytest
 
 from pytest_quantreg.core.stats import (
     DEFAULT_METHOD,
-    Evidence,
     Interval,
+    IntervalVerdict,
     Method,
     PairedCounts,
     evidence,
@@ -176,14 +176,14 @@ def test_planning_discordance() -> None:
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [
-        (Interval(0.98, 1.1), Evidence.KEPT),
-        (Interval(0.9799999, 1.1), Evidence.UNDECIDED),
-        (Interval(0.9, 0.98), Evidence.UNDECIDED),
-        (Interval(0.9, 0.9799999), Evidence.LOST),
-        (Interval(0.0, math.inf), Evidence.UNDECIDED),
+        (Interval(0.98, 1.1), IntervalVerdict.KEPT),
+        (Interval(0.9799999, 1.1), IntervalVerdict.UNDECIDED),
+        (Interval(0.9, 0.98), IntervalVerdict.UNDECIDED),
+        (Interval(0.9, 0.9799999), IntervalVerdict.LOST),
+        (Interval(0.0, math.inf), IntervalVerdict.UNDECIDED),
     ],
 )
-def test_evidence_is_not_rounded(interval: Interval, expected: Evidence) -> None:
+def test_evidence_is_not_rounded(interval: Interval, expected: IntervalVerdict) -> None:
     """A bound decides on its own side of the minimum, however near it lies."""
     assert evidence(interval, 0.98) is expected
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.core.stats import (
-    Evidence,
+    IntervalVerdict,
     can_turn_red,
     detectable_retention,
     detection_power,
@@ -57,7 +57,7 @@ def test_chances_agree_with_simulation(
     rng = np.random.default_rng(11)
     a, b, c, d = rng.multinomial(n, shares / shares.sum(), size=40_000).T
     score, z = score_statistic(a, b, c, d, 0.98), normal_quantile(0.95, 1)
-    for verdict, seen in ((Evidence.LOST, score < -z), (Evidence.KEPT, score > z)):
+    for verdict, seen in ((IntervalVerdict.LOST, score < -z), (IntervalVerdict.KEPT, score > z)):
         computed = verdict_chance(
             verdict,
             retention,
@@ -70,7 +70,9 @@ def test_chances_agree_with_simulation(
         assert computed == pytest.approx(seen.mean(), abs=0.005 + 0.0025 * 5)
 
 
-def _error_rate(verdict: Evidence, n: int, accuracy: float, flips: float, alpha: float) -> float:
+def _error_rate(
+    verdict: IntervalVerdict, n: int, accuracy: float, flips: float, alpha: float
+) -> float:
     # Flips include the loss itself; what it leaves goes to and fro.
     return verdict_chance(
         verdict,
@@ -83,9 +85,9 @@ def _error_rate(verdict: Evidence, n: int, accuracy: float, flips: float, alpha:
     )
 
 
-@pytest.mark.parametrize("verdict", [Evidence.LOST, Evidence.KEPT])
+@pytest.mark.parametrize("verdict", [IntervalVerdict.LOST, IntervalVerdict.KEPT])
 @pytest.mark.parametrize("n", [50, 250, 500, 1319, 10042])
-def test_errors_stay_within_a_point_of_alpha(n: int, verdict: Evidence) -> None:
+def test_errors_stay_within_a_point_of_alpha(n: int, verdict: IntervalVerdict) -> None:
     """At the boundary both gates err at most alpha + 1 point, in every cell of the grid."""
     rates = [
         (_error_rate(verdict, n, accuracy, flips, alpha) - alpha, accuracy, flips, alpha)
@@ -106,7 +108,7 @@ def test_power_at_the_size_of_gsm8k() -> None:
 
 def test_chances_add_up() -> None:
     """Kept, lost and undecided share out the whole probability."""
-    chances = [verdict_chance(verdict, 0.97, n=400, **GSM8K) for verdict in Evidence]
+    chances = [verdict_chance(verdict, 0.97, n=400, **GSM8K) for verdict in IntervalVerdict]
     assert sum(chances) == pytest.approx(1.0)
 
 
@@ -152,9 +154,12 @@ def test_a_minimum_above_what_is_possible() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "verdict"), [(1.0, Evidence.KEPT), (0.96, Evidence.LOST), (0.5, Evidence.LOST)]
+    ("truth", "verdict"),
+    [(1.0, IntervalVerdict.KEPT), (0.96, IntervalVerdict.LOST), (0.5, IntervalVerdict.LOST)],
 )
-def test_the_items_needed_are_enough_and_not_many_too_many(truth: float, verdict: Evidence) -> None:
+def test_the_items_needed_are_enough_and_not_many_too_many(
+    truth: float, verdict: IntervalVerdict
+) -> None:
     """With the count returned the gate decides four times in five, with a tenth less not."""
     plan = items_needed(truth=truth, **GSM8K)
     assert plan.verdict is verdict
@@ -199,7 +204,7 @@ def test_can_turn_red_is_what_the_interval_says(minimum: float, confidence: floa
     outcomes = set()
     for right in range(40):
         interval = retention_interval(0, 0, right, 7, confidence=confidence, sides=1)
-        expected = evidence(interval, minimum) is Evidence.LOST
+        expected = evidence(interval, minimum) is IntervalVerdict.LOST
         assert can_turn_red(right, 7, minimum=minimum, confidence=confidence) is expected
         outcomes.add(expected)
     assert outcomes == {True, False}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.core.stats import (
-    Evidence,
+    IntervalVerdict,
     Layer,
     Stratum,
     detectable_retention,
@@ -62,7 +62,7 @@ def test_planned_chances_agree_with_simulation(
     """Lost and kept come as often as planned, within 3 points and the simulation's error."""
     planned = [
         pooled_verdict_chance(verdict, retention, layers, minimum=MINIMUM, confidence=confidence)
-        for verdict in (Evidence.LOST, Evidence.KEPT)
+        for verdict in (IntervalVerdict.LOST, IntervalVerdict.KEPT)
     ]
     seen = _simulated_chances(layers, retention, confidence, 1200)
     assert max(seen) > 0.15
@@ -72,11 +72,13 @@ def test_planned_chances_agree_with_simulation(
 def test_one_small_heavy_task_is_planned_with_caution() -> None:
     """Where an item weighs like fifty others the plan no longer promises a green build."""
     uneven = [Layer(n, 0.75, 0.005) for n in (100, 300, 1319, 5000)]
-    planned = pooled_verdict_chance(Evidence.KEPT, 1.0, uneven, minimum=MINIMUM, confidence=0.9975)
+    planned = pooled_verdict_chance(
+        IntervalVerdict.KEPT, 1.0, uneven, minimum=MINIMUM, confidence=0.9975
+    )
     assert planned == pytest.approx(_simulated_chances(uneven, 1.0, 0.9975, 300)[1], abs=0.1)
     even = [Layer(1319, 0.75, 0.005)] * 4
     assert pooled_verdict_chance(
-        Evidence.KEPT, 1.0, even, minimum=MINIMUM, confidence=0.9975
+        IntervalVerdict.KEPT, 1.0, even, minimum=MINIMUM, confidence=0.9975
     ) == pytest.approx(1.0, abs=1e-3)
 
 
@@ -116,7 +118,9 @@ def test_the_detectable_retention_is_detected() -> None:
 
 def test_chances_add_up() -> None:
     """Kept, lost and undecided share out the whole probability."""
-    chances = [pooled_verdict_chance(verdict, 0.975, FOUR, minimum=MINIMUM) for verdict in Evidence]
+    chances = [
+        pooled_verdict_chance(verdict, 0.975, FOUR, minimum=MINIMUM) for verdict in IntervalVerdict
+    ]
     assert sum(chances) == pytest.approx(1.0)
     assert min(chances) > 0.0
 
@@ -125,7 +129,7 @@ def test_items_needed_are_totals_capped_by_what_all_have() -> None:
     """The plan counts the items of all layers, and says when the tasks have fewer."""
     plan = pooled_items_needed(0.96, FOUR, minimum=MINIMUM)
     assert plan.needed is not None
-    assert plan.verdict is Evidence.LOST
+    assert plan.verdict is IntervalVerdict.LOST
     grown = [Layer(plan.needed / 4, 0.75, 0.05)] * 4
     assert pooled_power(0.96, grown, minimum=MINIMUM) >= 0.8
     fewer = [Layer(0.9 * plan.needed / 4, 0.75, 0.05)] * 4
@@ -148,7 +152,7 @@ def test_nothing_is_decided_at_the_minimum_or_without_right_answers() -> None:
     assert pooled_detectable_retention([Layer(1, 0.75, 0.05)], minimum=MINIMUM) is None
     empty = [Layer(0, 0.75, 0.05)]
     assert pooled_detectable_retention(empty, minimum=MINIMUM) is None
-    assert pooled_verdict_chance(Evidence.UNDECIDED, 1.0, empty, minimum=MINIMUM) == 1.0
+    assert pooled_verdict_chance(IntervalVerdict.UNDECIDED, 1.0, empty, minimum=MINIMUM) == 1.0
 
 
 def test_a_minimum_above_what_is_possible() -> None:

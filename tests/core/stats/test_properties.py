@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_quantreg.core.stats import (
     METHODS,
-    Evidence,
+    IntervalVerdict,
     Method,
     PairedCounts,
     evidence,
@@ -147,7 +147,13 @@ def test_the_statistic_decides_as_the_interval_does(
     assume(all(abs(bound / minimum - 1) > 1e-9 for bound in interval))
     z = normal_quantile(confidence, 1)
     score = float(score_statistic(*cells, minimum, confidence=confidence, method=method))
-    verdict = Evidence.KEPT if score > z else Evidence.LOST if score < -z else Evidence.UNDECIDED
+    verdict = (
+        IntervalVerdict.KEPT
+        if score > z
+        else IntervalVerdict.LOST
+        if score < -z
+        else IntervalVerdict.UNDECIDED
+    )
     assert verdict is evidence(interval, minimum)
 
 
