@@ -1,4 +1,4 @@
-"""The bench on which one session measures: identities, prompts, engines and what they gave."""
+"""Loads and measures models once per session: identities, prompts, engines and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ground on which models meet: which baseline, which items, and whether they compare."""
+"""Conditions of every comparison: which baseline, which items, and whether the models compare."""
 
 from __future__ import annotations
 

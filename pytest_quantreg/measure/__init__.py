@@ -1,4 +1,4 @@
-"""Measures models; the only room that reads lm-eval's objects and dicts."""
+"""Measures models; the only room that reads lm-eval's tasks and results."""
 
 from __future__ import annotations
 

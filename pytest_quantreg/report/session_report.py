@@ -71,7 +71,7 @@ class Report(Printable):
 
     ``lines`` are the last ones of its summary. ``runs`` are what was measured of quantized
     models, so that it can be accepted later: each a plain object with ``kept`` (what was
-    required of it), ``meta`` and ``items`` (the run as `baselines.carried` packs it).
+    required of it), ``meta`` and ``items`` (the run as `baselines.run_codec` packs it).
     """
 
     session: Session

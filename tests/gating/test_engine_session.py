@@ -1,4 +1,4 @@
-"""What the bench of a session takes for the same model, and what not."""
+"""Which loads count as the same model within one session."""
 
 from __future__ import annotations
 

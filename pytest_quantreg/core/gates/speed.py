@@ -33,7 +33,7 @@ class SpeedGate:
 
     ``kind`` is ``ttft``, ``tpot`` or ``e2e`` of a latency, ``weights`` or ``peak`` of a
     memory, ``server`` or ``gpu`` (for each of them) of a throughput. ``gpu`` names the
-    accelerator that the threshold is for. ``level`` as in `core.gates.Gate`.
+    accelerator that the threshold is for. ``level`` as in `core.gates.selection.Gate`.
     """
 
     marker: str

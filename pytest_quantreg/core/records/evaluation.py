@@ -50,7 +50,7 @@ class Aggregate:
 class Result:
     """One task of one model.
 
-    ``known`` holds what must be equal to compare it, under the names that `comparable.RULES`
+    ``known`` holds what must be equal to compare it, under the names that `comparability.RULES`
     has; what nobody wrote down is absent. ``config`` is the task's own file as it was used.
     ``aggregates`` are in the task's own order, the first is its own choice, unless nobody
     knows that order (``ordered``). ``accuracy`` is

@@ -186,7 +186,7 @@ class Protocol:
 class Items:
     """The items of a measurement in their permuted order; all columns equally long.
 
-    A column is a tuple, or reads like one (`packed`: what was stored may be large).
+    A column is a tuple, or reads like one (`columns`: what was stored may be large).
 
     ``scores`` maps a metric to one number per item. For a ``perplexity`` metric the
     number is the item's log-likelihood and ``weights`` holds its divisor (words,

@@ -12,7 +12,7 @@ class ProjectScheme:
     """One scheme of the project's own.
 
     ``claims`` is what its name stands for: a built-in name with its suffixes, or the words
-    for data that no built-in scheme has; `schemes.resolve` understands both, in any
+    for data that no built-in scheme has; `names.resolve` understands both, in any
     process. ``makeable`` is whether an engine that makes ``claims`` makes this: not where
     its data was written out and is not that of a built-in scheme. ``retention`` is what
     ``source`` published of it, as a share.
@@ -61,7 +61,7 @@ class Catalogue:
         return choice
 
     def claims(self, name: str) -> str:
-        """What `schemes.resolve` understands in place of ``name``: itself, or what it is like."""
+        """What `names.resolve` understands in place of ``name``: itself, or what it is like."""
         scheme = self.find(name) if self.project_schemes else None
         return name if scheme is None else scheme.claims
 

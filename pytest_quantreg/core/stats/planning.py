@@ -42,7 +42,7 @@ def detection_power(
 ) -> float:
     """Probability that `detect` turns red for a model truly at ``retention``.
 
-    The truth is that of `truth.paired_truth`, ``confidence`` is one-sided. A sum over
+    The truth is that of `planning_model.paired_truth`, ``confidence`` is one-sided. A sum over
     the tables of n items, not a normal approximation. At ``retention == minimum`` it is
     the false-alarm rate. Raises ValueError for impossible arguments.
     """
