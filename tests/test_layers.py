@@ -94,7 +94,7 @@ WITH_XDIST = frozenset({"plugin.xdist_scheduling"})
 WITH_ENVIRONMENT = frozenset(
     {
         *("plugin.options", "plugin.cache_folder"),
-        *("backends.process.child", "backends.openai.key", "backends.vllm.backend"),
+        *("backends.process.child", "backends.openai.api_key", "backends.vllm.backend"),
     }
 )
 

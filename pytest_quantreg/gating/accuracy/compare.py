@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -123,9 +123,7 @@ class Comparer:
         self._preconditions.before_loading(spec)
         loaded = self._engines.load(spec)
         notes = models.how_made(spec, self._settings.catalogue)
-        notes += tuple(
-            dict.fromkeys(ready_task.itself for ready_task in ready if ready_task.itself)
-        )
+        notes += _unique(ready_task.itself for ready_task in ready)
         notes += self._preconditions.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
         context = self._context(spec.name, scheme, ready[0].baseline.provenance, loaded)
@@ -138,8 +136,7 @@ class Comparer:
         parts = tuple(replace(part, notes=(*notes, *part.notes)) for part in parts)
         if group is None:
             return parts[0]
-        metric, claims = parts[0].metric, parts[0].claims
-        expected = _expected_flips(ready, plan)
+        metric, claims, expected = parts[0].metric, parts[0].claims, _expected_flips(ready, plan)
         return GroupMeasurement(
             scheme, group.name, metric, weights, parts, context, notes, claims, expected
         )
@@ -366,6 +363,10 @@ def _needs_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:
     """Whether a gate of the test is on what was accepted of a task, or of its group."""
     tasks = (None, POOLED, call.request.task, part.request.task)
     return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
+
+
+def _unique(notes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(note for note in dict.fromkeys(notes) if note)
 
 
 def _weights(group: TaskGroup | None, ready: Sequence[_ReadyTask]) -> Weights:

@@ -33,7 +33,8 @@ class PreparedTask:
     each, which nobody writes to. ``task`` is lm-eval's object, for its scoring.
     ``notes`` tell what was decided about the prompts without having been asked for.
     ``clusters`` numbers the passages that items share, one entry per item, or is empty.
-    ``copy_keys`` are what copies of an item have in common (`core.comparison.item_clusters`), one per item.
+    ``copy_keys`` are what copies of an item have in common, one per item
+    (`core.comparison.item_clusters`).
     """
 
     protocol: Protocol
