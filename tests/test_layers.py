@@ -74,6 +74,7 @@ PURE = frozenset(
         "json",
         "math",
         "numpy",
+        "packaging",
         "statistics",
         "re",
         "scipy",

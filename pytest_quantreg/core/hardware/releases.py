@@ -5,14 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_VERSION = re.compile(
-    r"""v?
-    (?:(?P<epoch>[0-9]{1,6})!)?
-    (?P<major>[0-9]{1,9})(?:\.(?P<minor>[0-9]{1,9}))?(?:\.[0-9]{1,9})*
-    (?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?[0-9]*)*
-    (?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?""",
-    re.IGNORECASE | re.VERBOSE,
-)
+from packaging.version import Version
 
 _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     ("Volta", frozenset({"v100", "v100s"})),
@@ -40,10 +33,11 @@ def minor_release(version: str) -> tuple[int, int, int] | None:
 
     ``2.13.0+cpu`` gives (0, 2, 13), ``5.18.0.dev0`` gives (0, 5, 18), ``5`` (0, 5, 0).
     """
-    match = _VERSION.fullmatch(version.strip())
-    if match is None:
+    try:
+        release = Version(version)
+    except ValueError:  # InvalidVersion, or more digits than Python turns into a number
         return None
-    return int(match["epoch"] or 0), int(match["major"]), int(match["minor"] or 0)
+    return release.epoch, release.major, release.minor
 
 
 def same_minor(first: str | None, second: str | None) -> bool:
