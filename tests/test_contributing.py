@@ -48,7 +48,7 @@ def test_names_exist() -> None:
         for span in spans("CONTRIBUTING.md")
         if re.fullmatch(r"_?[A-Z]+(_[A-Z]+)*|_?[a-z]+(_[a-z]+)+|[A-Z][a-z]+[A-Z]\w+", span)
     }
-    assert {"MARKERS", "_READERS", "refuse_chance", "SimpleBackend"} <= names
+    assert {"MARKERS", "_READERS", "_foresee_gates", "SimpleBackend"} <= names
     pattern = r"^ *(?:(?:class|def) {0}\b|{0}\b.* = )"
     missing = {name for name in names if not re.search(pattern.format(name), sources, re.M)}
     assert missing == {"max_flips", "MAX_FLIPS"}
