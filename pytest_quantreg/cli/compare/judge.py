@@ -19,7 +19,7 @@ from ...report.messages import bare
 from .pair import Task, claimed_scheme, pair_task
 from .pool import ComparePolicy, pool_tasks, refused_outcome
 from .remarks import lost_parts, perplexity_note, side_notes, unpooled_notes, with_remarks
-from .sanity_checks import AS_A_RERUN, RERUN, nothing_quantized, refuse_swapped
+from .sanity_checks import RERUN, PairSuspicion, nothing_quantized, refuse_swapped
 from .unjudged_metrics import with_unjudged_losses
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
@@ -177,8 +177,8 @@ def _judge_task(
             notes = (*outcome.notes, perplexity_note(task))
             # A gate and no verdict of it: this is what "not judged" is told by.
             outcome = replace(outcome, notes=notes, gate=f"min_retention({policy.minimum:g})")
-        suspicion = suspicion or _would_refuse(task, comparison, policy)
-        return _mark_suspect(outcome, suspicion) if suspicion else outcome
+        why = suspicion.why if suspicion else _would_refuse(task, comparison, policy)
+        return _mark_suspect(outcome, why) if why else outcome
     try:
         if suspicion is not None:
             raise _suspicion_refusal(suspicion)
@@ -227,11 +227,10 @@ def _would_refuse(task: Task, comparison: Comparison, policy: ComparePolicy) -> 
     return None
 
 
-def _suspicion_refusal(why: str) -> Refusal:
+def _suspicion_refusal(suspicion: PairSuspicion) -> Refusal:
     remedy = "evaluate it again as it is meant, or leave it out: --task names the others"
-    return Refusal(
-        Category.SUSPICIOUS, why, help=(remedy, RERUN) if why.endswith(AS_A_RERUN) else remedy
-    )
+    help = (remedy, RERUN) if suspicion.may_be_rerun else remedy
+    return Refusal(Category.SUSPICIOUS, suspicion.why, help=help)
 
 
 def _ambiguity_refusal(task: Task) -> Refusal:

@@ -18,7 +18,7 @@ from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from .sanity_checks import find_pair_suspicion, identical_answers, is_rerun
+from .sanity_checks import PairSuspicion, find_pair_suspicion, identical_answers, is_rerun
 
 _CLOSE = 1e-6
 
@@ -38,7 +38,7 @@ class Task:
     parts: tuple[tuple[Accuracy, Accuracy], ...]
     weights: tuple[float, ...]
     notes: tuple[str, ...]
-    doubt: str | None = None
+    pair_suspicion: PairSuspicion | None = None
     below: tuple[tuple[Result, Result], ...] = ()
     """The results of a group's tasks; what makes one of them suspect makes the group so."""
 
@@ -56,14 +56,14 @@ class Task:
         return totals[0], totals[1]
 
     @property
-    def suspicion(self) -> str | None:
+    def suspicion(self) -> PairSuspicion | None:
         """What makes the figures of either side, or both as a pair, suspect; None if nothing."""
         for pair in ((self.baseline, self.candidate), *self.below):
             for side, result in zip(("baseline", "candidate"), pair, strict=True):
                 why = result.suspicion(self.metric.name)
                 if why is not None:
-                    return f"the {side}'s {result.task} is suspect: {why}"
-        return self.doubt
+                    return PairSuspicion(f"the {side}'s {result.task} is suspect: {why}")
+        return self.pair_suspicion
 
     def compare_results(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
         """The comparison, paired where it can be."""
@@ -111,7 +111,7 @@ def pair_task(
     metric: str | None,
     *,
     declared: bool = False,
-    same: str | None = None,
+    same: PairSuspicion | None = None,
 ) -> Task:
     """One task of both evaluations.
 
@@ -126,7 +126,7 @@ def pair_task(
     chosen = _chosen_aggregate(name, before, after, metric)
     one_model, rerun = baseline.model == candidate.model, is_rerun(baseline, candidate)
     pairs = [(before, after), *below]
-    doubts = [
+    suspicions = [
         find_pair_suspicion(*pair, one_model=one_model, rerun=rerun or declared) for pair in pairs
     ]
     parts = _pair_items(below or pairs, chosen.metric)
@@ -145,7 +145,7 @@ def pair_task(
     if declared and not rerun:
         identical = filter(None, (identical_answers(*pair) for pair in pairs))
         notes += [f"{which}: judged as a rerun, declared by --allow-rerun" for which in identical]
-    suspect = next((why for why in doubts if why is not None), same)
+    suspect = next(filter(None, suspicions), same)
     shown = _shown_metric(parts, chosen.metric)
     return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from ...core.comparison.generated_answers import same_answers
@@ -16,12 +17,15 @@ from ...core.schemes.names import resolve
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""
 
-SAME_WEIGHTS = "the same weights answered"
-NO_CHANGE = "nothing was quantized"
-AS_A_RERUN = (SAME_WEIGHTS, NO_CHANGE)
-"""How a doubt ends that --allow-rerun takes away."""
-
 RERUN = "if this is a rerun of the baseline on purpose: --allow-rerun"
+
+
+@dataclass(frozen=True)
+class PairSuspicion:
+    """Why two results are no two measurements; ``may_be_rerun``: --allow-rerun excuses it."""
+
+    why: str
+    may_be_rerun: bool = False
 
 
 def refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
@@ -35,12 +39,15 @@ def refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
         )
 
 
-def nothing_quantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
+def nothing_quantized(baseline: Evaluation, candidate: Evaluation) -> PairSuspicion | None:
     """Why no gate may judge: both loaded the same weights. None where that is not known."""
     if (why := unquantized(baseline, candidate)) is not None:
-        return why
+        return PairSuspicion(why, may_be_rerun=True)
     if is_rerun(baseline, candidate):
-        return f"{_both_name(baseline, candidate)}, loaded with the same arguments: {NO_CHANGE}"
+        named = _both_name(baseline, candidate)
+        return PairSuspicion(
+            f"{named}, loaded with the same arguments: nothing was quantized", may_be_rerun=True
+        )
     return None
 
 
@@ -55,7 +62,7 @@ def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
         return None
     return (
         f"{candidate.label} claims {candidate.scheme}, and its files name the baseline's own "
-        f"weights, {candidate.model}, with no argument that quantizes: {NO_CHANGE}"
+        f"weights, {candidate.model}, with no argument that quantizes: nothing was quantized"
     )
 
 
@@ -133,7 +140,7 @@ def _both_name(baseline: Evaluation, candidate: Evaluation) -> str:
 
 def find_pair_suspicion(
     baseline: Result, candidate: Result, *, one_model: bool, rerun: bool = False
-) -> str | None:
+) -> PairSuspicion | None:
     """Why the two results of one task are no two measurements; None if nothing says so.
 
     ``one_model``: both name the same model. ``rerun``: openly so, and a rerun may well give
@@ -141,14 +148,16 @@ def find_pair_suspicion(
     """
     task = candidate.task
     if one_model and _stored_once(baseline, candidate):
-        return f"{task} is one and the same run on both sides"
+        return PairSuspicion(f"{task} is one and the same run on both sides")
     if one_model and _written_once(baseline, candidate):
-        return f"{task} is one and the same evaluation on both sides, written at the same moment"
+        return PairSuspicion(
+            f"{task} is one and the same evaluation on both sides, written at the same moment"
+        )
     if not rerun and (same := identical_answers(baseline, candidate)) is not None:
-        return f"{same}: {SAME_WEIGHTS}"
+        return PairSuspicion(f"{same}: the same weights answered", may_be_rerun=True)
     shared = baseline.cache is not None and baseline.cache == candidate.cache
     if shared and _scored_alike(baseline, candidate):
-        return (
+        return PairSuspicion(
             f"no score of {task} changed, and both read their answers from one --use_cache, which "
             "knows questions and no models"
         )
