@@ -60,13 +60,15 @@ def runs(draw: st.DrawFn) -> Run:
     }
     again = {m.name: m.kind for m in metrics if m.kind in ("binary", "mean")}
     weighed = [m.name for m in metrics if m.kind == "perplexity" and draw(st.booleans())]
+    # The store refuses a column of weights that are all 0.
+    weights = st.lists(st.floats(0, 1e9), min_size=n, max_size=n).filter(any)
     items = Items(
         tuple(ids),
         tuple(
             draw(st.lists(st.from_regex("[0-9a-f]{64}", fullmatch=True), min_size=n, max_size=n))
         ),
         {metric.name: column(value[metric.kind]) for metric in metrics},
-        {name: column(st.floats(0, 1e9)) for name in weighed},
+        {name: tuple(draw(weights)) for name in weighed},
         draw(st.fixed_dictionaries({}, optional={name: column_of[name] for name in column_of})),
         tuple(
             {name: column(value[kind]) for name, kind in again.items()}
