@@ -14,7 +14,7 @@ from pooled_rates import scores_of
 
 from pytest_quantreg.core.comparison.item_clusters import repetition
 from pytest_quantreg.core.stats import Stratum, pooled_retention, pooled_statistic
-from pytest_quantreg.core.stats.pooled_retention import pooled_quantile
+from pytest_quantreg.core.stats.pooled_intervals import pooled_quantile
 
 ALPHA = 0.05
 

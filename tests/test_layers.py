@@ -311,6 +311,20 @@ def test_the_package_holds_rooms_alone() -> None:
     assert loose == {"__init__.py", "py.typed"}
 
 
+@EACH
+def test_no_name_of_a_package_hides_a_module(module: str) -> None:
+    """A function or fixture named as a module beside it is lost when that is imported."""
+    folder = ROOT.joinpath(*module.split("."))
+    if not folder.is_dir():
+        return
+    modules = {path.stem for path in folder.iterdir()}
+    for node in ast.parse(sources()[module]).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            assert node.name not in modules
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert modules.isdisjoint(alias.asname or alias.name for alias in node.names)
+
+
 def test_shims_are_for_others() -> None:
     """The import paths that are kept for third-party backends serve nothing of ours."""
     reached = {target(entry) for module in sources() for entry in imports_of(module) if entry.ours}

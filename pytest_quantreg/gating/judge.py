@@ -37,7 +37,7 @@ def fed_gates(plan: Plan, evidence: Evidence) -> list[Gate]:
     return list(dict.fromkeys(fed))
 
 
-def judge(
+def judge_evidence(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool = True
 ) -> list[Outcome]:
     """All outcomes of one test: refusals, what it measured, in order, pools, unfed gates.

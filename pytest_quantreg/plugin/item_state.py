@@ -44,7 +44,7 @@ class GateFailed(pytest.fail.Exception):  # type: ignore[name-defined,misc]  # a
 
 
 @dataclass(frozen=True)
-class TestEnd:
+class EndOfTest:
     """What the gates said after the phase ``when``; ``error`` is the test's own exception."""
 
     when: str
@@ -78,7 +78,7 @@ class ItemState:
     declared: tuple[DeclaredMark, ...] | None = None
     judged_refusals: int = 0
     not_for_scheme: bool = False
-    ended: TestEnd | None = None
+    ended: EndOfTest | None = None
     fed: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     generated: bool = False
@@ -170,7 +170,7 @@ def message(outcomes: Sequence[Outcome]) -> str:
 
 
 def annotate_report(
-    item: pytest.Item, item_state: ItemState, ended: TestEnd, report: pytest.TestReport
+    item: pytest.Item, item_state: ItemState, ended: EndOfTest, report: pytest.TestReport
 ) -> dict[str, Any]:
     """Makes a report say what the gates said; returns the plain values it shall carry."""
     expected = hasattr(report, "wasxfail")
@@ -292,7 +292,7 @@ def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if not outcome.fails]
 
 
-def _unhide(item: pytest.Item, ended: TestEnd, report: pytest.TestReport) -> None:
+def _unhide(item: pytest.Item, ended: EndOfTest, report: pytest.TestReport) -> None:
     """Turns red what an xfail or another plugin made of a refused or lost test."""
     text = message(ended.failing)
     if ended.error is not None:
@@ -312,7 +312,7 @@ def show(item: pytest.Item, report: pytest.TestReport, text: str) -> None:
     _set_headline(item, report)
 
 
-def _set_type(item: pytest.Item, ended: TestEnd, report: pytest.TestReport) -> None:
+def _set_type(item: pytest.Item, ended: EndOfTest, report: pytest.TestReport) -> None:
     """Says for JUnit what kind of failure it is."""
     # JUnit's case is made from the properties of the report that closes it: the call's where
     # the teardown failed as well, else the teardown's, which gets the item's.

@@ -16,7 +16,14 @@ from ..core.gates.plan import Plan
 from ..core.gates.selection import unused_gates
 from ..core.printable import printable
 from ..core.settings import Update
-from ..gating import Checker, Evidence, candidate_runs_of, fed_gates, fed_speed_gates, judge
+from ..gating import (
+    Checker,
+    Evidence,
+    candidate_runs_of,
+    fed_gates,
+    fed_speed_gates,
+    judge_evidence,
+)
 from ..gating.models import quantized_spec
 from ..gating.scheme_detection import named_by_files
 from ..report import messages, speed_messages
@@ -30,9 +37,9 @@ from .accept import KeptRuns
 from .fixtures import Fixtures
 from .item_state import (
     ITEM_STATE,
+    EndOfTest,
     GateFailed,
     ItemState,
-    TestEnd,
     annotate_report,
     cleaned,
     generated,
@@ -180,7 +187,7 @@ class RunContext:
         evidence.cut_short = isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception))
         outcomes = redact_outcomes(self._outcomes(item, item_state, when), self.secrets)
         item_state.judged_refusals = len(evidence.refused)
-        item_state.ended = TestEnd(when, tuple(outcomes), own_error(error))
+        item_state.ended = EndOfTest(when, tuple(outcomes), own_error(error))
         item_state.losing += tuple(
             outcome for outcome in outcomes if outcome.fails and outcome.result in JUDGED
         )
@@ -233,9 +240,9 @@ class RunContext:
             item_state.idle += tuple(str(gate) for gate in plan.speed if gate not in timed)
             item_state.fed += tuple(map(str, timed))
         ended = when == "call" and not item_state.not_for_scheme
-        outcomes = judge(plan, evidence, self.settings, body_ended=ended)
+        outcomes = judge_evidence(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
-            outcomes += judge(added, evidence, self.settings, body_ended=ended)
+            outcomes += judge_evidence(added, evidence, self.settings, body_ended=ended)
             judged = {
                 _measured_value(outcome) for outcome in outcomes if outcome.result != MEASURED
             }

@@ -39,7 +39,7 @@ def test_backends_keep_to_the_protocols(tmp_path: Path) -> None:
         ScriptedBackend(cache_dir=tmp_path),
     ]
     engines: list[Engine] = [ScriptedEngine(ModelSpec("x", "x", "native", "scripted"), Script())]
-    assert [backend.name for backend in built] == list(backends.BUILT_IN)
+    assert [backend.name for backend in built] == [*backends.BUILT_IN, "scripted"]
     assert engines[0].effective.quantized_layers == 0
 
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg import plugin
-from pytest_quantreg.plugin.option_table import OUR_FIXTURES
-
 ENGINES = ["torch", "transformers", "vllm", "lm_eval", "llmcompressor", "datasets", "accelerate"]
 LIBRARIES = ["numpy", "scipy", "jsonschema"]
 
@@ -99,10 +96,3 @@ def test_refused_options_import_no_engine(folder: Path) -> None:
     imported, _ = modules(folder, "--quant-model=model", "--quant-backend=transformers")
     assert "pytest_quantreg.backends.transformers" in imported
     assert imported.isdisjoint(ENGINES)
-
-
-def test_no_module_hides_a_fixture() -> None:
-    """A module that is imported becomes a name of its package, where pytest finds fixtures."""
-    names = {path.stem for path in Path(plugin.__file__).parent.glob("*.py")}
-    assert names.isdisjoint(OUR_FIXTURES)
-    assert all(hasattr(plugin, name) for name in OUR_FIXTURES)

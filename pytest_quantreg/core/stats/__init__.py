@@ -21,6 +21,7 @@ from .planning import (
     verdict_chance,
 )
 from .planning_model import Truth, paired_truth
+from .pooled_intervals import pooled_quantile, pooled_retention, pooled_statistic
 from .pooled_planning import (
     Layer,
     pooled_detectable_retention,
@@ -28,7 +29,6 @@ from .pooled_planning import (
     pooled_power,
     pooled_verdict_chance,
 )
-from .pooled_retention import pooled_quantile, pooled_retention, pooled_statistic
 from .quantiles import quantile_interval
 from .repeats import repeats_ratio
 from .reruns import RerunNoise, rerun_noise

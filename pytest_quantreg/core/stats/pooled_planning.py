@@ -11,7 +11,7 @@ import numpy as np
 from .intervals import IntervalVerdict
 from .planning import MOST_ITEMS, ItemsNeeded, table_chance
 from .planning_model import Rule, Truth, paired_truth
-from .pooled_retention import Cells, statistic_of
+from .pooled_intervals import Cells, statistic_of
 from .score import DEFAULT_METHOD, FloatArray, normal_quantile, statistic, tables
 
 

@@ -46,7 +46,7 @@ def test_quantized_while_loading(
     def never(*_: Any) -> Any:
         raise AssertionError("llm-compressor was run")
 
-    monkeypatch.setattr(backend_module, "made", never)
+    monkeypatch.setattr(backend_module, "make_checkpoint", never)
     given = replace(
         spec(tiny, scheme, quantization_config=quantization_config(CONFIGS[scheme])), quantize=True
     )
