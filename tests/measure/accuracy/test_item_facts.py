@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,17 +169,17 @@ def test_nothing_shared_is_no_cluster(docs: list[Any]) -> None:
 
 
 def test_clusters_are_those_of_the_whole_task(
-    prepared: Any, scripted: Any, run: Any, task_folder: Path
+    prepared: Any, scripted: Any, run: Any, task_folder: Path, tmp_path: Path
 ) -> None:
     """Numbers come from all items of the task, so that smaller limits have the same ones."""
-    folder = task_folder
+    folder = Path(shutil.copytree(task_folder, tmp_path / "tasks"))
     rows = [json.loads(line) for line in (folder / "choose.jsonl").read_text().splitlines()]
     for at, row in enumerate(rows):
         row["passage"] = PASSAGE.format(at // 3)
     (folder / "share.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     text = (folder / "choose.yaml").read_text("utf-8").replace("choose", "share")
     (folder / "share.yaml").write_text(text, "utf-8")
-    task = prepared("share")
+    task = prepared("share", include_paths=(str(folder),))
     whole = run(task, scripted(), 600)
     few = run(task, scripted(), 100)
     numbers = whole.items.facts["cluster"]
