@@ -295,8 +295,9 @@ def test_more_baseline_runs_see_more_and_err_no_more() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.3, 0.125, 0.75])
-def test_items_that_all_fall_by_one_factor_have_an_upper_bound(factor: float) -> None:
+def test_items_that_all_fall_by_one_factor_have_two_bounds(factor: float) -> None:
     """A loss without any variance is not known more surely than its items allow."""
     stratum = Stratum([1.0] * 100, [factor] * 100)
     bound = pooled_retention([stratum], confidence=0.95, sides=1)
     assert bound.high == pytest.approx(factor + 0.027, abs=0.001)
+    assert bound.low == pytest.approx(factor * 0.9737, abs=0.001)
