@@ -211,11 +211,11 @@ def plugin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def gate(folder: Path, server: VllmServer) -> subprocess.CompletedProcess[str]:
+def gate(folder: Path, server: VllmServer, scheme: str) -> subprocess.CompletedProcess[str]:
     """Gates what a server serves against the recorded baselines."""
     return plugin(
         folder,
-        "--quant-scheme=w8a8-int8",
+        f"--quant-scheme={scheme}",
         f"--quant-checkpoint={server.model}",
         f"--quant-backend-arg=quantized:base_url={server.url}",
     )
@@ -223,23 +223,23 @@ def gate(folder: Path, server: VllmServer) -> subprocess.CompletedProcess[str]:
 
 def test_a_sound_copy_is_green(servers: Servers, folder: Path) -> None:
     """The w8a8-int8 checkpoint behind a server keeps what the full-precision one scores."""
-    run = gate(folder, servers["int8"])
+    run = gate(folder, servers["int8"], "w8a8-int8")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "vllm server" in run.stdout
     assert "runs as w8a8-int8 (unverified)" in run.stdout
 
 
 def test_a_broken_copy_is_red(servers: Servers, folder: Path) -> None:
-    """A checkpoint with the scales of another model behind the server loses the gate."""
-    run = gate(folder, servers["broken"])
+    """A checkpoint with shifted scales behind the server loses the gate."""
+    run = gate(folder, servers["broken"], "w8a8-fp8")
     assert run.returncode == 1
-    assert "LOST w8a8-int8 recall" in run.stdout
+    assert "LOST w8a8-fp8 recall" in run.stdout
 
 
 def test_a_server_that_is_killed(servers: Servers, folder: Path) -> None:
     """Without its server every test is refused with the address, and none is judged."""
     servers["broken"].stop()
-    run = gate(folder, servers["broken"])
+    run = gate(folder, servers["broken"], "w8a8-fp8")
     assert run.returncode == 1
     assert "cannot be reached (Connection refused)" in run.stdout
     assert "kept" not in run.stdout
