@@ -10,49 +10,64 @@ A lost gate is not an exception here: it is a verdict (`core.gates.verdict`).
 
 from __future__ import annotations
 
-from enum import Enum
+from typing import Any, overload
 
+from .codes import Category, Code, SharedCode
+from .facts import Fact, InstallExtra, Problem, Quoted, Words, stated
 from .printable import printable
 
-
-class Category(str, Enum):
-    """Why a gate was refused; the value is what reports and JUnit show."""
-
-    NOT_COMPARABLE = "not comparable"
-    SUSPICIOUS = "suspicious"
-    TOO_WEAK = "too weak"
-    BASELINE_ABSENT = "baseline absent"
-    BASELINE_UNREADABLE = "baseline unreadable"
-    NOTHING_MEASURED = "nothing measured"
-    NOT_JUDGED = "not judged"
-    OUT_OF_MEMORY = "out of memory"
-    MISSING_EXTRA = "missing extra"
-    UNUSABLE_MODEL = "unusable model"
-    WRONG_USE = "wrong use"
-    ENGINE = "engine failed"
-    FAULT = "internal fault"
+__all__ = ["Category", "MissingExtra", "QuantregError", "Refusal", "WrongUse"]
 
 
 class QuantregError(Exception):
-    """Base of the tree: one line of what happened, then lines that help.
+    """Base of the tree: a problem whose words `report.words` makes.
 
-    Names and texts of others stand in these lines, so each is made `printable`.
+    ``words`` are those, once the room that shows them has made them, and what `str` then is.
     """
 
-    def __init__(self, what: str, *, help: str | tuple[str, ...] = ()) -> None:
-        self.what = printable(what)
-        self.help = tuple(map(printable, (help,) if isinstance(help, str) else help))
-        super().__init__(self.what, self.help)
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.words: Words | None = None
+        super().__init__(problem)
 
     def __str__(self) -> str:
-        return "\n".join([self.what, *(f"  {line}" for line in self.help)])
+        return str(self.words or self.problem)
+
+    def restate(self, what: str, help: tuple[str, ...]) -> None:
+        """Until all errors are values."""
+        self.problem = stated(what, help=help)
+
+    @property
+    def what(self) -> str:
+        """Of errors not yet values."""
+        text = self.problem.facts.get("text")
+        return printable(text.text) if isinstance(text, Quoted) else str(self.problem)
+
+    @property
+    def help(self) -> tuple[str, ...]:
+        """Of errors not yet values."""
+        lines = self.problem.facts.get("help")
+        if not isinstance(lines, tuple):
+            return ()
+        return tuple(printable(line.text) for line in lines if isinstance(line, Quoted))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.__dict__)
 
 
 class WrongUse(QuantregError):
-    """An option, marker or argument that can never work as written."""
+    """An option, marker or argument that can never work as written.
+
+    ``WrongUse(code, **facts)`` here; a backend of somebody else says
+    ``WrongUse(text, help=...)``.
+    """
+
+    @overload
+    def __init__(self, code: Code, /, **facts: Fact) -> None: ...
+    @overload
+    def __init__(self, code: str, /, *, help: str | tuple[str, ...] = ()) -> None: ...
+    def __init__(self, code: Code | str, /, **facts: Any) -> None:
+        super().__init__(Problem(code, facts) if isinstance(code, Code) else stated(code, **facts))
 
 
 class MissingExtra(WrongUse):
@@ -60,23 +75,46 @@ class MissingExtra(WrongUse):
 
     def __init__(self, extra: str, *, needed_by: str, package: str) -> None:
         super().__init__(
-            f"{needed_by} needs the package {package!r}, which is not installed",
-            help=f'install it with: pip install "pytest-quantreg[{extra}]"',
+            SharedCode.MISSING_EXTRA,
+            needed_by=needed_by,
+            package=package,
+            install=InstallExtra(extra),
         )
 
 
 class Refusal(QuantregError):
-    """Evidence that must not be judged: never a pass, never a regression either."""
+    """Evidence that must not be judged: never a pass, never a regression either.
 
-    def __init__(self, category: Category, what: str, *, help: str | tuple[str, ...] = ()) -> None:
-        super().__init__(what, help=help)
-        self.category = category
+    ``Refusal(code, **facts)`` here; a backend of somebody else says
+    ``Refusal(category, text, help=...)``.
+    """
+
+    @overload
+    def __init__(self, code: Code, /, **facts: Fact) -> None: ...
+    @overload
+    def __init__(
+        self, code: Category, what: str, /, *, help: str | tuple[str, ...] = ()
+    ) -> None: ...
+    def __init__(self, code: Code | Category, what: str = "", /, **facts: Any) -> None:
+        if isinstance(code, Code):
+            self.category = code.category
+            super().__init__(Problem(code, facts))
+        else:
+            self.category = code
+            super().__init__(stated(what, **facts))
+
+    @classmethod
+    def of(cls, problem: Problem, category: Category | None = None) -> Refusal:
+        """The refusal of a problem that is known already, under its code's category or another."""
+        refused = cls(problem.code, **problem.facts)
+        refused.category = category or problem.code.category
+        return refused
 
 
 def _rebuild(kind: type[QuantregError], state: dict[str, object]) -> QuantregError:
-    # Exceptions cross process borders (xdist, own processes); the default protocol
+    # Exceptions cross process borders (xdist, processes of engines); the default protocol
     # would call __init__ with the wrong arguments.
     error = kind.__new__(kind)
-    Exception.__init__(error, state.get("what"))
+    Exception.__init__(error, state.get("problem"))
     error.__dict__.update(state)
     return error

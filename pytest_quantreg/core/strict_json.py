@@ -9,6 +9,8 @@ import re
 from types import MappingProxyType
 from typing import NoReturn
 
+from .codes import Code
+from .facts import Fact, Problem, stated
 from .printable import printable_json
 from .records.run import Json
 
@@ -20,14 +22,14 @@ _ENDLESS = re.compile(rb"[0-9]{309}")
 
 
 class CorruptFile(ValueError):
-    """A stored file says something it must not; the text completes "FILE: ...".
+    """A stored file says something it must not; the words complete "FILE ..."."""
 
-    ``help`` is the way out where it is not the usual one.
-    """
-
-    def __init__(self, what: str, *, help: str | None = None) -> None:
-        super().__init__(what)
+    def __init__(self, what: Code | str, /, *, help: str | None = None, **facts: Fact) -> None:
+        self.problem = (
+            stated(what, help=help or ()) if isinstance(what, str) else Problem(what, facts)
+        )
         self.help = help
+        super().__init__(str(self.problem) if isinstance(what, str) else self.problem)
 
 
 def parse(data: bytes, *, infinity: bool = False) -> Json:

@@ -94,11 +94,12 @@ class SchemeAliasBackend:
         except QuantregError as error:
             alias = self._catalogue.find(scheme)
             if alias is not None:
-                error.what = error.what.replace(alias.claims, f"{alias.name} (like {alias.claims})")
-                error.help = tuple(
+                what = error.what.replace(alias.claims, f"{alias.name} (like {alias.claims})")
+                help = tuple(
                     line.replace(f"-checkpoint={alias.claims}=", f"-checkpoint={alias.name}=")
                     for line in error.help
                 )
+                error.restate(what, help)
             raise
 
 

@@ -15,6 +15,7 @@ from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.speed import SpeedResult
 from ..core.engine import Engine
 from ..core.errors import Category, QuantregError, Refusal
+from ..core.facts import RecordBaseline
 from ..core.gates.plan import Plan
 from ..core.hardware.accelerators import Accelerator
 from ..core.records.run import EffectiveScheme, ModelSpec
@@ -27,6 +28,7 @@ from ..gating.speed.preconditions import saturating
 from ..gating.speed.record import with_itself
 from ..measure.accelerator import detect
 from ..report import messages, speed_messages
+from ..report.words import Voice, worded
 from . import collection, markers
 from .accuracy_fixture import CompareAccuracy
 from .benchmark_figures import published
@@ -161,6 +163,7 @@ class Fixtures:
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, call.request.task, self._checker.known_context(scheme))
+            worded(error, self._voice(item))
             raise
         evidence.measured.append(measured)
         return measured.compare_metric(measured.metric, plan.confidence)
@@ -184,6 +187,7 @@ class Fixtures:
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, None, self._checker.known_context(scheme), speed=True)
+            worded(error, self._voice(item))
             raise
         if all(earlier.quantized is not timing.quantized for earlier in evidence.timed):
             # What an equal call of this test gave is told, and published, once.
@@ -235,6 +239,14 @@ class Fixtures:
     def _recording_of(self, item: pytest.Item) -> Callable[[Update], str]:
         return lambda update: self._command(item, update)
 
+    def _voice(self, item: pytest.Item) -> Voice:
+        """What is said in the middle of ``item`` names the command for it alone."""
+
+        def record(remedy: RecordBaseline) -> str:
+            return self._command(item, Update.ALL if remedy.again else Update.ABSENT)
+
+        return Voice(record)
+
     def _command(self, item: pytest.Item, update: Update) -> str:
         """The command that records what ``item`` misses, to be typed where pytest was started."""
         path = os.path.relpath(item.path, self._config.invocation_params.dir)
@@ -274,7 +286,7 @@ class Fixtures:
                 self.current.refuse(error, None, None)
 
         note_refusal()
-        raise GateFailed(f"REFUSED: {error}", note_refusal) from None
+        raise GateFailed(f"REFUSED: {worded(error)}", note_refusal) from None
 
     def _note(self, error: QuantregError) -> None:
         if isinstance(error, Refusal) and error.category in _RESUMED:

@@ -32,6 +32,7 @@ from ..report.progress import TerminalProgress
 from ..report.session_outcomes import SessionReport
 from ..report.session_report import Report
 from ..report.terminal import write_summary
+from ..report.words import words_of
 from . import collection, markers
 from .accept import KeptRuns
 from .fixtures import Fixtures
@@ -83,7 +84,7 @@ class RunContext:
             self.reporter = Reporter(config, self.settings, self.secrets)
             self.reporter.begin()
         except WrongUse as error:
-            raise pytest.UsageError(self.secrets.redact(str(error))) from None
+            raise pytest.UsageError(self.secrets.redact(str(words_of(error.problem)))) from None
         self.report = SessionReport(self.settings)
         self.fixtures = Fixtures(config, self.settings, self.checker)
         self._reported_loads: dict[str, int] = {}

@@ -28,6 +28,7 @@ from ..core.gates.verdict import Verdict
 from ..core.printable import first_line, quoted_lines
 from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
+from .words import words_of
 
 NOT_RECORDED = "baseline"
 """What stands for the scheme of a baseline that could not be recorded."""
@@ -92,12 +93,13 @@ def of_refusal(
         else Outcome(REFUSED, True, scheme, "", context=context, task=task)
     )
     who = " ".join(word for word in (scheme, task) if word)
+    words = error.words or words_of(error.problem)
     return replace(
         base,
         result=REFUSED,
         fails=True,
-        headline=f"REFUSED ({category}) {who}: {error.what}",
-        details=error.help,
+        headline=f"REFUSED ({category}) {who}: {words.what}",
+        details=words.help,
         category=category,
         gate=gate,
     )

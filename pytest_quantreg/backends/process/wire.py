@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from ...core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
+from ...core.facts import stated
 from ...core.records.speed import Load, Request
 
 Value = TypeVar("Value")
@@ -72,7 +73,7 @@ def error_from(raw: Mapping[str, Any]) -> QuantregError:
     if raw["kind"] == "missing_extra":
         # Its own __init__ makes the words, which are here already.
         missing = MissingExtra.__new__(MissingExtra)
-        QuantregError.__init__(missing, text, help=help)
+        QuantregError.__init__(missing, stated(text, help=help))
         return missing
     if raw["kind"] == "wrong_use":
         return WrongUse(text, help=help)

@@ -87,7 +87,7 @@ class SimpleBackend:
         missing = MissingExtra(
             "transformers", needed_by=f"the {self.name} backend", package=package
         )
-        missing.help = (f"install it with: pip install {package}",)
+        missing.restate(missing.what, (f"install it with: pip install {package}",))
         raise missing
 
 

@@ -237,7 +237,7 @@ class TimedModel:
         try:
             requests = self._live.serve(load)
         except QuantregError as error:
-            error.help = (*error.help, f"it was {when}, {workload.label}")
+            error.restate(error.what, (*error.help, f"it was {when}, {workload.label}"))
             raise
         check_answers(requests, load, f"{self.name}, {workload.label}")
         return requests

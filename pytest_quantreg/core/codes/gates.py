@@ -1,0 +1,9 @@
+"""Codes of gates and what they compare."""
+
+from __future__ import annotations
+
+from .base import Code
+
+
+class GateCode(Code):
+    """Problems of gates and what they compare."""

@@ -1,0 +1,12 @@
+"""Codes of what is said in every room."""
+
+from __future__ import annotations
+
+from .base import Category, Code
+
+
+class SharedCode(Code):
+    """Problems that belong to no one subject."""
+
+    STATED = Category.WRONG_USE
+    MISSING_EXTRA = Category.MISSING_EXTRA

@@ -1,0 +1,7 @@
+"""Words of gates and what they compare."""
+
+from __future__ import annotations
+
+from .template import Table
+
+WORDS: Table = {}

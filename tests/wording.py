@@ -1,0 +1,33 @@
+"""What an error says to people, for tests that read it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
+from pytest_quantreg.report.words import words_of
+
+
+def says(error: QuantregError) -> str:
+    """Its headline and the lines below it."""
+    return str(words_of(error.problem))
+
+
+@contextmanager
+def refused(match: str = "") -> Iterator[pytest.ExceptionInfo[Refusal]]:
+    """The body raises a Refusal whose words match."""
+    with pytest.raises(Refusal) as caught:
+        yield caught
+    assert re.search(match, says(caught.value)), says(caught.value)
+
+
+@contextmanager
+def wrong_use(match: str = "") -> Iterator[pytest.ExceptionInfo[WrongUse]]:
+    """The body raises a WrongUse whose words match."""
+    with pytest.raises(WrongUse) as caught:
+        yield caught
+    assert re.search(match, says(caught.value)), says(caught.value)
