@@ -11,7 +11,8 @@ from ..core.comparison.alignment import same_kinds, value_of
 from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.perplexity import compare_tokens
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.gates.outcome import Context, Outcome
+from ..core.gates.outcome import Context
+from ..core.gates.outcomes import GateOutcome
 from ..core.records.acceptance import CandidateFile, Drift, Reference
 from ..core.records.run import Accuracy, Metric
 from .accuracy.request import GateTarget, same_metric
@@ -225,7 +226,7 @@ class Evidence:
     """All that one test measured and was refused; grows while its body runs.
 
     ``fixtures`` are the names of those it used, ``measured`` what compare_accuracy and
-    ``timed`` what compare_speed found, ``recorded`` the outcomes of recording and
+    ``timed`` what compare_speed found, ``recorded`` what was recorded and
     ``stored`` the names of those baselines; a session that records judges nothing.
     ``cut_short`` says that its body did not come to its end: it skipped, or the session was
     stopped.
@@ -235,7 +236,7 @@ class Evidence:
     fixtures: set[str] = field(default_factory=set)
     measured: list[Measurement] = field(default_factory=list)
     refused: list[RefusalRecord] = field(default_factory=list)
-    recorded: list[Outcome] = field(default_factory=list)
+    recorded: list[GateOutcome] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     timed: list[Timing] = field(default_factory=list)
     cut_short: bool = False

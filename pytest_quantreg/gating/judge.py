@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..core.codes import GateCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
-from ..core.errors import Category, Refusal
-from ..core.gates.outcome import Context, Outcome
+from ..core.errors import Refusal
+from ..core.gates.outcome import Context
+from ..core.gates.outcomes import (
+    GateOutcome,
+    JudgedAccuracy,
+    MeasuredAccuracy,
+    NothingAccepted,
+    RefusedAccuracy,
+)
 from ..core.gates.plan import Plan
 from ..core.gates.selection import POOLED, Gate, choose, gates_without_metrics, matching
 from ..core.gates.verdict import judge as judge_gate
 from ..core.records.run import Metric
 from ..core.settings import Settings
-from ..report import messages
-from ..report.messages import of_nothing_accepted
 from .accuracy.gate_selection import assign, refuse_unjudged
 from .accuracy.no_regression import accepted_pool, accepted_task
 from .accuracy.pool import pool_includes, pooled
@@ -39,12 +45,14 @@ def fed_gates(plan: Plan, evidence: Evidence) -> list[Gate]:
 
 def judge_evidence(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool = True
-) -> list[Outcome]:
+) -> list[GateOutcome]:
     """All outcomes of one test: refusals, what it measured, in order, pools, unfed gates.
 
     While the body has not run (``body_ended``) no gate can be unfed.
     """
-    outcomes = [_refusal_outcome(refusal) for refusal in evidence.refused if not refusal.speed]
+    outcomes: list[GateOutcome] = [
+        _refusal_outcome(refusal) for refusal in evidence.refused if not refusal.speed
+    ]
     unjudged = UnjudgedMetrics(plan, evidence)
     for measurement in evidence.measured:
         outcomes.extend(_judge_call(plan, measurement, settings, unjudged))
@@ -59,7 +67,7 @@ def judge_evidence(
         )
         outcomes.extend(_unfed_outcome(gate, evidence) for gate in lacking)
     outcomes.extend(judge_speed(plan, evidence, settings, body_ended=body_ended))
-    return list(dict.fromkeys(outcomes))
+    return outcomes
 
 
 def _levels(plan: Plan, measurement: Measurement) -> Iterator[tuple[Measurement, list[Gate]]]:
@@ -73,12 +81,11 @@ def _levels(plan: Plan, measurement: Measurement) -> Iterator[tuple[Measurement,
 
 def _judge_call(
     plan: Plan, measurement: Measurement, settings: Settings, unjudged: UnjudgedMetrics
-) -> Iterator[Outcome]:
+) -> Iterator[GateOutcome]:
     in_pool = any(gate.pools and pool_includes(gate, measurement.subject) for gate in plan.gates)
-    pooled_in = "the pool" if in_pool else None
     for level, (part, gates) in enumerate(_levels(plan, measurement)):
-        within = measurement.task if level else pooled_in
-        judged = _judge_task(plan, part, gates, settings, within, part=level > 0)
+        group_name = measurement.task if level else None
+        judged = _judge_task(plan, part, gates, settings, group_name, in_pool=in_pool)
         group = measurement if level and isinstance(measurement, GroupMeasurement) else None
         yield from unjudged.extend_task(list(judged), part, group)
 
@@ -90,8 +97,8 @@ def _judge_task(
     settings: Settings,
     part_of: str | None,
     *,
-    part: bool,
-) -> Iterator[Outcome]:
+    in_pool: bool,
+) -> Iterator[GateOutcome]:
     assigned = assign(gates, measurement.subject)
     for gate, error in assigned.unknown:
         yield _refused_outcome(error, measurement, gate)
@@ -103,9 +110,9 @@ def _judge_task(
     same_text = measurement.metric.kind == "perplexity" and TOKEN_PERPLEXITY in judged
     if measurement.metric not in judged and not same_text:
         comparison = measurement.compare_metric(measurement.metric, plan.confidence)
-        yield messages.of_measurement(comparison, measurement.context, part_of=part_of)
+        yield MeasuredAccuracy(comparison, measurement.context, part_of, in_pool)
     for metric, gate in assigned.chosen:
-        yield _judge_metric(gate, metric, measurement, plan, settings, part=part)
+        yield _judge_metric(gate, metric, measurement, plan, settings, part=part_of is not None)
 
 
 def _judge_metric(
@@ -116,7 +123,7 @@ def _judge_metric(
     settings: Settings,
     *,
     part: bool,
-) -> Outcome:
+) -> GateOutcome:
     try:
         if gate.of_accepted:
             comparison = accepted_task(gate, metric, measurement, plan, part=part)
@@ -131,20 +138,20 @@ def _judge_metric(
 
 def _nothing_accepted(
     gate: Gate, measured: Sequence[Measurement], task: str, metric: str | None
-) -> Outcome:
+) -> GateOutcome:
     """A gate that has nothing to compare with, in a session that may accept the first run."""
     reference = next(
         measurement.accepted
         for measurement in measured
         if measurement.accepted and measurement.accepted.accuracy is None
     )
-    return of_nothing_accepted(
-        str(gate),
+    return NothingAccepted(
+        gate,
         reference.why,
-        scheme=measured[0].scheme,
-        context=measured[0].context,
-        task=task,
-        metric=metric,
+        measured[0].scheme,
+        measured[0].context,
+        task,
+        metric,
         incomparable=reference.last is not None,
     )
 
@@ -155,7 +162,7 @@ def _feeds(pool: Gate, evidence: Evidence) -> bool:
 
 def _judge_pools(
     pools: Sequence[Gate], plan: Plan, evidence: Evidence, settings: Settings
-) -> Iterator[Outcome]:
+) -> Iterator[GateOutcome]:
     measured = evidence.measured
     scheme, context = measured[0].scheme, measured[0].context
     chosen = [gate for gate, _ in choose([(gate, gate.metric or "") for gate in pools])]
@@ -163,9 +170,7 @@ def _judge_pools(
         try:
             comparison = _pool(gate, evidence, plan, settings)
         except Refusal as error:
-            yield messages.of_refusal(
-                error, scheme=scheme, context=context, task=_POOL, gate=str(gate)
-            )
+            yield RefusedAccuracy(error, scheme, context, _POOL, gate)
             continue
         if comparison is None:
             yield _nothing_accepted(gate, measured, f"pool of {len(measured)}", gate.metric)
@@ -186,7 +191,7 @@ def _judge_gate(
     context: Context,
     plan: Plan,
     settings: Settings,
-) -> Outcome:
+) -> GateOutcome:
     try:
         verdict = judge_gate(
             gate,
@@ -198,43 +203,19 @@ def _judge_gate(
             allow_better=settings.allow_better or gate.of_accepted,
         )
     except Refusal as error:
-        return messages.of_refusal(
-            error,
-            scheme=scheme,
-            context=context,
-            task=comparison.task,
-            comparison=comparison,
-            gate=str(gate),
-        )
-    return messages.of_verdict(verdict, context)
+        return RefusedAccuracy(error, scheme, context, comparison.task, gate, comparison)
+    return JudgedAccuracy(verdict, context)
 
 
-def _refusal_outcome(refused: RefusalRecord) -> Outcome:
-    return messages.of_refusal(
-        refused.error, scheme=refused.scheme, context=refused.context, task=refused.task
-    )
+def _refusal_outcome(refused: RefusalRecord) -> GateOutcome:
+    return RefusedAccuracy(refused.error, refused.scheme, refused.context, refused.task)
 
 
-def _refused_outcome(error: Refusal, measurement: Measurement, gate: Gate | None) -> Outcome:
-    return messages.of_refusal(
-        error,
-        scheme=measurement.scheme,
-        context=measurement.context,
-        task=measurement.task,
-        gate=str(gate) if gate is not None else None,
-    )
+def _refused_outcome(error: Refusal, measurement: Measurement, gate: Gate | None) -> GateOutcome:
+    return RefusedAccuracy(error, measurement.scheme, measurement.context, measurement.task, gate)
 
 
-def _unfed_outcome(gate: Gate, evidence: Evidence) -> Outcome:
-    tasks = evidence.tasks
-    did = f"measured {', '.join(tasks)}" if tasks else "measured nothing"
+def _unfed_outcome(gate: Gate, evidence: Evidence) -> GateOutcome:
     named = gate.task if gate.task != POOLED else None
-    call = f"compare_accuracy({named!r})" if named else "compare_accuracy(TASK)"
-    error = Refusal(
-        Category.NOTHING_MEASURED,
-        f"the test {did}, so {gate} judged nothing",
-        help=f"call {call} in the body of the test, or take the marker off it",
-    )
-    return messages.of_refusal(
-        error, scheme=evidence.scheme, context=None, task=named, gate=str(gate)
-    )
+    error = Refusal(GateCode.UNFED, tasks=tuple(evidence.tasks), gate=str(gate), task=named)
+    return RefusedAccuracy(error, evidence.scheme, None, named, gate)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.engine import Engine
-from ..core.gates.outcome import Context, Outcome
+from ..core.gates.outcome import Context
+from ..core.gates.outcomes import GateOutcome
 from ..core.gates.plan import Plan
 from ..core.records.run import ModelSpec, Provenance, Run
 from ..core.records.speed import Workload
@@ -88,7 +89,7 @@ class Checker:
         return self._speed_recorder.record(workloads)
 
     def record_flips(
-        self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float
+        self, evidence: Evidence, outcomes: Sequence[GateOutcome], confidence: float
     ) -> None:
         """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
         record_flips(self._preconditions.flips, evidence, outcomes, confidence)

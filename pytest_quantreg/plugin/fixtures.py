@@ -16,6 +16,7 @@ from ..core.comparison.speed import SpeedResult
 from ..core.engine import Engine
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.facts import RecordBaseline
+from ..core.gates.outcomes import BaselineRecorded, SpeedBaselineRecorded
 from ..core.gates.plan import Plan
 from ..core.hardware.accelerators import Accelerator
 from ..core.records.run import EffectiveScheme, ModelSpec
@@ -27,7 +28,6 @@ from ..gating.models import quantized_spec
 from ..gating.speed.preconditions import saturating
 from ..gating.speed.record import with_itself
 from ..measure.accelerator import detect
-from ..report import messages, speed_messages
 from ..report.words import Voice, worded
 from . import collection, markers
 from .accuracy_fixture import CompareAccuracy
@@ -163,7 +163,7 @@ class Fixtures:
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, call.request.task, self._checker.known_context(scheme))
-            worded(error, self._voice(item))
+            worded(error, self.voice(item))
             raise
         evidence.measured.append(measured)
         return measured.compare_metric(measured.metric, plan.confidence)
@@ -187,7 +187,7 @@ class Fixtures:
         except QuantregError as error:
             self._note(error)
             evidence.refuse(error, None, self._checker.known_context(scheme), speed=True)
-            worded(error, self._voice(item))
+            worded(error, self.voice(item))
             raise
         if all(earlier.quantized is not timing.quantized for earlier in evidence.timed):
             # What an equal call of this test gave is told, and published, once.
@@ -199,9 +199,9 @@ class Fixtures:
         recorded = self._checker.record_speed(workloads)
         for baseline in recorded:
             evidence.recorded.append(
-                speed_messages.of_recorded(
+                SpeedBaselineRecorded(
                     baseline.run.workload,
-                    baseline.run.series(),
+                    tuple(baseline.run.series()),
                     baseline.context,
                     present=baseline.present,
                 )
@@ -213,14 +213,12 @@ class Fixtures:
         pairs = []
         for baseline in recorded:
             accuracy = baseline.run.accuracy
-            outcome = messages.of_recording(
-                accuracy,
-                baseline.metric,
-                self._checker.recording_context(baseline.run),
-                present=baseline.present,
-                notes=baseline.notes,
+            context = self._checker.recording_context(baseline.run)
+            evidence.recorded.append(
+                BaselineRecorded(
+                    accuracy, baseline.metric, context, baseline.present, baseline.notes
+                )
             )
-            evidence.recorded.append(outcome)
             evidence.stored.append(baseline.name)
             pairs.append(Pair(accuracy, accuracy, baseline.metric))
         # The body goes on with a comparison of the baseline with itself.
@@ -239,7 +237,7 @@ class Fixtures:
     def _recording_of(self, item: pytest.Item) -> Callable[[Update], str]:
         return lambda update: self._command(item, update)
 
-    def _voice(self, item: pytest.Item) -> Voice:
+    def voice(self, item: pytest.Item) -> Voice:
         """What is said in the middle of ``item`` names the command for it alone."""
 
         def record(remedy: RecordBaseline) -> str:

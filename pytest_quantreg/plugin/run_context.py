@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from ..core.errors import QuantregError, Refusal, WrongUse
 from ..core.gates.outcome import JUDGED, MEASURED, Outcome
+from ..core.gates.outcomes import NOT_RECORDED, GateOutcome, RefusedAccuracy, RefusedSpeed
 from ..core.gates.plan import Plan
 from ..core.gates.selection import unused_gates
 from ..core.printable import printable
@@ -26,9 +27,10 @@ from ..gating import (
 )
 from ..gating.models import quantized_spec
 from ..gating.scheme_detection import named_by_files
-from ..report import messages, speed_messages
+from ..report import messages
 from ..report.junit import PREFIX, properties
 from ..report.progress import TerminalProgress
+from ..report.rows import row_of
 from ..report.session_outcomes import SessionReport
 from ..report.session_report import Report
 from ..report.terminal import write_summary
@@ -202,34 +204,39 @@ class RunContext:
             raise pytest.skip.Exception(_recorded_headlines(evidence))
 
     def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[Outcome]:
-        evidence = item_state.evidence
+        """The rows of what a phase measured or was refused, in the voice of the test."""
+        evidence, voice = item_state.evidence, self.fixtures.voice(item)
         if when == "teardown":
             evidence = Evidence(
                 evidence.scheme, refused=evidence.refused[item_state.judged_refusals :]
             )
         if self.recording:
-            refused = (
-                speed_messages.of_refused_recording(refusal.error)
+            refused = [
+                RefusedSpeed(refusal.error, NOT_RECORDED)
                 if refusal.speed
-                else messages.of_refused_recording(refusal.error, refusal.task)
+                else RefusedAccuracy(refusal.error, NOT_RECORDED, task=refusal.task)
                 for refusal in evidence.refused
-            )
-            return [*evidence.recorded, *refused]
+            ]
+            return [row_of(outcome, voice) for outcome in (*evidence.recorded, *refused)]
         if not self.settings.schemes:
             return []
         try:
             plan, added = self._plans(item, item_state)
         except WrongUse as error:
-            return [messages.of_refusal(error, scheme=evidence.scheme, context=None, task=None)]
+            return [row_of(RefusedAccuracy(error, evidence.scheme), voice)]
         try:
-            return self._judged(item_state, evidence, plan, added, when)
+            outcomes = self._judged(item_state, evidence, plan, added, when)
+            self.checker.record_flips(evidence, outcomes, plan.confidence)
+            rows = _without_repeats([row_of(outcome, voice) for outcome in outcomes])
+            item_state.generated = judged_generation(evidence, rows)
+            return with_earlier_losses(item_state, rows)
         except Exception as error:
             # A fault of ours must not be what an xfail excuses.
             return [messages.of_fault(error, scheme=evidence.scheme)]
 
     def _judged(
         self, item_state: ItemState, evidence: Evidence, plan: Plan, added: Plan | None, when: str
-    ) -> list[Outcome]:
+    ) -> list[GateOutcome]:
         if evidence.measured:
             fed = fed_gates(plan, evidence)
             spare = unused_gates(plan.gates, fed.__contains__, measured=True)
@@ -244,17 +251,7 @@ class RunContext:
         outcomes = judge_evidence(plan, evidence, self.settings, body_ended=ended)
         if added is not None:
             outcomes += judge_evidence(added, evidence, self.settings, body_ended=ended)
-            judged = {
-                _measured_value(outcome) for outcome in outcomes if outcome.result != MEASURED
-            }
-            outcomes = [
-                outcome
-                for outcome in outcomes
-                if outcome.result != MEASURED or _measured_value(outcome) not in judged
-            ]
-        self.checker.record_flips(evidence, outcomes, plan.confidence)
-        item_state.generated = judged_generation(evidence, outcomes)
-        return with_earlier_losses(item_state, list(dict.fromkeys(outcomes)))
+        return outcomes
 
     def _plans(self, item: pytest.Item, item_state: ItemState) -> tuple[Plan, Plan | None]:
         """The gates as the body began, and those that it added to them.
@@ -415,6 +412,16 @@ class RunContext:
         return SchemeScheduling(self.config, log, self.settings)
 
 
+def _without_repeats(rows: Sequence[Outcome]) -> list[Outcome]:
+    """The rows, each once, without those of a measurement that another row judges."""
+    judged = {_measured_value(row) for row in rows if row.result != MEASURED}
+    return [
+        row
+        for row in dict.fromkeys(rows)
+        if row.result != MEASURED or _measured_value(row) not in judged
+    ]
+
+
 def _measured_value(outcome: Outcome) -> tuple[object, ...]:
     """What was measured, whether or not a gate judged it."""
     timed = (outcome.speed.subject, outcome.speed.quantity) if outcome.speed is not None else ()
@@ -424,4 +431,4 @@ def _measured_value(outcome: Outcome) -> tuple[object, ...]:
 def _recorded_headlines(evidence: Evidence) -> str:
     if not evidence.recorded:
         return "nothing recorded: the test compared nothing"
-    return "; ".join(outcome.headline for outcome in evidence.recorded)
+    return "; ".join(row_of(outcome).headline for outcome in evidence.recorded)

@@ -23,15 +23,13 @@ from ..core.gates.outcome import (
     Context,
     Outcome,
 )
+from ..core.gates.outcomes import NothingAccepted
 from ..core.gates.power import TRUTH_STEP, about, n_items
 from ..core.gates.verdict import Verdict
 from ..core.printable import first_line, quoted_lines
 from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
-from .words import words_of
-
-NOT_RECORDED = "baseline"
-"""What stands for the scheme of a baseline that could not be recorded."""
+from .words import PLAIN, Voice, words_of
 
 _SHOWN_ITEMS = 5
 _DUST = 1e-9  # 0.57 * 1000 is 569.9999999999999
@@ -69,11 +67,8 @@ def of_measurement(
 
     ``part_of`` names the group or pool that it is judged in, with others.
     """
-    outcome = _measured(comparison, context)
-    if part_of is None:
-        return outcome
-    headline = outcome.headline.replace("no gate", f"judged in {part_of}")
-    return replace(outcome, part_of=part_of, headline=headline)
+    outcome = _measured(comparison, context, f"judged in {part_of}" if part_of else "no gate")
+    return replace(outcome, part_of=part_of)
 
 
 def of_refusal(
@@ -84,6 +79,7 @@ def of_refusal(
     task: str | None,
     comparison: Comparison | None = None,
     gate: str | None = None,
+    voice: Voice = PLAIN,
 ) -> Outcome:
     """A refusal; with ``comparison`` its figures are listed beside it."""
     category = error.category.value if isinstance(error, Refusal) else "wrong use"
@@ -93,7 +89,7 @@ def of_refusal(
         else Outcome(REFUSED, True, scheme, "", context=context, task=task)
     )
     who = " ".join(word for word in (scheme, task) if word)
-    words = error.words or words_of(error.problem)
+    words = words_of(error.problem, voice)
     return replace(
         base,
         result=REFUSED,
@@ -159,11 +155,6 @@ def _rerun_notes(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
     return (f"{accuracy.protocol.task}: {len(runs)} runs, which differ from each other {share}",)
 
 
-def of_refused_recording(error: QuantregError, task: str | None) -> Outcome:
-    """A baseline that could not be recorded."""
-    return of_refusal(error, scheme=NOT_RECORDED, context=None, task=task)
-
-
 def confidence(each: float, family: int | None) -> str:
     """``95 %``, or ``99.75 % (95 % over 20 gates)`` where gates share it."""
     text = f"{each * 100:.6g} %"
@@ -194,14 +185,14 @@ def _result(verdict: Verdict) -> str:
     }[verdict.evidence]
 
 
-def _measured(comparison: Comparison, context: Context) -> Outcome:
+def _measured(comparison: Comparison, context: Context, gated: str = "no gate") -> Outcome:
     floor = comparison.floor
     return Outcome(
         MEASURED,
         False,
         comparison.scheme,
         f"measured {comparison.scheme} {comparison.task}: {comparison.metric} "
-        f"{comparison.baseline:.4g} -> {comparison.quantized:.4g}, no gate",
+        f"{comparison.baseline:.4g} -> {comparison.quantized:.4g}, {gated}",
         context=context,
         task=comparison.task,
         metric=comparison.metric,
@@ -400,26 +391,18 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def of_nothing_accepted(
-    gate: str,
-    why: str,
-    *,
-    scheme: str,
-    context: Context,
-    task: str,
-    metric: str | None,
-    incomparable: bool,
-) -> Outcome:
+def of_nothing_accepted(outcome: NothingAccepted) -> Outcome:
     """A gate on accepted runs in a session that accepts, where there is none to compare with."""
+    why = f"{outcome.gate}: {outcome.why}"
     return Outcome(
         NOT_APPLICABLE,
         False,
-        scheme,
-        f"not applicable {scheme} {task}: {gate}: {why}",
-        context=context,
-        task=task,
-        metric=metric,
-        gate=gate,
-        category=Category.NOT_COMPARABLE.value if incomparable else None,
-        advice=f"{gate}: {why}",
+        outcome.scheme,
+        f"not applicable {outcome.scheme} {outcome.task}: {why}",
+        context=outcome.context,
+        task=outcome.task,
+        metric=outcome.metric,
+        gate=str(outcome.gate),
+        category=Category.NOT_COMPARABLE.value if outcome.incomparable else None,
+        advice=why,
     )

@@ -25,9 +25,10 @@ from ..core.gates.speed import Choice, SpeedGate
 from ..core.gates.speed_verdict import SpeedVerdict
 from ..core.records.speed import Series, Workload
 from ..core.settings import GateMode
-from .messages import NOT_RECORDED, confidence, of_refusal
+from .messages import confidence, of_refusal
 from .number_format import figure, outwards
 from .speed_lines import described, stored_sessions
+from .words import PLAIN, Voice
 
 SPEED = "speed"
 """What stands for a task where speed was asked for."""
@@ -206,11 +207,17 @@ def of_speed_refusal(
     context: Context | None,
     gate: SpeedGate | None = None,
     workload: str | None = None,
+    voice: Voice = PLAIN,
 ) -> Outcome:
     """A refusal to time a model, or to judge what was timed."""
     task = " ".join(word for word in (SPEED, workload) if word)
     outcome = of_refusal(
-        error, scheme=scheme, context=context, task=task, gate=str(gate) if gate else None
+        error,
+        scheme=scheme,
+        context=context,
+        task=task,
+        gate=str(gate) if gate else None,
+        voice=voice,
     )
     figures = SpeedFigures(
         subject=workload or "",
@@ -218,11 +225,6 @@ def of_speed_refusal(
         unit=gate.unit if gate is not None else "",
     )
     return replace(outcome, task=None, speed=figures)
-
-
-def of_refused_recording(error: QuantregError) -> Outcome:
-    """A speed baseline that could not be recorded."""
-    return of_speed_refusal(error, scheme=NOT_RECORDED, context=None)
 
 
 def speed_bound(speed: SpeedFigures) -> str:

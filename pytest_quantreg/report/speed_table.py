@@ -13,7 +13,7 @@ from ..core.gates.outcome import (
     Outcome,
     SpeedFigures,
 )
-from .messages import NOT_RECORDED
+from ..core.gates.outcomes import NOT_RECORDED
 from .number_format import figure, outwards
 from .summary_table import Columns, Row, lay_out, word_of
 

@@ -19,7 +19,8 @@ from ..core.gates.outcome import (
     Context,
     Outcome,
 )
-from .messages import NOT_RECORDED, bare, confidence, factor, floor_3
+from ..core.gates.outcomes import NOT_RECORDED
+from .messages import bare, confidence, factor, floor_3
 from .speed_messages import speed_bound
 from .speed_table import required
 from .summary_table import WORDS, minima, of_accepted

@@ -17,8 +17,9 @@ from ..core.gates.outcome import (
     REFUSED,
     Outcome,
 )
+from ..core.gates.outcomes import NOT_RECORDED
 from ..core.gates.selection import NO_REGRESSION
-from .messages import NOT_RECORDED, bare, floor_3
+from .messages import bare, floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
 ACCEPTED_HEAD = tuple("accepted" if word == "base" else word for word in GATE_HEAD)

@@ -15,7 +15,7 @@ from pytest_quantreg.core.gates.outcome import (
     UNDECIDED,
     Outcome,
 )
-from pytest_quantreg.report.messages import NOT_RECORDED
+from pytest_quantreg.core.gates.outcomes import NOT_RECORDED
 from pytest_quantreg.report.summary_table import accepted_table, table
 
 KEPT_ROW = Outcome(

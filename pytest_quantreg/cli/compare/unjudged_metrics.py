@@ -9,11 +9,12 @@ from ...core.comparison.accuracy import Comparison
 from ...core.errors import Category, Refusal
 from ...core.gates.outcome import JUDGED, Context, Outcome
 from ...core.gates.plan import Plan
-from ...core.gates.unjudged_metrics import ComparisonAt, is_score
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
 from ...core.records.evaluation import Evaluation, Result
+from ...core.settings import GateMode
 from ...imports.lm_eval_results.items import is_mean
 from ...report.messages import bare
-from ...report.unjudged_messages import with_other_losses
+from ...report.unjudged_messages import of_lost_unjudged, with_losses_beside
 from .pair import Task, claimed_scheme, pair_task
 from .pool import ComparePolicy
 
@@ -33,9 +34,16 @@ def with_unjudged_losses(
     other_metrics = [
         compared for task in tasks for compared in _other_metrics(task, baseline, candidate)
     ]
-    return with_other_losses(
-        outcome, other_metrics, policy.minimum, plan=plan, context=context, way_out=_way_out
-    )
+    beside = surely_lost(other_metrics, policy.minimum, confidence=plan.confidence)
+    if beside is None:
+        return [outcome]
+    extended = [with_losses_beside(outcome, beside, _way_out)]
+    if plan.mode is GateMode.CERTIFY:
+        extended += [
+            of_lost_unjudged(comparison, outcome, beside, context, _way_out)
+            for comparison in beside.comparisons
+        ]
+    return extended
 
 
 def _way_out(metric: str) -> str:

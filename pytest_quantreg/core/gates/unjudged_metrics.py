@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..comparison.accuracy import Comparison
 from ..errors import Refusal
 from ..records.run import Metric
+from .outcomes import UnjudgedLosses
 from .verdict import too_sparse
 
 ComparisonAt: TypeAlias = Callable[[float], Comparison]
@@ -21,14 +22,14 @@ def is_score(metric: Metric) -> bool:
 
 def surely_lost(
     others: Sequence[ComparisonAt], minimum: float, *, confidence: float
-) -> list[Comparison]:
-    """Those whose upper bound is below ``minimum`` at a confidence that all of them share.
+) -> UnjudgedLosses | None:
+    """Those, if any, whose upper bound is below ``minimum`` at a confidence that all of them share.
 
     So many looks at once find a loss where there is none no more often than one gate does
     (Bonferroni). What cannot be compared is passed over.
     """
     if not others:
-        return []
+        return None
     per_look = 1.0 - (1.0 - confidence) / len(others)
     lost = []
     for compared in others:
@@ -38,7 +39,7 @@ def surely_lost(
             continue
         if comparison.high is not None and comparison.high < minimum and _is_enough(comparison):
             lost.append(comparison)
-    return lost
+    return UnjudgedLosses(tuple(lost), minimum, len(others)) if lost else None
 
 
 def _is_enough(comparison: Comparison) -> bool:

@@ -36,6 +36,13 @@ class Verdict:
     family: int = 1
     sparse: str | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a loss was shown; a point gate shows one by failing."""
+        if self.mode is GateMode.POINT:
+            return self.fails
+        return self.evidence is stats.IntervalVerdict.LOST
+
 
 def refuse_other_scores(gate: Gate, task: str, metric: str, kinds: Mapping[str, str]) -> None:
     """Refuses a gate on a metric without a score per item. Raises Refusal (not judged).

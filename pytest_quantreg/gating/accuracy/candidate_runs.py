@@ -13,8 +13,15 @@ from pathlib import Path
 
 from ...baselines import BaselineKey, Store
 from ...core.comparison.alignment import value_of
-from ...core.errors import Category, QuantregError
-from ...core.gates.outcome import JUDGED, LOST, REFUSED, Outcome
+from ...core.errors import Category, QuantregError, Refusal
+from ...core.gates.outcomes import (
+    GateOutcome,
+    JudgedAccuracy,
+    LostUnjudged,
+    NothingAccepted,
+    RefusedAccuracy,
+    RefusedSpeed,
+)
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, matching
 from ...core.records.acceptance import CandidateFile, CandidateRun, Reference
@@ -194,7 +201,7 @@ def _kept(part: TaskMeasurement, filed: CandidateFile, minimum: float | None) ->
 def record_flips(
     flips: FlipHistory,
     evidence: Evidence,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[GateOutcome],
     confidence: float,
 ) -> None:
     """Keeps what a judged test shows of how much its checkpoint flips."""
@@ -204,19 +211,37 @@ def record_flips(
         for part in measurement.parts
         if part.origin is not None
     ]
-    judged = [outcome for outcome in outcomes if outcome.speed is None and outcome.gate is not None]
-    if any(outcome.result == LOST for outcome in judged):
+    lost = [outcome for outcome in outcomes if _is_lost(outcome)]
+    if lost:
         for origin in dict.fromkeys(origin for _, origin in parts):
             flips.note_loss(origin, now())
         return
-    sound = [
-        outcome.result in JUDGED or outcome.category == Category.TOO_WEAK.value
-        for outcome in judged
+    judged = [outcome for outcome in outcomes if isinstance(outcome, JudgedAccuracy)]
+    refused = [
+        outcome for outcome in outcomes if isinstance(outcome, (RefusedAccuracy, RefusedSpeed))
     ]
-    others = [
-        outcome for outcome in outcomes if outcome.result == REFUSED and outcome not in judged
-    ]
-    if not judged or not all(sound) or others:
+    weak = [outcome for outcome in refused if _is_too_weak(outcome)]
+    if not (judged or weak) or len(weak) < len(refused) or _nothing_to_compare(outcomes):
         return
     for part, origin in parts:
         flips.note(origin, part.compare_metric(part.metric, confidence), now())
+
+
+def _is_lost(outcome: GateOutcome) -> bool:
+    if isinstance(outcome, LostUnjudged):
+        return True
+    return isinstance(outcome, JudgedAccuracy) and outcome.verdict.is_lost
+
+
+def _is_too_weak(outcome: RefusedAccuracy | RefusedSpeed) -> bool:
+    """Whether a gate on accuracy was refused because it would see too little."""
+    return (
+        isinstance(outcome, RefusedAccuracy)
+        and outcome.gate is not None
+        and isinstance(outcome.error, Refusal)
+        and outcome.error.category is Category.TOO_WEAK
+    )
+
+
+def _nothing_to_compare(outcomes: Sequence[GateOutcome]) -> bool:
+    return any(isinstance(outcome, NothingAccepted) for outcome in outcomes)

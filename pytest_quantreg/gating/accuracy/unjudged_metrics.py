@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from ...core.errors import Refusal
-from ...core.gates.outcome import JUDGED, Context, Outcome
+from ...core.gates.outcome import Context
+from ...core.gates.outcomes import GateOutcome, JudgedAccuracy, LostUnjudged
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
-from ...core.gates.unjudged_metrics import ComparisonAt, is_score
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
 from ...core.records.run import Metric
-from ...report.unjudged_messages import with_other_losses
+from ...core.settings import GateMode
 from ..evidence import Evidence, GroupMeasurement, Measurement, TaskMeasurement
 from .gate_selection import assign
 from .pool import pool_includes
@@ -36,15 +38,18 @@ class UnjudgedMetrics:
         self._gates = [gate for gate in gates if not gate.pools]
 
     def extend_task(
-        self, outcomes: Sequence[Outcome], measurement: Measurement, group: GroupMeasurement | None
-    ) -> list[Outcome]:
+        self,
+        outcomes: Sequence[GateOutcome],
+        measurement: Measurement,
+        group: GroupMeasurement | None,
+    ) -> list[GateOutcome]:
         """The outcomes of a task or group (of a part of ``group``), with what they miss."""
         gates = [gate for _, gate in self._judging_gates(measurement, group)]
         return self._extend(
             outcomes, gates, self._unjudged(measurement, group), measurement.context
         )
 
-    def extend_pools(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def extend_pools(self, outcomes: Sequence[GateOutcome]) -> list[GateOutcome]:
         """The outcomes of pools, with what is missed of tasks that no other gate judges."""
         others = [
             other
@@ -57,26 +62,31 @@ class UnjudgedMetrics:
 
     def _extend(
         self,
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[GateOutcome],
         gates: Sequence[Gate],
         others: Sequence[ComparisonAt],
         context: Context,
-    ) -> list[Outcome]:
+    ) -> list[GateOutcome]:
         """The first verdict on retention names what is lost beside it."""
-        place = next(
-            (index for index, outcome in enumerate(outcomes) if _is_verdict(outcome)), None
-        )
+        judged = next((outcome for outcome in outcomes if _is_verdict(outcome)), None)
         # What the test's own plan judges, the plan of gates that its body added does not repeat.
-        if place is None or not gates or any(gate in self._plan.judged_elsewhere for gate in gates):
+        repeated = any(gate in self._plan.judged_elsewhere for gate in gates)
+        if not isinstance(judged, JudgedAccuracy) or not gates or repeated:
             return list(outcomes)
-        extended = with_other_losses(
-            outcomes[place],
-            others,
-            min(gate.minimum for gate in gates),
-            plan=self._plan,
-            context=context,
-        )
-        return [*outcomes[:place], extended[0], *outcomes[place + 1 :], *extended[1:]]
+        minimum = min(gate.minimum for gate in gates)
+        beside = surely_lost(others, minimum, confidence=self._plan.confidence)
+        if beside is None:
+            return list(outcomes)
+        extended = [
+            replace(outcome, beside=beside) if outcome is judged else outcome
+            for outcome in outcomes
+        ]
+        if self._plan.mode is GateMode.CERTIFY:
+            extended += [
+                LostUnjudged(comparison, judged.verdict, beside, context)
+                for comparison in beside.comparisons
+            ]
+        return extended
 
     def _judging_gates(
         self, measurement: Measurement, group: GroupMeasurement | None
@@ -112,9 +122,8 @@ class UnjudgedMetrics:
         return unjudged
 
 
-def _is_verdict(outcome: Outcome) -> bool:
-    of_retention = outcome.gate is not None and outcome.gate.startswith(MIN_RETENTION)
-    return of_retention and outcome.result in JUDGED
+def _is_verdict(outcome: GateOutcome) -> bool:
+    return isinstance(outcome, JudgedAccuracy) and outcome.verdict.gate.marker == MIN_RETENTION
 
 
 def _pooled_metrics(pools: Sequence[Gate], measurement: Measurement) -> Iterator[Metric]:

@@ -6,27 +6,30 @@ from collections.abc import Iterator, Sequence
 
 from ...core.comparison.speed import SpeedComparison, SpeedResult
 from ...core.errors import Category, QuantregError, Refusal
-from ...core.gates.outcome import Outcome
+from ...core.gates.outcomes import (
+    GateOutcome,
+    JudgedSpeed,
+    MeasuredSpeed,
+    OtherDevice,
+    RefusedSpeed,
+    TimedDetail,
+)
 from ...core.gates.plan import Plan
-from ...core.gates.speed import Choice, SpeedGate, choose
+from ...core.gates.speed import MIN_SPEEDUP, Choice, SpeedGate, choose
 from ...core.gates.speed_verdict import judge_model, judge_workload, sensible
 from ...core.hardware.roofline import Roof, roof, slow_reasons
 from ...core.settings import Settings
-from ...report import speed_lines
-from ...report import speed_messages as messages
 from ..evidence import Evidence
 from .compare import Timing
 
 
 def judge_speed(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool
-) -> Iterator[Outcome]:
+) -> Iterator[GateOutcome]:
     """All outcomes of what one test timed: refusals, each workload and the model, unfed gates."""
     refused = [refusal for refusal in evidence.refused if refusal.speed]
     for refusal in refused:
-        yield messages.of_speed_refusal(
-            refusal.error, scheme=refusal.scheme, context=refusal.context
-        )
+        yield RefusedSpeed(refusal.error, refusal.scheme, refusal.context)
     for timing in evidence.timed:
         yield from _judge_call(plan, timing, settings)
     if body_ended and not evidence.timed and not refused and not evidence.refused_outright:
@@ -46,20 +49,19 @@ def fed_speed_gates(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
     ]
 
 
-def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[Outcome]:
+def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[GateOutcome]:
     result = timing.result(plan.confidence)
     try:
         choices = list(choose(plan.speed, timing.machine, settings.gpu))
     except QuantregError as error:
-        yield messages.of_speed_refusal(error, scheme=timing.scheme, context=timing.context)
+        yield RefusedSpeed(error, timing.scheme, timing.context)
         choices = []
-    lines = tuple(speed_lines.model_lines(timing.scheme, timing.quantized, timing.baseline))
     for place, comparison in enumerate(result.workloads, 1):
-        shown_lines = lines if place == len(result.workloads) else ()
-        yield from _judge_workload(plan, timing, comparison, choices, shown_lines)
+        last = place == len(result.workloads)
+        yield from _judge_workload(plan, timing, comparison, choices, last=last)
     for choice in choices:
         if choice.gate is None:
-            yield messages.of_other_device(choice, timing.context, plan.mode)
+            yield OtherDevice(choice, timing.context, plan.mode)
         elif not choice.gate.of_workload:
             yield _judge_model(plan, timing, result, choice, choice.gate)
 
@@ -69,10 +71,12 @@ def _judge_workload(
     timing: Timing,
     comparison: SpeedComparison,
     choices: Sequence[Choice],
-    model_lines: tuple[str, ...],
-) -> Iterator[Outcome]:
+    *,
+    last: bool,
+) -> Iterator[GateOutcome]:
     roofs = _roofs(timing, comparison)
-    lines = (*speed_lines.workload_lines(comparison, roofs), *model_lines)
+    models = (timing.quantized, timing.baseline) if last else None
+    detail: TimedDetail | None = TimedDetail(comparison, roofs, models)
     chosen = [
         (choice, choice.gate)
         for choice in choices
@@ -85,44 +89,31 @@ def _judge_workload(
     # What arrives at a rate is answered at that rate, however slow the model is.
     if comparison.speedup < 1.0 and comparison.workload.request_rate is None:
         reasons = tuple(slow_reasons(*roofs, timing.effective))
-    if not any(gate.marker == "min_speedup" for _, gate in chosen):
-        if comparison.high < 1.0:
-            slower = f"{comparison.workload.label} is slower, likely: "
-            lines = (*lines, *(slower + reason for reason in reasons))
-        yield messages.of_measurement(comparison, timing.context, notes=timing.notes, lines=lines)
-        lines = ()
+    if not any(gate.marker == MIN_SPEEDUP for _, gate in chosen):
+        slow = reasons if comparison.high < 1.0 else ()
+        told = TimedDetail(comparison, roofs, models, slow)
+        yield MeasuredSpeed(comparison, timing.context, told, timing.notes)
+        detail = None
     for choice, gate in chosen:
         try:
             verdict = judge_workload(gate, choice.why, comparison, plan, gpus=timing.machine.count)
         except Refusal as error:
-            yield messages.of_speed_refusal(
-                error,
-                scheme=timing.scheme,
-                context=timing.context,
-                gate=gate,
-                workload=comparison.workload.label,
-            )
+            label = comparison.workload.label
+            yield RefusedSpeed(error, timing.scheme, timing.context, gate, label)
             continue
-        yield messages.of_verdict(
-            verdict,
-            timing.context,
-            notes=timing.notes,
-            lines=lines,
-            reasons=reasons if gate.marker == "min_speedup" else (),
-        )
-        lines = ()
+        slow = reasons if gate.marker == MIN_SPEEDUP else ()
+        yield JudgedSpeed(verdict, timing.context, timing.notes, detail, slow)
+        detail = None
 
 
 def _judge_model(
     plan: Plan, timing: Timing, result: SpeedResult, choice: Choice, gate: SpeedGate
-) -> Outcome:
+) -> GateOutcome:
     try:
         verdict = judge_model(gate, choice.why, result, plan)
     except Refusal as error:
-        return messages.of_speed_refusal(
-            error, scheme=timing.scheme, context=timing.context, gate=gate
-        )
-    return messages.of_verdict(verdict, timing.context, notes=timing.notes)
+        return RefusedSpeed(error, timing.scheme, timing.context, gate)
+    return JudgedSpeed(verdict, timing.context, timing.notes)
 
 
 def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Roof | None]:
@@ -137,10 +128,10 @@ def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Ro
     return before, now
 
 
-def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> Outcome:
+def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> GateOutcome:
     error = Refusal(
         Category.NOTHING_MEASURED,
         f"the test timed nothing, so {gate} judged nothing",
         help="call compare_speed() in the body of the test, or take the marker off it",
     )
-    return messages.of_speed_refusal(error, scheme=evidence.scheme, context=None, gate=gate)
+    return RefusedSpeed(error, evidence.scheme, None, gate)

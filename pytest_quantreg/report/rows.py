@@ -1,0 +1,115 @@
+"""One row of a report per outcome: its figures, and its words in the voice of an audience."""
+
+from __future__ import annotations
+
+from ..core.gates.outcome import Outcome
+from ..core.gates.outcomes import (
+    BaselineRecorded,
+    GateOutcome,
+    JudgedAccuracy,
+    JudgedSpeed,
+    LostUnjudged,
+    MeasuredAccuracy,
+    MeasuredSpeed,
+    NothingAccepted,
+    OtherDevice,
+    RefusedAccuracy,
+    RefusedSpeed,
+    SpeedBaselineRecorded,
+    TimedDetail,
+)
+from . import messages, speed_messages
+from .speed_lines import model_lines, workload_lines
+from .unjudged_messages import gate_it, of_lost_unjudged, with_losses_beside
+from .words import PLAIN, Voice
+
+_POOL = "the pool"
+
+
+def row_of(outcome: GateOutcome, voice: Voice = PLAIN) -> Outcome:
+    """What is read of an outcome, and what programs read."""
+    if isinstance(outcome, (JudgedSpeed, MeasuredSpeed, OtherDevice, RefusedSpeed)):
+        return _row_of_speed(outcome, voice)
+    if isinstance(outcome, (BaselineRecorded, SpeedBaselineRecorded)):
+        return _row_of_recording(outcome)
+    if isinstance(outcome, JudgedAccuracy):
+        row = messages.of_verdict(outcome.verdict, outcome.context)
+        return row if outcome.beside is None else with_losses_beside(row, outcome.beside, gate_it)
+    if isinstance(outcome, LostUnjudged):
+        judged = messages.of_verdict(outcome.verdict, outcome.context)
+        return of_lost_unjudged(
+            outcome.comparison, judged, outcome.beside, outcome.context, gate_it
+        )
+    if isinstance(outcome, MeasuredAccuracy):
+        part_of = outcome.part_of or (_POOL if outcome.in_pool else None)
+        return messages.of_measurement(outcome.comparison, outcome.context, part_of=part_of)
+    if isinstance(outcome, NothingAccepted):
+        return messages.of_nothing_accepted(outcome)
+    return _row_of_refusal(outcome, voice)
+
+
+def _row_of_refusal(outcome: RefusedAccuracy, voice: Voice) -> Outcome:
+    return messages.of_refusal(
+        outcome.error,
+        scheme=outcome.scheme,
+        context=outcome.context,
+        task=outcome.task,
+        comparison=outcome.comparison,
+        gate=str(outcome.gate) if outcome.gate is not None else None,
+        voice=voice,
+    )
+
+
+def _row_of_recording(outcome: BaselineRecorded | SpeedBaselineRecorded) -> Outcome:
+    if isinstance(outcome, SpeedBaselineRecorded):
+        return speed_messages.of_recorded(
+            outcome.workload, outcome.series, outcome.context, present=outcome.present
+        )
+    return messages.of_recording(
+        outcome.accuracy,
+        outcome.metric,
+        outcome.context,
+        present=outcome.present,
+        notes=outcome.notes,
+    )
+
+
+def _row_of_speed(
+    outcome: JudgedSpeed | MeasuredSpeed | OtherDevice | RefusedSpeed, voice: Voice
+) -> Outcome:
+    if isinstance(outcome, JudgedSpeed):
+        return speed_messages.of_verdict(
+            outcome.verdict,
+            outcome.context,
+            notes=outcome.notes,
+            lines=_detail_lines(outcome.detail),
+            reasons=outcome.slow,
+        )
+    if isinstance(outcome, MeasuredSpeed):
+        return speed_messages.of_measurement(
+            outcome.comparison,
+            outcome.context,
+            notes=outcome.notes,
+            lines=_detail_lines(outcome.detail),
+        )
+    if isinstance(outcome, OtherDevice):
+        return speed_messages.of_other_device(outcome.choice, outcome.context, outcome.mode)
+    return speed_messages.of_speed_refusal(
+        outcome.error,
+        scheme=outcome.scheme,
+        context=outcome.context,
+        gate=outcome.gate,
+        workload=outcome.workload,
+        voice=voice,
+    )
+
+
+def _detail_lines(detail: TimedDetail | None) -> tuple[str, ...]:
+    if detail is None:
+        return ()
+    comparison = detail.comparison
+    lines = workload_lines(comparison, detail.roofs)
+    if detail.models is not None:
+        lines += model_lines(comparison.scheme, *detail.models)
+    slower = f"{comparison.workload.label} is slower, likely: "
+    return (*lines, *(slower + reason for reason in detail.slow))
