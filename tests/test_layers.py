@@ -33,14 +33,6 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 }
 """Room -> the other rooms that it may import."""
 
-# The verdicts of single tests are still put into words where they are reached.
-EXCEPTIONS = {
-    ("gating.judge", "report"): "refusals and verdicts become Outcomes with their words",
-    ("gating.speed.judge", "report"): "the same for what was timed",
-    ("gating.accuracy.unjudged_metrics", "report"): "verdicts name metrics that no gate judges",
-}
-"""(module, room) that it imports against the table -> why."""
-
 ENGINES = frozenset(
     {
         "accelerate",
@@ -221,8 +213,7 @@ def test_arrows_point_one_way(module: str) -> None:
     """A room imports only the rooms below it; the version may be read from everywhere."""
     reached = {room(target(entry)) for entry in imports_of(module) if entry.ours} - {""}
     assert room(module) in MAY_IMPORT, f"{module} stands in no room"
-    excepted = {name for where, name in EXCEPTIONS if where == module}
-    assert reached <= MAY_IMPORT[room(module)] | {room(module)} | excepted
+    assert reached <= MAY_IMPORT[room(module)] | {room(module)}
 
 
 @EACH
@@ -299,9 +290,6 @@ def test_exceptions_are_needed() -> None:
     """What the lists above allow is done somewhere, so that they do not outlive their reason."""
     assert all(any(entry.top == name for entry in imports_of(module)) for module, name in IMPURE)
     assert sources().keys() >= WITH_XDIST | WITH_ENVIRONMENT
-    for module, name in EXCEPTIONS:
-        assert name in {room(target(entry)) for entry in imports_of(module) if entry.ours}
-    assert len(EXCEPTIONS) <= 3
 
 
 def test_the_package_holds_rooms_alone() -> None:
