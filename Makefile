@@ -1,10 +1,11 @@
-# make demo: gate the small example model; make test: the whole suite, files spread over two
-# processes (`pytest` alone runs it in one). Nothing else is needed
-# but Python (>= 3.10), pip and make; both install into .venv first.
+# make demo: gate the small example model; make test: the suite without what takes long (real
+# engines end to end, thousands of rounds), which make test-slow runs; files spread over two
+# processes (`pytest` alone runs all in one). Nothing else is needed but Python (>= 3.10), pip and
+# make; all install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-light test-vllm test-llamacpp test-wheel lint clean
+.PHONY: demo test test-slow test-light test-vllm test-llamacpp test-wheel lint clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,7 +16,10 @@ demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 # The part of the suite that needs no torch, lm-eval or gguf: the base install on any Python.
 LIGHT := tests/baselines tests/cli tests/config tests/core tests/gating tests/imports tests/report \

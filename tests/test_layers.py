@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-
-import pytest
 
 import pytest_quantreg
 from pytest_quantreg.backends import BUILT_IN
@@ -181,7 +179,16 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
-EACH = pytest.mark.parametrize("module", [name for name in sources() if name])
+def each_module(check: Callable[[str], None]) -> Callable[[], None]:
+    """A test that holds of every module; its failure shows of which it does not."""
+
+    @wraps(check)
+    def test() -> None:
+        for module in filter(None, sources()):
+            check(module)
+
+    del test.__wrapped__  # pytest would ask for a fixture "module"
+    return test
 
 
 def test_reader_sees_every_import() -> None:
@@ -208,7 +215,7 @@ def g():
     ]
 
 
-@EACH
+@each_module
 def test_arrows_point_one_way(module: str) -> None:
     """A room imports only the rooms below it; the version may be read from everywhere."""
     reached = {room(target(entry)) for entry in imports_of(module) if entry.ours} - {""}
@@ -216,14 +223,14 @@ def test_arrows_point_one_way(module: str) -> None:
     assert reached <= MAY_IMPORT[room(module)] | {room(module)}
 
 
-@EACH
+@each_module
 def test_engines_stay_in_their_rooms(module: str) -> None:
     """Only backends and measure import engines, not even for types elsewhere."""
     used = {entry.top for entry in imports_of(module)} & ENGINES
     assert not used or room(module) in WITH_ENGINES
 
 
-@EACH
+@each_module
 def test_pytest_stays_outside_the_rooms(module: str) -> None:
     """Rooms know nothing of pytest and xdist; a report may name pytest's types."""
     needed = {entry.top for entry in imports_of(module) if not entry.typing}
@@ -234,9 +241,11 @@ def test_pytest_stays_outside_the_rooms(module: str) -> None:
     assert "_pytest" not in named
 
 
-@pytest.mark.parametrize("module", [name for name in sources() if room(name) == "core"])
+@each_module
 def test_core_is_pure(module: str) -> None:
     """core has no pytest, files, clock, environment or engine."""
+    if room(module) != "core":
+        return
     outside = {entry.top for entry in imports_of(module) if not entry.ours}
     assert {name for name in outside - PURE if (module, name) not in IMPURE} == set()
     called = {
@@ -247,7 +256,7 @@ def test_core_is_pure(module: str) -> None:
     assert called.isdisjoint({"open", "input", "print", "exec", "eval"})
 
 
-@EACH
+@each_module
 def test_environment_is_read_in_one_place(module: str) -> None:
     """os.environ is read by options alone, so that a run can be told by its Settings."""
     words = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
@@ -260,7 +269,7 @@ def test_environment_is_read_in_one_place(module: str) -> None:
     assert not used or module in WITH_ENVIRONMENT
 
 
-@EACH
+@each_module
 def test_engines_know_nothing_of_each_other(module: str) -> None:
     """What two backends need lies beside them, not in one of them."""
     kind, _, rest = module.partition(".")
@@ -299,7 +308,7 @@ def test_the_package_holds_rooms_alone() -> None:
     assert loose == {"__init__.py", "py.typed"}
 
 
-@EACH
+@each_module
 def test_no_name_of_a_package_hides_a_module(module: str) -> None:
     """A function or fixture named as a module beside it is lost when that is imported."""
     folder = ROOT.joinpath(*module.split("."))
@@ -319,7 +328,7 @@ def test_shims_are_for_others() -> None:
     assert reached.isdisjoint({"core.record", "core.speed"})
 
 
-@EACH
+@each_module
 def test_every_module_says_what_lives_there(module: str) -> None:
     """Each module opens with a docstring whose first line is a sentence or a signature's table."""
     text = ast.get_docstring(ast.parse(sources()[module]))
@@ -327,7 +336,7 @@ def test_every_module_says_what_lives_there(module: str) -> None:
     assert text.splitlines()[0].endswith((".", ":"))
 
 
-@EACH
+@each_module
 def test_functions_are_short(module: str) -> None:
     """No function is longer than 50 lines."""
     lengths = {

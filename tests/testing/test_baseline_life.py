@@ -125,6 +125,7 @@ def test_the_whole_life(pytester: pytest.Pytester, models: Models) -> None:
     assert "no baseline of sum" in steps[0].text
 
 
+@pytest.mark.slow
 def test_a_gate_that_lets_too_much_through(pytester: pytest.Pytester, models: Models) -> None:
     """A margin so wide that nothing is a regression stops the walk at that step."""
     wide = SUITE.replace("0.98", "0.9")

@@ -42,6 +42,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
     return messages
 
 
+@pytest.mark.slow
 def test_a_sound_backend_passes(failures: dict[str, dict[str, str | None]]) -> None:
     """Every check holds of the toy that nothing was done to, none is left out."""
     assert set(failures["TestSound"].values()) == {None}

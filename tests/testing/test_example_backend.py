@@ -86,6 +86,7 @@ def test_it_conforms(run: Run) -> None:
     assert "this engine cannot be timed: compare_speed refuses it" in output
 
 
+@pytest.mark.slow
 def test_it_conforms_in_a_process_of_its_own(run: Run) -> None:
     """So does the same backend where its engines are loaded in a worker and asked over a pipe."""
     status, output = run("test_apart.py")
@@ -93,6 +94,7 @@ def test_it_conforms_in_a_process_of_its_own(run: Run) -> None:
     assert "skipped" not in output
 
 
+@pytest.mark.slow
 def test_it_gates(run: Run) -> None:
     """Its sound int8 model is kept, its rough int4 model is lost, others are wrong use."""
     status, output = run("test_release.py", "--quant-update")

@@ -73,6 +73,7 @@ def only(checkpoint: Checkpoint, name: str = PROJECTION) -> Layer:
     return next(layer for layer in checkpoint.layers if layer.name == name)
 
 
+@pytest.mark.slow
 def test_every_scheme_that_is_made_here_is_sound(made: dict[str, Path]) -> None:
     """All schemes that llm-compressor makes are recognised, and none contradicts itself."""
     for scheme, folder in made.items():

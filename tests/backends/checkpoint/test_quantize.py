@@ -64,6 +64,7 @@ def test_makes_a_checkpoint_once(
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "quantreg.json"])
+@pytest.mark.slow
 def test_torn_entries_are_made_again(
     backend: TransformersBackend, tiny: Path, runs: list[str], file: str
 ) -> None:
@@ -191,6 +192,7 @@ def test_without_llm_compressor_the_extra_is_named(
     assert 'pip install "pytest-quantreg[quantize]"' in str(caught.value)
 
 
+@pytest.mark.slow
 def test_failures_of_the_maker_are_one_line(
     backend: TransformersBackend, copy: Path, tmp_path: Path
 ) -> None:

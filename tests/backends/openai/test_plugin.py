@@ -52,6 +52,7 @@ def test_green(site: Site) -> None:
     no_secrets(site, run)
 
 
+@pytest.mark.slow
 def test_the_baseline_in_its_place(site: Site) -> None:
     """A server that answers choices with the baseline's own log-likelihoods is suspicious."""
     site.int8.shift = 0.0
@@ -75,6 +76,7 @@ def test_red(site: Site) -> None:
     no_secrets(site, run)
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_midway(site: Site) -> None:
     """The test under way is refused with what happened, the next at once; none is judged."""
     before = site.written()
@@ -92,6 +94,7 @@ def test_a_server_that_dies_midway(site: Site) -> None:
     }
 
 
+@pytest.mark.slow
 def test_nothing_half_recorded(site: Site) -> None:
     """A server that dies while a baseline is recorded leaves no baseline behind."""
     site.base.lives = len(site.base.seen) + 8

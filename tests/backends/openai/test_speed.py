@@ -35,6 +35,7 @@ def site(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     made.close()
 
 
+@pytest.mark.slow
 def test_a_pair(site: Site) -> None:
     """Both are timed in turn and the faster one passes; what no server tells is refused."""
     run = site.gate()
@@ -45,6 +46,7 @@ def test_a_pair(site: Site) -> None:
     assert "engine argument base_url" not in run.stdout
 
 
+@pytest.mark.slow
 def test_what_is_kept(site: Site) -> None:
     """A stored session of a server names no host, and no load time."""
     run = site.record("-k", "test_is_faster")

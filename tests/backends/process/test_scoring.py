@@ -84,6 +84,7 @@ def test_tokens_are_the_same(remote: RemoteEngine, here: Any) -> None:
     assert there.prefix_token_id == ours.prefix_token_id
 
 
+@pytest.mark.slow
 def test_seeding_here_seeds_there(remote: RemoteEngine) -> None:
     """Sampled answers repeat with the random state of this process, and differ without."""
     sampled = {"until": [], "max_gen_toks": 12, "do_sample": True, "temperature": 1.0}
@@ -165,6 +166,7 @@ def test_an_engine_that_does_not_know_cut_answers_says_so() -> None:
     assert not hasattr(lm, "cut_answers")
 
 
+@pytest.mark.slow
 def test_the_slot_loads_such_backends_apart(
     spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,7 @@ def test_a_tied_table_is_read_as_the_output_layer(
     assert untied.weights == footprint.weights + 291 * 128 * 2
 
 
+@pytest.mark.slow
 def test_unpacking_shows_in_the_weights(
     backend: TransformersBackend, tiny: Path, spec: Spec
 ) -> None:
@@ -315,6 +316,7 @@ def test_the_device_is_waited_for(
     assert request.ended - request.first_token == 1.0
 
 
+@pytest.mark.slow
 def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_path: Path) -> None:
     """bf16 against bitsandbytes int8, alternating, with sizes, load times and both states."""
     specs = (spec(tiny), replace(spec(tiny, "bnb-int8"), quantize=True))

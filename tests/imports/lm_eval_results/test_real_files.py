@@ -118,6 +118,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
+@pytest.mark.slow
 def test_every_kind_of_task_is_read(evaluated: list[Path]) -> None:
     """Choices, filters, perplexities and a group: with their items, which fit the totals."""
     imported = open_path(evaluated[0])

@@ -110,6 +110,7 @@ def test_a_row_is_cut_if_nothing_ended_it(rows: list[list[int]], cut: list[bool]
     assert find_cut_rows(rows, 3, {1}, ["\n", ""], decode) == cut
 
 
+@pytest.mark.slow
 def test_repeats_average_sampled_answers(prepared: Any, run: Any) -> None:
     """An item's score is the mean over k answers; other answers come in a rerun."""
     sampling = {"do_sample": True, "temperature": 1.5}

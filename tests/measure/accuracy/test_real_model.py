@@ -110,6 +110,7 @@ def test_values_are_lm_evals_own(
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_few_shot_scores_are_lm_evals_own(
     prepared: Callable[..., PreparedTask], run: Any, engine: HFEngine
 ) -> None:
@@ -125,6 +126,7 @@ def test_few_shot_scores_are_lm_evals_own(
     assert sum(same) >= 0.99 * 512
 
 
+@pytest.mark.slow
 def test_real_run_resumes(
     prepared: Callable[..., PreparedTask],
     run: Any,

@@ -42,6 +42,7 @@ def test_unknown_task_names_the_nearest_of_ones_own(prepared: Prepare) -> None:
     assert "choose, read, translate, write" in str(error)
 
 
+@pytest.mark.slow
 def test_unknown_task_names_the_nearest_of_lm_evals(task_folder: Path) -> None:
     """A name near to none of one's own is looked for in lm-eval's tasks, and that is said."""
     said: list[str] = []
