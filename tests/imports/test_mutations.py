@@ -18,7 +18,8 @@ from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.open_results import open_path
 from tests.cli.lm_eval_folders import BASE, evaluated, flipped, rows
 
-EACH = 250
+ROUNDS = pytest.mark.parametrize("rounds", [25, pytest.param(2_000, marks=pytest.mark.slow)])
+"""How often each change is tried on each file: 200 times in all, or thousands."""
 """Mutations per file and kind."""
 
 ODD: tuple[Any, ...] = (
@@ -110,10 +111,15 @@ FILES = {
 }
 
 
+@ROUNDS
 @pytest.mark.parametrize("change", [bytes_changed, shape_changed])
 @pytest.mark.parametrize("kind", FILES)
 def test_mutated_files_are_read_or_refused(
-    tmp_path: Path, data: Path, kind: str, change: Callable[[bytes, random.Random], bytes]
+    tmp_path: Path,
+    data: Path,
+    kind: str,
+    change: Callable[[bytes, random.Random], bytes],
+    rounds: int,
 ) -> None:
     """No mutation ends in anything but values or one refusal that some reader foresaw."""
     folder = Path(shutil.copytree(data / FILES[kind], tmp_path / kind))
@@ -127,14 +133,15 @@ def test_mutated_files_are_read_or_refused(
     use(folder)
     rng = random.Random(f"{kind} {change.__name__}")
     refused = 0
-    for _ in range(EACH):
+    for _ in range(rounds):
         target.write_bytes(change(whole, rng))
         told = refusal_of(folder)
         refused += told is not None
         assert told is None or "does not look like" not in told
-    assert 0 < refused < EACH
+    assert 0 < refused < rounds
 
 
+@ROUNDS
 @pytest.mark.parametrize("change", [bytes_changed, shape_changed])
 @pytest.mark.parametrize("ending", ["json", "jsonl"])
 def test_no_mutation_lets_a_lost_candidate_pass(
@@ -142,6 +149,7 @@ def test_no_mutation_lets_a_lost_candidate_pass(
     monkeypatch: pytest.MonkeyPatch,
     ending: str,
     change: Callable[[bytes, random.Random], bytes],
+    rounds: int,
 ) -> None:
     """A candidate that lost a fifth of the answers is lost or refused, whatever befalls a file."""
     monkeypatch.chdir(tmp_path)
@@ -154,7 +162,7 @@ def test_no_mutation_lets_a_lost_candidate_pass(
     whole = target.read_bytes()
     rng = random.Random(f"{ending} {change.__name__}")
     assert status_against(baseline, folder) == 1
-    for _ in range(EACH // 2):
+    for _ in range(rounds // 2):
         target.write_bytes(change(whole, rng))
         assert status_against(baseline, folder) in (1, 2)
 

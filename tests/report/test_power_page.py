@@ -81,7 +81,10 @@ def test_one_task_has_no_columns_of_a_suite() -> None:
     assert all(len(cells) == 1 for cells in _rows(page, "certify").values())
 
 
-@pytest.mark.parametrize(("tasks", "flips"), [(1, 0.0), (4, 0.05), (1_000, 0.05)])
+@pytest.mark.parametrize(
+    ("tasks", "flips"),
+    [(1, 0.0), (4, 0.05), pytest.param(1_000, 0.05, marks=pytest.mark.slow)],
+)
 def test_lines_stay_below_80_columns(tasks: int, flips: float) -> None:
     """No line is wider than a terminal, with as many digits as may come."""
     page = power_page(Question(0.123456789, flips, 0.98, tasks, 12_345_678, available=99_999_999))

@@ -63,6 +63,7 @@ def test_the_baseline_in_its_place(site: Site) -> None:
     assert refused in run.stdout
 
 
+@pytest.mark.slow
 def test_red(site: Site) -> None:
     """Wrong answers lose; a task scored by log-probabilities that are not there is refused."""
     site.int8.wrong = lambda number: number % 10 == 0 or number % 3 == 0

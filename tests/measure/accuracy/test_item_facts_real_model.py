@@ -66,7 +66,9 @@ def test_tokens_are_those_that_were_scored(prepared: Any, run: Any, engine: Engi
     assert ours.items.facts == {"tokens": tuple(map(float, scored))}
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize(
+    "limit", [1, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (2, 3))]
+)
 def test_cut_answers_are_those_that_needed_more_room(
     limit: int, prepared: Any, run: Any, engine: Engine
 ) -> None:
