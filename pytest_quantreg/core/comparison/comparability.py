@@ -10,7 +10,8 @@ from math import isfinite
 import numpy as np
 
 from ..errors import Category, Refusal
-from ..hardware.releases import changed_entries, gpu_family, normal_package, same_minor
+from ..hardware.accelerators import gpu_family
+from ..hardware.releases import changed_entries, normal_package, same_minor
 from ..records.columns import has_duplicates, picked, places
 from ..records.run import UNSTATED, Items, Machine, Metric, ModelIdentity, Protocol, Run, Software
 from .alignment import items_at

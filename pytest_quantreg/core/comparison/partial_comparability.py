@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..hardware.releases import gpu_family, same_minor
+from ..hardware.accelerators import gpu_family
+from ..hardware.releases import same_minor
 from ..records.evaluation import Result
 from ..records.run import Json, Run
 from ..redact_settings import is_seal, same

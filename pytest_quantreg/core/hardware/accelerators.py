@@ -92,6 +92,22 @@ def matching_devices(
     return tuple(device for device in devices if wanted and wanted <= words(device.name))
 
 
+def gpu_family(name: str) -> str:
+    """The GPUs that run the same kernels as this: one compute capability or gfx name.
+
+    ``NVIDIA H100 80GB HBM3`` and ``NVIDIA H200`` are both ``9.0``. A GPU that is not in the
+    table is its own family, whatever its memory.
+    """
+    named = [device for device in DEVICES if words(device.name) <= words(name)]
+    if named:
+        return max(named, key=lambda device: len(words(device.name))).architecture
+    return " ".join(
+        word
+        for word in re.split(r"[\s/()-]+", name.lower())
+        if word and not re.fullmatch(r"[0-9]+gi?b", word)
+    )
+
+
 def nearest(gpu: str, devices: Sequence[KnownDevice] = DEVICES) -> str | None:
     """The known name most like an unknown one; None for a known one, or if none is like it."""
     if find(gpu, devices) is not None:

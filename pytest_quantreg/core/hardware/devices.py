@@ -26,6 +26,11 @@ class KnownDevice:
     source: str = ""
     figures: str = ""
 
+    @property
+    def architecture(self) -> str:
+        """``9.0``, ``gfx942``: GPUs of one architecture run the same kernels."""
+        return ".".join(map(str, self.capability)) if self.capability else self.gfx or self.name
+
 
 def _nvidia(
     capability: tuple[int, int],
@@ -54,6 +59,8 @@ _CLOUD = "Google Cloud, GPU machine types, read in a copy"
 _PAGE = "NVIDIA H100 product page, quoted by others"
 _BRIEF = "NVIDIA H100 PCIe product brief PB-11133-001"
 _INSTINCT = "AMD Instinct product page, quoted by Vultr's documentation"
+
+_SIBLING = "a variant of a card in NVIDIA's list, with its architecture"
 
 # The device names are those that drivers report, so that `A100 80GB PCIe` finds its entry.
 DEVICES: tuple[KnownDevice, ...] = (
@@ -108,5 +115,18 @@ DEVICES: tuple[KnownDevice, ...] = (
     _amd("gfx942", "MI325X", 256, 6000, _INSTINCT),
     _amd("gfx950", "MI350X", 288),
     _amd("gfx950", "MI355X", 288),
+    _nvidia((7, 0), "V100S", source=NVIDIA_LEGACY),
+    *(_nvidia((7, 5), f"RTX {number}") for number in (2060, 2070, 2080)),
+    _nvidia((7, 5), "T4G", source=_SIBLING),
+    *(_nvidia((8, 0), name, source=_SIBLING) for name in ("A100X", "A800", "A30X")),
+    *(_nvidia((8, 6), f"RTX {number}") for number in (3050, 3060, 3070, 3080)),
+    *(_nvidia((8, 6), f"RTX A{number}") for number in (2000, 4500, 5500)),
+    _nvidia((8, 6), "A10M", source=_SIBLING),
+    *(_nvidia((8, 9), f"RTX {number}") for number in (4060, 4070, 4080)),
+    *(_nvidia((8, 9), name, source=_SIBLING) for name in ("L2", "L20", "L40G")),
+    _nvidia((9, 0), "H800", source=_SIBLING),
+    _nvidia((10, 0), "B100", source=_SIBLING),
+    *(_nvidia((12, 0), f"RTX {number}") for number in (5060, 5070, 5080)),
+    _amd("gfx942", "MI308X"),
 )
 """Ordered so that the first of several that a short name could mean is the plain one."""

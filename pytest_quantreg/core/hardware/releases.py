@@ -1,4 +1,4 @@
-"""What two version numbers, or two names of GPUs, have in common."""
+"""What two version numbers, or two listings of packages, have in common."""
 
 from __future__ import annotations
 
@@ -6,26 +6,6 @@ import re
 from collections.abc import Mapping
 
 from packaging.version import Version
-
-_FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("Volta", frozenset({"v100", "v100s"})),
-    ("Turing", frozenset({"t4", "t4g", "2060", "2070", "2080"})),
-    ("Ampere 8.0", frozenset({"a100", "a100x", "a800", "a30", "a30x"})),
-    (
-        "Ampere 8.6",
-        frozenset({"a2", "a10", "a10g", "a10m", "a16", "a40", "a2000", "a4000", "a4500", "a5000"})
-        | {"a5500", "a6000", "3050", "3060", "3070", "3080", "3090"},
-    ),
-    ("Ada", frozenset({"l2", "l4", "l20", "l40", "l40s", "l40g", "4060", "4070", "4080", "4090"})),
-    ("Hopper", frozenset({"h100", "h200", "h800", "h20", "gh200"})),
-    ("Blackwell 10.0", frozenset({"b100", "b200", "gb200"})),
-    ("Blackwell 10.3", frozenset({"b300", "gb300"})),
-    ("Blackwell 12.0", frozenset({"5060", "5070", "5080", "5090"})),
-    ("CDNA 2", frozenset({"mi210", "mi250", "mi250x"})),
-    ("CDNA 3", frozenset({"mi300x", "mi300a", "mi308x", "mi325x"})),
-    ("CDNA 4", frozenset({"mi350x", "mi355x"})),
-)
-"""GPUs that run the same kernels: one compute capability or gfx name each."""
 
 
 def minor_release(version: str) -> tuple[int, int, int] | None:
@@ -51,19 +31,6 @@ def same_minor(first: str | None, second: str | None) -> bool:
 def normal_package(name: str) -> str:
     """A package name as it is compared: ``lm-eval`` and ``lm_eval`` are one."""
     return re.sub(r"[-_.]+", "_", name).lower()
-
-
-def gpu_family(accelerator: str) -> str:
-    """The family of a GPU by the words of its name; an unknown GPU is its own family.
-
-    ``NVIDIA H100 80GB HBM3`` and ``NVIDIA H200`` are Hopper. ``RTX 6000 Ada`` and its
-    like, whose number alone says nothing, are their own families.
-    """
-    words = re.split(r"[\s/-]+", accelerator.lower().replace("(", " ").replace(")", " "))
-    for family, members in _FAMILIES:
-        if any(word in members for word in words):
-            return family
-    return " ".join(word for word in words if word and not re.fullmatch(r"[0-9]+gi?b", word))
 
 
 def changed_entries(

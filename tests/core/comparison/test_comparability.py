@@ -20,7 +20,8 @@ from pytest_quantreg.core.comparison.comparability import (
     refusal,
 )
 from pytest_quantreg.core.errors import Category
-from pytest_quantreg.core.hardware.releases import gpu_family, minor_release, same_minor
+from pytest_quantreg.core.hardware.accelerators import gpu_family
+from pytest_quantreg.core.hardware.releases import minor_release, same_minor
 from pytest_quantreg.core.records.run import (
     Accuracy,
     EffectiveScheme,

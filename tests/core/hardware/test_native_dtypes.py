@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.hardware.accelerators import Accelerator
+from pytest_quantreg.core.hardware.accelerators import Accelerator, gpu_family
 from pytest_quantreg.core.hardware.devices import DEVICES
 from pytest_quantreg.core.hardware.native_dtypes import FLAGS, GFX, NUMBERS, SPANS, silicon
-from pytest_quantreg.core.hardware.releases import gpu_family
 
 
 def cuda(major: int, minor: int, name: str = "NVIDIA card") -> Accelerator:
