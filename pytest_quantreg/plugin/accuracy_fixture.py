@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..config.values import check_limit
@@ -11,23 +11,14 @@ from ..core.comparison.accuracy import Comparison
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.run import AccuracyRequest, Json
 from ..gating import EvalRequest
+from .item_calls import ItemCalls
 
 
 class CompareAccuracy:
     """``compare_accuracy(task, ...)``; see the fixture of that name."""
 
-    def __init__(
-        self,
-        run: Callable[[EvalRequest], Comparison],
-        *,
-        seed: int,
-        include_paths: tuple[str, ...],
-        refuse: Callable[[str | None, Refusal], None],
-    ) -> None:
-        self._run = run
-        self._seed = seed
-        self._include_paths = include_paths
-        self._refuse = refuse
+    def __init__(self, calls: ItemCalls) -> None:
+        self._calls = calls
 
     def __call__(
         self,
@@ -57,8 +48,8 @@ class CompareAccuracy:
                     system_instruction=_instruction(system_instruction),
                     gen_kwargs=dict(_mapping(gen_kwargs)),
                     repeats=_count(repeats, "repeats", least=1) or 1,
-                    seed=self._seed,
-                    include_paths=self._include_paths,
+                    seed=self._calls.settings.seed,
+                    include_paths=self._calls.settings.include_paths,
                 ),
                 limit=check_limit(limit, "limit"),
                 metric=_text(metric, "metric") if metric is not None else None,
@@ -67,9 +58,9 @@ class CompareAccuracy:
             refusal = Refusal(
                 Category.WRONG_USE, f"compare_accuracy: {error.what}", help=error.help
             )
-            self._refuse(task if isinstance(task, str) else None, refusal)
+            self._calls.refuse(task if isinstance(task, str) else None, refusal)
             raise refusal from None
-        return self._run(call)
+        return self._calls.compare(call)
 
 
 def _text(value: Any, named: str) -> str:

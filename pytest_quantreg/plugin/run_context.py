@@ -61,6 +61,7 @@ from .item_state import (
 )
 from .option_table import COMPARE_FIXTURES
 from .options import read, secrets_of
+from .recording_command import RecordingCommand
 from .report_files import Reporter
 from .requirement import PASSING, write_line
 from .unused_baselines import unused_line
@@ -205,7 +206,8 @@ class RunContext:
 
     def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[Outcome]:
         """The rows of what a phase measured or was refused, in the voice of the test."""
-        evidence, voice = item_state.evidence, self.fixtures.voice(item)
+        evidence = item_state.evidence
+        voice = RecordingCommand(self.config, self.settings, item).voice
         if when == "teardown":
             evidence = Evidence(
                 evidence.scheme, refused=evidence.refused[item_state.judged_refusals :]
@@ -320,7 +322,7 @@ class RunContext:
         """Frees what is held; decides the exit status as far as it is known."""
         self.report.end_tries()
         ended_well = session.exitstatus in (*PASSING, pytest.ExitCode.TESTS_FAILED)
-        self.checker.close(forget=ended_well and not self.fixtures.stopped_short)
+        self.checker.close(forget=ended_well and not self.fixtures.notes.stopped_short)
         self.settle(session)
         if session.exitstatus == pytest.ExitCode.INTERRUPTED:
             self.last_line = self._interrupted()
@@ -400,7 +402,7 @@ class RunContext:
         gates = bool(self.settings.schemes) or self.recording
         # xdist's controller hears of a measurement only once it is over.
         apart = gates and getattr(self.config.option, "dist", "no") != "no"
-        return self.report.interrupted() if apart or self.fixtures.requested else ""
+        return self.report.interrupted() if apart or self.fixtures.notes.requested else ""
 
     def scheduler(self, log: Any) -> Any:
         """xdist's scheduler that keeps the items of a scheme together; None for its own."""

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.comparison.speed import SpeedResult
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..gating.speed.preconditions import saturating
+from .item_calls import ItemCalls
 
 MOST_TOKENS = 10_000_000
 """Of a prompt or an answer; more is a slip, and no engine holds as many."""
 
 
 class CompareSpeed:
-    """``compare_speed(...)``; see the fixture of that name.
+    """``compare_speed(...)``; see the fixture of that name."""
 
-    ``saturating`` is the number of requests in flight that keep this device busy.
-    """
-
-    def __init__(
-        self,
-        run: Callable[[Sequence[Workload], int | None], SpeedResult],
-        *,
-        saturating: Callable[[], int],
-        refuse: Callable[[Refusal], None],
-    ) -> None:
-        self._run = run
-        self._saturating = saturating
-        self._refuse = refuse
+    def __init__(self, calls: ItemCalls) -> None:
+        self._calls = calls
 
     def __call__(
         self,
@@ -72,9 +62,9 @@ class CompareSpeed:
             ]
         except WrongUse as error:
             refusal = Refusal(Category.WRONG_USE, f"compare_speed: {error.what}", help=error.help)
-            self._refuse(refusal)
+            self._calls.refuse_speed(refusal)
             raise refusal from None
-        return self._run(workloads, in_blocks)
+        return self._calls.time(workloads, in_blocks)
 
     def _kinds(
         self, batch_size: Any, concurrency: Any, request_rate: Any
@@ -89,8 +79,8 @@ class CompareSpeed:
                 )
             return [(SYNCHRONOUS, _count(batch_size, "batch_size"), None)]
         if concurrency is None and request_rate is None:
-            return [(SYNCHRONOUS, 1, None), (ASYNCHRONOUS, self._saturating(), None)]
-        flight = self._saturating() if concurrency is None else _count(concurrency, "concurrency")
+            return [(SYNCHRONOUS, 1, None), (ASYNCHRONOUS, saturating(), None)]
+        flight = saturating() if concurrency is None else _count(concurrency, "concurrency")
         rate = None if request_rate is None else _rate(request_rate)
         return [(ASYNCHRONOUS, flight, rate)]
 

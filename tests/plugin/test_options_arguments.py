@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pytest_quantreg.core.comparison.accuracy import Comparison
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category, QuantregError, Refusal
 from pytest_quantreg.core.records.run import AccuracyRequest
 from pytest_quantreg.gating import EvalRequest
 from pytest_quantreg.plugin.accuracy_fixture import CompareAccuracy
+from pytest_quantreg.plugin.item_calls import ItemCalls
 
 from .conftest import Suite
 
 
-class Heard:
-    """A compare_accuracy that measures nothing and remembers what it was asked."""
+class Heard(ItemCalls):
+    """Calls of a test that measure nothing and remember what they were asked."""
 
     def __init__(self) -> None:
+        self.settings: Any = SimpleNamespace(seed=7, include_paths=("tasks",))
         self.asked: list[EvalRequest] = []
-        self.refused: list[tuple[str | None, Refusal]] = []
-        self.compare_accuracy = CompareAccuracy(
-            self._run,
-            seed=7,
-            include_paths=("tasks",),
-            refuse=lambda task, error: self.refused.append((task, error)),
-        )
+        self.refused: list[tuple[str | None, QuantregError]] = []
+        self.compare_accuracy = CompareAccuracy(self)
 
-    def _run(self, ask: EvalRequest) -> Comparison:
+    def refuse(self, task: str | None, error: QuantregError) -> None:
+        self.refused.append((task, error))
+
+    def compare(self, ask: EvalRequest) -> Comparison:
         self.asked.append(ask)
         result: Any = "the comparison"
         return result  # type: ignore[no-any-return]
