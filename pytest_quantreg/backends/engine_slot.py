@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from ..core.engine import Backend, Engine, Say
+from ..core.engine import Backend, Engine, Say, capabilities_of
 from ..core.records.run import ModelSpec
 
 Start: TypeAlias = Callable[[ModelSpec], Engine]
@@ -55,7 +55,7 @@ class EngineSlot:
         self.close()
         prepared = backend.prepare(spec, say)
         started = time.perf_counter()
-        start = self._start if getattr(backend, "own_process", False) else None
+        start = self._start if capabilities_of(backend).own_process else None
         engine = (start or backend.load)(prepared)
         self._engine, self._key = engine, key
         self.note(spec, time.perf_counter() - started)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeAlias
 
 from .records.run import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
 from .records.speed import DeviceState, Footprint, Load, Request
+from .schemes.inspection import Checkpoint
 
 ChatFormatter: TypeAlias = Callable[..., str]
 """``(messages, add_generation_prompt=True) -> str``, as lm-eval calls it."""
@@ -79,25 +81,56 @@ class TimedEngine(Engine, Protocol):
         ...
 
 
+DEFAULT_BATCH_SIZE = 32
+"""Sequences at a time, where neither a person nor the backend says otherwise."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do beside the Protocol.
+
+    - ``own_process``: `load` is called in a worker process, and answers are asked for over a
+      pipe. For engines that free their memory only when their process ends.
+    - ``exclusive``: an engine takes the whole device, so that two models are timed one after
+      the other, by block.
+    - ``batch_size``: how many sequences a baseline is recorded with at a time.
+    - ``private_args``: names of arguments that are neither stored nor shown, as addresses are.
+    - ``software_of(spec)``: versions that depend on the model's place, as those of a server
+      do; asked instead of `software`.
+    - ``device_kind(spec)``: what `load` puts it on (``cpu``, ``cuda``, ``rocm``), if known.
+    - ``listen(say)``: takes what prints a line, for work on files that takes long.
+    - ``at_hand(spec)``: the local copy of a model that is not a path, so that a gate can
+      compare the full-precision weights without downloading them.
+    - ``inspect(spec)``: what files say of their tensors, so that a checkpoint which
+      contradicts itself is refused before it is loaded.
+    """
+
+    own_process: bool = False
+    exclusive: bool = False
+    batch_size: int = DEFAULT_BATCH_SIZE
+    private_args: frozenset[str] = frozenset()
+    software_of: Callable[[ModelSpec], Software] | None = None
+    device_kind: Callable[[ModelSpec], str | None] | None = None
+    listen: Callable[[Say], None] | None = None
+    at_hand: Callable[[ModelSpec], ModelSpec | None] | None = None
+    inspect: Callable[[ModelSpec], Checkpoint | None] | None = None
+
+
+def capabilities_of(backend: Backend) -> Capabilities:
+    """Its ``capabilities``, or what its attributes of the same names say."""
+    declared = getattr(backend, "capabilities", None)
+    if isinstance(declared, Capabilities):
+        return declared
+    names = [entry.name for entry in fields(Capabilities) if hasattr(backend, entry.name)]
+    found = Capabilities(**{name: getattr(backend, name) for name in names})
+    return replace(found, private_args=frozenset(found.private_args))
+
+
 class Backend(Protocol):
     """One engine: everything but `load` works without loading any weights.
 
-    What some backends have besides, and is looked for by name:
-
-    - ``own_process = True``: `load` is called in a worker process, and answers are asked for
-      over a pipe. For engines that free their memory only when their process ends.
-    - ``exclusive = True``: an engine takes the whole device, so that two models are timed one
-      after the other, by block.
-    - ``software_of(spec) -> Software``: versions that depend on the model's place, as those
-      of a server do; asked instead of `software`.
-    - ``device_kind(spec) -> str | None``: what `load` puts it on (``cpu``, ``cuda``, ``rocm``).
-    - ``batch_size``: how many sequences a baseline is recorded with at a time; 32 without.
-    - ``private_args``: names of arguments that are neither stored nor shown, as addresses are.
-    - ``listen(say)``: takes what prints a line, for work on files that takes long.
-    - ``at_hand(spec) -> ModelSpec | None``: the local copy of a model that is not a path, so
-      that a gate can compare the full-precision weights without downloading them.
-    - ``inspect(spec) -> Checkpoint | None``: what files say of their tensors, so that a
-      checkpoint which contradicts itself is refused before it is loaded.
+    What some backends can do besides is a `Capabilities`: its attribute ``capabilities``, or
+    the attributes of these names.
     """
 
     @property

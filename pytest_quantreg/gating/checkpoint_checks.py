@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from ..core.errors import Category, Refusal
@@ -48,8 +47,8 @@ class CheckpointChecks:
 
     def before_loading(self, spec: ModelSpec) -> None:
         """Looks at files that were still on the hub, once they are here. Raises Refusal."""
-        inspects = hasattr(self._engines.backend, "inspect")
-        if inspects and not spec.quantize and self._checkpoint(spec) is None:
+        inspect = self._engines.capabilities.inspect
+        if inspect is not None and not spec.quantize and self._checkpoint(spec) is None:
             self._downloaded.of(spec.key(), lambda: self._check_downloaded(spec))
 
     def _check_downloaded(self, spec: ModelSpec) -> None:
@@ -68,8 +67,7 @@ class CheckpointChecks:
         return self._checkpoints.of(key, lambda: self._inspect(spec))
 
     def _inspect(self, spec: ModelSpec) -> Checkpoint | None:
-        inspect: Callable[[ModelSpec], Checkpoint | None] | None
-        inspect = getattr(self._engines.backend, "inspect", None)
+        inspect = self._engines.capabilities.inspect
         checkpoint = inspect(spec) if inspect is not None else None
         if checkpoint is not None:
             refuse_contradicting(checkpoint, spec.ref)
@@ -107,9 +105,7 @@ class CheckpointChecks:
         """The equal and unequal devices of the kind that the engine would load it on."""
         if not self._devices:
             self._devices = all_devices()
-        kind_of: Callable[[ModelSpec], str | None] | None = getattr(
-            self._engines.backend, "device_kind", None
-        )
+        kind_of = self._engines.capabilities.device_kind
         kind = kind_of(spec) if kind_of is not None else None
         if kind is None:
             # A build for CPUs uses no card, however many there are.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from ..backends import find
 from ..backends.engine_slot import EngineSlot
 from ..backends.process.remote import RemoteEngine
-from ..core.engine import Backend, Engine
+from ..core.engine import Backend, Capabilities, Engine, capabilities_of
 from ..core.errors import Category, Refusal
 from ..core.records.run import (
     UNVERIFIED,
@@ -37,8 +37,6 @@ from ..measure import (
 from .memo import Memo
 from .scheme_alias_backend import with_scheme_aliases
 
-DEFAULT_BATCH_SIZE = 32
-
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -59,6 +57,7 @@ class EngineSession:
         self._journal = Journal(settings.cache_dir / "journal")
         self._library = TaskLibrary(progress.say)
         self._backend: Backend | None = None
+        self._capabilities = Capabilities()
         self._identities: Memo[ModelIdentity] = Memo()
         self._loaded: dict[tuple[object, ...], LoadedModel] = {}
         self._groups: Memo[TaskGroup | None] = Memo()
@@ -72,32 +71,22 @@ class EngineSession:
         """The engine of this session. Raises WrongUse for an unknown name."""
         if self._backend is None:
             backend = find(self.settings.backend, cache_dir=self.settings.cache_dir / "checkpoints")
-            if (listen := getattr(backend, "listen", None)) is not None:
-                listen(self._progress.say)
             self._backend = with_scheme_aliases(backend, self.settings.catalogue)
+            self._capabilities = capabilities_of(self._backend)
+            if self._capabilities.listen is not None:
+                self._capabilities.listen(self._progress.say)
         return self._backend
 
     @property
-    def exclusive(self) -> bool:
-        """Whether the engine takes the whole device, so that only one model fits."""
-        return bool(getattr(self.backend, "exclusive", False))
+    def capabilities(self) -> Capabilities:
+        """What the engine of this session can do beside the Protocol."""
+        self.backend  # noqa: B018  # which reads them
+        return self._capabilities
 
     def software(self, spec: ModelSpec) -> Software:
         """The versions that run ``spec``: a server's where one does. Raises MissingExtra."""
-        software_of: Callable[[ModelSpec], Software] | None = getattr(
-            self.backend, "software_of", None
-        )
+        software_of = self.capabilities.software_of
         return self.backend.software() if software_of is None else software_of(spec)
-
-    @property
-    def batch_size(self) -> int:
-        """How many sequences a baseline is recorded with at a time, unless somebody says."""
-        return int(getattr(self.backend, "batch_size", DEFAULT_BATCH_SIZE))
-
-    @property
-    def private_args(self) -> frozenset[str]:
-        """Engine arguments that are neither stored nor shown: they name hosts."""
-        return frozenset(getattr(self.backend, "private_args", ()))
 
     def say(self, text: str) -> None:
         """Tells the person at the terminal one line, now."""
@@ -121,7 +110,7 @@ class EngineSession:
         if key not in self._prepared:
             self._prepared[key] = prepare(
                 request,
-                chat=lambda template: self.backend.chat_formatter(spec, template),
+                chat=partial(self.backend.chat_formatter, spec),
                 template_digest=identity.template_digest,
                 library=self._library,
             )

@@ -176,8 +176,8 @@ class Preconditions:
         spec = models.baseline_spec(self.settings, name)
         if Path(spec.ref).exists():
             return self.engines.identify(spec)
-        at_hand = getattr(self.engines.backend, "at_hand", None)
-        local_spec: ModelSpec | None = None if at_hand is None else at_hand(spec)
+        at_hand = self.engines.capabilities.at_hand
+        local_spec = None if at_hand is None else at_hand(spec)
         if local_spec is None:
             return None
         # The snapshot's folder is named by its commit.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
-from ..core.engine import Backend, ChatFormatter, Engine, Say
+from ..core.engine import Backend, Capabilities, ChatFormatter, Engine, Say, capabilities_of
 from ..core.errors import QuantregError, WrongUse
 from ..core.records.run import ModelIdentity, ModelSpec, Software
 from ..core.schemes.catalogue import Catalogue
+
+T = TypeVar("T")
 
 
 class SchemeAliasBackend:
@@ -24,18 +26,28 @@ class SchemeAliasBackend:
         self._backend = backend
         self._catalogue = catalogue
 
-    def __getattr__(self, name: str) -> Any:
-        # What a backend may have beside the Protocol; missing ones are missing here too.
-        attribute = getattr(self._backend, name)
-        if not callable(attribute):
-            return attribute
+    @property
+    def capabilities(self) -> Capabilities:
+        """As the backend's, which hears of what schemes claim here, too."""
+        own = capabilities_of(self._backend)
+        return replace(
+            own,
+            software_of=self._translated(own.software_of),
+            device_kind=self._translated(own.device_kind),
+            at_hand=self._translated(own.at_hand),
+            inspect=self._translated(own.inspect),
+        )
 
-        def call(*args: Any) -> Any:
-            return attribute(
-                *(self._claimed_spec(arg) if isinstance(arg, ModelSpec) else arg for arg in args)
-            )
+    def _translated(
+        self, ability: Callable[[ModelSpec], T] | None
+    ) -> Callable[[ModelSpec], T] | None:
+        if ability is None:
+            return None
 
-        return call
+        def of_claim(spec: ModelSpec) -> T:
+            return ability(self._claimed_spec(spec))
+
+        return of_claim
 
     @property
     def name(self) -> str:

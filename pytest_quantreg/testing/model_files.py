@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ..core.engine import Backend
+from ..core.engine import Backend, capabilities_of
 from ..core.errors import MissingExtra, QuantregError, WrongUse
 from ..core.records.run import UNSTATED, ModelIdentity, ModelSpec, Software
 from ..core.schemes.names import resolve, same_identity
@@ -274,8 +274,8 @@ class FilesConformance(Conformance):
 
 
 def _software(backend: Backend, spec: ModelSpec) -> Software:
-    of: Callable[[ModelSpec], Software] | None = getattr(backend, "software_of", None)
-    return backend.software() if of is None else of(spec)
+    software_of = capabilities_of(backend).software_of
+    return backend.software() if software_of is None else software_of(spec)
 
 
 def _local(spec: ModelSpec) -> Path | None:

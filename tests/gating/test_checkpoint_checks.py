@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pytest_quantreg.backends.transformers import TransformersBackend
+from pytest_quantreg.core.engine import capabilities_of
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.records.run import ModelSpec
@@ -44,6 +45,7 @@ def enter(backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch) -> Ente
         monkeypatch.setattr(backend, "device_kind", lambda spec: "cpu")
         engines: Any = SimpleNamespace(
             backend=backend,
+            capabilities=capabilities_of(backend),
             settings=SimpleNamespace(catalogue=Catalogue()),
             software=lambda spec: SimpleNamespace(versions={"transformers": "5.17.0"}),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.core.comparison.comparability import Level, compare_runs
+from pytest_quantreg.core.engine import Capabilities
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec
 from pytest_quantreg.core.settings import ModelRef
 from pytest_quantreg.gating.preconditions import Preconditions
@@ -34,9 +35,9 @@ def grounds(model: ModelRef | None, snapshot: str | None) -> Preconditions:
         backend="transformers",
         baseline_args={},
     )
-    backend = SimpleNamespace(at_hand=at_hand)
     bench: Any = SimpleNamespace(
-        backend=backend, identify=lambda spec: replace(MODEL, revision=spec.revision)
+        capabilities=Capabilities(at_hand=at_hand),
+        identify=lambda spec: replace(MODEL, revision=spec.revision),
     )
     return Preconditions(settings, bench, "session")
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_quantreg.core.engine import Backend
+from pytest_quantreg.core.engine import Backend, capabilities_of
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
@@ -17,7 +17,7 @@ CATALOGUE = Catalogue((ProjectScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")
 METHODS = (
     *(("identify", ()), ("stored_scheme", ()), ("chat_formatter", (True,))),
-    *(("prepare", (print,)), ("load", ()), ("software_of", ())),
+    *(("prepare", (print,)), ("load", ())),
 )
 
 
@@ -29,6 +29,11 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+
+    def at_hand(self, spec: ModelSpec) -> ModelSpec:
+        """The spec itself."""
+        self.heard.append(spec.scheme)
+        return spec
 
     def __getattr__(self, name: str) -> Any:
         if name not in dict(METHODS):
@@ -88,10 +93,18 @@ def test_errors_bear_the_own_name(listener: Listener) -> None:
 
 def test_what_a_backend_lacks_is_lacking(listener: Listener) -> None:
     """Optional attributes are seen through the wrapper, absent ones are absent."""
-    backend = wrapped(listener)
-    assert backend.exclusive is True
-    assert not hasattr(backend, "inspect")
-    assert not hasattr(backend, "own_process")
+    capabilities = capabilities_of(wrapped(listener))
+    assert capabilities.exclusive is True
+    assert capabilities.inspect is None
+    assert capabilities.own_process is False
+
+
+def test_abilities_hear_the_claim(listener: Listener) -> None:
+    """What a backend can do beside the Protocol is asked under what the scheme claims."""
+    at_hand = capabilities_of(wrapped(listener)).at_hand
+    assert at_hand is not None
+    at_hand(SPEC)
+    assert listener.heard == ["w4a16-int4-gptq"]
 
 
 def test_projects_without_own_schemes_have_the_backend_itself(listener: Listener) -> None:

@@ -91,7 +91,9 @@ class Recorder:
         replacement_notes = self._describe_replaced(call, key, run, stored_size)
         self._store.save(key, run, seen=seen)
         self._stored.note(key, run)
-        notes = self._engines.measurement_notes(spec, accuracy, batch_size=self._engines.batch_size)
+        notes = self._engines.measurement_notes(
+            spec, accuracy, batch_size=self._engines.capabilities.batch_size
+        )
         if n > requested:
             notes += (f"{call.request.task}: {requested:,} items asked for, {n:,} as were stored",)
         if self._settings.repeats > 1 and runs == 1:
@@ -131,9 +133,15 @@ class Recorder:
 
     def _measure(self, spec: ModelSpec, prepared: PreparedTask, n: int, runs: int) -> Accuracy:
         """``runs`` runs in as many batch orders, one after another."""
+        size = self._engines.capabilities.batch_size
         first, *others = (
             self._engines.measure(
-                spec, prepared, n, batch_size=self._engines.batch_size, rerun=index, runs=runs
+                spec,
+                prepared,
+                n,
+                batch_size=size,
+                rerun=index,
+                runs=runs,
             )
             for index in range(runs)
         )

@@ -232,12 +232,12 @@ class Timer:
         vocab = self._engines.identify(request.spec).vocab_size
         if base is not None:
             baseline = prepare_process(self._engines, base, refuse_unfit_baseline(base))
-            notes += unequal_arguments(base, request.spec, self._engines.private_args)
+            notes += unequal_arguments(base, request.spec, self._engines.capabilities.private_args)
             both = measure_pair(
                 baseline.open,
                 quantized.open,
                 request.workloads,
-                exclusive=self._engines.exclusive,
+                exclusive=self._engines.capabilities.exclusive,
                 seed=self._settings.seed,
                 vocab_size=min(vocab, self._engines.identify(base).vocab_size),
                 say=self._engines.say,
@@ -318,7 +318,11 @@ class Timer:
             judged = [gate for gate in gates if gate.of_workload and sensible(gate, workload)]
             refuse_senseless(gates, workload)
             most = max(_blocks(gates, plan), blocks)
-            units = min(workload.rounds, most) if self._engines.exclusive else workload.rounds
+            units = (
+                min(workload.rounds, most)
+                if self._engines.capabilities.exclusive
+                else workload.rounds
+            )
             refuse_too_few(judged, workload, plan, units=units)
         return [gate for gate in gates if any(sensible(gate, load) for load in workloads)]
 

@@ -124,7 +124,7 @@ class SpeedRecorder:
         assert started.effective is not None
         commit = git_commit(self._settings.baselines.parent)
         runs = {}
-        private = self._engines.private_args
+        private = self._engines.capabilities.private_args
         args = {
             name: without_secrets(value, name)
             for name, value in spec.args.items()
