@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..errors import Category, Refusal
+from ..codes import TaskCode
+from ..errors import Refusal
 from .run import Metric
 
 KNOWN: Mapping[str, bool] = MappingProxyType(
@@ -40,15 +41,10 @@ def refuse_undirected(metric: Metric, task: str) -> None:
     if metric.higher_is_better is not None:
         return
     name = metric.name.partition(",")[0]
-    usual = KNOWN.get(name)
-    value = "true (or false)" if usual is None else str(usual).lower()
     raise Refusal(
-        Category.NOT_JUDGED,
-        f"the direction of {metric.name} of {task} is unknown, so no gate can judge it: a loss "
-        "would read as a gain",
-        help=(
-            f"add `higher_is_better: {value}`, without quotes, to the entry of {name} under "
-            "metric_list in the task's YAML, then measure both models again",
-            "or name another metric (metric= in a test, --metric of quantreg compare)",
-        ),
+        TaskCode.UNKNOWN_DIRECTION,
+        metric=metric.name,
+        task=task,
+        name=name,
+        usual=KNOWN.get(name),
     )

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
+from ...core.codes import TaskCode
 from ...core.engine import Engine
-from ...core.errors import Category, QuantregError, Refusal
+from ...core.errors import QuantregError, Refusal
 from .item_facts import Notes
 from .journal import Chunk
 from .metrics import numbers
@@ -115,20 +116,17 @@ class Runner:
     def _refuse_not_a_number(self, items: list[list[Any]], start: int) -> None:
         bad = [start + i for i, item in enumerate(items) if any(map(_nan, item))]
         if bad:
-            shown = [str(self._prepared.doc_ids[i]) for i in bad[:SHOWN]]
             raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"task {self._prepared.protocol.task!r}: log-probability is not a number (NaN)"
-                f" on {len(bad)} of {len(items)} items: {', '.join(shown)}",
-                help="the model's weights or scales are broken, or its dtype overflows",
+                TaskCode.LOGPROB_NOT_A_NUMBER,
+                task=self._prepared.protocol.task,
+                bad=len(bad),
+                items=len(items),
+                shown=tuple(self._prepared.doc_ids[i] for i in bad[:SHOWN]),
             )
 
     def _failed(self, error: Exception) -> Refusal:
-        return Refusal(
-            Category.ENGINE,
-            f"task {self._prepared.protocol.task!r}: the engine failed: {cause_of(error)}",
-            help="the cause follows with --tb=long; the same model must run with lm_eval alone",
-        )
+        task = self._prepared.protocol.task
+        return Refusal(TaskCode.ENGINE_FAILED_ON_TASK, task=task, cause=cause_of(error))
 
 
 class _Clock:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ...core.errors import Category, Refusal
+from ...core.codes import TaskCode
+from ...core.errors import Refusal
+from ...core.facts import Fact, Problem, Quoted
 
 HARMLESS = {"task", "task_alias", "tag"}
 """What a group may say of a task without changing how it is measured."""
@@ -86,7 +88,7 @@ def read_group(name: str, config: Mapping[str, Any], find: Find, expand: Expand)
     """
     leaves = _Reader(name, find, expand).leaves(name, config, ())
     if not leaves:
-        raise _refused(name, "names no tasks", "check the lines under task: in its file")
+        raise Refusal(TaskCode.GROUP_WITHOUT_TASKS, group=name)
     subtasks = tuple(dict.fromkeys(leaves))
     return TaskGroup(
         name,
@@ -106,7 +108,7 @@ class _Reader:
 
     def leaves(self, group: str, config: Mapping[str, Any], above: tuple[str, ...]) -> list[str]:
         if group in above:
-            raise _refused(self._name, f"contains itself ({group!r})", "correct its file")
+            raise Refusal(TaskCode.GROUP_CONTAINS_ITSELF, group=self._name, member=group)
         if changed := sorted(set(config) - OWN):
             raise self._changes_refusal(group, changed)
         members = config.get("task")
@@ -135,8 +137,10 @@ class _Reader:
         tasks of a group or tag one name when it stands under ``task:`` with settings."""
         entry = self._find(name)
         kind = entry.kind.name
-        if changed or (alone and kind in ("GROUP", "TAG")):
-            raise self._changes_refusal(name, sorted(changed) or ["the names"])
+        if changed:
+            raise self._changes_refusal(name, sorted(changed))
+        if alone and kind in ("GROUP", "TAG"):
+            raise Refusal(TaskCode.GROUP_RENAMES_TASKS, group=self._name, member=name)
         if kind == "GROUP":
             return {name: self.leaves(name, entry.cfg or {}, above)}
         if kind == "TAG":
@@ -144,10 +148,11 @@ class _Reader:
         return {name: [name]}
 
     def _changes_refusal(self, member: str, changed: Sequence[str]) -> Refusal:
-        return _refused(
-            self._name,
-            f"changes {', '.join(changed)} of its tasks (at {member})",
-            "its tasks cannot be measured one by one as it measures them; name them yourself",
+        return Refusal(
+            TaskCode.GROUP_CHANGES_TASKS,
+            group=self._name,
+            changed=tuple(changed),
+            member=member,
         )
 
 
@@ -159,8 +164,8 @@ def _aggregates(
     try:
         parsed = GroupConfig(group=name, aggregate_metric_list=config.get("aggregate_metric_list"))
     except (TypeError, ValueError) as error:
-        why = f"has an average that cannot be read: {error}"
-        raise _refused(name, why, "correct its file") from error
+        cause = Quoted(str(error))
+        raise Refusal(TaskCode.GROUP_AVERAGE_UNREADABLE, group=name, cause=cause) from error
     aggregates = tuple(
         Aggregate(
             entry.metric,
@@ -170,19 +175,11 @@ def _aggregates(
         for entry in parsed.aggregate_metric_list or ()
     )
     if not aggregates:
-        raise _refused(
-            name,
-            "has no average of its own (aggregate_metric_list)",
-            f"its tasks: {listed(subtasks)}; parametrize the test with them",
-        )
+        raise Refusal(TaskCode.GROUP_WITHOUT_AVERAGE, group=name, tasks=first_of(subtasks))
     return aggregates
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
+def first_of(names: Sequence[str], most: int = 12) -> Fact:
     """The first names, and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _refused(name: str, why: str, help: str) -> Refusal:
-    return Refusal(Category.WRONG_USE, f"the group {name!r} {why}", help=help)
+    first, rest = tuple(names[:most]), len(names) - most
+    return Problem(TaskCode.AND_MORE, {"names": first, "more": rest}) if rest > 0 else first

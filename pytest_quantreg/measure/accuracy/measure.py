@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ...core.codes import TaskCode
 from ...core.comparison import item_clusters
 from ...core.comparison.generated_answers import kept_facts
 from ...core.engine import Engine
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.records.run import Accuracy, Columns, Items
 from . import digests
 from .chunks import Runner
@@ -82,11 +83,7 @@ def measure(
     ``likelihoods`` the log-likelihood of an item's choices is kept as a fact.
     """
     if n < 1:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{n} items of task {prepared.protocol.task!r} are asked for",
-            help="--quant-limit and limit= must be 1 or more",
-        )
+        raise Refusal(TaskCode.NO_ITEMS_ASKED_FOR, items=n, task=prepared.protocol.task)
     n = min(n, len(prepared))
     size = chunk_size(prepared.protocol.output_type, batch_size)
     if label:
@@ -195,11 +192,7 @@ class _Measurement:
     def _halve(self) -> None:
         task = self._prepared.protocol.task
         if self.batch_size == 1:
-            raise Refusal(
-                Category.OUT_OF_MEMORY,
-                f"task {task!r} does not fit in memory even with batch size 1",
-                help="use a larger or a free device, fewer few-shot examples, or device_map",
-            )
+            raise Refusal(TaskCode.TASK_DOES_NOT_FIT, task=task)
         self.batch_size //= 2
         self._progress.say(f"{task}: out of memory, goes on with batch size {self.batch_size}")
 
@@ -207,12 +200,8 @@ class _Measurement:
 def _refuse_ties(prepared: PreparedTask, chunks: Sequence[Chunk], n: int) -> None:
     ties = sum(chunk.ties for chunk in chunks)
     if ties > MOST_TIES * n:
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"task {prepared.protocol.task!r}: all choices have the same log-probability"
-            f" in {ties} of {n} items",
-            help="the engine does not return log-probabilities of prompts, or the model is broken",
-        )
+        task = prepared.protocol.task
+        raise Refusal(TaskCode.CHOICES_ALL_EQUAL, task=task, ties=ties, items=n)
 
 
 def _result(prepared: PreparedTask, chunks: Sequence[Chunk], n: int, run: _Measurement) -> Accuracy:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import Category, Refusal
+from ...core.codes import TaskCode
+from ...core.errors import Refusal
 from ...core.records.metric_directions import direction
 from ...core.records.run import Metric, Protocol
 from ...core.strict_json import LARGEST
@@ -36,9 +37,7 @@ def default_metric(protocol: Protocol) -> Metric:
     The very first where none of them has one.
     """
     if not protocol.metrics:
-        raise Refusal(
-            Category.NOTHING_MEASURED, f"task {protocol.task!r} names no metric in its file"
-        )
+        raise Refusal(TaskCode.TASK_WITHOUT_METRICS, task=protocol.task)
     first = protocol.metrics[0]
     below = first.name.partition(",")[2]
     candidates = [metric for metric in protocol.metrics if metric.name.partition(",")[2] == below]
@@ -53,12 +52,8 @@ def find_metric(protocol: Protocol, name: str) -> Metric:
     for metric in protocol.metrics:
         if name in (metric.name, metric.name.partition(",")[0]):
             return metric
-    names = ", ".join(metric.name for metric in protocol.metrics)
-    raise Refusal(
-        Category.WRONG_USE,
-        f"task {protocol.task!r} has no metric {name!r}",
-        help=f"its metrics: {names}",
-    )
+    names = tuple(metric.name for metric in protocol.metrics)
+    raise Refusal(TaskCode.NO_SUCH_METRIC, task=protocol.task, metric=name, metrics=names)
 
 
 def declared(task: Any, *, averaged: bool) -> tuple[Metric, ...]:
@@ -185,10 +180,11 @@ def _refuse_not_finite(
     }
     if bad:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{name} is not a finite number on {len(bad)} of {len(raws[0])} items "
-            f"(beyond {LARGEST:g} counts as infinite)",
-            help="such scores cannot be compared; look at the model's outputs on these items",
+            TaskCode.SCORES_NOT_FINITE,
+            metric=name,
+            bad=len(bad),
+            items=len(raws[0]),
+            largest=LARGEST,
         )
 
 
@@ -208,7 +204,7 @@ def _aggregate(
         except (TypeError, ValueError):
             return None  # an aggregate that is no number, such as a table
         except OverflowError as error:
-            raise Refusal(Category.NOT_COMPARABLE, f"{name} is too large for a number") from error
+            raise Refusal(TaskCode.METRIC_TOO_LARGE, metric=name) from error
     value = sum(values) / len(values)
     return value if math.isfinite(value) else None
 

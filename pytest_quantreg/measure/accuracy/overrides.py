@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.codes import TaskCode
 from ...core.engine import ChatFormatter
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
+from ...core.facts import Problem, SetOption
 from ...core.records.run import AccuracyRequest
 
 
@@ -53,15 +55,12 @@ def chat_note(task: str) -> str:
 def _fewshot(task: Any, request: AccuracyRequest, output_type: str) -> int:
     default, requested = task.get_config("num_fewshot"), request.num_fewshot
     if requested is not None and requested < 0:
-        raise _wrong(request, f"num_fewshot={requested}", "must be 0 or more")
+        raise _wrong(request, "num_fewshot", requested, Problem(TaskCode.NEGATIVE_SHOTS, {}))
     if requested and output_type == "loglikelihood_rolling":
-        raise _wrong(request, f"num_fewshot={requested}", "a rolling task has no prompts")
+        rolling = Problem(TaskCode.ROLLING_WITHOUT_PROMPTS, {})
+        raise _wrong(request, "num_fewshot", requested, rolling)
     if requested and default == 0:
-        raise _wrong(
-            request,
-            f"num_fewshot={requested}",
-            "its own file sets 0, which lm-eval never overrides; change it there",
-        )
+        raise _wrong(request, "num_fewshot", requested, Problem(TaskCode.SHOTS_FIXED_AT_ZERO, {}))
     shots = int(requested if requested is not None else default or 0)
     task.set_config("num_fewshot", shots)
     return shots
@@ -73,13 +72,10 @@ def _generation(task: Any, request: AccuracyRequest, output_type: str) -> tuple[
     notes: tuple[str, ...] = ()
     if output_type != "generate_until":
         if requested:
-            raise _wrong(request, "gen_kwargs", f"nothing is generated, it is {output_type}")
+            scores_only = Problem(TaskCode.NOTHING_GENERATED, {"output_type": output_type})
+            raise _wrong(request, "gen_kwargs", None, scores_only)
         if request.repeats > 1:
-            raise _wrong(
-                request,
-                f"repeats={request.repeats}",
-                "a repeat gives the same log-probabilities",
-            )
+            raise _wrong(request, "repeats", request.repeats, Problem(TaskCode.REPEATS_ALIKE, {}))
         return ()
     settings = dict(task.get_config("generation_kwargs") or {})
     if _samples(settings) and not {"do_sample", "temperature"} & set(requested):
@@ -96,16 +92,12 @@ def _generation(task: Any, request: AccuracyRequest, output_type: str) -> tuple[
 
 def _check_sampling(settings: dict[str, Any], request: AccuracyRequest) -> None:
     if request.repeats < 1:
-        raise _wrong(request, f"repeats={request.repeats}", "must be 1 or more")
+        raise _wrong(request, "repeats", request.repeats, Problem(TaskCode.NO_REPEATS, {}))
     if _samples(settings) and not float(settings.get("temperature") or 0):
-        raise _wrong(request, "do_sample=True", "sampling needs a temperature above 0")
+        cold = Problem(TaskCode.SAMPLING_WITHOUT_TEMPERATURE, {})
+        raise _wrong(request, "do_sample", "True", cold)
     if request.repeats > 1 and not _samples(settings):
-        raise _wrong(
-            request,
-            f"repeats={request.repeats}",
-            "greedy decoding repeats itself; sample with"
-            " gen_kwargs={'do_sample': True, 'temperature': 0.7}",
-        )
+        raise _wrong(request, "repeats", request.repeats, Problem(TaskCode.GREEDY_REPEATS, {}))
 
 
 def _samples(settings: dict[str, Any]) -> bool:
@@ -126,17 +118,26 @@ def _template(
     if not requested:
         return "off", None
     if output_type == "loglikelihood_rolling":
-        raise _wrong(request, "apply_chat_template", "a rolling task scores raw text")
+        raw = Problem(TaskCode.ROLLING_RAW_TEXT, {})
+        raise _wrong(request, "apply_chat_template", None, raw)
     formatter = chat(requested)
     if formatter is None:
-        which = "chat template" if requested is True else f"chat template {requested!r}"
-        raise _wrong(request, f"apply_chat_template={requested!r}", f"the tokenizer has no {which}")
+        absent = (
+            Problem(TaskCode.NO_CHAT_TEMPLATE, {})
+            if requested is True
+            else Problem(TaskCode.NO_NAMED_CHAT_TEMPLATE, {"name": requested})
+        )
+        raise _wrong(request, "apply_chat_template", repr(requested), absent)
     return ("on" if requested is True else requested), formatter
 
 
-def _wrong(request: AccuracyRequest, option: str, why: str) -> Refusal:
+def _wrong(
+    request: AccuracyRequest, option: str, value: str | int | None, cause: Problem
+) -> Refusal:
     return Refusal(
-        Category.WRONG_USE,
-        f"task {request.task!r} cannot be measured with {option}: {why}",
-        help=f"leave {option.partition('=')[0]} out of compare_accuracy({request.task!r}, ...)",
+        TaskCode.NOT_MEASURABLE_WITH,
+        task=request.task,
+        option=option,
+        given=option if value is None else SetOption(option, value),
+        cause=cause,
     )

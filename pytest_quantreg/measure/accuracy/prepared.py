@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
+from ...core.codes import TaskCode
 from ...core.engine import ChatFormatter
-from ...core.errors import Category, QuantregError, Refusal
+from ...core.errors import QuantregError, Refusal
+from ...core.facts import Quoted
 from ...core.records.run import AccuracyRequest, Json, Protocol
 from . import chance, digests, item_facts
 from .metrics import declared
@@ -114,9 +116,10 @@ def _build(task: Any, request: AccuracyRequest, setting: Setting) -> None:
         if "did not find any docs" in str(error):
             raise no_items(request.task) from error
         raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"the prompts of task {request.task!r} cannot be built: {cause_of(error)}",
-            help=f"with {setting.num_fewshot} few-shot examples; check the task's file and data",
+            TaskCode.PROMPTS_NOT_BUILT,
+            task=request.task,
+            cause=cause_of(error),
+            shots=setting.num_fewshot,
         ) from error
 
 
@@ -176,9 +179,10 @@ def _generation(task: Any, request: AccuracyRequest) -> Mapping[str, Json]:
     if ignored:
         # Tasks written in Python may fix their arguments themselves.
         raise Refusal(
-            Category.WRONG_USE,
-            f"task {request.task!r} does not take the gen_kwargs {sorted(ignored)}",
-            help=f"it generates with {carried}",
+            TaskCode.GEN_KWARGS_NOT_TAKEN,
+            task=request.task,
+            ignored=tuple(sorted(ignored)),
+            generates_with=Quoted(str(carried)),
         )
     return carried
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...core.codes import TaskCode
 from ...core.comparison.alignment import items_at, same_kinds
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.records.run import Accuracy, Items, Protocol
 from . import digests
 from .prepared import PreparedTask
@@ -46,10 +47,10 @@ def with_reruns(first: Accuracy, others: Sequence[Accuracy]) -> Accuracy:
     """
     for other in others:
         if other.items.digests != first.items.digests:
-            raise _differs(first, "has other items")
+            raise Refusal(TaskCode.RERUN_OF_OTHER_ITEMS, task=first.protocol.task)
         first, other = same_kinds(first, other)
         if other.protocol != first.protocol:
-            raise _differs(first, "was put to the model otherwise, or lacks a metric")
+            raise Refusal(TaskCode.RERUN_ASKED_OTHERWISE, task=first.protocol.task)
     names = _rerun_metrics(first.protocol)
     if not names:
         return first
@@ -65,11 +66,3 @@ def gains_from_reruns(protocol: Protocol) -> bool:
 
 def _rerun_metrics(protocol: Protocol) -> list[str]:
     return [metric.name for metric in protocol.metrics if metric.kind in ("binary", "mean")]
-
-
-def _differs(first: Accuracy, how: str) -> Refusal:
-    return Refusal(
-        Category.NOT_COMPARABLE,
-        f"a further run of task {first.protocol.task!r} {how}",
-        help="the task's own scoring must return the same metrics for every answer",
-    )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import TaskCode
 from ...core.engine import Say
-from ...core.errors import Category, QuantregError, Refusal
-from .groups import TaskGroup, listed, read_group
+from ...core.errors import QuantregError, Refusal
+from ...core.facts import Quoted
+from .groups import TaskGroup, first_of, read_group
 from .task_files import broken_files, declares, files_declaring, mentioned_outside
 
 NEAREST = 5
@@ -76,11 +78,7 @@ class TaskLibrary:
             members = sorted(self._tagged(name, include_paths, manager))
         else:
             members = _members((entry.cfg or {}).get("task"))
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{name!r} is a {kind.lower()} of tasks; one call measures one task",
-            help=f"its tasks: {listed(members)}; parametrize the test with them",
-        )
+        raise Refusal(TaskCode.SEVERAL_TASKS, name=name, kind=kind.lower(), tasks=first_of(members))
 
     def _member(self, name: str, include_paths: tuple[str, ...], nearby: Any) -> Any:
         """The manager that knows a member of a group which ``nearby`` knows."""
@@ -113,9 +111,11 @@ class TaskLibrary:
         for path, cause in broken:
             if path.stem == name or declares(path, name):
                 raise Refusal(
-                    Category.WRONG_USE,
-                    f"task {name!r}: its file {path.name} cannot be read: {cause}",
-                    help=f"correct {path}",
+                    TaskCode.TASK_FILE_UNREADABLE,
+                    task=name,
+                    file=path.name,
+                    cause=Quoted(cause),
+                    path=str(path),
                 )
         manager = self._shipped_manager(name, user_manager)
         if manager is None:
@@ -127,11 +127,7 @@ class TaskLibrary:
             return None
         for folder in include_paths:
             if not Path(folder).is_dir():
-                raise Refusal(
-                    Category.WRONG_USE,
-                    f"the folder of task files {folder} does not exist",
-                    help="give --quant-include-path an existing folder",
-                )
+                raise Refusal(TaskCode.NO_SUCH_TASK_FOLDER, folder=str(folder))
         return self._manager(include_paths)
 
     def _shipped_manager(self, name: str, user_manager: Any | None) -> Any | None:
@@ -166,21 +162,21 @@ class TaskLibrary:
         user_tasks = list(user_manager.all_tasks) if user_manager is not None else []
         near = difflib.get_close_matches(name, user_tasks, NEAREST, cutoff=0.5)
         near = near or difflib.get_close_matches(name, self._full_manager().all_tasks, NEAREST)
-        lines = [f"nearest: {', '.join(near)}"] if near else []
-        if user_tasks:
-            lines.append(f"in your task folders: {listed(user_tasks)}")
-        else:
-            lines.append("--quant-include-path DIR adds a folder with task files of your own")
-        if broken:
-            lines.append(f"not readable: {', '.join(str(path) for path in broken)}")
-        return Refusal(Category.WRONG_USE, f"no task is called {name!r}", help=tuple(lines))
+        return Refusal(
+            TaskCode.NO_SUCH_TASK,
+            task=name,
+            nearest=tuple(near),
+            yours=first_of(user_tasks),
+            option=None if user_tasks else "--quant-include-path",
+            unreadable=tuple(map(str, broken)),
+        )
 
 
-def cause_of(error: BaseException) -> str:
+def cause_of(error: BaseException) -> Quoted:
     """The kind of an exception and the first line that it says."""
     text = str(error).strip().splitlines()
     kind = type(error).__name__
-    return f"{kind}: {text[0].strip()}" if text else kind
+    return Quoted(f"{kind}: {text[0].strip()}" if text else kind)
 
 
 def _load_task(manager: Any, name: str) -> Any:
@@ -189,45 +185,28 @@ def _load_task(manager: Any, name: str) -> Any:
     except QuantregError:
         raise
     except ImportError as error:
-        raise Refusal(
-            Category.MISSING_EXTRA,
-            f"task {name!r} needs a module that is not installed: {cause_of(error)}",
-            help="install it, or check the !function lines of the task's file",
-        ) from error
+        raise Refusal(TaskCode.TASK_NEEDS_MODULE, task=name, cause=cause_of(error)) from error
     except Exception as error:
         # The task's code, the libraries under it and the network can raise anything.
         if isinstance(error, IndexError) and "size 0" in str(error):
             raise no_items(name) from error
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"task {name!r} cannot be loaded: {cause_of(error)}",
-            help=_loading_help(error),
-        ) from error
+        raise _not_loaded(name, error) from error
 
 
 def no_items(name: str) -> Refusal:
     """The refusal of a task without a single item."""
-    return Refusal(
-        Category.NOTHING_MEASURED,
-        f"task {name!r} has no items",
-        help="check the data file and the test_split or validation_split of the task's file",
-    )
+    return Refusal(TaskCode.TASK_WITHOUT_ITEMS, task=name)
 
 
-def _loading_help(error: BaseException) -> tuple[str, ...]:
+def _not_loaded(name: str, error: BaseException) -> Refusal:
+    cause = cause_of(error)
     if isinstance(error, FileNotFoundError):
-        return (
-            "relative data_files are looked for in the folder where pytest was started:",
-            "write absolute paths, or load them with custom_dataset",
-        )
+        return Refusal(TaskCode.TASK_FILES_NOT_FOUND, task=name, cause=cause)
     if isinstance(error, ConnectionError):
-        return (
-            "the data set is not on this machine and the hub cannot be reached:",
-            "run once with network, and without HF_HUB_OFFLINE and HF_DATASETS_OFFLINE",
-        )
+        return Refusal(TaskCode.TASK_DATA_OUT_OF_REACH, task=name, cause=cause)
     if isinstance(error, KeyError):
-        return ("the splits and fields that the task's file names must be in its data",)
-    return ("it must first load with lm-eval itself: lm_eval run --tasks NAME --limit 1",)
+        return Refusal(TaskCode.TASK_FIELD_NOT_FOUND, task=name, cause=cause)
+    return Refusal(TaskCode.TASK_NOT_LOADED, task=name, cause=cause)
 
 
 def _members(tasks: Any) -> list[str]:
@@ -248,16 +227,8 @@ def _refuse_unsafe(name: str, config: dict[str, Any]) -> None:
 
 
 def _runs_code(name: str) -> Refusal:
-    return Refusal(
-        Category.WRONG_USE,
-        f"task {name!r} runs code that the model has written; such tasks are not supported",
-        help="evaluate it with lm_eval in a sandbox of your own",
-    )
+    return Refusal(TaskCode.TASK_RUNS_MODEL_CODE, task=name)
 
 
 def _needs_media(name: str) -> Refusal:
-    return Refusal(
-        Category.WRONG_USE,
-        f"task {name!r} needs pictures or sound; only text tasks are supported",
-        help="choose a task with text alone",
-    )
+    return Refusal(TaskCode.TASK_NEEDS_MEDIA, task=name)

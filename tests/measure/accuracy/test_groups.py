@@ -15,6 +15,8 @@ from lm_eval.tasks import TaskManager
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.measure import Journal, TaskGroup, TaskLibrary, measure
 
+from ...wording import refused, says
+
 SIZES = {"leaf_a": 12, "leaf_b": 30, "leaf_c": 61}
 
 TASK = """
@@ -164,7 +166,7 @@ def test_weights_need_a_size_for_each_task(grouped: Callable[..., TaskGroup | No
 
 
 @pytest.mark.parametrize(
-    ("groups", "says"),
+    ("groups", "words"),
     [
         ({"bare": "task: [leaf_a, leaf_b]"}, "no average of its own.*leaf_a, leaf_b"),
         ({"empty": f"task: []\n{EQUAL}"}, "names no tasks"),
@@ -191,20 +193,20 @@ def test_weights_need_a_size_for_each_task(grouped: Callable[..., TaskGroup | No
     ],
 )
 def test_groups_that_are_not_the_sum_of_their_tasks_are_refused(
-    groups: dict[str, str], says: str, grouped: Callable[..., TaskGroup | None]
+    groups: dict[str, str], words: str, grouped: Callable[..., TaskGroup | None]
 ) -> None:
     """What one by one would not be what lm-eval measures in the group is refused in words."""
     with pytest.raises(Refusal) as caught:
         grouped(**groups)
     assert caught.value.category is Category.WRONG_USE
-    assert re.search(says, str(caught.value), re.DOTALL), str(caught.value)
+    assert re.search(words, says(caught.value), re.DOTALL), says(caught.value)
 
 
 def test_a_task_is_no_group_and_a_tag_is_refused(shelf: Path, library: TaskLibrary) -> None:
     """One call measures one task or one group; a tag has no average at all."""
     paths = (str(shelf),)
     assert library.group("leaf_a", paths) is None
-    with pytest.raises(Refusal, match=r"is a tag of tasks.*\n.*leaf_b, leaf_c"):
+    with refused(r"is a tag of tasks.*\n.*leaf_b, leaf_c"):
         library.group("pair", paths)
 
 
@@ -213,7 +215,7 @@ def test_loading_a_group_as_one_task_is_refused(
 ) -> None:
     """`load` is for single tasks, and says which those of a group are."""
     grouped(flat=f"task: [leaf_a, leaf_b]\n{BY_SIZE}")
-    with pytest.raises(Refusal, match=r"is a group of tasks.*\n.*leaf_a, leaf_b"):
+    with refused(r"is a group of tasks.*\n.*leaf_a, leaf_b"):
         library.load("flat", (str(shelf),))
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Accuracy
 from pytest_quantreg.measure import Journal, PreparedTask, TaskLibrary, measure
+
+from ...wording import refused
 
 Prepare = Callable[..., PreparedTask]
 
@@ -256,7 +258,7 @@ def test_no_memory_at_all_is_refused(
     prepared: Prepare, run: Any, scripted: Any, memory: Journal
 ) -> None:
     """At batch size 1 there is nothing left to try."""
-    with pytest.raises(Refusal, match="even with batch size 1") as caught:
+    with refused("even with batch size 1") as caught:
         run(prepared("write"), scripted(room=0), memory, batch_size=2)
     assert caught.value.category is Category.OUT_OF_MEMORY
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from pytest_quantreg.core.codes import TaskCode
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.facts import Problem
 from pytest_quantreg.core.records.run import Metric
 from pytest_quantreg.measure import (
     Journal,
@@ -23,6 +25,8 @@ from pytest_quantreg.measure import (
     measure,
 )
 from pytest_quantreg.measure.accuracy.metrics import columns
+
+from ...wording import says
 
 Prepare = Callable[..., PreparedTask]
 HEAD = "doc_to_text: q\ndoc_to_target: q\noutput_type: generate_until\ntest_split: test\n"
@@ -38,8 +42,8 @@ def test_unknown_task_names_the_nearest_of_ones_own(prepared: Prepare) -> None:
     """A slip of the pen is answered with the tasks of the user's folders."""
     error = _refused(lambda: prepared("chose"))
     assert error.category is Category.WRONG_USE
-    assert str(error).splitlines()[:2] == ["no task is called 'chose'", "  nearest: choose"]
-    assert "choose, read, translate, write" in str(error)
+    assert says(error).splitlines()[:2] == ["no task is called 'chose'", "  nearest: choose"]
+    assert "choose, read, translate, write" in says(error)
 
 
 @pytest.mark.slow
@@ -48,7 +52,7 @@ def test_unknown_task_names_the_nearest_of_lm_evals(task_folder: Path) -> None:
     said: list[str] = []
     library = TaskLibrary(said.append)
     error = _refused(lambda: library.load("hellaswagg", (str(task_folder),)))
-    assert "nearest: hellaswag" in str(error)
+    assert "nearest: hellaswag" in says(error)
     assert len(said) == 1
     assert "lm-eval" in said[0]
 
@@ -61,8 +65,8 @@ def test_shipped_task_is_found_without_the_whole_index(
     monkeypatch.setattr("datasets.load_dataset", _offline)
     error = _refused(lambda: TaskLibrary(said.append).load("gsm8k", (str(task_folder),)))
     assert error.category is Category.NOTHING_MEASURED
-    assert str(error).startswith("task 'gsm8k' cannot be loaded: ConnectionError: no hub")
-    assert "HF_HUB_OFFLINE" in str(error)
+    assert says(error).startswith("task 'gsm8k' cannot be loaded: ConnectionError: no hub")
+    assert "HF_HUB_OFFLINE" in says(error)
     assert said == []
 
 
@@ -87,14 +91,14 @@ def test_files_that_are_no_single_text_task(
     (tmp_path / "own.yaml").write_text(body, "utf-8")
     error = _refused(lambda: prepared(name, include_paths=(str(tmp_path),)))
     assert error.category is Category.WRONG_USE
-    assert said in error.what
-    assert "parametrize" not in str(error) or "its tasks: " in str(error)
+    assert said in says(error)
+    assert "parametrize" not in says(error) or "its tasks: " in says(error)
 
 
 def test_folder_that_does_not_exist(prepared: Prepare) -> None:
     """A mistyped folder is not an unknown task."""
     error = _refused(lambda: prepared("choose", include_paths=("nowhere",)))
-    assert "the folder of task files nowhere does not exist" in str(error)
+    assert "the folder of task files nowhere does not exist" in says(error)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +123,8 @@ def test_data_that_is_not_there(
     (tmp_path / "own.yaml").write_text(body, "utf-8")
     error = _refused(lambda: prepared("own", include_paths=(str(tmp_path),)))
     assert error.category is Category.NOTHING_MEASURED
-    assert any(part in error.what for part in said.split("|"))
-    assert error.help
+    assert any(part in says(error) for part in said.split("|"))
+    assert "\n  " in says(error)
 
 
 def test_task_without_items(prepared: Prepare, tmp_path: Path) -> None:
@@ -133,10 +137,8 @@ def test_task_without_items(prepared: Prepare, tmp_path: Path) -> None:
     body = "task: none\ncustom_dataset: !function empty.load\n" + HEAD
     (tmp_path / "none.yaml").write_text(body, "utf-8")
     error = _refused(lambda: prepared("none", include_paths=(str(tmp_path),)))
-    assert (error.category, error.what) == (
-        Category.NOTHING_MEASURED,
-        "task 'none' has no items",
-    )
+    assert error.category is Category.NOTHING_MEASURED
+    assert error.problem == Problem(TaskCode.TASK_WITHOUT_ITEMS, {"task": "none"})
 
 
 @pytest.mark.parametrize(
@@ -153,13 +155,19 @@ def test_task_without_items(prepared: Prepare, tmp_path: Path) -> None:
         ("read", {"num_fewshot": 2}, "a rolling task has no prompts"),
         ("write", {"num_fewshot": -1}, "must be 0 or more"),
         ("write", {"num_fewshot": 41}, "cannot be built: ValueError"),
+        (
+            "write",
+            {"num_fewshot": -1},
+            "with num_fewshot=-1: must be 0 or more\n  leave num_few",
+        ),
+        ("write", {"repeats": 2}, "with gen_kwargs={'do_sample': True, 'temperature': 0.7}\n"),
     ],
 )
 def test_requests_that_cannot_take_effect(
     task: str, fields: dict[str, Any], said: str, prepared: Prepare
 ) -> None:
     """What lm-eval would ignore in silence, or fail on later, is refused at once."""
-    assert said in _refused(lambda: prepared(task, **fields)).what
+    assert said in says(_refused(lambda: prepared(task, **fields)))
 
 
 def test_chat_template_is_on_for_generation_only(prepared: Prepare) -> None:
@@ -217,7 +225,7 @@ def test_metrics_are_found_as_lm_eval_spells_them(prepared: Prepare) -> None:
     assert find_metric(write, "exact_match").name == "exact_match,strict"
     error = _refused(lambda: find_metric(write, "acc"))
     assert error.category is Category.WRONG_USE
-    assert "exact_match,strict, exact_match,flexible" in str(error)
+    assert "exact_match,strict, exact_match,flexible" in says(error)
     assert _refused(lambda: default_metric(replace(write, metrics=()))).category
 
 
@@ -244,7 +252,7 @@ def test_scores_that_are_none(
     engine = scripted(log_probability=value)
     error = _refused(lambda: _measured(prepared(task), engine, memory, heard))
     assert error.category is category
-    assert said in error.what
+    assert said in says(error)
 
 
 def test_engine_that_fails(prepared: Prepare, scripted: Any, heard: Any, memory: Journal) -> None:
@@ -252,7 +260,7 @@ def test_engine_that_fails(prepared: Prepare, scripted: Any, heard: Any, memory:
     failing = scripted(dies_at=1, death=RuntimeError("no kernel\ndetails"))
     error = _refused(lambda: _measured(prepared("write"), failing, memory, heard))
     assert error.category is Category.ENGINE
-    assert error.what.endswith("the engine failed: RuntimeError: no kernel")
+    assert says(error).splitlines()[0].endswith("the engine failed: RuntimeError: no kernel")
     assert isinstance(error.__cause__, RuntimeError)
     refusal = Refusal(Category.UNUSABLE_MODEL, "torn")
     refusing = scripted(dies_at=1, death=refusal)
@@ -286,4 +294,4 @@ def test_a_score_beyond_all_numbers_was_a_traceback(score: Any) -> None:
     passes = [{"score,none": [score, score, (1.0, 1.0) if weighted else 1.0]}]
     error = _refused(lambda: columns(task, [metric], passes, [0, 1, 2]))
     assert error.category is Category.NOT_COMPARABLE
-    assert "score,none is not a finite number on 2 of 3 items" in error.what
+    assert "score,none is not a finite number on 2 of 3 items" in says(error)

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Accuracy, Metric
 from pytest_quantreg.measure import Journal, PreparedTask, gains_from_reruns, measure, with_reruns
+
+from ...wording import refused
 
 N = 300
 
@@ -188,7 +190,7 @@ def test_runs_of_other_items_or_metrics_are_refused(prepared: Any, scripted: Any
     ready = prepared("choose")
     first = run(ready, scripted())
     without = _as_kind(first, "aggregate")
-    for other, says in [(run(ready, scripted(), 299), "other items"), (without, "lacks a metric")]:
-        with pytest.raises(Refusal, match=says) as caught:
+    for other, words in [(run(ready, scripted(), 299), "other items"), (without, "lacks a metric")]:
+        with refused(words) as caught:
             with_reruns(first, [other])
         assert caught.value.category is Category.NOT_COMPARABLE
