@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ..core.codes import SpeedCode
 from ..core.errors import Category, Refusal, WrongUse
 from ..core.records.run import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from ..core.records.speed import DeviceState, Footprint, Workload
@@ -106,7 +107,7 @@ def key_of(document: Any) -> SpeedKey:
             plain["model"],
             plain["scheme"],
             plain["engine"],
-            Workload(**_shape(plain["workload"])),
+            _workload_of(document),
             plain["accelerator"],
             int(plain["count"]),
         )
@@ -116,8 +117,7 @@ def key_of(document: Any) -> SpeedKey:
 
 def to_run(document: Any) -> SpeedRun:
     """The run of a validated document; raises CorruptFile for rounds that are none."""
-    shape = _shape(document["key"]["workload"])
-    workload = Workload(**shape, **known_fields(Workload, document["repeated"]))
+    workload = _workload_of(document)
     return SpeedRun(
         model=make(ModelIdentity, document["model"]),
         scheme=document["key"]["scheme"],
@@ -129,9 +129,13 @@ def to_run(document: Any) -> SpeedRun:
     )
 
 
-def _shape(plain: Any) -> dict[str, Any]:
+def _workload_of(document: Any) -> Workload:
     # Fields of a newer minor version that this one has no name for are passed over.
-    return {name: plain[name] for name in WORKLOAD_FIELDS}
+    shape = {name: document["key"]["workload"][name] for name in WORKLOAD_FIELDS}
+    try:
+        return Workload(**shape, **known_fields(Workload, document["repeated"]))
+    except WrongUse as error:
+        raise CorruptFile(SpeedCode.IMPOSSIBLE_WORKLOAD, cause=error.problem) from None
 
 
 def _session(session: SpeedSession) -> Json:

@@ -7,23 +7,21 @@ from dataclasses import dataclass, fields, replace
 
 from ..core.errors import WrongUse
 from ..core.records.run import Json
-from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..core.records.speed import SYNCHRONOUS, Workload
 from ..core.records.speed_run import SpeedRun
 from .file_names import to_component, words_from_component, words_to_component
 
 SPEED = "speed"
 """The folder of the speed baselines beside an engine's accuracy baselines."""
 
-KINDS = (SYNCHRONOUS, ASYNCHRONOUS)
 WORKLOAD_FIELDS = tuple(
     item.name for item in fields(Workload) if item.name not in ("rounds", "warmup")
 )
 """What makes two workloads the same: how often they are repeated does not."""
 
 MOST = 10**9
-"""No count or rate reaches it, so that every file name stays short."""
+"""No count of accelerators reaches it, so that every file name stays short."""
 
-_COUNTS = ("batch_size", "prompt_tokens", "output_tokens", "requests", "rounds")
 _DEVICES = re.compile(r"(?P<name>[^@]+)(?:@(?P<count>[1-9][0-9]{0,8}))?")
 
 
@@ -33,7 +31,7 @@ class SpeedKey:
 
     The workload's ``rounds`` and ``warmup`` are no part of it: they are set to their
     defaults here. Raises WrongUse for a part that cannot be filed (empty, too long, a
-    path) and for a workload that cannot be run.
+    path).
     """
 
     model: str
@@ -44,25 +42,13 @@ class SpeedKey:
     count: int = 1
 
     def __post_init__(self) -> None:
-        wrong = workload_fault(self.workload)
-        if wrong:
-            raise WrongUse(
-                f"a speed baseline cannot be filed under a workload whose {wrong}",
-                help="counts are whole numbers from 1, a request rate is positive",
-            )
         if type(self.count) is not int or not 1 <= self.count < MOST:
             raise WrongUse(
                 f"a speed baseline cannot be filed under {self.count!r} accelerators",
                 help="their count is a whole number from 1",
             )
         plain = Workload()
-        rate = self.workload.request_rate
-        same = replace(
-            self.workload,
-            rounds=plain.rounds,
-            warmup=plain.warmup,
-            request_rate=None if rate is None else float(rate),
-        )
+        same = replace(self.workload, rounds=plain.rounds, warmup=plain.warmup)
         object.__setattr__(self, "workload", same)
         _ = self.folder
 
@@ -163,22 +149,6 @@ def devices_of(folder: str) -> str | None:
     if match is None or name is None or match["count"] == "1":
         return None
     return _devices(name, int(match["count"] or 1))
-
-
-def workload_fault(workload: Workload) -> str | None:
-    """The first part of a workload that cannot be, in words; None if all of it can."""
-    if workload.deployment not in KINDS:
-        return f"deployment is {workload.deployment!r}, not one of {', '.join(KINDS)}"
-    for name in _COUNTS:
-        count = getattr(workload, name)
-        if type(count) is not int or not 1 <= count < MOST:
-            return f"{name} is {count!r}"
-    if type(workload.warmup) is not int or not 0 <= workload.warmup < MOST:
-        return f"warmup is {workload.warmup!r}"
-    rate = workload.request_rate
-    if rate is not None and (type(rate) not in (int, float) or not 1 / MOST < rate < MOST):
-        return f"request_rate is {rate!r}"
-    return None
 
 
 def _devices(name: str, count: int) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime
 from ..core.records.speed import Request, Round, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.strict_json import LARGEST, CorruptFile
-from .speed_key import workload_fault
 
 
 def check_speed_run(run: SpeedRun) -> None:
@@ -16,9 +15,6 @@ def check_speed_run(run: SpeedRun) -> None:
 
     What the schema says of single fields is not repeated here.
     """
-    wrong = workload_fault(run.workload)
-    if wrong:
-        raise CorruptFile(f"has a workload whose {wrong}")
     if not run.sessions:
         raise CorruptFile("holds no sessions")
     if run.effective.quantized_layers > run.effective.linear_layers:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..core import stats
 from ..core.comparison.speed import SpeedComparison
 from ..core.errors import QuantregError
+from ..core.facts import Problem
 from ..core.gates.outcome import (
     KEPT,
     LOST,
@@ -28,7 +29,7 @@ from ..core.settings import GateMode
 from .messages import confidence, of_refusal
 from .number_format import figure, outwards
 from .speed_lines import described, stored_sessions
-from .words import PLAIN, Voice
+from .words import PLAIN, Voice, words_of
 
 SPEED = "speed"
 """What stands for a task where speed was asked for."""
@@ -44,7 +45,7 @@ def of_verdict(
     verdict: SpeedVerdict,
     context: Context,
     *,
-    notes: tuple[str, ...] = (),
+    notes: tuple[str | Problem, ...] = (),
     lines: tuple[str, ...] = (),
     reasons: tuple[str, ...] = (),
 ) -> Outcome:
@@ -53,7 +54,7 @@ def of_verdict(
     ``lines`` are further figures of what it judged, ``reasons`` why it may be slow.
     """
     gate, estimate = verdict.gate, verdict.estimate
-    result = _result(verdict)
+    result, shown_notes = _result(verdict), _note_words(notes)
     advice = _advice(verdict, result)
     details = [_basis(verdict), *(f"likely: {reason}" for reason in reasons)]
     if (detectable := _detectable(verdict, result)) is not None:
@@ -63,14 +64,14 @@ def of_verdict(
         verdict.fails,
         context.scheme,
         _headline(verdict, result, context.scheme),
-        details=(*details, *([advice] if advice else []), *notes),
+        details=(*details, *([advice] if advice else []), *shown_notes),
         context=context,
         gate=str(gate),
         mode=verdict.mode.value,
         confidence=verdict.confidence,
         family=verdict.family if verdict.family > 1 else None,
         advice=advice,
-        notes=notes,
+        notes=shown_notes,
         speed=SpeedFigures(
             subject=verdict.workload or "",
             quantity=gate.quantity,
@@ -94,7 +95,7 @@ def of_measurement(
     comparison: SpeedComparison,
     context: Context,
     *,
-    notes: tuple[str, ...] = (),
+    notes: tuple[str | Problem, ...] = (),
     lines: tuple[str, ...] = (),
 ) -> Outcome:
     """A workload whose speed-up no gate judged: listed, never called kept.
@@ -115,9 +116,14 @@ def of_measurement(
         f"{figure(figures.quantized)} {unit}, no gate",
         context=context,
         confidence=comparison.confidence,
-        notes=notes,
+        notes=_note_words(notes),
         speed=replace(figures, lines=lines),
     )
+
+
+def _note_words(notes: tuple[str | Problem, ...]) -> tuple[str, ...]:
+    """Notes as they are read; of a problem, what kept a model from being timed, its headline."""
+    return tuple(words_of(note).what if isinstance(note, Problem) else note for note in notes)
 
 
 def _speedup(comparison: SpeedComparison) -> SpeedFigures:

@@ -60,23 +60,28 @@ FOOTPRINTS = st.builds(
     SIZE,
     SIZE,
 )
-WORKLOADS = st.builds(
-    Workload,
-    st.sampled_from(["synchronous", "asynchronous"]),
-    st.integers(1, 512),
-    st.integers(1, 9999),
-    st.integers(1, 9999),
-    st.integers(1, 50),
-    st.integers(0, 5),
-    st.integers(1, 4),
-    st.none() | st.floats(1e-3, 1e3),
-)
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> Workload:
+    """Any workload of few requests; without a rate, no more at once than there are."""
+    requests, rate = draw(st.integers(1, 4)), draw(st.none() | st.floats(1e-3, 1e3))
+    return Workload(
+        draw(st.sampled_from(["synchronous", "asynchronous"])),
+        draw(st.integers(1, requests if rate is None else 512)),
+        draw(st.integers(1, 9999)),
+        draw(st.integers(1, 9999)),
+        draw(st.integers(1, 50)),
+        draw(st.integers(0, 5)),
+        requests,
+        rate,
+    )
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> SpeedRun:
     """Any run of `KEY`'s model under any workload, with times as a clock gives them."""
-    workload = draw(WORKLOADS)
+    workload = draw(workloads())
 
     def request() -> Request:
         arrived = draw(st.just(0.0) | GAP)
@@ -312,7 +317,7 @@ def test_an_absent_baseline_names_file_neighbours_devices_and_command(tmp_path: 
         "  record it with: pytest --quant-update",
     ]
     with pytest.raises(Refusal, match=r"there is .*HBM3/batch-1\.128\+64\.json"):
-        store.load(replace(KEY, workload=Workload(batch_size=2)))
+        store.load(replace(KEY, workload=Workload(batch_size=2, requests=2)))
     assert not store.exists(missing)
     assert store.exists(KEY)
 
@@ -366,7 +371,7 @@ def test_a_workload_asked_for_more_often_is_the_same_baseline(tmp_path: Path) ->
     assert store.load(again) == make_speed()
     for change in (
         {"deployment": ASYNCHRONOUS},
-        {"batch_size": 2},
+        {"batch_size": 2, "requests": 2},
         {"prompt_tokens": 1},
         {"output_tokens": 1},
         {"requests": 2},

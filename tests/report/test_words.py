@@ -21,7 +21,13 @@ CODES = {code for subject in Code.__subclasses__() for code in subject}
 RAISERS = frozenset({"Refusal", "WrongUse", "Problem", "CorruptFile", "Smaller", "Changed"})
 
 # Rooms whose errors are values; the others follow.
-VALUES: tuple[str, ...] = ("core/records/", "core/stats/", "measure/accuracy/")
+VALUES: tuple[str, ...] = (
+    "core/gates/speed",
+    "core/records/",
+    "core/stats/",
+    "gating/speed/",
+    "measure/",
+)
 
 
 def raised(source: str) -> Iterator[ast.Call]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..comparison.accuracy import Comparison
 from ..comparison.speed import SpeedComparison
 from ..errors import QuantregError
+from ..facts import Problem
 from ..hardware.roofline import Roof
 from ..records.run import Accuracy, Metric
 from ..records.speed import ModelSpeed, Series, Workload
@@ -114,7 +115,7 @@ class JudgedSpeed:
 
     verdict: SpeedVerdict
     context: Context
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Problem, ...] = ()
     detail: TimedDetail | None = None
     slow: tuple[str, ...] = ()
 
@@ -126,7 +127,7 @@ class MeasuredSpeed:
     comparison: SpeedComparison
     context: Context
     detail: TimedDetail
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Problem, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..codes import SpeedCode
 from ..errors import WrongUse
 from ..hardware.accelerators import fit, not_applicable_words
 from ..records.run import Machine
@@ -156,8 +157,7 @@ def _choose(
     for gate in fitting:
         if _place(gate, device) == _place(best, device) and gate.gpu != best.gpu:
             raise WrongUse(
-                f"{best} and {gate} both fit {device}, with as many words each",
-                help="name one of them more fully, as nvidia-smi -L spells it",
+                SpeedCode.EQUALLY_SPECIFIC_GPUS, gate=str(best), other=str(gate), device=device
             )
     target = f"for {best.gpu}" if best.gpu else "for any device"
     return Choice(

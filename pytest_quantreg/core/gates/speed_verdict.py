@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from statistics import median
 
 from .. import stats
+from ..codes import SpeedCode
 from ..comparison.speed import GIB, SpeedComparison, SpeedResult, gib
-from ..errors import Category, Refusal
+from ..errors import Refusal
 from ..records.speed import Workload
 from ..settings import GateMode
 from .plan import Plan
 from .speed import MAX_LATENCY, MAX_LOAD_TIME, MIN_SPEEDUP, MIN_THROUGHPUT, SpeedGate
 
 MEDIAN = 50.0
-
-ONE_SESSION = (
-    "one stored session of the baseline says nothing of how sessions differ, so that it could "
-    "never turn red"
-)
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,7 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     if gate.marker == MAX_LOAD_TIME:
         loads = result.quantized.load_seconds
         if not loads:
-            raise Refusal(
-                Category.NOTHING_MEASURED,
-                f"{gate}: this engine cannot tell how long a model takes to load",
-                help="take the marker off, or measure with an engine that can",
-            )
+            raise Refusal(SpeedCode.LOAD_TIME_UNKNOWN, gate=str(gate))
         estimate = stats.quantile_interval(
             [(seconds,) for seconds in loads], MEDIAN, confidence=plan.confidence, sides=1
         )
@@ -132,11 +124,7 @@ def judge_model(gate: SpeedGate, why: str, result: SpeedResult, plan: Plan) -> S
     footprint = result.quantized.footprint
     size = footprint.weights if gate.kind == "weights" else footprint.peak
     if size is None:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{gate}: this engine cannot tell {gate.quantity}",
-            help="take the marker off, or measure with an engine that can",
-        )
+        raise Refusal(SpeedCode.MEMORY_UNKNOWN, gate=str(gate), quantity=gate.quantity)
     baseline = None
     if before is not None:
         old = before.footprint
@@ -150,24 +138,16 @@ def _refuse_few_loads(gate: SpeedGate, plan: Plan, loads: int) -> None:
     """Refuses a gate that was added when the model had been loaded too seldom for it."""
     need = least_units(gate, plan)
     if plan.mode is not GateMode.POINT and loads < need:
-        raise Refusal(
-            Category.TOO_WEAK,
-            f"{gate}: the model was loaded {loads} times, and {need} are the least",
-            help="put the marker on the test itself, its class or its module",
-        )
+        raise Refusal(SpeedCode.TOO_FEW_LOADS, gate=str(gate), loads=loads, least=need)
 
 
 def _baseline_speed(gate: SpeedGate, comparison: SpeedComparison, plan: Plan) -> float:
     """Tokens per second of the baseline. Raises Refusal where it cannot be judged against."""
-    where = f"{gate} under {comparison.workload.label}"
+    workload = comparison.workload.label
     if comparison.baseline_throughput is None:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{where}: the baseline was not timed",
-            help="name the full-precision model with --quant-model, to run both side by side",
-        )
+        raise Refusal(SpeedCode.BASELINE_NOT_TIMED, gate=str(gate), workload=workload)
     if len(comparison.stored) == 1 and plan.mode is GateMode.DETECT:
-        raise Refusal(Category.TOO_WEAK, f"{where}: {ONE_SESSION}")
+        raise Refusal(SpeedCode.GATE_ON_ONE_SESSION, gate=str(gate), workload=workload)
     return comparison.baseline_throughput
 
 
@@ -191,17 +171,8 @@ def refuse_senseless(gates: Sequence[SpeedGate], workload: Workload) -> None:
         if sensible(gate, workload) or not gate.is_on_test:
             continue
         if gate.kind == "tpot":
-            raise Refusal(
-                Category.NOT_JUDGED,
-                f"{gate}: one token is generated, and none after it",
-                help="generate more: output_tokens=64",
-            )
-        raise Refusal(
-            Category.NOT_JUDGED,
-            f"{gate} under {workload.label}: what is generated per second is then what arrives, "
-            "however fast the model is",
-            help="bound its latency (max_latency), or keep requests in flight (concurrency=)",
-        )
+            raise Refusal(SpeedCode.NO_FURTHER_TOKEN, gate=str(gate))
+        raise Refusal(SpeedCode.PACED_BY_ARRIVALS, gate=str(gate), workload=workload.label)
 
 
 def refuse_too_few(
@@ -216,12 +187,14 @@ def refuse_too_few(
     for gate in gates:
         need = least_units(gate, plan)
         if units < need:
-            goal = "turn red" if plan.mode is GateMode.DETECT else "be kept"
             raise Refusal(
-                Category.TOO_WEAK,
-                f"{gate} under {workload.label}: with {units} rounds it could never {goal} at "
-                f"{plan.confidence * 100:.6g} % confidence",
-                help=f"measure at least {need}: rounds={need}",
+                SpeedCode.TOO_FEW_ROUNDS,
+                gate=str(gate),
+                workload=workload.label,
+                mode=plan.mode.value,
+                rounds=units,
+                least=need,
+                confidence=plan.confidence * 100,
             )
 
 

@@ -6,11 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..codes import SpeedCode
+from ..errors import WrongUse
+
 SYNCHRONOUS = "synchronous"
 ASYNCHRONOUS = "asynchronous"
 
+DEPLOYMENTS = (SYNCHRONOUS, ASYNCHRONOUS)
+
 LATENCIES = ("ttft", "tpot", "e2e")
 """Time to the first token, time per further token, and end to end."""
+
+MOST = 10_000_000
+"""Of tokens, requests or rounds; more is a slip, and no engine holds as many."""
+
+_COUNTS = ("batch_size", "prompt_tokens", "output_tokens", "rounds", "requests")
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Workload:
     second, they arrive at random times and at most so many are in flight). A round has
     ``requests`` requests, each with its own prompt of ``prompt_tokens`` tokens, and each
     generates exactly ``output_tokens``.
+
+    Raises WrongUse for one that cannot be measured as its label says.
     """
 
     deployment: str = SYNCHRONOUS
@@ -33,6 +45,23 @@ class Workload:
     requests: int = 1
     request_rate: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.deployment not in DEPLOYMENTS:
+            raise WrongUse(
+                SpeedCode.UNKNOWN_DEPLOYMENT, deployment=self.deployment, known=DEPLOYMENTS
+            )
+        for name in _COUNTS:
+            _refuse_other_than_count(name, getattr(self, name), least=1)
+        _refuse_other_than_count("warmup", self.warmup, least=0)
+        if self.request_rate is not None:
+            object.__setattr__(self, "request_rate", _rate(self.request_rate))
+        elif self.requests < self.batch_size:
+            raise WrongUse(
+                SpeedCode.FEWER_REQUESTS_THAN_AT_ONCE,
+                requests=self.requests,
+                at_once=self.batch_size,
+            )
+
     @property
     def label(self) -> str:
         """``batch 1``, ``64 in flight`` or ``8 requests/s``, as tables call it."""
@@ -41,6 +70,18 @@ class Workload:
         if self.deployment == ASYNCHRONOUS:
             return f"{self.batch_size} in flight"
         return f"batch {self.batch_size}"
+
+
+def _refuse_other_than_count(name: str, value: object, *, least: int) -> None:
+    if type(value) is not int or not least <= value <= MOST:
+        raise WrongUse(SpeedCode.NOT_A_COUNT, name=name, value=repr(value), least=least)
+
+
+def _rate(value: object) -> float:
+    # Of type int or float, as no bool is; NaN lies between no bounds.
+    if type(value) not in (int, float) or not 1 / MOST < value < MOST:  # type: ignore[operator]
+        raise WrongUse(SpeedCode.NOT_A_RATE, value=repr(value))
+    return float(value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

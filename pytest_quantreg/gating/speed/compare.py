@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...core.codes import SpeedCode
 from ...core.comparison.comparability import Candidate, refusal
 from ...core.comparison.speed import SpeedComparison, SpeedResult
 from ...core.comparison.speed_comparability import comparable_models
-from ...core.comparison.suspicion import RERUN
 from ...core.errors import Category, Refusal
+from ...core.facts import Problem
 from ...core.gates.outcome import Context
 from ...core.gates.plan import Plan
 from ...core.gates.speed import MIN_SPEEDUP, SpeedGate, device_name, fits
@@ -59,7 +60,7 @@ class Timing:
     machine: Machine
     effective: EffectiveScheme
     context: Context
-    notes: tuple[str, ...] = ()
+    notes: tuple[str | Problem, ...] = ()
 
     def result(self, confidence: float) -> SpeedResult:
         """Both models compared, each bound at this one-sided confidence."""
@@ -115,7 +116,7 @@ class Timer:
         workloads: Sequence[Workload],
         scheme: str,
         plan: Plan,
-        recording: RecordCommand,
+        _recording: RecordCommand,
         *,
         blocks: int | None = None,
     ) -> Timing:
@@ -138,36 +139,34 @@ class Timer:
             blocks=max(_blocks(gates, plan), blocks or 0),
             against=any(gate.marker == MIN_SPEEDUP for gate in gates),
         )
-        timing = self._time_shared(request, recording)
+        timing = self._time_shared(request)
         if plan.mode is not GateMode.CERTIFY or not gates:
             return timing
         attempt = self._preconditions.attempt(spec, plan.confidence)
         return replace(timing, notes=(*timing.notes, attempt))
 
-    def _time_shared(self, request: _TimingRequest, recording: RecordCommand) -> Timing:
+    def _time_shared(self, request: _TimingRequest) -> Timing:
         """One measurement for tests with gates on the speed-up and without, where both fit."""
-        without: str | None = None
+        without: Problem | None = None
         if self._settings.model is not None and not request.against:
             both = replace(request, against=True)
             try:
-                return self._done.of(both.key(), lambda: self._time(both, recording))
+                return self._done.of(both.key(), lambda: self._time(both))
             except Refusal as error:
                 if error.category is not Category.OUT_OF_MEMORY:
                     raise
                 # That a model fits where its baseline does not is what it was quantized for.
-                without = error.what
-        return self._done.of(request.key(), lambda: self._time(request, recording, without))
+                without = error.problem
+        return self._done.of(request.key(), lambda: self._time(request, without))
 
-    def _time(
-        self, request: _TimingRequest, recording: RecordCommand, without: str | None = None
-    ) -> Timing:
+    def _time(self, request: _TimingRequest, without: Problem | None = None) -> Timing:
         """Both models, or the quantized one ``without`` its baseline, for that reason."""
         spec = request.spec
         has_model = self._settings.model is not None
         base = self._preconditions.baseline_spec() if has_model and without is None else None
-        notes = [without] if without is not None else []
+        notes: list[str | Problem] = [without] if without is not None else []
         notes += self._refuse_unlike(base, spec) if base is not None else []
-        has_stored = not has_model and self._has_stored(request, recording)
+        has_stored = not has_model and self._has_stored(request)
         stored_speed: StoredSpeed | None = None
 
         def check(effective: EffectiveScheme, machine: Machine) -> None:
@@ -179,7 +178,7 @@ class Timer:
             notes.extend(note for note in claim_notes if note not in notes)
             if has_stored and stored_speed is None:
                 # Only now is the device known; whether it has a baseline is asked before rounds.
-                stored_speed = self._find_stored(request, machine, recording)
+                stored_speed = self._find_stored(request, machine)
 
         self._preconditions.before_loading(spec)
         quantized = prepare_process(self._engines, spec, check)
@@ -205,7 +204,7 @@ class Timer:
             machine=machine,
             effective=effective,
             context=self._context(spec, machine, effective, base or stored_speed),
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(note for at, note in enumerate(notes) if note not in notes[:at]),
         )
 
     def _context(
@@ -226,7 +225,7 @@ class Timer:
         request: _TimingRequest,
         base: ModelSpec | None,
         quantized: EngineProcess,
-        notes: list[str],
+        notes: list[str | Problem],
     ) -> tuple[ModelSpeed | None, ModelSpeed]:
         """Both models, or the quantized one where the other is not at hand, nor needed."""
         vocab = self._engines.identify(request.spec).vocab_size
@@ -263,14 +262,13 @@ class Timer:
         )
         return None, alone
 
-    def _has_stored(self, request: _TimingRequest, recording: RecordCommand) -> bool:
+    def _has_stored(self, request: _TimingRequest) -> bool:
         """Whether sessions of the baseline are stored; refuses their absence if they are needed."""
         try:
             self._stored.refuse_absent(
                 self._preconditions.model_name(),
                 models.baseline_schemes(self._engines.identify(request.spec)),
                 request.workloads,
-                recording,
             )
         except Refusal:
             if request.against:
@@ -278,9 +276,7 @@ class Timer:
             return False
         return True
 
-    def _find_stored(
-        self, request: _TimingRequest, machine: Machine, recording: RecordCommand
-    ) -> StoredSpeed:
+    def _find_stored(self, request: _TimingRequest, machine: Machine) -> StoredSpeed:
         """The stored sessions that a model on ``machine`` may be judged against."""
         identity = self._engines.identify(request.spec)
         try:
@@ -289,13 +285,12 @@ class Timer:
                 self._preconditions.model_name(),
                 models.baseline_schemes(identity),
                 request.workloads,
-                recording,
                 sessions=2 if request.against and request.mode is GateMode.DETECT else 1,
             )
         except Refusal as error:
             if request.against:
                 raise
-            return StoredSpeed((), "", (error.what,))
+            return StoredSpeed((), "", (error.problem,))
 
     def _refuse_known_emulated(self, spec: ModelSpec) -> None:
         """Refuses before anything is made what this engine is known to emulate."""
@@ -326,7 +321,7 @@ class Timer:
             refuse_too_few(judged, workload, plan, units=units)
         return [gate for gate in gates if any(sensible(gate, load) for load in workloads)]
 
-    def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> list[str]:
+    def _refuse_unlike(self, base: ModelSpec, spec: ModelSpec) -> list[str | Problem]:
         """Refuses two models of which one cannot be made from the other, or that are one.
 
         Returns the differences that are only noted.
@@ -336,16 +331,12 @@ class Timer:
         differences = comparable_models(ours, Candidate(theirs, software[1]), software[0])
         if (error := refusal(differences, "the speed")) is not None:
             raise error
-        notes: list[str] = []
+        notes: list[str | Problem] = []
         if ours.weights_digest == theirs.weights_digest and not spec.quantize:
-            problem = (
-                f"the model tested as {spec.scheme} is compared with itself: its weights are "
-                "those of the baseline, to the bit"
-            )
+            same = Problem(SpeedCode.TIMED_AGAINST_ITSELF, {"scheme": spec.scheme})
             if not self._settings.allow_rerun:
-                help = ("name the full-precision model with --quant-model", RERUN)
-                raise Refusal(Category.SUSPICIOUS, problem, help=help)
-            notes.append(f"{problem}: judged as a rerun (quant_allow_rerun)")
+                raise Refusal.of(same)
+            notes.append(Problem(SpeedCode.TIMED_AS_RERUN, {"cause": same}))
         refuse_wider(base, ours.dtype, theirs.dtype)
         return [*map(str, differences), *notes]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ...backends.process.remote import RemoteEngine
-from ...core.errors import Category, Refusal
+from ...core.codes import SpeedCode
+from ...core.errors import Refusal
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ...core.settings import Settings
 from ..engine_session import EngineSession
@@ -62,12 +63,4 @@ def prepare_process(engines: EngineSession, spec: ModelSpec, check: Check) -> En
 def refuse_shared(settings: Settings) -> None:
     """Refuses to time models in several workers at once. Raises Refusal."""
     if settings.workers > 1 and not settings.share_device:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{settings.workers} xdist workers would time models side by side and slow each "
-            "other down",
-            help=(
-                "run the tests of speed without -n, or with -n 1",
-                'where each worker has a device of its own: ini key quant_speed_xdist = "allow"',
-            ),
-        )
+        raise Refusal(SpeedCode.WORKERS_SHARE_DEVICE, workers=settings.workers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...core.codes import SpeedCode
 from ...core.comparison.speed import SpeedComparison, SpeedResult
-from ...core.errors import Category, QuantregError, Refusal
+from ...core.errors import QuantregError, Refusal
 from ...core.gates.outcomes import (
     GateOutcome,
     JudgedSpeed,
@@ -129,9 +130,5 @@ def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Ro
 
 
 def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> GateOutcome:
-    error = Refusal(
-        Category.NOTHING_MEASURED,
-        f"the test timed nothing, so {gate} judged nothing",
-        help="call compare_speed() in the body of the test, or take the marker off it",
-    )
+    error = Refusal(SpeedCode.NOTHING_TIMED, gate=str(gate))
     return RefusedSpeed(error, evidence.scheme, None, gate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from ...core.errors import Category, Refusal
+from ...core.codes import SpeedCode
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ...core.records.speed import DeviceState, ModelSpeed
 from ...core.secret_values import without_secrets
@@ -39,11 +40,9 @@ def refuse_unfit_baseline(base: ModelSpec) -> Check:
         refuse_emulated(base.scheme, effective)
         if effective.quantized_layers and base.scheme in FULL_PRECISION:
             raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"the baseline runs as {effective.scheme or effective.weights}, and its files hold "
-                f"{base.scheme}",
-                help="an engine argument quantizes both models; give it to one: "
-                "--quant-backend-arg=quantized:quantization_config=...",
+                SpeedCode.QUANTIZED_BASELINE,
+                effective=effective.scheme or effective.weights,
+                scheme=base.scheme,
             )
 
     return check
@@ -53,17 +52,18 @@ def refuse_other_device(baseline: Machine, quantized: Machine) -> Iterator[str]:
     """Refuses models that ran on unlike devices; tells where one had more of them."""
     if (baseline.kind, baseline.accelerator) != (quantized.kind, quantized.accelerator):
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the baseline runs on {baseline.accelerator} ({baseline.kind}), the quantized model "
-            f"on {quantized.accelerator} ({quantized.kind}): their speeds do not compare",
-            help="run both on one kind of device; look at --quant-backend-arg=baseline:...",
+            SpeedCode.BASELINE_ON_OTHER_DEVICE,
+            baseline=baseline.accelerator,
+            baseline_kind=baseline.kind,
+            quantized=quantized.accelerator,
+            quantized_kind=quantized.kind,
         )
     if baseline.count < quantized.count:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the baseline runs on {baseline.count} x {baseline.accelerator}, and the quantized "
-            f"model on {quantized.count}: that would be the speed-up of more devices",
-            help="give both as many; look at --quant-backend-arg",
+            SpeedCode.BASELINE_ON_FEWER_DEVICES,
+            accelerator=baseline.accelerator,
+            baseline=baseline.count,
+            quantized=quantized.count,
         )
     if baseline.count != quantized.count:
         yield (
@@ -77,37 +77,38 @@ def refuse_wider(base: ModelSpec, ours: str, theirs: str) -> None:
     arguments = {"dtype", "torch_dtype"} & {*base.args}
     if arguments and _WIDTH.get(ours, 0) > _WIDTH.get(theirs, 0):
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the baseline is computed in {ours} because an argument says so, the quantized model "
-            f"in {theirs}: a slower baseline is no speed-up",
-            help=f"leave {sorted(arguments)[0]} out, or give both the same",
+            SpeedCode.BASELINE_COMPUTED_WIDER,
+            baseline=ours,
+            quantized=theirs,
+            argument=min(arguments),
         )
 
 
 def unlike_states(
     ours: Sequence[DeviceState], theirs: Sequence[DeviceState]
-) -> tuple[str, str] | None:
-    """Where two models had another number of threads or power limit: both, in words."""
-    for name, unit in (("threads", "threads"), ("power_limit_w", "W power limit")):
-        our_values = {getattr(state, name) for state in ours} - {None}
-        their_values = {getattr(state, name) for state in theirs} - {None}
-        if our_values and their_values and our_values != their_values:
-            return f"{_listed(our_values)} {unit}", _listed(their_values)
+) -> tuple[Problem, tuple[float, ...]] | None:
+    """Where two models had another number of threads or power limit: the first's, the second's."""
+    our_threads, their_threads = (_figures(s.threads for s in states) for states in (ours, theirs))
+    if our_threads and their_threads and our_threads != their_threads:
+        return Problem(SpeedCode.THREADS, {"values": our_threads}), their_threads
+    our_limits, their_limits = (
+        _figures(s.power_limit_w for s in states) for states in (ours, theirs)
+    )
+    if our_limits and their_limits and our_limits != their_limits:
+        return Problem(SpeedCode.POWER_LIMIT, {"values": our_limits}), their_limits
     return None
 
 
 def refuse_other_state(baseline: ModelSpeed, quantized: ModelSpeed) -> None:
     """Refuses models that ran side by side with unequal means."""
     if (unlike := unlike_states(baseline.states, quantized.states)) is not None:
-        raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the baseline ran with {unlike[0]}, the quantized model with {unlike[1]}",
-            help="let both run alike",
-        )
+        raise Refusal(SpeedCode.OTHER_DEVICE_STATE, baseline=unlike[0], quantized=unlike[1])
 
 
-def _listed(values: set[Any]) -> str:
-    return " or ".join(f"{value:g}" for value in sorted(values))
+def _figures(values: Iterable[float | None]) -> tuple[float, ...]:
+    """The known values, each once and in order, as ints where they are whole."""
+    known = sorted({value for value in values if value is not None})
+    return tuple(int(value) if float(value).is_integer() else value for value in known)
 
 
 def unequal_arguments(
@@ -121,17 +122,9 @@ def unequal_arguments(
             yield "engine argument {}: baseline {}, quantized {}".format(name, *shown)
 
 
-def emulated(scheme: str, why: str) -> Refusal:
+def emulated(scheme: str, kernel: str) -> Refusal:
     """The refusal of what would be timed in place of the kernel that ships."""
-    return Refusal(
-        Category.NOT_JUDGED,
-        f"{scheme} is emulated here ({why}), which is not the kernel you ship",
-        help=(
-            "its accuracy can be judged, its speed and memory cannot",
-            "use an engine, or a format, that has kernels for it on this device: "
-            "`quantreg hardware` lists them",
-        ),
-    )
+    return Refusal(SpeedCode.EMULATED, scheme=scheme, kernel=kernel)
 
 
 def disturbances(quantized: ModelSpeed, baseline: ModelSpeed | None) -> Iterator[str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...baselines import SpeedKey
+from ...core.codes import SpeedCode
 from ...core.comparison.comparability import Candidate
 from ...core.comparison.speed import SpeedComparison, SpeedResult
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.gates.outcome import Context
 from ...core.records.run import Machine, ModelSpec
 from ...core.records.speed import ModelSpeed, Workload
@@ -153,10 +154,10 @@ def _refuse_short(workload: Workload) -> None:
     """Refuses to store what is too cold or too short to be compared with. Raises Refusal."""
     if workload.warmup < 1 or workload.rounds < LEAST_ROUNDS:
         raise Refusal(
-            Category.TOO_WEAK,
-            f"a speed baseline of {workload.rounds} rounds after {workload.warmup} of warm-up is "
-            f"none: {LEAST_ROUNDS} after 1 are the least",
-            help="record it with compare_speed(rounds=10, warmup=2), which are the defaults",
+            SpeedCode.SHORT_SPEED_BASELINE,
+            rounds=workload.rounds,
+            warmup=workload.warmup,
+            least=LEAST_ROUNDS,
         )
 
 

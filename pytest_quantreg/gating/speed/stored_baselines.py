@@ -10,15 +10,15 @@ from datetime import timedelta
 
 from ...baselines import Smaller, SpeedKey, SpeedStore
 from ...baselines.speed_validation import moment
+from ...core.codes import SpeedCode
 from ...core.comparison.comparability import Candidate, refusal
 from ...core.comparison.speed_comparability import comparable_speed
-from ...core.errors import Category, Refusal
-from ...core.gates.speed_verdict import ONE_SESSION
+from ...core.errors import Refusal
+from ...core.facts import Problem, RecordBaseline
 from ...core.records.run import Machine
 from ...core.records.speed import ModelSpeed, Series, Workload
 from ...core.records.speed_run import SpeedRun, SpeedSession
 from ...core.settings import Settings, Update
-from ..accuracy.stored_baselines import RecordCommand
 from .preconditions import unlike_states
 
 _A_DAY = timedelta(days=1)
@@ -30,7 +30,7 @@ class StoredSpeed:
 
     series: tuple[tuple[Series, ...], ...]
     scheme: str
-    notes: tuple[str, ...]
+    notes: tuple[str | Problem, ...]
     sessions: tuple[SpeedSession, ...] = ()
 
 
@@ -55,23 +55,13 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workloads: Sequence[Workload],
-        recording: RecordCommand,
     ) -> None:
         """Refuses before loading what is stored for no accelerator at all. Raises Refusal."""
         nowhere = Machine("cpu", "no such accelerator")
         for workload in workloads:
             keys = [self.key(model, scheme, workload, nowhere) for scheme in schemes]
             if not any(self.store.accelerators(key) for key in keys):
-                raise Refusal(
-                    Category.BASELINE_ABSENT,
-                    f"no speed baseline of {model} for {workload.label} is stored, and "
-                    "--quant-model does not name it",
-                    help=(
-                        "run both models side by side, which needs no stored baseline: "
-                        "--quant-model=REF",
-                        f"or record one on this accelerator: {recording(Update.ABSENT)}",
-                    ),
-                )
+                raise _absent(model, workload)
 
     def find(
         self,
@@ -79,7 +69,6 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workloads: Sequence[Workload],
-        recording: RecordCommand,
         *,
         sessions: int = 1,
     ) -> StoredSpeed:
@@ -87,26 +76,17 @@ class SpeedBaselines:
 
         Raises Refusal.
         """
-        runs = [
-            self._load(candidate, model, schemes, workload, recording) for workload in workloads
-        ]
-        notes: list[str] = []
+        runs = [self._load(candidate, model, schemes, workload) for workload in workloads]
+        notes: list[str | Problem] = []
         for run, workload in zip(runs, workloads, strict=True):
-            _refuse_colder(run, workload, recording)
+            _refuse_colder(run, workload)
             differences = comparable_speed(run, candidate, drift=self._settings.drift)
             if (error := refusal(differences, "the speed")) is not None:
                 raise error
             notes += map(str, differences)
         count = min(len(run.sessions) for run in runs)
         if count < sessions:
-            raise Refusal(
-                Category.TOO_WEAK,
-                ONE_SESSION,
-                help=(
-                    "run both models side by side: --quant-model=REF",
-                    f"or record more sessions: {recording(Update.ABSENT)} --quant-repeats=5",
-                ),
-            )
+            raise Refusal(SpeedCode.ONE_STORED_SESSION, record=RecordBaseline())
         source_note = (
             f"the baseline's speed is that of {count} stored session"
             f"{'' if count == 1 else 's'}, not of this one (--quant-model=REF runs both side "
@@ -126,21 +106,14 @@ class SpeedBaselines:
         except Refusal as error:
             if needed:
                 raise
-            return StoredSpeed((), "", (error.what,))
+            return StoredSpeed((), "", (error.problem,))
         return stored
 
     def refuse_other_state(self, stored: StoredSpeed, now: ModelSpeed) -> None:
         """Refuses sessions of another number of threads or power limit. Raises Refusal."""
         then = [state for session in stored.sessions for state in session.states]
         if (unlike := unlike_states(then, now.states)) is not None:
-            raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"the stored speed is of {unlike[0]}, and this session has {unlike[1]}",
-                help=(
-                    "run both models side by side: --quant-model=REF",
-                    "or make the device as it was when the baseline was recorded",
-                ),
-            )
+            raise Refusal(SpeedCode.STORED_UNDER_OTHER_STATE, stored=unlike[0], now=unlike[1])
 
     def _load(
         self,
@@ -148,37 +121,25 @@ class SpeedBaselines:
         model: str,
         schemes: Sequence[str],
         workload: Workload,
-        recording: RecordCommand,
     ) -> SpeedRun:
         assert candidate.machine is not None
         keys = [self.key(model, scheme, workload, candidate.machine) for scheme in schemes]
         key = next((stored_key for stored_key in keys if self.store.exists(stored_key)), None)
         if key is not None:
-            return self._read(key, recording)
+            return self.store.load(key)
         others = sorted(
             {other for absent_key in keys for other in self.store.accelerators(absent_key)}
         )
+        if not others:
+            raise _absent(model, workload)
         raise Refusal(
-            Category.NOT_COMPARABLE if others else Category.BASELINE_ABSENT,
-            f"this is {keys[0].devices}, and the stored speed of {model} for {workload.label} is "
-            f"that of {', '.join(others)}: another accelerator has a speed of its own"
-            if others
-            else f"no speed baseline of {model} for {workload.label} is stored",
-            help=(
-                "run both models side by side, which needs no stored baseline: --quant-model=REF",
-                f"or record one here: {recording(Update.ABSENT)}",
-            ),
+            SpeedCode.SPEED_OF_OTHER_ACCELERATOR,
+            here=keys[0].devices,
+            model=model,
+            workload=workload.label,
+            others=tuple(others),
+            record=RecordBaseline(),
         )
-
-    def _read(self, key: SpeedKey, recording: RecordCommand) -> SpeedRun:
-        try:
-            return self.store.load(key)
-        except Refusal as error:
-            kept = [line for line in error.help if "pytest --quant-update" not in line]
-            if len(kept) == len(error.help):
-                raise  # what a newer version wrote is not to be recorded again by this one
-            command = f"or record it again: {recording(Update.ALL)}"
-            raise Refusal(error.category, error.what, help=(*kept, command)) from None
 
     def missing(self, key: SpeedKey) -> int:
         """How many sessions are still to be recorded for ``key``.
@@ -236,15 +197,25 @@ class SpeedBaselines:
         return self._before[key]
 
 
-def _refuse_colder(run: SpeedRun, workload: Workload, recording: RecordCommand) -> None:
+def _absent(model: str, workload: Workload) -> Refusal:
+    return Refusal(
+        SpeedCode.NO_SPEED_BASELINE,
+        model=model,
+        workload=workload.label,
+        record=RecordBaseline(),
+    )
+
+
+def _refuse_colder(run: SpeedRun, workload: Workload) -> None:
     """Refuses sessions with less warm-up than what is compared with them."""
     least = min(session.warmup for session in run.sessions)
     if least < workload.warmup:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"a stored session of {workload.label} has {least} rounds of warm-up, and "
-            f"{workload.warmup} are asked for: colder rounds are slower ones",
-            help=f"record the baseline again: {recording(Update.ALL)}",
+            SpeedCode.STORED_AFTER_LESS_WARMUP,
+            workload=workload.label,
+            stored=least,
+            asked=workload.warmup,
+            record=RecordBaseline(again=True),
         )
 
 

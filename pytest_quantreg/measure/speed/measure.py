@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from ...core.codes import SpeedCode
 from ...core.engine import Say
 from ...core.errors import Category, Refusal, WrongUse
 from ...core.records.speed import ModelSpeed, Workload
-from .rounds import Rounds, check
+from .rounds import Rounds
 from .timed_model import Open, Sleeper, Timed, TimedModel
 
 __all__ = ["BLOCKS", "Open", "Sleeper", "Timed", "measure_alone", "measure_pair"]
@@ -46,7 +47,7 @@ def measure_pair(
     quantized model are started for their load times alone. ``announce`` hears what it will
     cost where that is much, ``say`` what is done meanwhile.
 
-    Raises WrongUse for impossible workloads, and Refusal for engines that fail, answer
+    Raises WrongUse for no workloads or equal ones, and Refusal for engines that fail, answer
     with another number of tokens, or do not fit even alone.
     """
     _check(workloads)
@@ -101,11 +102,9 @@ def _load_more(model: TimedModel, count: int, announce: Say) -> None:
 
 def _check(workloads: Sequence[Workload]) -> None:
     if not workloads:
-        raise WrongUse("no workload to measure")
-    for workload in workloads:
-        check(workload)
+        raise WrongUse(SpeedCode.NO_WORKLOAD)
     if len(set(workloads)) < len(workloads):
-        raise WrongUse("the same workload is given twice")
+        raise WrongUse(SpeedCode.SAME_WORKLOAD_TWICE)
 
 
 def _play_together(models: tuple[TimedModel, ...], workloads: Sequence[Workload], say: Say) -> bool:

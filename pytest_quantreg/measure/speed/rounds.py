@@ -8,8 +8,9 @@ import random
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ...core.errors import Category, Refusal, WrongUse
-from ...core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Load, Request, Workload
+from ...core.codes import SpeedCode
+from ...core.errors import Refusal
+from ...core.records.speed import Load, Request, Workload
 
 Prompt: TypeAlias = tuple[int, ...]
 
@@ -47,42 +48,34 @@ class Rounds:
         )
 
 
-def check(workload: Workload) -> None:
-    """Raises WrongUse for a workload that cannot be what its label says."""
-    if workload.deployment not in (SYNCHRONOUS, ASYNCHRONOUS):
-        raise WrongUse(
-            f"deployment {workload.deployment!r} is not known",
-            help=f"known: {SYNCHRONOUS}, {ASYNCHRONOUS}",
-        )
-    for name in ("batch_size", "prompt_tokens", "output_tokens", "rounds", "requests"):
-        if getattr(workload, name) < 1:
-            raise WrongUse(f"{workload.label}: {name} is {getattr(workload, name)}, not 1 or more")
-    if workload.warmup < 0:
-        raise WrongUse(f"{workload.label}: warmup is {workload.warmup}, not 0 or more")
-    rate = workload.request_rate
-    if rate is not None and not (0 < rate < math.inf):
-        raise WrongUse(f"{workload.label}: request_rate is {rate}, not a number above 0")
-    if rate is None and workload.requests < workload.batch_size:
-        raise WrongUse(
-            f"{workload.label}: a round of {workload.requests} requests never has "
-            f"{workload.batch_size} of them under way",
-            help=f"give a round {workload.batch_size} requests or more",
-        )
-
-
-def check_answers(requests: tuple[Request, ...], load: Load, subject: str) -> None:
+def check_answers(requests: tuple[Request, ...], load: Load, model: str, workload: str) -> None:
     """Raises Refusal unless every request has all its tokens at times that can be."""
     if len(requests) != len(load.prompts):
-        raise _refused(subject, f"answered {len(requests)} of {len(load.prompts)} requests")
+        raise Refusal(
+            SpeedCode.REQUESTS_UNANSWERED,
+            model=model,
+            workload=workload,
+            answered=len(requests),
+            asked=len(load.prompts),
+        )
     for request in requests:
         if request.output_tokens != load.output_tokens:
-            wanted = f"where {load.output_tokens} were asked for"
-            raise _refused(subject, f"generated {request.output_tokens} tokens {wanted}")
+            raise Refusal(
+                SpeedCode.OTHER_NUMBER_OF_TOKENS,
+                model=model,
+                workload=workload,
+                generated=request.output_tokens,
+                asked=load.output_tokens,
+            )
         ordered = 0 <= request.arrived <= request.first_token <= request.ended < math.inf
         # NaN compares false with everything, so it is not ordered either.
         if not ordered or request.ended == request.arrived:
-            times = (request.arrived, request.first_token, request.ended)
-            raise _refused(subject, f"gave impossible times {times}")
+            raise Refusal(
+                SpeedCode.IMPOSSIBLE_TIMES,
+                model=model,
+                workload=workload,
+                times=(request.arrived, request.first_token, request.ended),
+            )
 
 
 def _arrivals(workload: Workload, draw: random.Random) -> tuple[float, ...] | None:
@@ -91,11 +84,3 @@ def _arrivals(workload: Workload, draw: random.Random) -> tuple[float, ...] | No
         return None
     rate = workload.request_rate
     return tuple(itertools.accumulate(draw.expovariate(rate) for _ in range(workload.requests)))
-
-
-def _refused(subject: str, problem: str) -> Refusal:
-    return Refusal(
-        Category.ENGINE,
-        f"{subject}: the engine {problem}",
-        help="times of unequal work are not compared; is the engine made for other requests?",
-    )

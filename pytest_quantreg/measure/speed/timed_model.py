@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeAlias
 
+from ...core.codes import SpeedCode
 from ...core.errors import QuantregError
+from ...core.facts import Problem
 from ...core.records.run import Machine
 from ...core.records.speed import (
     DeviceState,
@@ -146,9 +148,9 @@ class TimedModel:
 
     def warm(self, workload: Workload) -> float:
         """Rounds that do not count; returns seconds of the last, 0 without any."""
-        seconds = 0.0
+        seconds, warming_up = 0.0, Problem(SpeedCode.WARMING_UP, {})
         for number in range(-workload.warmup, 0):
-            seconds = self._round(workload, number, 0, "warming up").seconds
+            seconds = self._round(workload, number, 0, warming_up).seconds
         if self._fresh:
             # From here on the peak is that of the workloads, not that of loading.
             self._live.forget_peak()
@@ -164,15 +166,16 @@ class TimedModel:
         pay for it. Measured on two cores with rounds of 30 ms: 18 % of the round.
         """
         load, took = self._rounds.touch(workload, number), 0.0
+        when = Problem(SpeedCode.BEFORE_ROUND, {"round": number + 1})
         for _ in range(TOUCHES):
-            requests = self._serve(workload, load, f"before round {number + 1}")
+            requests = self._serve(workload, load, when)
             took += max(request.ended for request in requests)
             if took >= TOUCH_SECONDS:
                 return
 
     def play(self, workload: Workload, number: int, block: int = 0) -> None:
         """One round that counts."""
-        when = f"in round {number + 1} of {workload.rounds}"
+        when = Problem(SpeedCode.IN_ROUND, {"round": number + 1, "rounds": workload.rounds})
         self._played[workload].append(self._round(workload, number, block, when))
 
     def settle(self) -> None:
@@ -228,16 +231,19 @@ class TimedModel:
         # The model it is compared with is no stranger on the card.
         return replace(state, others=max(state.others - self.beside, 0))
 
-    def _round(self, workload: Workload, number: int, block: int, when: str) -> Round:
+    def _round(self, workload: Workload, number: int, block: int, when: Problem) -> Round:
         load = self._rounds.load(workload, number)
         requests = self._serve(workload, load, when)
         return Round(requests, block)
 
-    def _serve(self, workload: Workload, load: Load, when: str) -> tuple[Request, ...]:
+    def _serve(self, workload: Workload, load: Load, when: Problem) -> tuple[Request, ...]:
         try:
             requests = self._live.serve(load)
         except QuantregError as error:
-            error.restate(error.what, (*error.help, f"it was {when}, {workload.label}"))
+            error.problem = Problem(
+                SpeedCode.FAILED_WHILE_TIMED,
+                {"cause": error.problem, "when": when, "workload": workload.label},
+            )
             raise
-        check_answers(requests, load, f"{self.name}, {workload.label}")
+        check_answers(requests, load, self.name, workload.label)
         return requests

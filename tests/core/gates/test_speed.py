@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
@@ -19,6 +18,8 @@ from pytest_quantreg.core.gates.speed import (
     device_name,
 )
 from pytest_quantreg.core.records.run import Machine
+
+from ...wording import wrong_use
 
 H100 = Machine("cuda", "NVIDIA H100 80GB HBM3")
 CPU = Machine("cpu", "AMD EPYC 7B13")
@@ -107,7 +108,7 @@ def test_none_for_this_device() -> None:
 def test_a_tie_is_an_error() -> None:
     """Two names with as many words at one place: nobody could say which was meant."""
     gates = speedups((1.8, "H100"), (1.9, "80GB"), (1.2, None))
-    with pytest.raises(WrongUse, match="both fit NVIDIA H100 80GB HBM3, with as many words each"):
+    with wrong_use("both fit NVIDIA H100 80GB HBM3, with as many words each"):
         list(choose(gates, H100))
     assert (
         chosen([*gates, *speedups((2.0, "NVIDIA H100"))]).gate == speedups((2.0, "NVIDIA H100"))[0]
