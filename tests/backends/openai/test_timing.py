@@ -36,7 +36,7 @@ def test_a_round(engine: OpenaiEngine, server: ScriptedServer) -> None:
     """Each request is sent as token ids, ends after all its tokens, and keeps to its turn."""
     server.most_under_way = 0
     requests = engine.serve(load())
-    check_answers(requests, load(), "here")
+    check_answers(requests, load(), "here", "all at once")
     assert server.most_under_way == 2
     sent = [body for body in server.seen if body.get("stream")][-6:]
     assert sorted(body["prompt"][2] for body in sent) == list(range(7, 13))

@@ -146,7 +146,7 @@ def test_streams(servers: Servers, tmp_path: Path) -> None:
     engine = OpenaiBackend(cache_dir=tmp_path).load(spec_of(servers["bf16"]))
     with contextlib.closing(engine):
         for load in loads:
-            check_answers(engine.serve(load), load, "served")
+            check_answers(engine.serve(load), load, "served", "a round")
         # The context has 256 tokens; vLLM cuts the answer short without a word.
         with pytest.raises(Refusal, match="generated 224 tokens where 256 were asked for"):
             engine.serve(Load(prompts, 256, 1))
