@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
+from pytest_quantreg.core.records.evaluation import Result
+from pytest_quantreg.core.strict_json import CorruptFile
 from pytest_quantreg.report.words import words_of
 
 
@@ -31,3 +33,17 @@ def wrong_use(match: str = "") -> Iterator[pytest.ExceptionInfo[WrongUse]]:
     with pytest.raises(WrongUse) as caught:
         yield caught
     assert re.search(match, says(caught.value)), says(caught.value)
+
+
+@contextmanager
+def damaged(match: str = "") -> Iterator[pytest.ExceptionInfo[CorruptFile]]:
+    """The body raises a CorruptFile whose words match."""
+    with pytest.raises(CorruptFile) as caught:
+        yield caught
+    words = str(words_of(caught.value.problem))
+    assert re.search(match, words), words
+
+
+def suspicions_of(result: Result) -> dict[str, str]:
+    """What makes the figures of a result suspect, by metric."""
+    return {metric: words_of(problem).what for metric, problem in result.suspicions.items()}

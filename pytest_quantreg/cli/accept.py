@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.codes import CommandCode
 from ..core.errors import Refusal, WrongUse
 from ..core.printable import printable
 
@@ -54,13 +55,10 @@ def accept_page(chosen: argparse.Namespace) -> str:
     from ..report.json_document import read, to_report
 
     if len(chosen.why) > MOST_WHY:
-        raise WrongUse(f"--why: {MOST_WHY:,} characters are the most")
+        raise WrongUse(CommandCode.WHY_TOO_LONG, most=MOST_WHY)
     folder = Path(os.path.expanduser(chosen.baselines)).absolute()
     if not folder.is_dir():
-        raise WrongUse(
-            f"{chosen.baselines}: no such folder",
-            help="name the store that holds the baselines: --baselines DIR",
-        )
+        raise WrongUse(CommandCode.NO_SUCH_STORE, folder=chosen.baselines)
     document = read(Path(os.path.expanduser(chosen.run)), chosen.run)
     report = to_report(document)
     kept, runs = _unpack_runs(chosen.run, report.runs)
@@ -83,29 +81,23 @@ def _check_gates(
     from ..report.session_report import GATES, GREEN
 
     if report.session.purpose != GATES or report.conclusion != GREEN:
-        raise WrongUse(
-            f"{named}: not accepted: {report.why_not_green()}",
-            help="only runs of a green session become a reference",
-        )
+        raise WrongUse(CommandCode.NOT_GREEN, report=named, cause=report.not_green())
     # A run at a scheme that the session does not name has been judged by nobody.
     schemes = dict.fromkeys(
         (*report.session.schemes, *(measurement.scheme for measurement in kept))
     )
     by_scheme = {scheme: findings(scheme, report.outcomes, kept) for scheme in schemes}
-    reasons = [why for scheme_findings in by_scheme.values() for why in scheme_findings.never]
+    reasons = tuple(why for scheme_findings in by_scheme.values() for why in scheme_findings.never)
     if reasons:
-        raise WrongUse(f"{named}: not accepted: {'; '.join(reasons)}")
+        raise WrongUse(CommandCode.NOT_ACCEPTABLE, report=named, reasons=reasons)
     undecided = {
         scheme: scheme_findings.undecided
         for scheme, scheme_findings in by_scheme.items()
         if scheme_findings.undecided
     }
     if undecided and not force:
-        gates = [gate for names in undecided.values() for gate in names]
-        raise WrongUse(
-            f"{named}: not accepted: undecided: {', '.join(gates)}",
-            help="accept it all the same with --force; the history will say so",
-        )
+        gates = tuple(gate for names in undecided.values() for gate in names)
+        raise WrongUse(CommandCode.GATES_UNDECIDED, report=named, gates=gates)
     return undecided
 
 
@@ -126,13 +118,16 @@ def _unpack_runs(
             key, run = unpack(document)
         except (CorruptFile, Refusal) as error:
             raise WrongUse(
-                f"{named}: its run of {measurement.task} {error}", help=error.help or ()
+                CommandCode.RUN_OF_REPORT_UNUSABLE,
+                report=named,
+                task=measurement.task,
+                cause=error.problem,
             ) from None
         owner = key.model, key.scheme, key.engine
         if (owner, key.stem) != (measurement.owner, measurement.stem) or len(
             run.accuracy.items
         ) != measurement.items:
-            raise WrongUse(f"{named}: its run of {measurement.task} is not the one that was judged")
+            raise WrongUse(CommandCode.NOT_THE_RUN_JUDGED, report=named, task=measurement.task)
         kept.append(measurement)
         runs[owner, key.stem, measurement.items] = key, run
     return kept, runs

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.codes import CommandCode
 from ..core.errors import Refusal, WrongUse
 from ..core.printable import printable
+from ..report.words import words_of
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -48,10 +50,7 @@ def baselines_page(chosen: argparse.Namespace) -> tuple[str, int]:
 
     folder = Path(os.path.expanduser(chosen.baselines)).absolute()
     if not folder.is_dir():
-        raise WrongUse(
-            f"{chosen.baselines}: no such folder",
-            help="name the store that holds the baselines: --baselines DIR",
-        )
+        raise WrongUse(CommandCode.NO_SUCH_STORE, folder=chosen.baselines)
     listing = Listing(folder)
     if chosen.delete:
         return "\n".join(printable(f"deleted {path}") for path in listing.delete(chosen.delete)), 0
@@ -92,6 +91,8 @@ def _history_lines(histories: Histories) -> Iterator[str]:
     for folder, history in histories:
         yield f"accepted runs of {printable(folder)}"
         if isinstance(history, Refusal):
-            yield from (f"  {line}" for line in f"DAMAGED: {history}".splitlines())
+            yield from (
+                f"  {line}" for line in f"DAMAGED: {words_of(history.problem)}".splitlines()
+            )
         else:
             yield from (f"  {show_line(acceptance)}" for acceptance in history)

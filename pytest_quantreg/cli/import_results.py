@@ -7,9 +7,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..core.errors import Refusal, WrongUse
+from ..core.codes import CommandCode, ImportCode
+from ..core.errors import QuantregError, Refusal, WrongUse
+from ..core.facts import Problem
 from ..core.printable import printable
 from ..core.records.evaluation import Evaluation, Result
+from ..report.words import words_of
 
 if TYPE_CHECKING:
     from ..core.records.timings import Timings
@@ -61,18 +64,15 @@ def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
     if any(result.run is not None for result in opened.results.values()):
         # Filed again it would get another name, at which no test looks for it.
         raise WrongUse(
-            f"{opened.label} holds runs of quantreg already, of {opened.model} at {opened.scheme}",
-            help="compare them as they are with quantreg compare, or copy the whole folder",
+            CommandCode.ALREADY_RUNS, label=opened.label, model=opened.model, scheme=opened.scheme
         )
     kept: list[str] = []
     names_by_reason: dict[str, list[str]] = {}
     for name, result in opened.results.items():
         try:
-            where, present = store_result(out, opened, result, scheme)
+            where, present = store_result(out, opened, result, scheme, _suspicion_words(result))
         except (Refusal, WrongUse) as error:
-            message = error.what.removeprefix(f"{name}: ")
-            why = "\n".join([message, *(f"  {line}" for line in error.help)])
-            names_by_reason.setdefault(why, []).append(name)
+            names_by_reason.setdefault(_reason(error), []).append(name)
             continue
         if name in opened.tasks:
             kept.append(f"{_verb(present)}: {_describe_result(result)}, {where}")
@@ -93,6 +93,16 @@ def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
             "item's score (lm-eval's --log_samples) a smaller loss would show"
         )
     return f"{opened.model} at {scheme} on {opened.engine}", kept, lost, notes
+
+
+def _reason(error: QuantregError) -> str:
+    """Why a task was not imported, without its name: what is true of several is told once."""
+    cause = error.problem.facts.get("cause") if error.problem.code is ImportCode.NO_RUN else None
+    return str(words_of(cause if isinstance(cause, Problem) else error.problem))
+
+
+def _suspicion_words(result: Result) -> dict[str, str]:
+    return {metric: words_of(problem).what for metric, problem in result.suspicions.items()}
 
 
 def _import_timings(opened: Timings, scheme: str, out: Path) -> Summary:
@@ -120,7 +130,7 @@ def _describe_result(result: Result) -> str:
 def _suspicion_lines(result: Result) -> list[str]:
     """Which of its metrics no gate will judge, and why, each reason once."""
     reasons: dict[str, list[str]] = {}
-    for metric, why in result.suspicions.items():
+    for metric, why in _suspicion_words(result).items():
         reasons.setdefault(why, []).append(metric)
     return [
         line

@@ -11,7 +11,9 @@ from typing import Any
 from ..baselines.atomic_files import read_whole
 from ..baselines.json_values import make, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
+from ..core.codes import ImportCode
 from ..core.comparison.partial_comparability import NOT_GIVEN
+from ..core.facts import stated
 from ..core.records.evaluation import Aggregate, Evaluation, Result
 from ..core.records.metric_directions import direction
 from ..core.records.run import Json, Metric
@@ -62,7 +64,7 @@ MOST_BYTES = 1024 * 1024
 PROSE = frozenset({"imported.chat_template_args"})
 """Settings that may hold what is said to a model."""
 
-_KEPT = ("ordered", "parts", "total", "chance", "suspicions", "notes", "date", "cache")
+_KEPT = ("ordered", "parts", "total", "chance", "notes", "date", "cache")
 """What of a result is kept as it is, beside what must be equal and the figures.
 
 Items lie in a run beside it; words are texts that somebody wrote, and are not kept.
@@ -75,11 +77,17 @@ def is_figures(document: Json) -> bool:
 
 
 def task_document(
-    evaluation: Evaluation, result: Result, scheme: str, *, items: str | None = None
+    evaluation: Evaluation,
+    result: Result,
+    scheme: str,
+    suspicions: Mapping[str, str],
+    *,
+    items: str | None = None,
 ) -> Document:
     """All that is known of one task but its items, of which ``items`` is the rows' sha256.
 
-    Texts that somebody wrote are kept as digests.
+    ``suspicions`` are the words of those of the result. Texts that somebody wrote are kept as
+    digests.
     """
     metrics = [
         {**to_plain(aggregate), "metric": to_plain(aggregate.metric)}
@@ -98,6 +106,7 @@ def task_document(
             "known": _sealed_settings(result.known),
             "config": _sealed_settings(result.config, words_only=True),
             "aggregates": metrics,
+            "suspicions": {metric: suspicions[metric] for metric in result.suspicions},
             **{name: to_plain(getattr(result, name)) for name in _KEPT},
         }
     )
@@ -134,7 +143,7 @@ def encode(document: Document) -> bytes:
     validate(document, FORM)
     data = dump_readable(document)
     if len(data) > MOST_BYTES:
-        raise CorruptFile(f"has {len(data):,} bytes, and {MOST_BYTES:,} are the most")
+        raise CorruptFile(ImportCode.FIGURES_TOO_LARGE, bytes=len(data), most=MOST_BYTES)
     return data
 
 
@@ -142,10 +151,10 @@ def read_document(path: Path) -> Document:
     """The validated document in a file. Raises CorruptFile, FileNotFoundError."""
     document = parse(read_whole(path, MOST_BYTES))
     if not isinstance(document, dict):
-        raise CorruptFile("is not a JSON object")
+        raise CorruptFile(ImportCode.FIGURES_NOT_AN_OBJECT)
     refuse_newer(document, FORM.current)
     if document.get("digest") != digest_of(document):
-        raise CorruptFile("was changed after it was imported (its digest does not fit)")
+        raise CorruptFile(ImportCode.CHANGED_AFTER_IMPORT)
     document = upgrade(document, current=FORM.current, steps=FORM.steps)
     validate(document, FORM)
     return document
@@ -180,6 +189,7 @@ def _to_result(document: Any) -> Result:
         known=document["known"],
         config=document["config"],
         aggregates=aggregates,
+        suspicions={name: stated(text) for name, text in document["suspicions"].items()},
         **kept,
     )
 

@@ -9,6 +9,7 @@ from ..baselines.atomic_files import locked, replace_durably
 from ..baselines.file_names import to_component
 from ..baselines.store_root import StoreRoot
 from ..baselines.versions import Document
+from ..core.codes import ImportCode
 from ..core.errors import WrongUse
 from ..core.strict_json import CorruptFile
 from .figures_document import encode, read_document
@@ -46,15 +47,13 @@ class FiguresStore(StoreRoot):
             return False
         except CorruptFile as damage:
             raise WrongUse(
-                f"{self._display_path(path)} {damage}",
-                help="delete it and import again, or import into another folder: --out FOLDER",
+                ImportCode.STORED_FIGURES_UNREADABLE,
+                file=self._display_path(path),
+                cause=damage.problem,
             ) from None
         if _comparable_figures(stored) == _comparable_figures(document):
             return True
-        raise WrongUse(
-            f"{self._display_path(path)} holds other figures",
-            help="import into another folder: --out FOLDER; several files of one model at once",
-        )
+        raise WrongUse(ImportCode.OTHER_FIGURES_STORED, file=self._display_path(path))
 
 
 def _comparable_figures(document: Document) -> Document:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines.atomic_files import read_whole
-from ..core.errors import Category, Refusal
+from ..core.codes import ImportCode
+from ..core.errors import Refusal
+from ..core.facts import Problem, Quoted
 from ..core.records.run import Json
 from ..core.strict_json import CorruptFile, parse
 
@@ -26,11 +28,10 @@ DEEPEST = 100
 SHOWN = 60
 
 
-def unreadable(path: Path, problem: str, *help: str) -> Refusal:
-    """The one error of a file that cannot be used; the name of its folder stays out of it."""
-    return Refusal(
-        Category.BASELINE_UNREADABLE, f"{path.parent.name}/{path.name} {problem}", help=help
-    )
+def unusable(path: Path, damage: CorruptFile) -> Refusal:
+    """The one error of a file that cannot be used; where its folder lies stays out of it."""
+    file = f"{path.parent.name}/{path.name}"
+    return Refusal(ImportCode.UNUSABLE_FILE, file=file, cause=damage.problem)
 
 
 @contextmanager
@@ -39,9 +40,9 @@ def blaming(path: Path) -> Iterator[None]:
     try:
         yield
     except CorruptFile as damage:
-        raise unreadable(path, str(damage), *([damage.help] if damage.help else ())) from None
+        raise unusable(path, damage) from None
     except FileNotFoundError:
-        raise unreadable(path, "does not exist") from None
+        raise unusable(path, CorruptFile(ImportCode.FILE_ABSENT)) from None
 
 
 def read_json(path: Path) -> Json:
@@ -63,7 +64,7 @@ def _refuse_deep(value: Json) -> None:
         level = [inner for parent in level for inner in _nested_values(parent)]
         if not level:
             return
-    raise CorruptFile("is nested too deeply")
+    raise CorruptFile(ImportCode.NESTED_TOO_DEEPLY)
 
 
 def _nested_values(value: Json) -> list[Json]:
@@ -96,28 +97,31 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = parse_bytes(line)
             except CorruptFile as damage:
-                raise CorruptFile(f"is damaged in line {number:,}: it {damage}") from None
+                raise CorruptFile(
+                    ImportCode.DAMAGED_LINE, line=number, cause=damage.problem
+                ) from None
             if not isinstance(row, dict):
-                raise CorruptFile(f"is damaged in line {number:,}: it is no object")
+                cause = Problem(ImportCode.ROW_NOT_AN_OBJECT, {})
+                raise CorruptFile(ImportCode.DAMAGED_LINE, line=number, cause=cause)
             yield row
         if number == 0:
-            raise CorruptFile("is empty")
+            raise CorruptFile(ImportCode.NO_ROWS)
 
 
 def _read_array(path: Path) -> list[dict[str, Any]]:
     rows = parse_bytes(read_whole(path, MOST_BYTES))
     if not isinstance(rows, list):
-        raise CorruptFile("is not a list of rows")
+        raise CorruptFile(ImportCode.NOT_A_LIST_OF_ROWS)
     objects = [row for row in rows if isinstance(row, dict)]
     if len(objects) != len(rows) or not objects:
-        raise CorruptFile("is not a list of rows")
+        raise CorruptFile(ImportCode.NOT_A_LIST_OF_ROWS)
     return objects
 
 
 def _bounded_lines(file: Any) -> Iterator[bytes]:
     while line := file.readline(MOST_LINE + 1):
         if len(line) > MOST_LINE:
-            raise CorruptFile(f"has a line of more than {MOST_LINE:,} bytes")
+            raise CorruptFile(ImportCode.LINE_TOO_LONG, most=MOST_LINE)
         yield line
 
 
@@ -129,10 +133,10 @@ def _open_regular(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CorruptFile(f"cannot be opened: {error.strerror}") from None
+        raise CorruptFile(ImportCode.CANNOT_OPEN, reason=Quoted(str(error.strerror))) from None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise CorruptFile("is not a file")
+            raise CorruptFile(ImportCode.NOT_A_FILE)
         yield file
 
 

@@ -9,16 +9,22 @@ from pathlib import Path
 
 from ..baselines.accepted import ACCEPTED
 from ..baselines.speed_key import SPEED
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import ImportCode
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Quoted
 from ..core.records.evaluation import Evaluation
 from ..core.records.run import Json
 from ..core.schemes.names import resolve
+from ..core.strict_json import CorruptFile
 from .figures_document import is_figures
-from .foreign_files import object_of, read_json, unreadable
+from .foreign_files import object_of, read_json, unusable
 from .lm_eval_results.results import is_results, read_results, stamp_of
 from .lm_eval_results.to_evaluation import evaluation_of, logs_alone, results_beside, task_of
 from .serving_benchmarks import Timings, is_timing, read_timings
 from .stored_runs import is_stored, read_stored, read_stored_timings
+
+MOST_ERROR = 200
+"""Characters that are shown of an error which damaged contents caused."""
 
 MOST_FILES = 10_000
 """In a folder; more are no folder of results."""
@@ -27,8 +33,6 @@ _ITEMS = ".items.jsonl"
 
 _SKIPPED_FOLDERS = frozenset({ACCEPTED, SPEED})
 """Below an engine's folder in a store: what is read only where it is named itself."""
-
-_KINDS = "lm-eval's output, runs of quantreg, vllm bench or GuideLLM files"
 
 _FIGURE_KINDS = {"task": "totals", "nothing": "totals", "timings": "imported timings"}
 """Kinds of imported figures, by what their file says they are of."""
@@ -43,7 +47,7 @@ def open_path(path: Path) -> OpenedResults:
     try:
         label = path.name or path.resolve().name
         if not os.path.lexists(path):
-            raise Refusal(Category.WRONG_USE, f"{path} does not exist")
+            raise Refusal(ImportCode.NO_SUCH_PATH, path=str(path))
         opened = (
             _open_folder(label, path)
             if path.is_dir()
@@ -51,26 +55,23 @@ def open_path(path: Path) -> OpenedResults:
         )
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         # Others' files may hold anything anywhere: what no reader foresaw is damage too.
-        raise Refusal(
-            Category.BASELINE_UNREADABLE,
-            f"{path.name} does not look like {_KINDS}: {type(error).__name__}: {error}"[:300],
-        ) from None
+        text = f"{type(error).__name__}: {error}"[:MOST_ERROR]
+        raise Refusal(ImportCode.UNLIKE_RESULTS, file=path.name, error=Quoted(text)) from None
     except OSError as error:
-        raise Refusal(
-            Category.BASELINE_UNREADABLE, f"{path.name} cannot be read: {error.strerror}"
-        ) from None
+        reason = Quoted(str(error.strerror))
+        raise Refusal(ImportCode.CANNOT_READ, file=path.name, reason=reason) from None
     return _with_scheme(opened)
 
 
 def _open_file(label: str, path: Path) -> OpenedResults:
     if path.name.endswith(_ITEMS):
-        raise unreadable(path, "holds the items of a run", "name the .json beside it")
+        raise unusable(path, CorruptFile(ImportCode.ITEMS_OF_A_RUN))
     if path.suffix == ".jsonl":
         return _open_log(label, path)
     document = read_json(path)
     kind = _kind(document)
     if kind is None:
-        raise unreadable(path, f"is none of {_KINDS}")
+        raise unusable(path, CorruptFile(ImportCode.NOT_RESULTS))
     if kind == "results":
         file = read_results(path, object_of(document))
         stamp = stamp_of(path)
@@ -86,7 +87,7 @@ def _open_log(label: str, path: Path) -> OpenedResults:
     file = read_results(beside, object_of(read_json(beside)))
     task = task_of(path)
     if task not in file.results:
-        raise unreadable(path, f"is no log of a task in {beside.name}")
+        raise unusable(path, CorruptFile(ImportCode.NO_TASK_OF_RESULTS, results=beside.name))
     return evaluation_of(label, [file], [path], only=task)
 
 
@@ -101,23 +102,17 @@ def _open_folder(label: str, folder: Path) -> OpenedResults:
         document = read_json(path)
         kind = _kind(document)
         if kind is None and (path.name.startswith("results") or _is_damaged_run(document)):
-            raise unreadable(path, f"is none of {_KINDS}")
+            raise unusable(path, CorruptFile(ImportCode.NOT_RESULTS))
         if kind is None:
             unknown.append(path.name)
         else:
             by_kind.setdefault(kind, []).append((path, document))
     if len(by_kind) > 1 and not by_kind.keys() <= _TOGETHER:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds files of several kinds",
-            help="name a folder with one kind: " + _KINDS,
-        )
+        raise Refusal(ImportCode.SEVERAL_KINDS, label=label)
     if not by_kind and not logs:
-        raise Refusal(
-            Category.BASELINE_UNREADABLE,
-            f"{label} holds no results" + (f" (there is {unknown[0]})" if unknown else ""),
-            help=f"known are {_KINDS}",
-        )
+        if unknown:
+            raise Refusal(ImportCode.HOLDS_OTHER_FILES, label=label, other=unknown[0])
+        raise Refusal(ImportCode.HOLDS_NO_RESULTS, label=label)
     opened = _read_files(label, by_kind, logs)
     if unknown:
         subject = "JSON file is" if len(unknown) == 1 else "JSON files are"
@@ -164,11 +159,7 @@ def _files(folder: Path) -> Iterator[Path]:
             if name.endswith((".json", ".jsonl")) and not name.startswith("."):
                 count += 1
                 if count > MOST_FILES:
-                    raise Refusal(
-                        Category.WRONG_USE,
-                        f"{folder.name} holds more than {MOST_FILES:,} JSON files",
-                        help="name the folder of the results",
-                    )
+                    raise Refusal(ImportCode.TOO_MANY_FILES, folder=folder.name, most=MOST_FILES)
                 yield Path(parent) / name
 
 

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import Category, Refusal
+from ..core.codes import ImportCode
+from ..core.errors import Refusal
 from ..core.records.run import Json
 from ..core.records.timings import Repeat, Timings
-from .foreign_files import list_of, number_of, object_of, text_of, unreadable, whole_of
+from ..core.strict_json import CorruptFile
+from .foreign_files import blaming, list_of, number_of, object_of, text_of, whole_of
 from .lm_eval_results.protocol import NO_NAME, public_name
 
 MILLISECONDS = 1000.0
 
 MOST = 1e12
 """Of any figure: beyond it, and below its reciprocal, nobody measured anything."""
+
+MOST_NAMES = 4
+"""Of models or programs that an error lists."""
 
 __all__ = ["Timings", "is_timing", "read_timings"]
 
@@ -28,7 +33,7 @@ class _Form:
 
     name: str
     keys: frozenset[str]
-    read: Callable[[Path, Mapping[str, Any]], Iterator[Repeat]]
+    read: Callable[[Mapping[str, Any]], Iterator[Repeat]]
 
 
 def is_timing(document: Json) -> bool:
@@ -46,23 +51,30 @@ def read_timings(label: str, documents: Sequence[tuple[Path, Json]]) -> Timings:
     models: dict[str, None] = {}
     programs: dict[str, None] = {}
     for path, document in documents:
-        form = _form_of(document)
-        if form is None:
-            raise unreadable(path, "is no file of timings")
-        plain = object_of(document)
-        repeats += form.read(path, plain)
+        form, plain = _form_of(document), object_of(document)
+        with blaming(path):
+            if form is None:
+                raise CorruptFile(ImportCode.NOT_TIMINGS)
+            repeats += form.read(plain)
         programs[form.name] = None
         if (name := _model_name(plain)) is not None:
             models[public_name(name)] = None
-    for noun, names in (("models", models), ("programs", programs)):
-        if len(names) > 1:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"{label} holds timings of {len(names)} {noun}: {', '.join(list(names)[:4])}",
-                help="name the folder of one of them",
-            )
+    if len(models) > 1:
+        raise Refusal(
+            ImportCode.TIMINGS_OF_SEVERAL_MODELS,
+            label=label,
+            count=len(models),
+            names=tuple(models)[:MOST_NAMES],
+        )
+    if len(programs) > 1:
+        raise Refusal(
+            ImportCode.TIMINGS_OF_SEVERAL_PROGRAMS,
+            label=label,
+            count=len(programs),
+            names=tuple(programs)[:MOST_NAMES],
+        )
     if not repeats:
-        raise Refusal(Category.NOTHING_MEASURED, f"{label} holds no timings")
+        raise Refusal(ImportCode.NO_TIMINGS, label=label)
     return Timings(label, next(iter(models), NO_NAME), next(iter(programs)), tuple(repeats))
 
 
@@ -86,18 +98,13 @@ def _model_name(document: Mapping[str, Any]) -> str | None:
     return next((name for name in map(text_of, names) if name is not None), None)
 
 
-def _read_serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
-    completed = _count(path, document, "completed")
+def _read_serve(document: Mapping[str, Any]) -> Iterator[Repeat]:
+    completed = _count(document, "completed")
     failed = whole_of(document.get("failed")) or 0
     if failed or completed == 0:
-        raise unreadable(
-            path,
-            f"timed {failed + completed:,} requests, of which {failed:,} failed and "
-            f"{completed:,} were answered",
-            "look at the server's log and time it again",
-        )
-    prompts = _count(path, document, "total_input_tokens") / completed
-    outputs = _count(path, document, "total_output_tokens") / completed
+        raise _failed_requests(failed, completed)
+    prompts = _count(document, "total_input_tokens") / completed
+    outputs = _count(document, "total_output_tokens") / completed
     flight = whole_of(document.get("max_concurrency"))
     rate = document.get("request_rate")
     rate = None if rate in ("inf", None) else number_of(rate)
@@ -109,33 +116,33 @@ def _read_serve(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
     load = f"{flight} in flight" if flight else "all at once"
     if rate is not None:
         load = f"{rate:g} requests/s" + (f", {flight} in flight" if flight else "")
-    yield _checked_repeat(path, f"{prompts:.0f}+{outputs:.0f} tokens, {load}", completed, figures)
+    yield _checked_repeat(f"{prompts:.0f}+{outputs:.0f} tokens, {load}", completed, figures)
 
 
-def _read_throughput(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
-    requests = _count(path, document, "num_requests")
-    tokens = _count(path, document, "total_num_tokens")
+def _read_throughput(document: Mapping[str, Any]) -> Iterator[Repeat]:
+    requests = _count(document, "num_requests")
+    tokens = _count(document, "total_num_tokens")
     if requests == 0:
-        raise unreadable(path, "timed no request")
+        raise CorruptFile(ImportCode.NO_REQUEST_TIMED)
     figures = {
         "all tokens/s": number_of(document.get("tokens_per_second")),
         "requests/s": number_of(document.get("requests_per_second")),
     }
-    yield _checked_repeat(path, f"offline, {tokens / requests:.0f} tokens each", requests, figures)
+    yield _checked_repeat(f"offline, {tokens / requests:.0f} tokens each", requests, figures)
 
 
-def _read_guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
+def _read_guidellm(document: Mapping[str, Any]) -> Iterator[Repeat]:
     for entry in list_of(document.get("benchmarks")):
         benchmark = object_of(entry)
         metrics = object_of(benchmark.get("metrics"))
         if not metrics:
-            raise unreadable(path, "holds a benchmark without metrics")
-        requests = _count_successful(path, metrics)
+            raise CorruptFile(ImportCode.BENCHMARK_WITHOUT_METRICS)
+        requests = _count_successful(metrics)
         prompts, outputs = (
             _successful_mean(metrics, name) for name in ("prompt_token_count", "output_token_count")
         )
         if max(prompts or 0.0, outputs or 0.0) > MOST:
-            raise unreadable(path, "has no usable number of tokens")
+            raise CorruptFile(ImportCode.UNUSABLE_TOKEN_COUNT)
         size = f"{prompts:.0f}+{outputs:.0f} tokens, " if prompts and outputs else ""
         figures = {
             "output tokens/s": _successful_mean(metrics, "output_tokens_per_second"),
@@ -152,10 +159,10 @@ def _read_guidellm(path: Path, document: Mapping[str, Any]) -> Iterator[Repeat]:
             figures[f"{kind} median ms"] = _scale(summary.get("median"), scale)
             p99 = object_of(summary.get("percentiles")).get("p99")
             figures[f"{kind} p99 ms"] = _scale(p99, scale)
-        yield _checked_repeat(path, f"{size}{_describe_load(benchmark)}", requests, figures)
+        yield _checked_repeat(f"{size}{_describe_load(benchmark)}", requests, figures)
 
 
-def _count_successful(path: Path, metrics: Mapping[str, Any]) -> int:
+def _count_successful(metrics: Mapping[str, Any]) -> int:
     totals = object_of(metrics.get("request_totals"))
     failed = whole_of(totals.get("errored")) or 0
     if not failed:
@@ -164,12 +171,14 @@ def _count_successful(path: Path, metrics: Mapping[str, Any]) -> int:
     answered = whole_of(_successful_figures(metrics, "request_latency").get("count"))
     answered = answered if answered is not None else whole_of(totals.get("successful"))
     if failed or not answered:
-        raise unreadable(
-            path,
-            f"timed requests of which {failed:,} failed and {answered or 0:,} were answered",
-            "look at the server's log and time it again",
-        )
+        raise _failed_requests(failed, answered or 0)
     return answered
+
+
+def _failed_requests(failed: int, answered: int) -> CorruptFile:
+    return CorruptFile(
+        ImportCode.REQUESTS_FAILED, requests=failed + answered, failed=failed, answered=answered
+    )
 
 
 def _describe_load(benchmark: Mapping[str, Any]) -> str:
@@ -202,20 +211,19 @@ def _scale(value: object, scale: float) -> float | None:
     return None if number is None else number * scale
 
 
-def _count(path: Path, document: Mapping[str, Any], name: str) -> int:
+def _count(document: Mapping[str, Any], name: str) -> int:
     count = whole_of(document.get(name))
     if count is None:
-        raise unreadable(path, f"has no whole number as its {name}")
+        raise CorruptFile(ImportCode.NO_WHOLE_NUMBER, field=name)
     return count
 
 
-def _checked_repeat(
-    path: Path, workload: str, requests: int, figures: Mapping[str, float | None]
-) -> Repeat:
+def _checked_repeat(workload: str, requests: int, figures: Mapping[str, float | None]) -> Repeat:
     nonzero = {name: value for name, value in figures.items() if value is not None and value != 0.0}
     wrong = [name for name, value in nonzero.items() if not 1.0 / MOST < value < MOST]
     if wrong or not any(name.endswith("/s") for name in nonzero):
-        raise unreadable(path, f"has no usable {wrong[0] if wrong else 'throughput'}")
+        figure = wrong[0] if wrong else "throughput"
+        raise CorruptFile(ImportCode.UNUSABLE_FIGURE, figure=figure)
     return Repeat(workload, requests, nonzero)
 
 

@@ -12,8 +12,10 @@ from ..baselines import rows
 from ..baselines.atomic_files import read_whole
 from ..baselines.document import MAX_META, metrics_of, open_document, rows_of, to_run
 from ..baselines.versions import Document
+from ..core.codes import ImportCode
 from ..core.comparison.partial_comparability import stored_values
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem, Scheme
 from ..core.records.evaluation import Aggregate, Evaluation, Result
 from ..core.records.run import UNVERIFIED, Json, Run
 from ..core.records.timings import Timings
@@ -22,10 +24,8 @@ from ..core.schemes.names import resolve
 from ..core.strict_json import CorruptFile
 from .figures_document import read_document, to_timings, to_totals
 from .figures_store import IMPORTED
-from .foreign_files import blaming, unreadable
+from .foreign_files import blaming, unusable
 from .lm_eval_results.protocol import ENGINE
-
-_AGAIN = ("import the files again: quantreg import PATH",)
 
 
 def is_stored(document: Json) -> bool:
@@ -51,9 +51,7 @@ def read_stored(label: str, runs: Sequence[Path], sheets: Sequence[Path] = ()) -
     for path, evaluation in evaluations.items():
         if twice := evaluation.results.keys() & results.keys():
             raise Refusal(
-                Category.WRONG_USE,
-                f"{label} holds two runs of {min(twice)}, asked in different ways",
-                help=f"name one of their files, such as {path.name}",
+                ImportCode.TWO_RUNS_OF_A_TASK, label=label, task=min(twice), file=path.name
             )
         results |= evaluation.results
         unmeasured += evaluation.unmeasured
@@ -78,32 +76,25 @@ def _refuse_several(label: str, evaluations: Collection[Evaluation]) -> None:
         }
     )
     if len(owners) > 1:
-        owner_names = "; ".join(" ".join(owner) for owner in owners[:3])
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds runs of several models, schemes or engines: {owner_names}",
-            help="name the folder of one of them, such as STORE/MODEL/SCHEME/ENGINE",
-        )
+        names = tuple(map(" ".join, owners[:3]))
+        raise Refusal(ImportCode.RUNS_OF_SEVERAL, label=label, owners=names)
     weights = {
         seal(dict(evaluation.weights))
         for evaluation in evaluations
         if evaluation.weights is not None
     }
     if len(weights) > 1:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds results of {owners[0][0]} with different weights",
-            help="import each into a folder of its own: quantreg import PATH --out FOLDER",
-        )
+        raise Refusal(ImportCode.RUNS_OF_SEVERAL_WEIGHTS, label=label, model=owners[0][0])
 
 
 def read_stored_timings(label: str, paths: Sequence[Path]) -> Timings:
     """The imported timings of one model. Raises Refusal for damaged files, and for several."""
     if len(paths) > 1:
         raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds {len(paths)} imports of timings",
-            help=f"name one of them, such as {paths[0].parent.parent.name}",
+            ImportCode.SEVERAL_IMPORTS_OF_TIMINGS,
+            label=label,
+            imports=len(paths),
+            folder=paths[0].parent.parent.name,
         )
     return to_timings(label, _read_figures(paths[0]))
 
@@ -120,7 +111,7 @@ def read_run(path: Path) -> tuple[Run, str]:
     with blaming(beside):
         data = rows.matches(read_whole(beside, info.bytes + info.count), info)
         if data is None:
-            raise CorruptFile(f"does not hold the {info.count:,} items that were recorded")
+            raise CorruptFile(ImportCode.NOT_THE_ITEMS_RECORDED, items=info.count)
         items = rows.decode(data, info, metrics)
     with blaming(path):
         return to_run(document, items), info.sha256
@@ -163,12 +154,14 @@ def _imported_evaluation(label: str, path: Path, run: Run, digest: str) -> Evalu
     """Items, and all that their files said; neither is judged without the other."""
     sheet, task = _sheet_path(path), run.accuracy.protocol.task
     if not os.path.lexists(sheet):
-        raise unreadable(path, f"was imported, and {IMPORTED}/{path.name} is missing", *_AGAIN)
+        raise unusable(
+            path, CorruptFile(ImportCode.IMPORT_INCOMPLETE, missing=f"{IMPORTED}/{path.name}")
+        )
     document: Any = _read_figures(sheet)
     owner = run.provenance.model.name, run.provenance.claimed, run.provenance.software.backend
     identity = tuple(document.get(name) for name in ("model", "scheme", "engine", "task", "items"))
     if identity != (*owner, task, digest):
-        raise unreadable(sheet, f"belongs to other items than those of {path.name}", *_AGAIN)
+        raise unusable(sheet, CorruptFile(ImportCode.FIGURES_OF_OTHER_ITEMS, file=path.name))
     totals = to_totals(label, document)
     return replace(totals, results={task: replace(totals.results[task], accuracy=run.accuracy)})
 
@@ -192,7 +185,7 @@ def result_of(run: Run) -> Result:
     )
 
 
-def _unquantized_suspicion(run: Run) -> dict[str, str]:
+def _unquantized_suspicion(run: Run) -> dict[str, Problem]:
     """Told where nothing was quantized though the scheme says so."""
     provenance = run.provenance
     try:
@@ -202,4 +195,5 @@ def _unquantized_suspicion(run: Run) -> dict[str, str]:
     effective = provenance.effective
     if not claims or effective.mode == UNVERIFIED or effective.quantized_layers > 0:
         return {}
-    return {"": f"nothing in its loaded weights was quantized, and it claims {provenance.claimed}"}
+    claimed = Scheme(provenance.claimed)
+    return {"": Problem(ImportCode.NOTHING_QUANTIZED, {"scheme": claimed})}

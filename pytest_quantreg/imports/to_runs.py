@@ -11,8 +11,10 @@ from pathlib import Path
 
 from ..baselines import BaselineKey, Changed, RunSettings, Store, rows
 from ..baselines.key import canonical_settings
+from ..core.codes import ImportCode
 from ..core.comparison.partial_comparability import UNKNOWN, UNKNOWN_DIGEST
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem
 from ..core.records.evaluation import Evaluation, Result
 from ..core.records.run import (
     UNVERIFIED,
@@ -35,19 +37,23 @@ _LATEST = 253_402_300_799
 
 
 def store_result(
-    root: Path, evaluation: Evaluation, result: Result, scheme: str
+    root: Path,
+    evaluation: Evaluation,
+    result: Result,
+    scheme: str,
+    suspicions: Mapping[str, str],
 ) -> tuple[str, bool]:
     """Stores one result below ``root``: its items as a run, and beside it all else that is known.
 
-    Returns where, and whether it was there already. Raises as `_keep_items` and
-    `FiguresStore.keep` do.
+    ``suspicions`` are the words of those of the result, by metric. Returns where, and whether
+    it was there already. Raises as `_keep_items` and `FiguresStore.keep` do.
     """
     figures = FiguresStore(root)
     if result.accuracy is None:
-        return figures.keep(task_document(evaluation, result, scheme))
+        return figures.keep(task_document(evaluation, result, scheme, suspicions))
     store = Store(root)
     key, items, present = _keep_items(store, evaluation, result, scheme)
-    figures.keep(task_document(evaluation, result, scheme, items=items), key.stem)
+    figures.keep(task_document(evaluation, result, scheme, suspicions, items=items), key.stem)
     return store.path(key), present
 
 
@@ -70,10 +76,7 @@ def _keep_items(
         stored = store.load(key)
         if stored.accuracy.items == run.accuracy.items:
             return key, digest, True
-        raise WrongUse(
-            f"{store.path(key)} holds another run of {result.task}",
-            help="import into another folder: --out FOLDER",
-        )
+        raise WrongUse(ImportCode.ANOTHER_RUN_STORED, file=store.path(key), task=result.task)
     try:
         store.save(key, run, seen=state)
     except Changed:
@@ -138,26 +141,20 @@ def key_of(run: Run) -> BaselineKey:
 
 def _accuracy_of(result: Result) -> Accuracy:
     if result.accuracy is None:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{result.task}: its items' scores are not there, and totals alone make no run",
-            help="evaluate with lm-eval's --log_samples; totals can be compared as they are",
-        )
+        raise _no_run(result, Problem(ImportCode.NO_ITEM_SCORES, {}))
     if "protocol.num_fewshot" not in result.known:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{result.task}: how many examples it was shown is not known",
-            help="keep the results_*.json of the same evaluation beside its sample log",
-        )
+        raise _no_run(result, Problem(ImportCode.UNKNOWN_FEWSHOT, {}))
     return result.accuracy
+
+
+def _no_run(result: Result, cause: Problem) -> Refusal:
+    return Refusal(ImportCode.NO_RUN, task=result.task, cause=cause)
 
 
 def _recorded_at(result: Result) -> str:
     date = result.written if result.date is None else result.date
     if date is None or not math.isfinite(date) or not 0 < date < _LATEST:
-        raise Refusal(
-            Category.NOTHING_MEASURED, f"{result.task}: its file does not say when it was evaluated"
-        )
+        raise _no_run(result, Problem(ImportCode.UNKNOWN_DATE, {}))
     return datetime.fromtimestamp(int(date), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

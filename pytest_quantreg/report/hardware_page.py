@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..core.codes import CommandCode
 from ..core.errors import WrongUse
 from ..core.hardware.accelerators import Accelerator, find, matching_devices, nearest_names, words
 from ..core.hardware.devices import DEVICES, KnownDevice
@@ -108,12 +109,14 @@ def known_accelerator(name: str) -> KnownDevice:
     matches = matching_devices(name)
     if not matches:
         near = nearest_names(name)
-        hint = f"nearest: {', '.join(near)}" if near else "write it like H100, RTX 4090 or MI300X"
-        raise WrongUse(f"--gpu={name}: no known accelerator; {hint}")
+        if not near:
+            raise WrongUse(CommandCode.NO_NEAR_GPU, name=name)
+        raise WrongUse(CommandCode.NO_KNOWN_GPU, name=name, near=tuple(near))
     if len({(match.capability, match.gfx) for match in matches}) > 1:
-        several = ", ".join(match.name for match in matches[:MANY])
-        more = " and others" if len(matches) > MANY else ""
-        raise WrongUse(f"--gpu={name} can mean several: {several}{more}")
+        devices = tuple(match.name for match in matches[:MANY])
+        if len(matches) > MANY:
+            raise WrongUse(CommandCode.MANY_GPUS, name=name, devices=devices)
+        raise WrongUse(CommandCode.SEVERAL_GPUS, name=name, devices=devices)
     return matches[0]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..baselines.atomic_files import read_whole
 from ..baselines.json_values import known_fields, to_plain
 from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
+from ..core.codes import CommandCode
 from ..core.errors import WrongUse
 from ..core.gates.outcome import Outcome
 from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
@@ -29,8 +30,6 @@ FORM = Form(
     MappingProxyType({(1, 0): _to_1_1}),
     Path(__file__).parent / "schema" / "report-1.json",
 )
-
-_WRITES = "--quant-report=PATH.json writes one"
 
 MAX_REPORT = 256 * 1024 * 1024
 """Bytes of a file that is read."""
@@ -75,12 +74,12 @@ def decode(data: bytes) -> Document:
     """
     document = parse(data)
     if not isinstance(document, dict):
-        raise CorruptFile("is not a JSON object")
+        raise CorruptFile(CommandCode.REPORT_NOT_AN_OBJECT)
     if "session" not in document or "outcomes" not in document:
-        raise CorruptFile("is no report of a session", help=_WRITES)
+        raise CorruptFile(CommandCode.NO_SESSION)
     refuse_newer(document, FORM.current)
     if document.get("digest") != digest_of(document):
-        raise CorruptFile("was changed after it was written (its digest does not fit)")
+        raise CorruptFile(CommandCode.CHANGED_AFTER_WRITING)
     document = upgrade(document, current=FORM.current, steps=FORM.steps)
     validate(document, FORM)
     if version_of(document) == FORM.current:
@@ -107,15 +106,19 @@ def read(path: Path, label: str) -> Document:
     try:
         return decode(read_whole(path, MAX_REPORT))
     except FileNotFoundError:
-        raise WrongUse(f"{label}: no such file") from None
+        raise WrongUse(CommandCode.NO_SUCH_REPORT, report=label) from None
     except CorruptFile as error:
-        other = _WRITES if path.is_file() and path.suffix != ".json" else ""
-        raise WrongUse(f"{label} {error}", help=error.help or other or ()) from None
+        other = path.is_file() and path.suffix != ".json"
+        if other and error.problem.code is not CommandCode.NO_SESSION:
+            raise WrongUse(
+                CommandCode.NOT_A_JSON_REPORT, report=label, cause=error.problem
+            ) from None
+        raise WrongUse(CommandCode.UNUSABLE_REPORT, report=label, cause=error.problem) from None
 
 
 def _check_conclusion(document: Any) -> None:
     follows = to_report(document).conclusion
     if document["conclusion"] != follows:
         raise CorruptFile(
-            f"contradicts itself: it says {document['conclusion']}, and its outcomes say {follows}"
+            CommandCode.OTHER_CONCLUSION, said=document["conclusion"], follows=follows
         )

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core import stats
+from ..core.codes import CommandCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
+from ..core.facts import Quoted
 from ..core.gates.outcome import (
     KEPT,
     LOST,
@@ -103,15 +105,14 @@ def of_refusal(
 
 def of_fault(error: Exception, *, scheme: str) -> Outcome:
     """An error of this plugin while it judged: a refusal, with where it happened."""
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    at = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in where)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
     fault = Refusal(
-        Category.FAULT,
-        f"judging failed: {type(error).__name__}: {first_line(error)}{at}",
-        help=(
-            *quoted_lines(error),
-            "this is a fault of pytest-quantreg; please report it with the test and this line",
-        ),
+        CommandCode.JUDGING_FAILED,
+        kind=type(error).__name__,
+        error=Quoted(first_line(error)),
+        file=Path(frame.filename).name,
+        line=frame.lineno,
+        lines=tuple(map(Quoted, quoted_lines(error))),
     )
     return of_refusal(fault, scheme=scheme, context=None, task=None)
 

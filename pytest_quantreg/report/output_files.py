@@ -15,6 +15,7 @@ from .junit import typed
 from .markdown import COMMENT_LIMIT, is_page, markdown
 from .markdown_text import escaped
 from .session_report import Report
+from .words import words_of
 
 STEP_LIMIT = 1024 * 1024
 """Bytes that GitHub shows of one step's summary; with more it shows none of it."""
@@ -29,7 +30,9 @@ def write(report: Report, path: Path) -> str:
         data = encode(report) if path.suffix == ".json" else markdown(report).encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
-    except (OSError, CorruptFile) as error:
+    except CorruptFile as error:
+        return words_of(error.problem).what
+    except OSError as error:
         return _reason(error)
     return ""
 
@@ -115,7 +118,7 @@ def _write_into(target: Path, data: bytes) -> None:
         file.write(data)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: OSError) -> str:
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         return "there is a file where a folder should be"
-    return str(getattr(error, "strerror", None) or error)
+    return error.strerror or str(error)

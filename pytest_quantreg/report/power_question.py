@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ..core import stats
 from ..core.checks import check_retention
+from ..core.codes import CommandCode
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.gates.power import POWER
 from ..core.settings import GateMode
 
@@ -40,26 +42,32 @@ class Question:
 
     def __post_init__(self) -> None:
         accuracy = self.baseline_accuracy
-        _share("--baseline-accuracy", accuracy, 0 < accuracy < 1, "above 0 and below 1")
+        rule = Problem(CommandCode.ABOVE_0_BELOW_1, {})
+        _share("--baseline-accuracy", accuracy, 0 < accuracy < 1, rule)
         try:
             check_retention(self.retention)
         except WrongUse as error:
-            raise WrongUse(f"--retention {self.retention:g}: {error.what}") from None
-        sound = 0.5 < self.confidence < 1
-        _share("--confidence", self.confidence, sound, "above 0.5 and below 1 (one-sided)")
-        _share("--flips", self.flips, 0 <= self.flips < 1, "at least 0 and below 1")
+            raise _bad("--retention", self.retention, error.problem) from None
+        rule = Problem(CommandCode.ABOVE_HALF_BELOW_1, {})
+        _share("--confidence", self.confidence, 0.5 < self.confidence < 1, rule)
+        rule = Problem(CommandCode.FROM_0_BELOW_1, {})
+        _share("--flips", self.flips, 0 <= self.flips < 1, rule)
         most = 2 * min(accuracy, 1 - accuracy)
         if self.flips > most + 1e-12:
             raise WrongUse(
-                f"--flips {self.flips:g}: at a baseline accuracy of {accuracy:g} a lossless model "
-                f"can change at most {most:g} of the answers, half of them lost and half won"
+                CommandCode.MORE_FLIPS_THAN_POSSIBLE,
+                flips=self.flips,
+                accuracy=accuracy,
+                most=most,
             )
         _count("--tasks", self.tasks, MOST_TASKS)
         _count("--items", self.items, MOST_ITEMS)
         _count("--available", self.available, MOST_ITEMS)
         if self.items and self.available and self.items > self.available:
             raise WrongUse(
-                f"--items {self.items}: the tasks have {self.available} each, as --available says"
+                CommandCode.MORE_ITEMS_THAN_AVAILABLE,
+                items=self.items,
+                available=self.available,
             )
 
     def sizes(self) -> tuple[int, ...]:
@@ -155,13 +163,25 @@ class Question:
         return items
 
 
-def _share(option: str, value: float, sound: bool, allowed: str) -> None:
+def _bad(option: str, value: float, cause: Problem) -> WrongUse:
+    return WrongUse(CommandCode.BAD_FIGURE, option=option, value=f"{value:g}", cause=cause)
+
+
+def _share(option: str, value: float, sound: bool, rule: Problem) -> None:
     if sound:
         return
-    hint = f"; did you mean {value / 100:g}?" if 2 <= value <= 100 else ""
-    raise WrongUse(f"{option} {value:g}: allowed is a share {allowed}{hint}")
+    if not 2 <= value <= 100:
+        raise _bad(option, value, rule)
+    raise WrongUse(
+        CommandCode.OTHER_FIGURE_MEANT,
+        option=option,
+        value=f"{value:g}",
+        cause=rule,
+        meant=value / 100,
+    )
 
 
 def _count(option: str, value: int | None, most: int) -> None:
     if value is not None and not 1 <= value <= most:
-        raise WrongUse(f"{option} {value}: allowed is a whole number from 1 to {most:,}")
+        rule = Problem(CommandCode.WHOLE_UP_TO, {"most": most})
+        raise WrongUse(CommandCode.BAD_FIGURE, option=option, value=value, cause=rule)

@@ -6,6 +6,7 @@ import difflib
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from ..core.codes import CommandCode
 from ..core.errors import WrongUse
 from ..core.schemes.catalogue import Catalogue, ProjectScheme
 from ..core.schemes.names import (
@@ -81,8 +82,10 @@ def backend_page(backend: str, catalogue: Catalogue) -> str:
     """How a backend comes by each scheme. Raises WrongUse for one that is not listed."""
     if backend not in MAKINGS:
         close = difflib.get_close_matches(backend, MAKINGS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise WrongUse(f"--backend={backend}: known are {', '.join(MAKINGS)}{hint}")
+        known = tuple(MAKINGS)
+        if not close:
+            raise WrongUse(CommandCode.NO_MAKINGS_OF_BACKEND, backend=backend, known=known)
+        raise WrongUse(CommandCode.BACKEND_MISSPELLED, backend=backend, known=known, close=close[0])
     rows = [(s.name, _how_made(backend, resolve(s.name), None)) for s in QUANTIZED]
     rows += [
         (scheme.name, _how_made(backend, catalogue.choose(scheme.name), scheme))

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.codes import CommandCode
+from ..core.facts import Problem, Quoted
 from ..core.gates.outcome import JUDGED, PRESENT, RECORDED, Outcome
 from ..core.printable import Printable
 from .session_outcomes import grouped
+from .words import words_of
 
 GREEN, RED, INCOMPLETE = "green", "red", "incomplete"
 RECORDED_ONLY, NOTHING_JUDGED = "recorded", "nothing judged"
@@ -87,13 +90,18 @@ class Report(Printable):
         """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
         return grouped(self.outcomes, self.session.schemes)
 
-    def why_not_green(self) -> str:
-        """``the session is red``, or why it is not known to be green."""
+    def not_green(self) -> Problem:
+        """That the session is red, or why it is not known to be green."""
         if self.session.incomplete:
-            return "; ".join(self.session.incomplete)
+            reasons = tuple(map(Quoted, self.session.incomplete))
+            return Problem(CommandCode.SESSION_INCOMPLETE, {"reasons": reasons})
         if self.conclusion == NOTHING_JUDGED:
-            return "no gate was judged"
-        return f"the session is {self.conclusion}"
+            return Problem(CommandCode.NOTHING_WAS_JUDGED, {})
+        return Problem(CommandCode.SESSION_ENDED_AS, {"conclusion": self.conclusion})
+
+    def why_not_green(self) -> str:
+        """The words of `not_green`."""
+        return words_of(self.not_green()).what
 
     def public(self) -> set[str]:
         """Names of models, tasks, engines and devices, and words that programs read: these stay."""

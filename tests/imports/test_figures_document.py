@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
+from pytest_quantreg.core.errors import QuantregError, Refusal
 from pytest_quantreg.core.records.evaluation import Evaluation, Result
 from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.core.strict_json import digest_of
 from pytest_quantreg.imports.figures_document import task_document, timings_document
 from pytest_quantreg.imports.figures_store import FiguresStore
 from pytest_quantreg.imports.open_results import open_path
+
+from ..wording import refused, says, suspicions_of, wrong_use
 
 Edit = Callable[[dict[str, Any]], Any]
 
@@ -53,7 +55,14 @@ def store(tmp_path: Path) -> FiguresStore:
 @pytest.fixture
 def kept(store: FiguresStore, evaluation: Evaluation) -> Path:
     """The file of the imported evaluation."""
-    where, _ = store.keep(task_document(evaluation, evaluation.results["gsm8k"], "bf16"))
+    where, _ = store.keep(
+        task_document(
+            evaluation,
+            evaluation.results["gsm8k"],
+            "bf16",
+            suspicions_of(evaluation.results["gsm8k"]),
+        )
+    )
     return store.root.parent / where
 
 
@@ -78,7 +87,8 @@ def test_totals_come_back(kept: Path, evaluation: Evaluation) -> None:
     assert ours.aggregates == theirs.aggregates
     assert ours.known == theirs.known
     assert ours.config.keys() == theirs.config.keys()
-    for name in ("parts", "total", "chance", "suspicions", "notes", "date", "cache"):
+    assert suspicions_of(ours) == suspicions_of(theirs)
+    for name in ("parts", "total", "chance", "notes", "date", "cache"):
         assert getattr(ours, name) == getattr(theirs, name), name
 
 
@@ -109,10 +119,12 @@ def test_a_suspicion_stays(results_file: Callable[..., Path], store: FiguresStor
     merged = results_file("results.json", **{"n-samples": {}})
     opened = open_path(merged)
     assert isinstance(opened, Evaluation)
-    where, _ = store.keep(task_document(opened, opened.results["t"], "bf16"))
+    where, _ = store.keep(
+        task_document(opened, opened.results["t"], "bf16", suspicions_of(opened.results["t"]))
+    )
     again = open_path(store.root.parent / where)
     assert isinstance(again, Evaluation)
-    assert "does not say how many items" in str(again.results["t"].suspicion("acc,none"))
+    assert "does not say how many items" in suspicions_of(again.results["t"])[""]
 
 
 def test_no_text_that_somebody_wrote_is_kept(
@@ -139,7 +151,9 @@ def test_no_text_that_somebody_wrote_is_kept(
     )
     opened = open_path(path)
     assert isinstance(opened, Evaluation)
-    where, _ = store.keep(task_document(opened, opened.results["t"], "bf16"))
+    where, _ = store.keep(
+        task_document(opened, opened.results["t"], "bf16", suspicions_of(opened.results["t"]))
+    )
     text = (store.root.parent / where).read_text("utf-8")
     assert secret not in text
     assert "someone" not in text
@@ -152,7 +166,7 @@ def test_the_same_figures_are_there_already(store: FiguresStore, timings: Timing
     assert store.keep(document)[1] is True
     other = Timings("x", timings.model, timings.program, timings.repeats[:1])
     before = [path.read_bytes() for path in store.root.rglob("*.json")]
-    with pytest.raises(WrongUse, match=r"timings\.json holds other figures"):
+    with wrong_use(r"timings\.json holds other figures"):
         store.keep(timings_document(other, "bf16"))
     assert [path.read_bytes() for path in store.root.rglob("*.json")] == before
 
@@ -162,8 +176,15 @@ def test_figures_that_cannot_be_read_are_not_overwritten(
 ) -> None:
     """A damaged file in their place may be all there is of another import."""
     kept.write_text("{", "utf-8")
-    with pytest.raises(WrongUse, match=r"gsm8k\.json is not valid JSON.*\n.*delete it and import"):
-        store.keep(task_document(evaluation, evaluation.results["gsm8k"], "bf16"))
+    with wrong_use(r"gsm8k\.json is not valid JSON.*\n.*delete it and import"):
+        store.keep(
+            task_document(
+                evaluation,
+                evaluation.results["gsm8k"],
+                "bf16",
+                suspicions_of(evaluation.results["gsm8k"]),
+            )
+        )
     assert kept.read_text("utf-8") == "{"
 
 
@@ -175,7 +196,7 @@ def test_nothing_leads_out_of_the_store(
     outside.mkdir()
     store.root.mkdir()
     (store.root / "eval-model").symlink_to(outside)
-    with pytest.raises(WrongUse, match="leads out of the store"):
+    with wrong_use("leads out of the store"):
         store.keep(timings_document(timings, "bf16"))
     assert not list(outside.iterdir())
 
@@ -201,7 +222,7 @@ def test_what_breaks_the_schema(kept: Path, edit: Edit, said: str) -> None:
     resealed(kept, edit)
     with pytest.raises(Refusal) as caught:
         open_path(kept)
-    assert said in str(caught.value)
+    assert said in says(caught.value)
 
 
 def test_a_newer_minor_version_is_read(kept: Path) -> None:
@@ -230,7 +251,7 @@ def test_two_results_of_one_task(kept: Path) -> None:
     """Totals of one task in two places are refused, as two runs are."""
     twin = kept.with_name("twin.json")
     twin.write_bytes(kept.read_bytes())
-    with pytest.raises(Refusal, match="two runs of gsm8k"):
+    with refused("two runs of gsm8k"):
         open_path(kept.parent)
 
 
@@ -238,5 +259,5 @@ def test_two_imports_of_timings(store: FiguresStore, timings: Timings) -> None:
     """Which of two imports is meant is for the user to say."""
     for program in ("vllm bench serve", "GuideLLM"):
         store.keep(timings_document(Timings("x", "m", program, timings.repeats), "bf16"))
-    with pytest.raises(Refusal, match="2 imports of timings"):
+    with refused("2 imports of timings"):
         open_path(store.root / "m")

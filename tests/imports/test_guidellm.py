@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.imports.open_results import open_path
+
+from ..wording import refused
 
 
 def real(data: Path, version: str) -> tuple[Timings, dict[str, Any]]:
@@ -50,5 +51,5 @@ def test_versions(data: Path, version: str, workload: str, requests: int) -> Non
 
 def test_a_server_that_refused_everything(data: Path) -> None:
     """Requests that failed are no timings, however fast they failed."""
-    with pytest.raises(Refusal, match="12 failed and 0 were answered"):
+    with refused("12 failed and 0 were answered"):
         open_path(data / "guidellm/0.8.1-all-failed.json")

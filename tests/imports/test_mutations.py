@@ -16,6 +16,7 @@ from pytest_quantreg.core.errors import QuantregError
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.open_results import open_path
+from pytest_quantreg.report.words import words_of
 from tests.cli.lm_eval_folders import BASE, evaluated, flipped, rows
 
 ROUNDS = pytest.mark.parametrize("rounds", [25, pytest.param(2_000, marks=pytest.mark.slow)])
@@ -99,7 +100,7 @@ def refusal_of(path: Path) -> str | None:
     try:
         use(path)
     except QuantregError as error:
-        return error.what
+        return words_of(error.problem).what
     return None
 
 

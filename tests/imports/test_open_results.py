@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.timings import Timings
 from pytest_quantreg.imports import foreign_files, open_results
 from pytest_quantreg.imports.open_results import open_path
+
+from ..wording import refused, says
 
 Write = Callable[..., Path]
 Row = Callable[..., dict[str, Any]]
@@ -31,9 +32,9 @@ def evaluation(path: Path) -> Evaluation:
 
 def test_several_models_in_one_folder_are_named(data: Path) -> None:
     """A folder above the models is refused with their names, not mixed."""
-    with pytest.raises(Refusal, match=r"4 models.*unsloth") as raised:
+    with refused(r"4 models.*unsloth") as raised:
         open_path(data / "lm-eval/qwen3.6-27b")
-    assert "one of them" in str(raised.value)
+    assert "one of them" in says(raised.value)
 
 
 def test_the_newest_of_one_task_counts_and_is_told(
@@ -92,7 +93,7 @@ def test_a_stored_run_that_was_changed_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((store / name).read_bytes())
     items = tmp_path / "recall.0shot.items.jsonl"
     items.write_bytes(items.read_bytes().replace(b",1]", b",0]", 1))
-    with pytest.raises(Refusal, match="does not hold the 1,500 items"):
+    with refused("does not hold the 1,500 items"):
         open_path(tmp_path)
 
 
@@ -101,7 +102,7 @@ def test_files_of_several_kinds_are_refused(results_file: Write, data: Path) -> 
     path = results_file()
     timing = next((data / "vllm-bench/bf16").glob("*.json"))
     (path.parent / timing.name).write_bytes(timing.read_bytes())
-    with pytest.raises(Refusal, match="several kinds"):
+    with refused("several kinds"):
         open_path(path.parent)
 
 
@@ -126,7 +127,7 @@ def test_results_that_lost_their_shape_are_not_passed_over(results_file: Write) 
     """A file named results that is none is a refusal, not other JSON."""
     path = results_file()
     (path.parent / "results_2.json").write_text('{"results": {}}')
-    with pytest.raises(Refusal, match=r"results_2\.json is none of"):
+    with refused(r"results_2\.json is none of"):
         open_path(path.parent)
 
 
@@ -163,17 +164,17 @@ def test_damaged_files_are_one_clear_refusal(
     if name.endswith("l"):
         said = f"{said}|no object|no doc_id|list of rows"
     for where in (path, tmp_path):
-        with pytest.raises(Refusal, match=said) as raised:
+        with refused(said) as raised:
             open_path(where)
-        assert name in str(raised.value)
-        assert "Error" not in str(raised.value)
+        assert name in says(raised.value)
+        assert "Error" not in says(raised.value)
 
 
 def test_a_damaged_row_is_named(log_file: Write, row: Row) -> None:
     """The line of a log that is no JSON is told by its number."""
     path = log_file([row(0), row(1)])
     path.write_text(path.read_text() + '{"doc_id": 2, "acc"')
-    with pytest.raises(Refusal, match="line 3"):
+    with refused("line 3"):
         open_path(path)
 
 
@@ -183,18 +184,18 @@ def test_files_beyond_their_size_are_refused(
     """A file or a line larger than any real one is not read into memory."""
     path = results_file()
     monkeypatch.setattr(foreign_files, "MOST_BYTES", 100)
-    with pytest.raises(Refusal, match="at most 100"):
+    with refused("at most 100"):
         open_path(path)
     monkeypatch.setattr(foreign_files, "MOST_LINE", 50)
     path.unlink()
-    with pytest.raises(Refusal, match="more than 50 bytes"):
+    with refused("more than 50 bytes"):
         open_path(log_file([row(0)], "samples_u_alone.jsonl"))
 
 
 def test_folders_beyond_their_size_are_refused(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
     """A home directory is no folder of results."""
     monkeypatch.setattr(open_results, "MOST_FILES", 3)
-    with pytest.raises(Refusal, match="more than 3"):
+    with refused("more than 3"):
         open_path(data)
 
 
@@ -203,11 +204,11 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     """A pipe, a link to nothing and a folder in place of a file are not waited for."""
     path = tmp_path / name
     os.mkfifo(path)
-    with pytest.raises(Refusal, match="not a file"):
+    with refused("not a file"):
         open_path(path)
     path.unlink()
     path.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Refusal, match=r"symbolic link to nothing|does not exist"):
+    with refused(r"symbolic link to nothing|does not exist"):
         open_path(path)
 
 
@@ -217,20 +218,20 @@ def test_a_file_without_permission_is_refused(
     """What may not be read is told so (the system's answer is imitated: root may read all)."""
     paths = [results_file(), log_file([row(0)])]
 
-    def refused(*_: object, **__: object) -> int:
+    def denied(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(os, "open", refused)
+    monkeypatch.setattr(os, "open", denied)
     for path in paths:
-        with pytest.raises(Refusal, match=r"(?i)permission"):
+        with refused(r"(?i)permission"):
             open_path(path)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     """A path that is not there, and a folder with nothing in it."""
-    with pytest.raises(Refusal, match="does not exist"):
+    with refused("does not exist"):
         open_path(tmp_path / "nowhere")
-    with pytest.raises(Refusal, match="holds no results"):
+    with refused("holds no results"):
         open_path(tmp_path)
 
 
@@ -246,7 +247,7 @@ def test_the_items_of_a_run_point_at_the_run(tmp_path: Path) -> None:
     """Naming the items instead of the run says which file to name."""
     path = tmp_path / "x.items.jsonl"
     path.write_text(json.dumps([0, "ab", 1]))
-    with pytest.raises(Refusal, match=r"name the \.json beside it"):
+    with refused(r"name the \.json beside it"):
         open_path(path)
 
 
@@ -262,5 +263,5 @@ def test_a_store_is_read_without_what_lies_aside(tmp_path: Path) -> None:
     assert evaluation(tree).tasks == evaluation(engine).tasks
     assert evaluation(engine / "accepted/0001").results == evaluation(engine).results
     shutil.copytree(engine / "accepted/0001", engine / "accepted/0002")
-    with pytest.raises(Refusal, match="two runs of"):
+    with refused("two runs of"):
         open_path(engine / "accepted")

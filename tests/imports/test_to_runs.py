@@ -12,10 +12,11 @@ import pytest
 
 from pytest_quantreg.baselines import Store
 from pytest_quantreg.core.comparison.alignment import first_items
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
 from pytest_quantreg.imports.to_runs import key_of, run_of, store_result
+
+from ..wording import refused, suspicions_of, wrong_use
 
 
 def evaluation(path: Path) -> Evaluation:
@@ -29,7 +30,7 @@ def stored(store: Path, path: Path, scheme: str = "w4a4-nvfp4") -> list[Path]:
     """Imports every task of a path; returns all files written."""
     imported = evaluation(path)
     for result in imported.results.values():
-        store_result(store, imported, result, scheme)
+        store_result(store, imported, result, scheme, suspicions_of(result))
     return sorted(path for path in store.rglob("*") if path.is_file())
 
 
@@ -37,7 +38,13 @@ def test_what_is_stored_is_read_back_equal(tmp_path: Path, twice: list[Path]) ->
     """Through the schema and the digests the same run comes back."""
     imported = evaluation(twice[0])
     run = run_of(imported, imported.results["asdiv"], "bf16")
-    store_result(tmp_path / "store", imported, imported.results["asdiv"], "bf16")
+    store_result(
+        tmp_path / "store",
+        imported,
+        imported.results["asdiv"],
+        "bf16",
+        suspicions_of(imported.results["asdiv"]),
+    )
     assert Store(tmp_path / "store").load(key_of(run)) == run
     assert run.provenance.recorded_at == "2024-08-21T03:39:56Z"
     assert run.provenance.software.backend == "lm-eval-hf"
@@ -86,8 +93,8 @@ def test_importing_again_changes_nothing(tmp_path: Path, twice: list[Path]) -> N
     imported = evaluation(twice[0])
     store = tmp_path / "store"
     result = imported.results["asdiv"]
-    assert store_result(store, imported, result, "bf16")[1] is False
-    assert store_result(store, imported, result, "bf16")[1] is True
+    assert store_result(store, imported, result, "bf16", suspicions_of(result))[1] is False
+    assert store_result(store, imported, result, "bf16", suspicions_of(result))[1] is True
 
 
 def test_another_run_in_its_place_is_not_overwritten(
@@ -101,14 +108,14 @@ def test_another_run_in_its_place_is_not_overwritten(
     results = next(folder.rglob("results_*.json"))
     log.write_text(changed, "utf-8")
     results.write_text(results.read_text("utf-8").replace("0.75", "0.875"), "utf-8")
-    with pytest.raises(WrongUse, match="another run of gsm8k"):
+    with wrong_use("another run of gsm8k"):
         stored(tmp_path / "store", folder)
 
 
 def test_totals_alone_make_no_run(data: Path) -> None:
     """Without items there is nothing that a stored run could hold."""
     imported = evaluation(data / "lm-eval/qwen3.6-27b/bf16/gsm8k")
-    with pytest.raises(Refusal, match="totals alone make no run"):
+    with refused("totals alone make no run"):
         run_of(imported, imported.results["gsm8k"], "bf16")
 
 
@@ -146,9 +153,9 @@ def test_an_import_replaced_one_that_began_with_it(
 
     def after_another(self: Store, *args: Any, **kwargs: Any) -> None:
         monkeypatch.setattr(Store, "save", save)
-        store_result(self.root, imported, result, "bf16")
+        store_result(self.root, imported, result, "bf16", suspicions_of(result))
         self.save(*args, **kwargs)
 
     monkeypatch.setattr(Store, "save", after_another)
-    with pytest.raises(WrongUse, match="holds another run of asdiv"):
-        store_result(tmp_path, imported, fewer, "bf16")
+    with wrong_use("holds another run of asdiv"):
+        store_result(tmp_path, imported, fewer, "bf16", suspicions_of(fewer))

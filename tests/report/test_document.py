@@ -14,12 +14,12 @@ import jsonschema
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
 from pytest_quantreg.core.strict_json import CorruptFile, digest_of, dump_readable
 from pytest_quantreg.report.json_document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
 
+from ..wording import damaged, wrong_use
 from .report_samples import EVERY, IS_RECORDED, IS_REFUSED, KEEPS, LOSES, report
 
 MUTATIONS = 2000
@@ -107,7 +107,7 @@ def _at(*path: str | int, to: Any) -> Callable[[Any], object]:
 )
 def test_what_is_wrong_is_refused(change: Callable[[Any], object], why: str) -> None:
     """Wrong values, missing and unknown fields and a conclusion that does not follow."""
-    with pytest.raises(CorruptFile, match=why):
+    with damaged(why):
         decode(edited(change))
 
 
@@ -156,25 +156,25 @@ def test_a_newer_minor_version_is_read_and_kept() -> None:
 )
 def test_what_is_no_report_is_refused(data: bytes, why: str) -> None:
     """Other files, also stored baselines, with what they are instead."""
-    with pytest.raises(CorruptFile, match=why):
+    with damaged(why):
         decode(data)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A missing file and a folder are told under the name that was typed."""
-    with pytest.raises(WrongUse, match=r"^run\.json: no such file$"):
+    with wrong_use(r"^run\.json: no such file$"):
         read(tmp_path / "run.json", "run.json")
-    with pytest.raises(WrongUse, match=r"^here is a folder, not a file$"):
+    with wrong_use(r"^here is a folder, not a file$"):
         read(tmp_path, "here")
     (tmp_path / "run.md").write_text("## GREEN")
-    with pytest.raises(WrongUse, match=r"^run\.md is not valid JSON(?s:.*)PATH\.json writes one$"):
+    with wrong_use(r"^run\.md is not valid JSON(?s:.*)PATH\.json writes one$"):
         read(tmp_path / "run.md", "run.md")
 
 
 def test_what_was_changed_is_refused() -> None:
     """One digit of a figure is enough."""
     data = encode(report(*EVERY))
-    with pytest.raises(CorruptFile, match=r"was changed after it was written \(its digest"):
+    with damaged(r"was changed after it was written \(its digest"):
         decode(data.replace(b"0.9931", b"0.9932", 1))
 
 

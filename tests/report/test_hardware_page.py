@@ -13,6 +13,8 @@ from pytest_quantreg.core.hardware.kernels import ENGINES
 from pytest_quantreg.core.schemes.names import SCHEMES
 from pytest_quantreg.report.hardware_page import WIDTH, hardware_page, named_page
 
+from ..wording import says
+
 INSTALLED = {"transformers": "5.17.0", "torchao": "0.18.0+cpu", "vllm": "0.32.0"}
 CPU = Accelerator(
     "AMD EPYC", "cpu", memory=24 << 30, features=("avx2", "avx512_vnni", "avx512_bf16")
@@ -162,8 +164,8 @@ def test_names_that_mean_nothing_or_too_much(name: str, words: str) -> None:
     """An unknown or unclear name is wrong use, with names that would do."""
     with pytest.raises(WrongUse) as raised:
         named_page(name, {}, nothing)
-    assert words in raised.value.what
-    assert "\n" not in raised.value.what
+    assert words in says(raised.value)
+    assert "\n" not in says(raised.value)
 
 
 @pytest.mark.parametrize("known", DEVICES, ids=lambda known: known.name)

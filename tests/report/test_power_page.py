@@ -7,10 +7,11 @@ import re
 import pytest
 
 from pytest_quantreg.core import stats
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.report.power_page import power_page
 from pytest_quantreg.report.power_question import ITEMS, Question
+
+from ..wording import says, wrong_use
 
 FOUR = Question(baseline_accuracy=0.78, flips=0.05, retention=0.98, tasks=4)
 
@@ -161,6 +162,6 @@ def test_gates_without_teeth_are_marked(of_four: str) -> None:
 def test_figures_that_cannot_be(change: dict[str, float], words: str) -> None:
     """Every impossible figure is refused in one line that names it and what is allowed."""
     asked = {"baseline_accuracy": 0.78, "flips": 0.05, "retention": 0.98} | change
-    with pytest.raises(WrongUse, match=words) as refused:
+    with wrong_use(words) as refused:
         Question(**asked)  # type: ignore[arg-type]
-    assert "\n" not in str(refused.value)
+    assert "\n" not in says(refused.value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ...core.checks import check_retention
+from ...core.codes import CommandCode
 from ...core.errors import WrongUse
 from ...core.printable import printable
 from ...core.records.evaluation import Evaluation
@@ -31,7 +32,7 @@ def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
     from ...imports.open_results import open_path
 
     if len(chosen.paths) < 2:
-        raise WrongUse("name two files or folders at least: the baseline and a candidate")
+        raise WrongUse(CommandCode.TOO_FEW_PATHS)
     _check_options(chosen)
     sides = _label_sides([open_path(Path(path)) for path in chosen.paths], chosen.paths)
     _refuse_twice(chosen)
@@ -41,8 +42,9 @@ def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
     timings = [side for side in sides if not isinstance(side, Evaluation)]
     if evaluations:
         raise WrongUse(
-            f"{evaluations[0].label} holds scores and {timings[0].label} timings: compare like "
-            "with like"
+            CommandCode.SCORES_AND_TIMINGS,
+            scores=evaluations[0].label,
+            timings=timings[0].label,
         )
     return _timings_page(timings, chosen)
 
@@ -125,25 +127,27 @@ def _check_options(chosen: argparse.Namespace) -> None:
         try:
             check_retention(minimum)
         except WrongUse as error:
-            raise WrongUse(f"--min-retention {minimum:g}: {error.what}") from None
+            raise WrongUse(
+                CommandCode.BAD_FIGURE,
+                option="--min-retention",
+                value=f"{minimum:g}",
+                cause=error.problem,
+            ) from None
     if not 0.5 <= chosen.confidence < 1.0:
-        raise WrongUse(f"--confidence {chosen.confidence:g} must be from .5 to below 1")
+        raise WrongUse(CommandCode.CONFIDENCE_OUT_OF_RANGE, confidence=chosen.confidence)
     if not 0.0 < chosen.max_undetected < 1.0:
-        raise WrongUse(f"--max-undetected {chosen.max_undetected:g} must be between 0 and 1")
+        raise WrongUse(CommandCode.UNDETECTED_OUT_OF_RANGE, loss=chosen.max_undetected)
     if minimum is None and (chosen.pooled or chosen.gate):
         # Without it nothing would be judged, and the exit status be 0 whatever was lost.
         option = "--pooled" if chosen.pooled else f"--gate {chosen.gate}"
-        raise WrongUse(f"{option} judges, and needs --min-retention")
+        raise WrongUse(CommandCode.NEEDS_MINIMUM, option=option)
 
 
 def _refuse_twice(chosen: argparse.Namespace) -> None:
     first, *candidates = (Path(path) for path in chosen.paths)
     for path in candidates:
         if chosen.min_retention is not None and first.samefile(path):
-            raise WrongUse(
-                f"{path.name or path} is named twice: nothing can be lost against itself",
-                help="name the baseline first, then what was made of it",
-            )
+            raise WrongUse(CommandCode.NAMED_TWICE, path=path.name or str(path))
 
 
 def _label_sides(
@@ -246,14 +250,18 @@ def _timings_page(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple
     from ...report import timings_page as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:
-        raise WrongUse("--min-retention, --task and --metric are for scores; these are timings")
+        raise WrongUse(CommandCode.NOT_FOR_TIMINGS)
     compared = [
         (candidate, compare_timings(sides[0], candidate, confidence=chosen.confidence))
         for candidate in sides[1:]
     ]
     for candidate, ratios in compared:
         if not ratios:
-            raise WrongUse(f"{sides[0].label} and {candidate.label} ran no workload in common")
+            raise WrongUse(
+                CommandCode.NO_COMMON_WORKLOAD,
+                baseline=sides[0].label,
+                candidate=candidate.label,
+            )
     if chosen.format == "json":
         plain = pages.document(sides[0], compared, chosen.confidence)
         return dump_readable(plain).decode().rstrip("\n"), 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import paired_width
 from ...core.errors import Category, Refusal
+from ...core.facts import Problem
 from ...core.gates.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
@@ -16,14 +18,19 @@ from ...core.records.metric_directions import refuse_undirected
 from ...core.settings import GateMode
 from ...report import messages
 from ...report.messages import bare
+from ...report.words import words_of
 from .pair import Task, claimed_scheme, pair_task
 from .pool import ComparePolicy, pool_tasks, refused_outcome
 from .remarks import lost_parts, perplexity_note, side_notes, unpooled_notes, with_remarks
-from .sanity_checks import RERUN, PairSuspicion, nothing_quantized, refuse_swapped
+from .sanity_checks import PairSuspicion, nothing_quantized, refuse_swapped
 from .unjudged_metrics import with_unjudged_losses
 
 HOLDS, FELL_SHORT, NOT_USABLE, NOT_DECIDED = range(4)
 """Exit statuses."""
+
+
+MOST_TASKS = 8
+"""Of one side that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -146,21 +153,18 @@ def _chosen_tasks(baseline: Evaluation, candidate: Evaluation, policy: ComparePo
         for side in (baseline, candidate):
             if name not in side.results:
                 raise Refusal(
-                    Category.WRONG_USE,
-                    f"{side.label} has no task {name!r}",
-                    help=f"its tasks: {', '.join(side.tasks)}",
+                    CommandCode.TASK_NOT_EVALUATED, label=side.label, task=name, tasks=side.tasks
                 )
     if policy.tasks:
         return list(dict.fromkeys(policy.tasks))
     names = [name for name in baseline.tasks if name in candidate.results]
     if not names:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{baseline.label} and {candidate.label} have no task in common",
-            help=(
-                f"{baseline.label}: {', '.join(baseline.tasks[:8])}",
-                f"{candidate.label}: {', '.join(candidate.tasks[:8])}",
-            ),
+            CommandCode.NO_COMMON_TASK,
+            baseline=baseline.label,
+            candidate=candidate.label,
+            baseline_tasks=baseline.tasks[:MOST_TASKS],
+            candidate_tasks=candidate.tasks[:MOST_TASKS],
         )
     return names
 
@@ -177,8 +181,8 @@ def _judge_task(
             notes = (*outcome.notes, perplexity_note(task))
             # A gate and no verdict of it: this is what "not judged" is told by.
             outcome = replace(outcome, notes=notes, gate=f"min_retention({policy.minimum:g})")
-        why = suspicion.why if suspicion else _would_refuse(task, comparison, policy)
-        return _mark_suspect(outcome, why) if why else outcome
+        doubt = suspicion.problem if suspicion else _would_refuse(task, comparison, policy)
+        return _mark_suspect(outcome, doubt) if doubt else outcome
     try:
         if suspicion is not None:
             raise _suspicion_refusal(suspicion)
@@ -208,58 +212,42 @@ def _judge_task(
 
 def _perplexity_refusal(task: Task) -> Refusal:
     return Refusal(
-        Category.NOT_JUDGED,
-        f"{bare(task.metric.name)} of {task.name} is a perplexity, of which no share can be "
-        "certified",
-        help="choose the tasks that count with --task; a perplexity is bounded by the marker "
-        "max_perplexity_ratio",
+        CommandCode.PERPLEXITY_NOT_CERTIFIED, metric=bare(task.metric.name), task=task.name
     )
 
 
-def _would_refuse(task: Task, comparison: Comparison, policy: ComparePolicy) -> str | None:
+def _would_refuse(task: Task, comparison: Comparison, policy: ComparePolicy) -> Problem | None:
     """Why any gate would be refused, so that figures without one are not believed either."""
     try:
         refuse_chance(comparison.slices, 1.0, name=task.name, confidence=policy.confidence)
         if not policy.allow_better:
             refuse_too_good(comparison)
     except Refusal as error:
-        return error.what
+        return error.problem
     return None
 
 
 def _suspicion_refusal(suspicion: PairSuspicion) -> Refusal:
-    remedy = "evaluate it again as it is meant, or leave it out: --task names the others"
-    help = (remedy, RERUN) if suspicion.may_be_rerun else remedy
-    return Refusal(Category.SUSPICIOUS, suspicion.why, help=help)
+    if suspicion.may_be_rerun:
+        return Refusal(CommandCode.SUSPECT_OR_RERUN, cause=suspicion.problem)
+    return Refusal(CommandCode.SUSPECT, cause=suspicion.problem)
 
 
 def _ambiguity_refusal(task: Task) -> Refusal:
-    names = ", ".join(aggregate.metric.name for aggregate in task.baseline.aggregates[:6])
-    return Refusal(
-        Category.NOT_JUDGED,
-        f"which score of {task.name} counts is not known: its log is alone, or its first score has "
-        f"no value; there are {names}",
-        help="name one with --metric; results_*.json beside a log say which is the task's own",
-    )
+    names = tuple(aggregate.metric.name for aggregate in task.baseline.aggregates[:6])
+    return Refusal(CommandCode.SCORE_AMBIGUOUS, task=task.name, metrics=names)
 
 
 def _absent_task_outcome(name: str, label: str, context: Context) -> Outcome:
-    error = Refusal(
-        Category.NOTHING_MEASURED,
-        f"{label} was not evaluated on {name}, which the baseline was",
-        help="evaluate it there too, or choose the tasks that count with --task",
-    )
+    error = Refusal(CommandCode.CANDIDATE_LACKS_TASK, label=label, task=name)
     return refused_outcome(error, label, context, name)
 
 
 def _unmeasured_task_outcome(name: str, label: str, context: Context) -> Outcome:
-    error = Refusal(
-        Category.NOTHING_MEASURED,
-        f"{label} lists {name} without a figure, so that nobody knows what was to be kept",
-        help="evaluate it again, or choose the tasks that count with --task",
-    )
+    error = Refusal(CommandCode.TASK_WITHOUT_FIGURE, label=label, task=name)
     return refused_outcome(error, context.scheme, context, name)
 
 
-def _mark_suspect(outcome: Outcome, why: str) -> Outcome:
-    return replace(outcome, category=Category.SUSPICIOUS.value, notes=(*outcome.notes, why))
+def _mark_suspect(outcome: Outcome, doubt: Problem) -> Outcome:
+    notes = (*outcome.notes, words_of(doubt).what)
+    return replace(outcome, category=Category.SUSPICIOUS.value, notes=notes)

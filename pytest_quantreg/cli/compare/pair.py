@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison, Pair
 from ...core.comparison.alignment import refuse_partial, same_kinds
 from ...core.comparison.comparability import Difference, Level, aligned
@@ -13,12 +14,20 @@ from ...core.comparison.pairs import compare_items, pool, refuse_unpoolable
 from ...core.comparison.partial_comparability import differences
 from ...core.comparison.suspicion import answers
 from ...core.comparison.unpaired import compare_totals
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Problem
 from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from .sanity_checks import PairSuspicion, find_pair_suspicion, identical_answers, is_rerun
+from ...report.words import words_of
+from .sanity_checks import (
+    PairSuspicion,
+    declared_rerun,
+    find_pair_suspicion,
+    identical_answers,
+    is_rerun,
+)
 
 _CLOSE = 1e-6
 
@@ -52,7 +61,7 @@ class Task:
         """The totals of the metric, the baseline's first."""
         totals = [side.find(self.metric.name) for side in (self.baseline, self.candidate)]
         if totals[0] is None or totals[1] is None:
-            raise _no_metric(self.candidate, self.metric.name)
+            raise _lacks_metric(self.candidate, self.metric.name)
         return totals[0], totals[1]
 
     @property
@@ -60,9 +69,14 @@ class Task:
         """What makes the figures of either side, or both as a pair, suspect; None if nothing."""
         for pair in ((self.baseline, self.candidate), *self.below):
             for side, result in zip(("baseline", "candidate"), pair, strict=True):
-                why = result.suspicion(self.metric.name)
-                if why is not None:
-                    return PairSuspicion(f"the {side}'s {result.task} is suspect: {why}")
+                cause = result.suspicion(self.metric.name)
+                if cause is not None:
+                    return PairSuspicion(
+                        Problem(
+                            CommandCode.SIDE_SUSPECT,
+                            {"side": side, "task": result.task, "cause": cause},
+                        )
+                    )
         return self.pair_suspicion
 
     def compare_results(self, *, label: str, scheme: str | None, confidence: float) -> Comparison:
@@ -144,7 +158,7 @@ def pair_task(
         notes += answers(*accuracies)
     if declared and not rerun:
         identical = filter(None, (identical_answers(*pair) for pair in pairs))
-        notes += [f"{which}: judged as a rerun, declared by --allow-rerun" for which in identical]
+        notes += [words_of(declared_rerun(answers)).what for answers in identical]
     suspect = next(filter(None, suspicions), same)
     shown = _shown_metric(parts, chosen.metric)
     return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)
@@ -161,7 +175,7 @@ def _paired_parts(
         _refuse_parts_missing(side_name, side, name)
     names = _leaf_tasks(baseline.results[name], baseline)
     if set(names) != set(_leaf_tasks(candidate.results[name], candidate)):
-        raise Refusal(Category.NOT_COMPARABLE, f"{name} is made of other tasks on each side")
+        raise Refusal(CommandCode.OTHER_PARTS, task=name)
     return tuple((baseline.results[part], candidate.results[part]) for part in names)
 
 
@@ -169,10 +183,15 @@ def _chosen_aggregate(name: str, before: Result, after: Result, metric: str | No
     """The baseline's total by the metric, which both sides have and direct alike."""
     chosen = before.find(metric)
     if chosen is None:
-        raise _no_metric(before, metric or "")
+        raise _lacks_metric(before, metric or "")
     counterpart = after.find(chosen.metric.name)
     if counterpart is None:
-        raise _no_metric(after, chosen.metric.name, owner="the candidate's ")
+        raise Refusal(
+            CommandCode.CANDIDATE_LACKS_METRIC,
+            task=after.task,
+            metric=chosen.metric.name,
+            metrics=_metric_names(after),
+        )
     _refuse_turned(chosen, counterpart, name)
     return chosen
 
@@ -193,10 +212,11 @@ def _refuse_parts_missing(side_name: str, side: Evaluation, name: str) -> None:
     missing = [part for part in side.results[name].parts if part not in known_names]
     if missing:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the {side_name}'s {name} is made of {len(side.results[name].parts)} tasks, and "
-            f"{', '.join(missing[:3])} is not at hand",
-            help="name the folder that holds all of them",
+            CommandCode.PARTS_MISSING,
+            side=side_name,
+            task=name,
+            parts=len(side.results[name].parts),
+            missing=tuple(missing[:3]),
         )
 
 
@@ -220,20 +240,24 @@ def _noted_differences(baseline: Result, candidate: Result) -> list[Difference]:
     refused = [difference for difference in task_differences if difference.level is Level.REFUSE]
     if refused:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{baseline.task} was not asked alike: {_describe_difference(refused[0])}",
-            help=(
-                *(_describe_difference(difference) for difference in refused[1:6]),
-                *dict.fromkeys(difference.way_out for difference in refused),
-            ),
+            CommandCode.NOT_ASKED_ALIKE,
+            task=baseline.task,
+            first=_field_differs(refused[0]),
+            others=tuple(map(_field_differs, refused[1:6])),
+            ways_out=tuple(dict.fromkeys(difference.way_out for difference in refused)),
         )
     return task_differences
 
 
-def _describe_difference(difference: Difference) -> str:
-    return (
-        f"{difference.field}: baseline {difference.baseline}, candidate {difference.candidate} "
-        f"({difference.why})"
+def _field_differs(difference: Difference) -> Problem:
+    return Problem(
+        CommandCode.FIELD_DIFFERS,
+        {
+            "field": difference.field,
+            "baseline": difference.baseline,
+            "candidate": difference.candidate,
+            "why": difference.why,
+        },
     )
 
 
@@ -261,13 +285,7 @@ def _refuse_cut(baseline: Accuracy, result: Result, candidate: Accuracy) -> None
     """Refuses fewer items where nothing says that a limit was set. Raises Refusal."""
     n, expected = len(candidate.items), len(baseline.items)
     if n < expected and result.total is None:
-        raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{result.task}: the candidate's log ends after {n:,} of the baseline's {expected:,} "
-            "items, and nothing says that a limit was set",
-            help="keep the results_*.json of the evaluation beside it; a log that was cut off "
-            "looks like this",
-        )
+        raise Refusal(CommandCode.LOG_CUT_OFF, task=result.task, items=n, expected=expected)
 
 
 def _refuse_picked(baseline: Accuracy, candidate: Accuracy) -> None:
@@ -282,29 +300,31 @@ def _refuse_picked(baseline: Accuracy, candidate: Accuracy) -> None:
     gap = next((doc for doc in baseline.items.doc_ids[:n] if doc not in candidate_ids), None)
     if gap is not None:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{baseline.protocol.task}: the candidate has {n:,} of the baseline's "
-            f"{len(baseline.items):,} items, and not the first of them: doc {gap} is missing",
-            help="items that are missing here and there may be those it failed on: evaluate it on "
-            "all of them, or both with the same --limit",
+            CommandCode.NOT_THE_FIRST_ITEMS,
+            task=baseline.protocol.task,
+            items=n,
+            expected=len(baseline.items),
+            doc=gap,
         )
 
 
 def _refuse_turned(baseline: Aggregate, candidate: Aggregate, task: str) -> None:
     if baseline.metric.higher_is_better != candidate.metric.higher_is_better:
-        words = {
-            True: "better when higher",
-            False: "better when lower",
-            None: "of unknown direction",
-        }
-        better = [words[side.metric.higher_is_better] for side in (baseline, candidate)]
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{baseline.metric.name} of {task} is {better[0]} by the baseline's file, and "
-            f"{better[1]} by the candidate's",
-            help="evaluate both models with the same task files, and keep each results_*.json "
-            "beside its sample log: it says which way a metric is better",
+            CommandCode.OTHER_DIRECTION,
+            metric=baseline.metric.name,
+            task=task,
+            baseline=_direction(baseline.metric),
+            candidate=_direction(candidate.metric),
         )
+
+
+def _direction(metric: Metric) -> Problem:
+    if metric.higher_is_better is None:
+        return Problem(CommandCode.OF_UNKNOWN_DIRECTION, {})
+    if metric.higher_is_better:
+        return Problem(CommandCode.BETTER_WHEN_HIGHER, {})
+    return Problem(CommandCode.BETTER_WHEN_LOWER, {})
 
 
 def _select_items(baseline: Accuracy, items: Items) -> Accuracy:
@@ -339,13 +359,17 @@ def _weights(parts: Sequence[tuple[Accuracy, Accuracy]], group: Aggregate) -> tu
     return ()
 
 
-def _no_metric(result: Result, name: str, owner: str = "") -> Refusal:
-    metric_names = ", ".join(aggregate.metric.name for aggregate in result.aggregates)
+def _lacks_metric(result: Result, name: str) -> Refusal:
     return Refusal(
-        Category.WRONG_USE,
-        f"{owner}{result.task} has no metric {name!r}",
-        help=f"its metrics: {metric_names}",
+        CommandCode.METRIC_ABSENT,
+        task=result.task,
+        metric=name,
+        metrics=_metric_names(result),
     )
+
+
+def _metric_names(result: Result) -> tuple[str, ...]:
+    return tuple(aggregate.metric.name for aggregate in result.aggregates)
 
 
 def refuse_from_pool(task: Task) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.comparison.pairs import pool
 from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import pool_totals
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.gates.outcome import REFUSED, Context, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.selection import Gate
@@ -83,11 +84,7 @@ def pool_tasks(
         if len(usable) < 2:
             if gate is None:
                 return
-            raise Refusal(
-                Category.NOTHING_MEASURED,
-                "there are fewer than two tasks to judge together",
-                help="leave --pooled out",
-            )
+            raise Refusal(CommandCode.TOO_FEW_TO_POOL)
         comparison = _pool(usable, count, candidate, policy)
         if gate is None:
             yield messages.of_measurement(comparison, context)
@@ -178,12 +175,7 @@ def _pool(
         confidence=policy.confidence,
     )
     if totals is None:
-        raise Refusal(
-            Category.NOT_JUDGED,
-            "the tasks cannot be pooled: one of them has no number of items, or no share of right "
-            "answers",
-            help="choose tasks with --task, or evaluate with --log_samples",
-        )
+        raise Refusal(CommandCode.TOTALS_NOT_POOLED)
     total_items = sum(max(task.candidate.total or 0, task.totals[1].n or 0) for task in tasks)
     return replace(totals, task=name, total_items=total_items)
 
@@ -199,9 +191,4 @@ def _refuse_incomplete(
     ]
     bad += [task.name for task in tasks if task.suspicion is not None]
     if bad:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{', '.join(dict.fromkeys(bad))} cannot be judged, and a pool without it would be "
-            "another gate",
-            help="choose the tasks that count with --task",
-        )
+        raise Refusal(CommandCode.POOL_INCOMPLETE, tasks=tuple(dict.fromkeys(bad)))

@@ -9,6 +9,7 @@ from ...core.errors import Refusal
 from ...core.gates.outcome import Outcome
 from ...core.records.evaluation import Evaluation
 from ...report.messages import bare, floor_3
+from ...report.words import words_of
 from .pair import Task, pair_task
 from .pool import ComparePolicy, unpoolable_names
 from .sanity_checks import same_model
@@ -106,7 +107,8 @@ def side_notes(
         for name in policy.tasks or side.tasks:
             if name in side.results:
                 yield from side.results[name].notes
-    yield from same_model(baseline, candidate, declared=policy.allow_rerun)
+    for problem in same_model(baseline, candidate, declared=policy.allow_rerun):
+        yield words_of(problem).what
     if policy.tasks:
         return
     more = [name for name in candidate.tasks if name not in baseline.results]

@@ -6,25 +6,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from ...core.codes import CommandCode
 from ...core.comparison.generated_answers import same_answers
 from ...core.comparison.suspicion import same_likelihoods
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Fact, Problem, Scheme
 from ...core.records.evaluation import Evaluation, Result
 from ...core.records.run import UNVERIFIED
 from ...core.redact_settings import same_settings
 from ...core.schemes.names import resolve
+from ...report.words import words_of
 
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""
-
-RERUN = "if this is a rerun of the baseline on purpose: --allow-rerun"
 
 
 @dataclass(frozen=True)
 class PairSuspicion:
     """Why two results are no two measurements; ``may_be_rerun``: --allow-rerun excuses it."""
 
-    why: str
+    problem: Problem
     may_be_rerun: bool = False
 
 
@@ -32,26 +33,27 @@ def refuse_swapped(baseline: Evaluation, candidate: Evaluation) -> None:
     """Refuses to judge full precision by what was quantized: any loss would be a gain."""
     if _is_quantized(baseline) is True and _is_quantized(candidate) is False:
         raise Refusal(
-            Category.SUSPICIOUS,
-            f"{candidate.label} is {candidate.scheme}, not quantized, and would be judged by "
-            f"{baseline.label}, which is {baseline.scheme}",
-            help="name the baseline first and what was made of it after it",
+            CommandCode.SIDES_SWAPPED,
+            candidate=candidate.label,
+            candidate_scheme=Scheme(str(candidate.scheme)),
+            baseline=baseline.label,
+            baseline_scheme=Scheme(str(baseline.scheme)),
         )
 
 
 def nothing_quantized(baseline: Evaluation, candidate: Evaluation) -> PairSuspicion | None:
     """Why no gate may judge: both loaded the same weights. None where that is not known."""
-    if (why := unquantized(baseline, candidate)) is not None:
-        return PairSuspicion(why, may_be_rerun=True)
+    if (claim := unquantized(baseline, candidate)) is not None:
+        return PairSuspicion(claim, may_be_rerun=True)
     if is_rerun(baseline, candidate):
         named = _both_name(baseline, candidate)
         return PairSuspicion(
-            f"{named}, loaded with the same arguments: nothing was quantized", may_be_rerun=True
+            Problem(CommandCode.SAME_MODEL_AND_ARGUMENTS, {"cause": named}), may_be_rerun=True
         )
     return None
 
 
-def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
+def unquantized(baseline: Evaluation, candidate: Evaluation) -> Problem | None:
     """Why nothing seems to be quantized though the candidate says so; None if not known."""
     both_name_weights = baseline.weights is not None and candidate.weights is not None
     if (
@@ -60,9 +62,10 @@ def unquantized(baseline: Evaluation, candidate: Evaluation) -> str | None:
         or not _same_weights(baseline, candidate)
     ):
         return None
-    return (
-        f"{candidate.label} claims {candidate.scheme}, and its files name the baseline's own "
-        f"weights, {candidate.model}, with no argument that quantizes: nothing was quantized"
+    claimed = Scheme(str(candidate.scheme))
+    return Problem(
+        CommandCode.CLAIM_WITHOUT_QUANTIZATION,
+        {"label": candidate.label, "scheme": claimed, "model": candidate.model},
     )
 
 
@@ -100,18 +103,18 @@ def _same_files(baseline: Evaluation, candidate: Evaluation) -> bool | None:
 
 def same_model(
     baseline: Evaluation, candidate: Evaluation, *, declared: bool = False
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Tells that both name one model; ``declared``: with --allow-rerun."""
     if declared and _same_weights(baseline, candidate):
-        yield f"{_both_name(baseline, candidate)}: judged as a rerun, declared by --allow-rerun"
+        yield declared_rerun(_both_name(baseline, candidate))
         return
     engines_named = all(side.engine != "unknown" for side in (baseline, candidate))
     if not engines_named or baseline.model != candidate.model:
         return
     if not same_settings(baseline.weights, candidate.weights):
         return
-    if (why := unquantized(baseline, candidate)) is not None:
-        yield why
+    if (claim := unquantized(baseline, candidate)) is not None:
+        yield claim
     elif candidate.scheme in (None, baseline.scheme):
         yield _both_name(baseline, candidate)
 
@@ -131,11 +134,19 @@ def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[str]:
                 "they may be one model under two names"
             )
         elif _same_weights(first, second):
-            yield _both_name(first, second)
+            yield words_of(_both_name(first, second)).what
 
 
-def _both_name(baseline: Evaluation, candidate: Evaluation) -> str:
-    return f"{baseline.label} and {candidate.label} both name {candidate.model} as their model"
+def declared_rerun(cause: Problem) -> Problem:
+    """That both are the same weights on purpose, and what shows that they are."""
+    return Problem(CommandCode.DECLARED_RERUN, {"cause": cause})
+
+
+def _both_name(baseline: Evaluation, candidate: Evaluation) -> Problem:
+    return Problem(
+        CommandCode.SAME_MODEL_NAMED,
+        {"baseline": baseline.label, "candidate": candidate.label, "model": candidate.model},
+    )
 
 
 def find_pair_suspicion(
@@ -146,36 +157,34 @@ def find_pair_suspicion(
     ``one_model``: both name the same model. ``rerun``: openly so, and a rerun may well give
     the same answers, or declared as one.
     """
-    task = candidate.task
+    task: dict[str, Fact] = {"task": candidate.task}
     if one_model and _stored_once(baseline, candidate):
-        return PairSuspicion(f"{task} is one and the same run on both sides")
+        return PairSuspicion(Problem(CommandCode.SAME_RUN, task))
     if one_model and _written_once(baseline, candidate):
-        return PairSuspicion(
-            f"{task} is one and the same evaluation on both sides, written at the same moment"
-        )
+        return PairSuspicion(Problem(CommandCode.SAME_EVALUATION, task))
     if not rerun and (same := identical_answers(baseline, candidate)) is not None:
-        return PairSuspicion(f"{same}: the same weights answered", may_be_rerun=True)
+        answered = Problem(CommandCode.SAME_WEIGHTS_ANSWERED, {"cause": same})
+        return PairSuspicion(answered, may_be_rerun=True)
     shared = baseline.cache is not None and baseline.cache == candidate.cache
     if shared and _scored_alike(baseline, candidate):
-        return PairSuspicion(
-            f"no score of {task} changed, and both read their answers from one --use_cache, which "
-            "knows questions and no models"
-        )
+        return PairSuspicion(Problem(CommandCode.SHARED_CACHE, task))
     return None
 
 
-def identical_answers(baseline: Result, candidate: Result) -> str | None:
+def identical_answers(baseline: Result, candidate: Result) -> Problem | None:
     """Which answers of a task are all the baseline's, where that shows the same weights."""
     before, after = baseline.accuracy, candidate.accuracy
     if before is None or after is None or before.items.digests != after.items.digests:
         return None
     if same_likelihoods(before, after):
-        return f"all log-likelihoods of {candidate.task} are the baseline's to the last bit"
+        return Problem(CommandCode.SAME_LIKELIHOODS, {"task": candidate.task})
     run = candidate.run
     if run is not None and run.provenance.effective.mode != UNVERIFIED:
         return None  # its weights were read
     texts = same_answers(before, after)
-    return f"{texts} to {candidate.task} are the baseline's to the letter" if texts else None
+    if texts is None:
+        return None
+    return Problem(CommandCode.SAME_TEXTS, {"answers": texts, "task": candidate.task})
 
 
 def _scored_alike(baseline: Result, candidate: Result) -> bool:

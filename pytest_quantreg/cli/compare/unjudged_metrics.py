@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.gates.outcome import JUDGED, Context, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
@@ -79,7 +80,7 @@ def _deferred_comparison(
     def compared(confidence: float) -> Comparison:
         sibling = _task_by_metric(name, metric, task, baseline, candidate)
         if not is_score(sibling.metric) or sibling.suspicion is not None:
-            raise Refusal(Category.NOT_JUDGED, f"{metric} of {name} cannot be judged")
+            raise Refusal(CommandCode.METRIC_NOT_JUDGED, metric=metric, task=name)
         return sibling.compare_results(
             label=candidate.label, scheme=claimed_scheme(candidate), confidence=confidence
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..facts import Problem
 from .run import Accuracy, Json, Metric, Run
 
 RIGHT_OR_WRONG = frozenset({"acc", "acc_norm", "acc_bytes", "exact_match", "pass@1"})
@@ -72,7 +73,7 @@ class Result:
     parts: tuple[str, ...] = ()
     total: int | None = None
     chance: float | None = None
-    suspicions: Mapping[str, str] = field(default_factory=dict)
+    suspicions: Mapping[str, Problem] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     date: float | None = None
@@ -103,7 +104,7 @@ class Result:
                 return aggregate
         return None
 
-    def suspicion(self, metric: str) -> str | None:
+    def suspicion(self, metric: str) -> Problem | None:
         """Why the figures of this metric are suspect; None if nothing is."""
         return self.suspicions.get(metric) or self.suspicions.get("")
 

@@ -8,38 +8,37 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
+from ...core.codes import ImportCode
 from ...core.comparison.partial_comparability import (
     NO_INSTRUCTION,
     UNKNOWN,
     UNKNOWN_DIGEST,
     UNKNOWN_SEED,
 )
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from ...core.records.evaluation import Aggregate, Result
 from ...core.records.metric_directions import direction
 from ...core.records.run import Accuracy, Json, Metric, Protocol
-from ..foreign_files import object_of, unreadable, whole_of
+from ...core.strict_json import CorruptFile
+from ..foreign_files import object_of, whole_of
 from .samples import MOST_EQUAL, Samples
 
 _CLOSE = 1e-6
 _WORD = re.compile(r"[\w .()+-]{1,100}")
 
 
-def with_items(path: Path, result: Result, samples: Samples) -> Result:
-    """``result`` with its items. Raises Refusal where the log contradicts the results."""
+def with_items(result: Result, samples: Samples) -> Result:
+    """``result`` with its items. Raises CorruptFile where the log contradicts the results."""
     n = len(samples.items)
     declared_n = result.aggregates[0].n
     if declared_n is not None and declared_n != n:
-        raise unreadable(
-            path,
-            f"holds {n:,} items of {result.task}, and its results are about {declared_n:,}",
-            "they belong to different evaluations, or the log was cut off",
+        raise CorruptFile(
+            ImportCode.OTHER_ITEM_COUNT, items=n, task=result.task, declared=declared_n
         )
     kinds = {
-        aggregate.metric.name: _kind(path, result, aggregate, samples)
-        for aggregate in result.aggregates
+        aggregate.metric.name: _kind(result, aggregate, samples) for aggregate in result.aggregates
     }
     metrics = tuple(
         replace(aggregate.metric, kind=kinds[aggregate.metric.name])
@@ -59,11 +58,7 @@ def with_items(path: Path, result: Result, samples: Samples) -> Result:
         name: why for name, why in result.suspicions.items() if name or declared_n is not None
     }
     if samples.equal > MOST_EQUAL:
-        suspicions[""] = (
-            f"all choices of {samples.equal * 100:.0f} % of the items have the same "
-            "log-probability: the engine returned none, or sums in bfloat16 tie (lm-eval's hf "
-            "model adds them up in float32 with softmax_dtype=float32)"
-        )
+        suspicions[""] = Problem(ImportCode.CHOICES_TIED, {"percent": samples.equal * 100})
     return replace(
         result,
         accuracy=accuracy,
@@ -88,11 +83,7 @@ def result_of_log(task: str, samples: Samples) -> Result:
         aggregate for aggregate in aggregates if aggregate.metric.name not in samples.items.weights
     ]
     if not plain:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"the sample log of {task} has no metric with a number for each of its items",
-            help="name the folder that holds the results file of the same evaluation too",
-        )
+        raise Refusal(ImportCode.NO_METRIC_PER_ITEM, task=task)
     result = Result(
         task,
         {"protocol.task": task},
@@ -104,7 +95,6 @@ def result_of_log(task: str, samples: Samples) -> Result:
         aggregate.metric.name: samples.items.scores[aggregate.metric.name] for aggregate in plain
     }
     return with_items(
-        Path(task),
         result,
         replace(samples, items=replace(samples.items, scores=scores, weights={})),
     )
@@ -136,7 +126,7 @@ def protocol_of(result: Result, metrics: tuple[Metric, ...], n: int) -> Protocol
     )
 
 
-def _kind(path: Path, result: Result, aggregate: Aggregate, samples: Samples) -> str:
+def _kind(result: Result, aggregate: Aggregate, samples: Samples) -> str:
     """What the items' scores are; refuses those whose mean is not what the results say."""
     name = aggregate.metric.name
     column = samples.items.scores.get(name)
@@ -148,11 +138,12 @@ def _kind(path: Path, result: Result, aggregate: Aggregate, samples: Samples) ->
     if abs(mean - aggregate.value) > _CLOSE * max(1.0, abs(aggregate.value)):
         if not is_mean(result, name.partition(",")[0]):
             return "aggregate"
-        raise unreadable(
-            path,
-            f"gives {mean:.6g} as the mean of {name} of {result.task}, its results "
-            f"{aggregate.value:.6g}",
-            "they belong to different evaluations; keep those of one together",
+        raise CorruptFile(
+            ImportCode.OTHER_MEAN,
+            mean=mean,
+            metric=name,
+            task=result.task,
+            declared=aggregate.value,
         )
     return "binary" if set(column) <= {0.0, 1.0} else "mean"
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import ImportCode
+from ...core.facts import Problem
 from ...core.records.evaluation import Aggregate, Result
 from ...core.records.metric_directions import direction
 from ...core.records.run import Json, Metric
-from ..foreign_files import list_of, number_of, object_of, unreadable, whole_of
+from ...core.strict_json import CorruptFile
+from ..foreign_files import blaming, list_of, number_of, object_of, whole_of
 from .protocol import (
     cache_of,
     config_of,
@@ -63,21 +66,8 @@ def is_results(document: Json) -> bool:
 
 def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
     """The results in the JSON of a file. Raises Refusal where it contradicts itself."""
-    groups = object_of(document.get("groups"))
-    rows = {**object_of(document["results"]), **groups}
-    if not rows:
-        raise unreadable(path, "holds no results")
-    results = {}
-    for task, row in rows.items():
-        if not isinstance(row, dict):
-            raise unreadable(path, f"has results of {task[:60]!r} that are no object")
-        if bad_names := [name for name in (task, *row) if not is_name(name)]:
-            raise unreadable(path, f"has a name that no task or metric has: {bad_names[0][:60]!r}")
-        result = _read_result(path, document, task, row)
-        if result is not None:
-            results[task] = result
-    if not results:
-        raise unreadable(path, "holds no metric with a finite value")
+    with blaming(path):
+        results, filters = _read_rows(document, path.stat().st_mtime)
     below = object_of(document.get("group_subtasks"))
     return ResultsFile(
         path,
@@ -85,12 +75,34 @@ def read_results(path: Path, document: Mapping[str, Any]) -> ResultsFile:
         engine_of(document),
         number_of(document.get("date")) or 0.0,
         results,
-        {task: filters_of(_config(document, task)) for task in rows},
+        filters,
         # A group without a figure of its own is known by those of its tasks.
-        tuple(task for task in rows if task not in results and not below.get(task)),
+        tuple(task for task in filters if task not in results and not below.get(task)),
         weights_of(document),
         places_of(document),
     )
+
+
+def _read_rows(
+    document: Mapping[str, Any], written: float
+) -> tuple[dict[str, Result], dict[str, tuple[str, ...]]]:
+    """The results by task, and the filters of every task, also of those without a figure."""
+    groups = object_of(document.get("groups"))
+    rows = {**object_of(document["results"]), **groups}
+    if not rows:
+        raise CorruptFile(ImportCode.NO_RESULTS)
+    results = {}
+    for task, row in rows.items():
+        if not isinstance(row, dict):
+            raise CorruptFile(ImportCode.RESULTS_NOT_AN_OBJECT, task=task[:60])
+        if bad_names := [name for name in (task, *row) if not is_name(name)]:
+            raise CorruptFile(ImportCode.NOT_A_NAME, name=bad_names[0][:60])
+        result = _read_result(document, task, row, written)
+        if result is not None:
+            results[task] = result
+    if not results:
+        raise CorruptFile(ImportCode.NO_FINITE_METRIC)
+    return results, {task: filters_of(_config(document, task)) for task in rows}
 
 
 def is_name(text: str) -> bool:
@@ -110,11 +122,11 @@ def filters_of(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _read_result(
-    path: Path, document: Mapping[str, Any], task: str, row: Mapping[str, Any]
+    document: Mapping[str, Any], task: str, row: Mapping[str, Any], written: float
 ) -> Result | None:
-    parts = _parts(path, document, task)
-    n, total = _item_counts(path, document, task, parts)
-    aggregates = _aggregates(path, document, task, row, n, parts)
+    parts = _parts(document, task)
+    n, total = _item_counts(document, task, parts)
+    aggregates = _aggregates(document, task, row, n, parts)
     if not aggregates:
         return None
     config = _config(document, task)
@@ -123,11 +135,9 @@ def _read_result(
     protocol, words = protocol_fields(document, task, speaker, is_group=bool(parts))
     suspicions = {}
     if n is None:
-        suspicions[""] = (
-            "its file does not say how many items it is about (no n-samples, as in merged files)"
-        )
-    if empty := [part for part in parts if not _has_figure(document, part)]:
-        suspicions[""] = f"its file has no figure of {', '.join(empty[:3])}, a part of it"
+        suspicions[""] = Problem(ImportCode.ITEMS_NOT_COUNTED, {})
+    if empty := tuple(part for part in parts if not _has_figure(document, part)):
+        suspicions[""] = Problem(ImportCode.PART_WITHOUT_FIGURE, {"parts": empty[:3]})
     for aggregate in aggregates:
         thought = thoughts_scored(document, speaker, aggregate.metric.name.partition(",")[2])
         if thought is not None:
@@ -144,7 +154,7 @@ def _read_result(
         words=words,
         notes=_limit_notes(task, n, total),
         date=number_of(document.get("date")),
-        written=path.stat().st_mtime,
+        written=written,
         cache=cache_of(document),
         ordered=_begins_with_figure(row),
     )
@@ -181,7 +191,7 @@ def _limit_notes(task: str, n: int | None, total: int | None) -> tuple[str, ...]
     return (f"{task}: {n:,} of {total:,} items (--limit)",)
 
 
-def _parts(path: Path, document: Mapping[str, Any], task: str) -> tuple[str, ...]:
+def _parts(document: Mapping[str, Any], task: str) -> tuple[str, ...]:
     """The tasks below a group, at any depth; empty for a task."""
     below = object_of(document.get("group_subtasks"))
     results = object_of(document["results"])
@@ -192,7 +202,7 @@ def _parts(path: Path, document: Mapping[str, Any], task: str) -> tuple[str, ...
         for name in list_of(below.get(above)):
             if name == task and above != task:
                 # Each would be a part of the other, and neither a task of its own.
-                raise unreadable(path, f"makes {task} a part of itself, through {above}")
+                raise CorruptFile(ImportCode.PART_OF_ITSELF, task=task, group=above)
             if isinstance(name, str) and name not in seen_names:
                 seen_names.add(name)
                 waiting.append(name)
@@ -202,7 +212,7 @@ def _parts(path: Path, document: Mapping[str, Any], task: str) -> tuple[str, ...
 
 
 def _item_counts(
-    path: Path, document: Mapping[str, Any], task: str, parts: tuple[str, ...]
+    document: Mapping[str, Any], task: str, parts: tuple[str, ...]
 ) -> tuple[int | None, int | None]:
     """How many items were answered and how many the whole task has."""
     counts = object_of(document.get("n-samples"))
@@ -219,14 +229,13 @@ def _item_counts(
         )
     n, total = sums
     if n == 0:
-        raise unreadable(path, f"has results of {task} on 0 items: nothing was measured")
+        raise CorruptFile(ImportCode.NO_ITEMS, task=task)
     if n is not None and total is not None and n > total:
-        raise unreadable(path, f"has {n:,} items of {task}, which has {total:,}")
+        raise CorruptFile(ImportCode.MORE_ITEMS_THAN_TASK, items=n, task=task, total=total)
     return n, total
 
 
 def _aggregates(
-    path: Path,
     document: Mapping[str, Any],
     task: str,
     row: Mapping[str, Any],
@@ -239,7 +248,7 @@ def _aggregates(
         filtered = f"{name},{rest or NO_FILTER}"
         error = number_of(row.get(f"{name}{_STDERR},{rest}", row.get(f"{name}{_STDERR}")))
         if error is not None and error < 0:
-            raise unreadable(path, f"has a negative standard error of {filtered} of {task}")
+            raise CorruptFile(ImportCode.NEGATIVE_STDERR, metric=filtered, task=task)
         aggregates.append(
             Aggregate(
                 Metric(

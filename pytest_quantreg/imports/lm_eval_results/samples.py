@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import ImportCode
 from ...core.comparison.generated_answers import kept_facts, mark, tokens_about
 from ...core.comparison.item_clusters import copy_column, copy_keys
 from ...core.records.run import Items
-from ...core.strict_json import LARGEST
-from ..foreign_files import list_of, number_of, object_of, read_rows, unreadable, whole_of
+from ...core.strict_json import LARGEST, CorruptFile
+from ..foreign_files import blaming, list_of, number_of, object_of, read_rows, whole_of
 from .results import NO_FILTER, PERPLEXITIES, is_name
 
 DIGITS = 20
@@ -72,40 +73,41 @@ def read_samples(path: Path, filters: Sequence[str], metrics: Sequence[str]) -> 
     0.4.7 tell neither. Raises Refusal for rows that are damaged, twice there, missing under
     one of the filters, or that nobody can attribute to a filter.
     """
+    bare = tuple(dict.fromkeys(name.partition(",")[0] for name in metrics))
+    with blaming(path):
+        return _to_samples(_read_items(path, filters, bare))
+
+
+def _read_items(path: Path, filters: Sequence[str], metrics: Sequence[str]) -> dict[int, _Item]:
     items: dict[int, _Item] = {}
     unnamed: Counter[int] = Counter()
-    bare = tuple(dict.fromkeys(name.partition(",")[0] for name in metrics))
     for number, row in enumerate(read_rows(path), 1):
         doc = whole_of(row.get("doc_id"))
         if doc is None:
-            raise unreadable(path, f"has no doc_id in row {number:,}")
+            raise CorruptFile(ImportCode.NO_DOC_ID, row=number)
         item = _read_item(row)
         first_item = items.setdefault(doc, item)
         if first_item.digest != item.digest:
-            raise unreadable(path, f"asks doc {doc} in two ways")
+            raise CorruptFile(ImportCode.ASKED_IN_TWO_WAYS, doc=doc)
         named = row.get("filter")
         if not isinstance(named, str):
-            named = _filter_by_order(path, filters, unnamed[doc])
+            named = _filter_by_order(filters, unnamed[doc])
             unnamed[doc] += 1
-        _add_scores(path, first_item, doc, named, row, bare)
+        _add_scores(first_item, doc, named, row, metrics)
     if not items:
-        raise unreadable(path, "holds no items: nothing was measured")
-    return _to_samples(path, items)
+        raise CorruptFile(ImportCode.LOG_WITHOUT_ITEMS)
+    return items
 
 
-def _filter_by_order(path: Path, filters: Sequence[str], place: int) -> str:
+def _filter_by_order(filters: Sequence[str], place: int) -> str:
     """The filter of a row that does not say: an item's rows come in the order of the filters."""
     if place < len(filters):
         return filters[place]
     if not filters and place == 0:
         return NO_FILTER
-    raise unreadable(
-        path,
-        "holds rows of the same item under several filters and does not name them"
-        if not filters
-        else "holds more rows of an item than its task has filters",
-        "keep the results_*.json of the same evaluation beside it, which names the filters",
-    )
+    if not filters:
+        raise CorruptFile(ImportCode.UNNAMED_FILTERS)
+    raise CorruptFile(ImportCode.MORE_ROWS_THAN_FILTERS)
 
 
 def _read_item(row: Mapping[str, Any]) -> _Item:
@@ -143,24 +145,20 @@ def _requests(arguments: object) -> object:
 
 
 def _add_scores(
-    path: Path, item: _Item, doc: int, named: str, row: Mapping[str, Any], metrics: Sequence[str]
+    item: _Item, doc: int, named: str, row: Mapping[str, Any], metrics: Sequence[str]
 ) -> None:
     listed = [name for name in list_of(row.get("metrics")) if isinstance(name, str)]
     names = listed or [name for name in metrics if name in row] or _numeric_fields(row)
     if not names:
-        raise unreadable(path, f"has no score for doc {doc}")
+        raise CorruptFile(ImportCode.NO_SCORE, doc=doc)
     if bad_names := [text for text in (named, *names) if not is_name(text)]:
-        raise unreadable(path, f"has a name that no filter or metric has: {bad_names[0][:60]!r}")
+        raise CorruptFile(ImportCode.NOT_A_NAME, name=bad_names[0][:60])
     for name in names:
         if (name, named) in item.scores:
-            raise unreadable(
-                path,
-                f"holds doc {doc} twice under {named}",
-                "lm-eval appends to a log that is already there: evaluate into a fresh folder",
-            )
+            raise CorruptFile(ImportCode.LOGGED_TWICE, doc=doc, filter=named)
         value = _score_value(name, row.get(name))
         if value is not None and max(abs(value[0]), abs(value[1] or 0.0)) > LARGEST:
-            raise unreadable(path, f"has {name} = {value[0]:g} for doc {doc}: no score is so large")
+            raise CorruptFile(ImportCode.SCORE_TOO_LARGE, metric=name, score=value[0], doc=doc)
         item.scores[name, named] = value
 
 
@@ -184,16 +182,14 @@ def _score_value(metric: str, value: Any) -> Value | None:
     return None
 
 
-def _to_samples(path: Path, items_by_doc: Mapping[int, _Item]) -> Samples:
+def _to_samples(items_by_doc: Mapping[int, _Item]) -> Samples:
     docs = sorted(items_by_doc)
     columns = list(items_by_doc[docs[0]].scores)
     for doc in docs:
         if set(items_by_doc[doc].scores) != set(columns):
             missing = sorted({*columns} ^ {*items_by_doc[doc].scores})[0]
-            raise unreadable(
-                path,
-                f"has {missing[0]} under {missing[1]} for some items and not for doc {doc}",
-                "evaluate again: a part of the log is missing",
+            raise CorruptFile(
+                ImportCode.SCORES_OF_SOME_ITEMS, metric=missing[0], filter=missing[1], doc=doc
             )
     items = [items_by_doc[doc] for doc in docs]
     scores, weights, unscored = {}, {}, []

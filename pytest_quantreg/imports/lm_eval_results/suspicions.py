@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.codes import ImportCode
+from ...core.facts import Problem
 from ..foreign_files import list_of, object_of
 from .protocol import arguments_of
 
@@ -15,7 +17,7 @@ _OPENS = "<think>"
 
 def thoughts_scored(
     document: Mapping[str, Any], config: Mapping[str, Any], filter_name: str
-) -> str | None:
+) -> Problem | None:
     """Why thoughts were scored as if they were the answer; None where they were not.
 
     All of it stands in the file: the chat template opens a thought in every answer unless
@@ -36,11 +38,7 @@ def thoughts_scored(
         or settings.get("enable_thinking") is False
     ):
         return None
-    return (
-        "its chat template opens every answer with <think>, no think_end_token was given to cut "
-        "the thoughts off, and no filter picks the answer out: thoughts and answer were scored "
-        "as one text"
-    )
+    return Problem(ImportCode.THOUGHTS_SCORED, {})
 
 
 def chance_of(config: Mapping[str, Any]) -> float | None:

@@ -7,16 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ImportCode
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from ...core.records.evaluation import Evaluation, Result
 from ...core.records.run import Json
-from ..foreign_files import unreadable
+from ...core.strict_json import CorruptFile
+from ..foreign_files import blaming, unusable
 from .items import result_of_log, with_items
 from .protocol import NO_NAME, public_name
 from .results import ResultsFile, stamp_of
 from .samples import read_samples
 
 _LOG = re.compile(r"samples_(.+?)(?:_[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{8}(?:\.[0-9]+)?)?\.jsonl")
+
+
+MOST_NAMES = 4
+"""Of models, engines or weights that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ def evaluation_of(
             used.add(log)
             names = [aggregate.metric.name for aggregate in file_result.result.aggregates]
             samples = read_samples(log, file_result.file.filters.get(task, ()), names)
-            results[task] = with_items(log, file_result.result, samples)
+            with blaming(log):
+                results[task] = with_items(file_result.result, samples)
     notes = [
         f"{label}: {task} was evaluated {count + 1} times, and the newest counts"
         for task, count in older.items()
@@ -102,12 +110,12 @@ def logs_alone(label: str, logs: Sequence[Path]) -> Evaluation:
     for log in logs:
         task = task_of(log)
         if task is None:
-            raise unreadable(log, "is not named as lm-eval names a sample log: samples_TASK_...")
+            raise unusable(log, CorruptFile(ImportCode.NOT_NAMED_AS_A_LOG))
         if task in results:
-            raise unreadable(
-                log, f"is a second log of {task}", "name one of them, or put their results beside"
-            )
-        results[task] = result_of_log(task, read_samples(log, (), ()))
+            raise unusable(log, CorruptFile(ImportCode.SECOND_LOG, task=task))
+        samples = read_samples(log, (), ())
+        with blaming(log):
+            results[task] = result_of_log(task, samples)
     return Evaluation(label, NO_NAME, "unknown", results)
 
 
@@ -139,34 +147,45 @@ def results_beside(log: Path) -> Path | None:
 def _refuse_several_models(label: str, files: Sequence[ResultsFile]) -> None:
     models = sorted({file.model for file in files})
     engines = sorted({file.engine for file in files})
-    for noun, names in (("models", models), ("engines", engines)):
-        if len(names) > 1:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"{label} holds results of {len(names)} {noun}: {', '.join(names[:4])}",
-                help="name the folder of one of them; lm-eval makes one per model",
-            )
-    weights = {_describe_weights(file.weights): None for file in files}
+    if len(models) > 1:
+        raise Refusal(
+            ImportCode.RESULTS_OF_SEVERAL_MODELS,
+            label=label,
+            count=len(models),
+            names=tuple(models[:MOST_NAMES]),
+        )
+    if len(engines) > 1:
+        raise Refusal(
+            ImportCode.RESULTS_OF_SEVERAL_ENGINES,
+            label=label,
+            count=len(engines),
+            names=tuple(engines[:MOST_NAMES]),
+        )
+    weights = dict.fromkeys(_weight_arguments(file.weights) for file in files)
     if len(weights) > 1:
         raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds results of {models[0]} with different weights: "
-            f"{'; '.join(list(weights)[:4])}",
-            help="put those of each into a folder of its own",
+            ImportCode.RESULTS_OF_SEVERAL_WEIGHTS,
+            label=label,
+            model=models[0],
+            weights=tuple(map(_weights_problem, list(weights)[:MOST_NAMES])),
         )
 
 
 def _refuse_two_places(label: str, task: str, file: ResultsFile, other: ResultsFile) -> None:
     if file.places != other.places and not file.places & other.places:
         raise Refusal(
-            Category.WRONG_USE,
-            f"{label} holds results on {task} of two models called {file.model}, which lay in "
-            "different folders",
-            help="name the folder of one of them; lm-eval makes one per model",
+            ImportCode.MODELS_IN_SEVERAL_FOLDERS, label=label, task=task, model=file.model
         )
 
 
-def _describe_weights(weights: Mapping[str, Json]) -> str:
-    """``load_in_4bit=True``, or that nothing was said."""
-    settings = [f"{name}={public_name(str(value))[:40]}" for name, value in sorted(weights.items())]
-    return ", ".join(settings) or "as they are"
+def _weight_arguments(weights: Mapping[str, Json]) -> tuple[str, ...]:
+    """``load_in_4bit=True`` and others, as far as they may be shown."""
+    return tuple(
+        f"{name}={public_name(str(value))[:40]}" for name, value in sorted(weights.items())
+    )
+
+
+def _weights_problem(arguments: tuple[str, ...]) -> Problem:
+    if not arguments:
+        return Problem(ImportCode.WEIGHTS_AS_THEY_ARE, {})
+    return Problem(ImportCode.WEIGHTS_LOADED_WITH, {"arguments": arguments})

@@ -56,10 +56,10 @@ def worded(error: QuantregError, voice: Voice = PLAIN) -> QuantregError:
 class _Formatter(string.Formatter):
     """Templates as of `str.format`, for facts.
 
-    Of a tuple each element is formatted, and they are joined by commas. Further formats are
-    ``:s`` of a whole number (a plural's s), ``:and`` and ``:or`` of a tuple, ``:each``, which
-    makes a line of each element, ``:help``, which is the lines below a nested problem, and
-    ``:name`` of a scheme, which leaves out what it is like.
+    Of a tuple each element is formatted, and they are joined by commas, or with ``:;`` by
+    semicolons. Further formats are ``:s`` of a whole number (a plural's s), ``:and`` and
+    ``:or`` of a tuple, ``:each``, which makes a line of each element, ``:help``, which is the
+    lines below a nested problem, and ``:name`` of a scheme, which leaves out what it is like.
     """
 
     def __init__(self, voice: Voice) -> None:
@@ -95,6 +95,8 @@ class _Formatter(string.Formatter):
             texts = [self._text(element, "") for element in value]
             if format_spec in ("and", "or"):
                 return listed(texts, format_spec)
+            if format_spec == ";":
+                return "; ".join(texts)
             return ", ".join(self._text(element, format_spec) for element in value)
         return self._text(value, format_spec)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
+
+from ...wording import refused, suspicions_of
 
 Write = Callable[..., Path]
 
@@ -56,7 +57,7 @@ def test_shares_that_are_no_counts_are_not_taken_for_right_answers(data: Path) -
 def test_scored_thoughts_are_suspect_and_only_where_no_filter_picks(data: Path) -> None:
     """The real ifeval scored thoughts as answers; gsm8k of the same run has filters."""
     imported = opened(data / "lm-eval/qwen3.6-27b/bf16").results
-    assert "<think>" in str(imported["ifeval"].suspicion("prompt_level_strict_acc,none"))
+    assert "<think>" in suspicions_of(imported["ifeval"])["prompt_level_strict_acc,none"]
     assert imported["gsm8k"].suspicion("exact_match,strict-match") is None
     assert imported["mmlu_pro"].suspicion("exact_match,custom-extract") is None
 
@@ -120,7 +121,7 @@ def test_a_file_of_the_first_version(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(json.dumps(document))
     result = opened(path).results["t"]
-    assert "n-samples" in str(result.suspicion("acc,none"))
+    assert "n-samples" in suspicions_of(result)[""]
     assert result.known["protocol.num_fewshot"] == 5
     assert [aggregate.metric.higher_is_better for aggregate in result.aggregates] == [True, False]
     assert result.aggregates[0].n is None
@@ -131,8 +132,8 @@ def test_a_file_of_the_first_version(tmp_path: Path) -> None:
     [
         ({"results": {}}, "holds no results"),
         ({"results": {"t": 3}}, "no object"),
-        ({"results": {"t\x1b[2J": {"acc,none": 0.5}}}, "no task or metric"),
-        ({"results": {"t": {"acc\n,none": 0.5}}}, "no task or metric"),
+        ({"results": {"t\x1b[2J": {"acc,none": 0.5}}}, "no task, filter or metric"),
+        ({"results": {"t": {"acc\n,none": 0.5}}}, "no task, filter or metric"),
         ({"results": {"t": {"alias": "t"}}}, "no metric"),
         ({"n-samples": {"t": {"original": 10, "effective": 0}}}, "nothing was measured"),
         ({"n-samples": {"t": {"original": 10, "effective": 11}}}, "11 items"),
@@ -141,7 +142,7 @@ def test_a_file_of_the_first_version(tmp_path: Path) -> None:
 )
 def test_contradictions_are_refused(results_file: Write, fields: dict[str, Any], said: str) -> None:
     """A file that contradicts itself, or was measured on nothing, is one clear refusal."""
-    with pytest.raises(Refusal, match=said):
+    with refused(said):
         open_path(results_file(**fields))
 
 

@@ -14,6 +14,8 @@ from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
 from pytest_quantreg.imports.to_runs import store_result
 
+from ...wording import suspicions_of
+
 VERSIONS = Path(__file__).parents[2] / "data/lm-eval/versions"
 NAMES = sorted(
     (path.name for path in VERSIONS.iterdir() if path.is_dir()),
@@ -58,9 +60,9 @@ def test_runs(version: str, tmp_path: Path) -> None:
     """Both become runs, also where the file does not say when it was evaluated."""
     imported, store = read(version), tmp_path / "store"
     for result in imported.results.values():
-        where, there = store_result(store, imported, result, "bf16")
+        where, there = store_result(store, imported, result, "bf16", suspicions_of(result))
         assert not there
-        assert store_result(store, imported, result, "bf16") == (where, True)
+        assert store_result(store, imported, result, "bf16", suspicions_of(result)) == (where, True)
     again = open_path(store)
     assert isinstance(again, Evaluation)
     for task, result in imported.results.items():
