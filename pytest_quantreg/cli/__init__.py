@@ -13,7 +13,7 @@ from .. import __version__
 from ..core.errors import Refusal, WrongUse
 from ..core.printable import printable, printable_lines
 from ..core.secret_values import without_shapes
-from ..report.words import words_of
+from ..report.words import COMMAND_LINE, words_of
 from .accept import add_accept
 from .baselines import add_baselines
 from .compare import add_compare
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         page = chosen.page(chosen)
     except (WrongUse, Refusal) as error:
-        return _print_refusal(chosen.command, str(words_of(error.problem)))
+        return _print_refusal(chosen.command, str(words_of(error.problem, COMMAND_LINE)))
     except OSError as error:
         # What no reader foresaw: a traceback's status would be that of a lost gate.
         where = f"{error.filename}: " if error.filename else ""

@@ -12,7 +12,7 @@ from ..core.errors import QuantregError, Refusal, WrongUse
 from ..core.facts import Problem
 from ..core.printable import printable
 from ..core.records.evaluation import Evaluation, Result
-from ..report.words import words_of
+from ..report.words import COMMAND_LINE, words_of
 
 if TYPE_CHECKING:
     from ..core.records.timings import Timings
@@ -98,11 +98,11 @@ def _import_scores(opened: Evaluation, scheme: str, out: Path) -> Summary:
 def _reason(error: QuantregError) -> str:
     """Why a task was not imported, without its name: what is true of several is told once."""
     cause = error.problem.facts.get("cause") if error.problem.code is ImportCode.NO_RUN else None
-    return str(words_of(cause if isinstance(cause, Problem) else error.problem))
+    return str(words_of(cause if isinstance(cause, Problem) else error.problem, COMMAND_LINE))
 
 
 def _suspicion_words(result: Result) -> dict[str, str]:
-    return {metric: words_of(problem).what for metric, problem in result.suspicions.items()}
+    return {metric: words_of(why).what for metric, why in result.suspicions.items()}
 
 
 def _import_timings(opened: Timings, scheme: str, out: Path) -> Summary:

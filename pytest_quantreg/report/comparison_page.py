@@ -6,12 +6,17 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.gates.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
+from ..core.gates.outcomes import GateOutcome, JudgedAccuracy, LostUnjudged, RefusedAccuracy
 from .markdown_text import cell, escaped
-from .messages import bare, floor_3
+from .messages import bare, floor_3, open_lines
+from .rows import row_of
 from .summary_table import word_of
+from .unjudged_messages import loss_lines
+from .words import COMMAND_LINE
 
 WIDTH = 80
 
@@ -33,7 +38,24 @@ _COMMAND_LINE_WORDS = {
     "or name a metric= that all of them have": "or name a metric that all of them have (--metric)",
     "measure each task in a call of its own": "judge each task by itself (without --pooled)",
 }
-"""The same advice in the words of the command line."""
+"""The same advice in the words of the command line, until all refusals of gates are values."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of one comparison, and how it is told: its row, to which notes are added."""
+
+    outcome: GateOutcome
+    row: Outcome
+
+    def with_notes(self, *notes: str) -> Compared:
+        """With further notes."""
+        return replace(self, row=replace(self.row, notes=(*self.row.notes, *notes)))
+
+
+def compared(outcome: GateOutcome) -> Compared:
+    """An outcome in the words of the command line."""
+    return Compared(outcome, row_of(outcome, COMMAND_LINE))
 
 
 def title(baseline: str, labels: Sequence[str], gate: str | None) -> str:
@@ -43,12 +65,12 @@ def title(baseline: str, labels: Sequence[str], gate: str | None) -> str:
 
 
 def text_page(
-    head: str, labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+    head: str, labels: Sequence[str], every: Sequence[Compared], notes: Sequence[str]
 ) -> str:
     """The whole page at 80 columns where names allow: verdicts, table, what there is to say."""
     whole = textwrap.wrap(head, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False)
-    lines = [*whole, "", *aligned(*rows(labels, outcomes)), ""]
-    for line in closing(labels, outcomes, notes):
+    lines = [*whole, "", *aligned(*rows(labels, [one.row for one in every])), ""]
+    for line in closing(labels, every, notes):
         lines += textwrap.wrap(
             line, WIDTH - 1, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
         )
@@ -56,16 +78,16 @@ def text_page(
 
 
 def markdown_page(
-    head: str, labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+    head: str, labels: Sequence[str], every: Sequence[Compared], notes: Sequence[str]
 ) -> str:
     """The same for a comment on a pull request."""
-    names, cells = rows(labels, outcomes)
+    names, cells = rows(labels, [one.row for one in every])
     lines = [f"### {escaped(head)}", ""]
     lines.append(f"| {' | '.join(name or 'verdict' for name in names)} |")
     sides = ["---" if name in ("task", "metric", "model", "") else "--:" for name in names]
     lines.append(f"|{'|'.join(sides)}|")
     lines += [f"| {' | '.join(map(cell, row))} |" for row in cells]
-    lines += ["", *map(_bullet, closing(labels, outcomes, notes))]
+    lines += ["", *map(_bullet, closing(labels, every, notes))]
     return "\n".join(lines)
 
 
@@ -78,7 +100,7 @@ def _bullet(line: str) -> str:
 def document(
     baseline: str,
     labels: Sequence[str],
-    outcomes: Sequence[Outcome],
+    every: Sequence[Compared],
     notes: Sequence[str],
     status: int,
 ) -> dict[str, Any]:
@@ -89,7 +111,7 @@ def document(
         "status": status,
         "baseline": baseline,
         "candidates": list(labels),
-        "outcomes": [outcome.to_plain() for outcome in outcomes],
+        "outcomes": [one.row.to_plain() for one in every],
         "notes": list(notes),
     }
 
@@ -152,9 +174,10 @@ def aligned(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
 
 
 def closing(
-    labels: Sequence[str], outcomes: Sequence[Outcome], notes: Sequence[str]
+    labels: Sequence[str], every: Sequence[Compared], notes: Sequence[str]
 ) -> Iterator[str]:
     """Counts, what failed and why, what would decide the rest, and what else is to be known."""
+    outcomes = [one.row for one in every]
     counts = Counter(outcome.result for outcome in outcomes)
     counted = [f"{counts[word]} {word}" for word in _ORDER if counts[word]]
     if left := sum(map(_is_left_unjudged, outcomes)):
@@ -162,31 +185,43 @@ def closing(
     if counted:
         yield ", ".join(counted) + "."
     yield from _detectable(labels, outcomes)
-    yield from _reasons(outcomes)
+    yield from _reasons(every)
     all_notes = [*(note for outcome in outcomes for note in outcome.notes), *notes]
-    yield from dict.fromkeys(f"note: {_for_command_line(note)}" for note in all_notes)
+    yield from dict.fromkeys(f"note: {note}" for note in all_notes)
 
 
-def _reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _reasons(every: Sequence[Compared]) -> Iterator[str]:
     """Yield the reasons for what is not kept, once for all candidates that share them."""
-    groups: dict[tuple[str, ...], list[Outcome]] = {}
-    for outcome in outcomes:
-        if outcome.result in (LOST, REFUSED, UNDECIDED):
-            lines = outcome.details if outcome.result == LOST else _advice(outcome)
-            lines = tuple(line for line in lines if line not in outcome.notes)
-            template = outcome.headline.replace(f" {outcome.scheme} ", " {} ", 1)
-            groups.setdefault((template, *lines), []).append(outcome)
-    for (template, *why), alike in groups.items():
-        who = ", ".join(outcome.scheme for outcome in alike)
-        yield _for_command_line(template.replace("{}", who, 1) if " {} " in template else template)
-        yield from (f"  {_for_command_line(line)}" for line in why)
+    groups: dict[tuple[str, ...], list[Compared]] = {}
+    for one in every:
+        if one.row.result in (LOST, REFUSED, UNDECIDED):
+            groups.setdefault((_headline(one.outcome, ""), *_lines(one)), []).append(one)
+    for (_, *why), alike in groups.items():
+        yield _headline(alike[0].outcome, ", ".join(one.row.scheme for one in alike))
+        yield from (f"  {line}" for line in why)
 
 
-def _advice(outcome: Outcome) -> tuple[str, ...]:
-    """Without the figures, which stand in the table, and what it would have seen, said above."""
-    return tuple(
-        line for line in outcome.details if not line.startswith(("baseline ", "would have turned"))
-    )
+def _lines(one: Compared) -> tuple[str, ...]:
+    """The lines below a headline, without what stands in the table, is said above or noted."""
+    lines, outcome = one.row.details, one.outcome
+    if isinstance(outcome, JudgedAccuracy) and one.row.result == UNDECIDED:
+        beside = loss_lines(outcome.beside, COMMAND_LINE) if outcome.beside is not None else []
+        lines = (*open_lines(outcome.verdict, COMMAND_LINE), *beside)
+    if isinstance(outcome, RefusedAccuracy):
+        lines = tuple(map(_for_command_line, lines))
+    return tuple(line for line in lines if line not in one.row.notes)
+
+
+def _headline(outcome: GateOutcome, scheme: str) -> str:
+    """The headline of an outcome under the name of one scheme, of several or of none."""
+    if isinstance(outcome, RefusedAccuracy):
+        outcome = replace(outcome, scheme=scheme)
+    elif isinstance(outcome, JudgedAccuracy):
+        comparison = replace(outcome.verdict.comparison, scheme=scheme)
+        outcome = replace(outcome, verdict=replace(outcome.verdict, comparison=comparison))
+    elif isinstance(outcome, LostUnjudged):
+        outcome = replace(outcome, comparison=replace(outcome.comparison, scheme=scheme))
+    return row_of(outcome, COMMAND_LINE).headline
 
 
 def _detectable(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core import stats
-from ..core.codes import CommandCode
+from ..core.codes import CommandCode, SharedCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.facts import Quoted
+from ..core.facts import Problem, Quoted
 from ..core.gates.outcome import (
     KEPT,
     LOST,
@@ -37,7 +37,7 @@ _SHOWN_ITEMS = 5
 _DUST = 1e-9  # 0.57 * 1000 is 569.9999999999999
 
 
-def of_verdict(verdict: Verdict, context: Context) -> Outcome:
+def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outcome:
     """The outcome of one judged gate; its headline carries the whole verdict."""
     comparison = verdict.comparison
     result = _result(verdict)
@@ -49,7 +49,7 @@ def of_verdict(verdict: Verdict, context: Context) -> Outcome:
         details=(
             *figures(comparison),
             *_floor(comparison),
-            *_outlook(verdict, result),
+            *_outlook(verdict, result, voice),
             *comparison.notes,
         ),
         gate=str(verdict.gate),
@@ -58,7 +58,19 @@ def of_verdict(verdict: Verdict, context: Context) -> Outcome:
         family=verdict.family if verdict.family > 1 else None,
         mode=verdict.mode.value,
         detectable=verdict.detectable,
-        advice=_advice(verdict, result),
+        advice=_advice(verdict, result, voice),
+    )
+
+
+def open_lines(verdict: Verdict, voice: Voice) -> tuple[str, ...]:
+    """What is told of an undecided verdict beside its figures and what it would have caught."""
+    comparison = verdict.comparison
+    advice = _advice(verdict, UNDECIDED, voice)
+    return (
+        *figures(comparison)[1:],
+        *_floor(comparison),
+        *([advice] if advice is not None else []),
+        *comparison.notes,
     )
 
 
@@ -305,7 +317,7 @@ def _indistinguishable(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _outlook(verdict: Verdict, result: str) -> tuple[str, ...]:
+def _outlook(verdict: Verdict, result: str, voice: Voice) -> tuple[str, ...]:
     """What a gate that proved no loss could have seen, and what would decide it."""
     if result == LOST:
         return ()
@@ -315,12 +327,12 @@ def _outlook(verdict: Verdict, result: str) -> tuple[str, ...]:
         if verdict.gate.of_perplexity:
             at = f"a true ratio of {factor(verdict.detectable, math.ceil)} or above"
         lines.append(f"would have turned red 4 times in 5 at {at}")
-    if (advice := _advice(verdict, result)) is not None:
+    if (advice := _advice(verdict, result, voice)) is not None:
         lines.append(advice)
     return tuple(lines)
 
 
-def _advice(verdict: Verdict, result: str) -> str | None:
+def _advice(verdict: Verdict, result: str, voice: Voice) -> str | None:
     """What would decide an undecided gate."""
     if result != UNDECIDED:
         return None
@@ -339,10 +351,12 @@ def _advice(verdict: Verdict, result: str) -> str | None:
         if verdict.gate.of_perplexity:
             truth = f"has {1 / (minimum - TRUTH_STEP):.4f} times the perplexity"
         plan += f", about {about(lossy.needed):,} if it {truth}"
-    return f"{plan}; {_way_out(verdict.comparison, lossless, lossy)}"
+    return f"{plan}; {_way_out(verdict.comparison, lossless, lossy, voice)}"
 
 
-def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.ItemsNeeded) -> str:
+def _way_out(
+    comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.ItemsNeeded, voice: Voice
+) -> str:
     n, total = comparison.n, comparison.total_items
     several = len(comparison.slices) > 1
     whose = "its tasks'" if several else "the task's"
@@ -350,7 +364,8 @@ def _way_out(comparison: Comparison, lossless: stats.ItemsNeeded, lossy: stats.I
         need.needed for need in (lossless, lossy) if not need.capped and need.needed is not None
     ]
     if any(needed > n for needed in enough):
-        return f"{n:,} of {whose} {total:,} were compared: raise --quant-limit or limit="
+        more = words_of(Problem(SharedCode.COMPARE_MORE_ITEMS, {}), voice).what
+        return f"{n:,} of {whose} {total:,} were compared: {more}"
     whole = f"its tasks have {total:,}" if several else f"the task has {total:,}"
     compared = whole if n == total else f"{n:,} of {whose} {total:,} were compared"
     if lossless.needed is not None and lossless.needed <= n:

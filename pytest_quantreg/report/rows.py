@@ -20,7 +20,7 @@ from ..core.gates.outcomes import (
 )
 from . import messages, speed_messages
 from .speed_lines import model_lines, workload_lines
-from .unjudged_messages import gate_it, of_lost_unjudged, with_losses_beside
+from .unjudged_messages import of_lost_unjudged, with_losses_beside
 from .words import PLAIN, Voice
 
 _POOL = "the pool"
@@ -33,13 +33,11 @@ def row_of(outcome: GateOutcome, voice: Voice = PLAIN) -> Outcome:
     if isinstance(outcome, (BaselineRecorded, SpeedBaselineRecorded)):
         return _row_of_recording(outcome)
     if isinstance(outcome, JudgedAccuracy):
-        row = messages.of_verdict(outcome.verdict, outcome.context)
-        return row if outcome.beside is None else with_losses_beside(row, outcome.beside, gate_it)
+        row = messages.of_verdict(outcome.verdict, outcome.context, voice)
+        return row if outcome.beside is None else with_losses_beside(row, outcome.beside, voice)
     if isinstance(outcome, LostUnjudged):
-        judged = messages.of_verdict(outcome.verdict, outcome.context)
-        return of_lost_unjudged(
-            outcome.comparison, judged, outcome.beside, outcome.context, gate_it
-        )
+        judged = messages.of_verdict(outcome.verdict, outcome.context, voice)
+        return of_lost_unjudged(outcome.comparison, judged, outcome.beside, outcome.context, voice)
     if isinstance(outcome, MeasuredAccuracy):
         part_of = outcome.part_of or (_POOL if outcome.in_pool else None)
         return messages.of_measurement(outcome.comparison, outcome.context, part_of=part_of)

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
+from ..core.codes import SharedCode
 from ..core.comparison.accuracy import Comparison
+from ..core.facts import Problem
 from ..core.gates.outcome import LOST, Context, OtherLoss, Outcome
 from ..core.gates.outcomes import UnjudgedLosses
 from ..core.settings import GateMode
 from .messages import bare, figures, of_measurement, percent, upper
-
-WayOut: TypeAlias = Callable[[str], str]
-"""The name of a metric -> the edit or the command that judges it openly."""
+from .words import Voice, words_of
 
 
-def gate_it(metric: str) -> str:
-    """What to write in a test."""
-    return f"gate it with its own minimum: min_retention(R, metric={bare(metric)!r})"
+def loss_lines(beside: UnjudgedLosses, voice: Voice) -> list[str]:
+    """A line per metric that is lost beside what a gate judges."""
+    return [
+        f"{comparison.task}: no gate judges {bare(comparison.metric)}, which is surely below "
+        f"{beside.minimum:.10g}: it {_share(comparison, beside)}; {_way_out(comparison, voice)}"
+        for comparison in beside.comparisons
+    ]
 
 
-def with_losses_beside(judged: Outcome, beside: UnjudgedLosses, way_out: WayOut) -> Outcome:
+def _way_out(comparison: Comparison, voice: Voice) -> str:
+    """The edit or the command that judges a metric openly."""
+    metric = bare(comparison.metric)
+    return words_of(Problem(SharedCode.GATE_THE_METRIC, {"metric": metric}), voice).what
+
+
+def with_losses_beside(judged: Outcome, beside: UnjudgedLosses, voice: Voice) -> Outcome:
     """The verdict ``judged``, with a line per metric that is lost beside it.
 
     Under ``certify`` an outcome of its own follows, and the lines are details alone.
     """
-    lines = [
-        f"{comparison.task}: no gate judges {bare(comparison.metric)}, which is surely below "
-        f"{beside.minimum:.10g}: it {_share(comparison, beside)}; {way_out(comparison.metric)}"
-        for comparison in beside.comparisons
-    ]
+    lines = loss_lines(beside, voice)
     certifies = judged.mode == GateMode.CERTIFY.value
     return replace(
         judged,
@@ -45,7 +49,7 @@ def of_lost_unjudged(
     judged: Outcome,
     beside: UnjudgedLosses,
     context: Context,
-    way_out: WayOut,
+    voice: Voice,
 ) -> Outcome:
     """Under ``certify``: one of the metrics ``beside`` the verdict ``judged``, as lost."""
     share, required = _share(comparison, beside), _required(judged, beside)
@@ -57,7 +61,7 @@ def of_lost_unjudged(
         f"{bare(comparison.metric)}, which {share}; {required}",
         details=(
             *figures(comparison),
-            f"certify fails on every metric that is surely lost: {way_out(comparison.metric)}",
+            f"certify fails on every metric that is surely lost: {_way_out(comparison, voice)}",
         ),
         gate=judged.gate,
         minimum=beside.minimum,

@@ -193,8 +193,8 @@ def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tup
     baseline = sides[0]
     judged = [judge_candidate(baseline, candidate, policy) for candidate in sides[1:]]
     status = status_of(judged, policy)
-    outcomes = [outcome for judged_candidate in judged for outcome in judged_candidate.outcomes]
-    outcomes += [outcome for judged_candidate in judged for outcome in judged_candidate.pooled]
+    every = [one for judged_candidate in judged for one in judged_candidate.by_task]
+    every += [one for judged_candidate in judged for one in judged_candidate.together]
     labels = [judged_candidate.candidate.label for judged_candidate in judged]
     notes = [
         *dict.fromkeys(note for judged_candidate in judged for note in judged_candidate.notes),
@@ -207,7 +207,7 @@ def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tup
             "for one that was chosen before; the best of several had as many chances to pass"
         )
     if chosen.format == "json":
-        plain = comparison_page.document(baseline.label, labels, outcomes, notes, status)
+        plain = comparison_page.document(baseline.label, labels, every, notes, status)
         plain["gate"] = _gate_document(policy)
         return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
@@ -216,7 +216,7 @@ def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tup
         gate = f"{policy.mode.value} {policy.minimum:g}{confidence}"
     head = comparison_page.title(baseline.label, labels, gate)
     page = comparison_page.text_page if chosen.format == "text" else comparison_page.markdown_page
-    return page(head, labels, outcomes, notes), status
+    return page(head, labels, every, notes), status
 
 
 def _gate_document(policy: ComparePolicy) -> dict[str, object] | None:

@@ -12,16 +12,17 @@ from ...core.comparison.unpaired import paired_width
 from ...core.errors import Category, Refusal
 from ...core.facts import Problem
 from ...core.gates.outcome import JUDGED, LOST, REFUSED, UNDECIDED, Context, Outcome
+from ...core.gates.outcomes import JudgedAccuracy, MeasuredAccuracy, RefusedAccuracy
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
 from ...core.records.metric_directions import refuse_undirected
 from ...core.settings import GateMode
-from ...report import messages
+from ...report.comparison_page import Compared, compared
 from ...report.messages import bare
-from ...report.words import words_of
+from ...report.words import COMMAND_LINE, words_of
 from .pair import Task, claimed_scheme, pair_task
-from .pool import ComparePolicy, pool_tasks, refused_outcome
-from .remarks import lost_parts, perplexity_note, side_notes, unpooled_notes, with_remarks
+from .pool import ComparePolicy, pool_tasks, refused_task
+from .remarks import lost_parts, perplexity_note, remarks, side_notes, unpooled_notes
 from .sanity_checks import PairSuspicion, nothing_quantized, refuse_swapped
 from .unjudged_metrics import with_unjudged_losses
 
@@ -38,14 +39,24 @@ class Judged:
     """One candidate against the baseline. ``narrower`` says how wide paired intervals would be."""
 
     candidate: Evaluation
-    outcomes: tuple[Outcome, ...]
-    pooled: tuple[Outcome, ...]
+    by_task: tuple[Compared, ...]
+    together: tuple[Compared, ...]
     notes: tuple[str, ...]
     narrower: tuple[float, ...]
 
     @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """The rows of single tasks."""
+        return tuple(one.row for one in self.by_task)
+
+    @property
+    def pooled(self) -> tuple[Outcome, ...]:
+        """The rows of all tasks together."""
+        return tuple(one.row for one in self.together)
+
+    @property
     def every(self) -> tuple[Outcome, ...]:
-        """All outcomes, those of single tasks first."""
+        """All rows, those of single tasks first."""
         return (*self.outcomes, *self.pooled)
 
 
@@ -77,7 +88,7 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: Compare
     same = nothing_quantized(baseline, candidate) if gated else None
     names = _chosen_tasks(baseline, candidate, policy)
     context = Context(candidate.model, None, baseline.label, candidate.label, candidate.engine, "")
-    outcomes: list[Outcome] = []
+    by_task: list[Compared] = []
     tasks: list[Task] = []
     widths = []
     for name in names:
@@ -91,59 +102,57 @@ def judge_candidate(baseline: Evaluation, candidate: Evaluation, policy: Compare
                 confidence=policy.confidence,
             )
         except Refusal as error:
-            outcomes.append(refused_outcome(error, candidate.label, context, name))
+            by_task.append(refused_task(error, candidate.label, context, name))
             continue
         tasks.append(task)
         if not task.paired and (width := paired_width(comparison)) is not None:
             widths.append(width)
-        outcomes += _task_outcomes(task, comparison, baseline, candidate, policy, context)
+        by_task += _judge_with_parts(task, comparison, baseline, candidate, policy, context)
     missing = [name for name in baseline.tasks if name not in candidate.results]
     if not policy.tasks and policy.minimum is not None:
-        outcomes += [_absent_task_outcome(name, candidate.label, context) for name in missing]
-        outcomes += [
-            _unmeasured_task_outcome(name, baseline.label, context) for name in baseline.unmeasured
-        ]
-    pooled = _pooled_outcomes(tasks, outcomes, baseline, candidate, policy, context)
+        by_task += [_absent_task(name, candidate.label, context) for name in missing]
+        by_task += [_unmeasured_task(name, baseline.label, context) for name in baseline.unmeasured]
+    rows = [one.row for one in by_task]
+    together = _judge_together(tasks, rows, baseline, candidate, policy, context)
     notes = [*side_notes(baseline, candidate, missing, policy), *unpooled_notes(tasks, policy)]
-    return Judged(candidate, tuple(outcomes), tuple(pooled), tuple(notes), tuple(widths))
+    return Judged(candidate, tuple(by_task), tuple(together), tuple(notes), tuple(widths))
 
 
-def _task_outcomes(
+def _judge_with_parts(
     task: Task,
     comparison: Comparison,
     baseline: Evaluation,
     candidate: Evaluation,
     policy: ComparePolicy,
     context: Context,
-) -> list[Outcome]:
+) -> list[Compared]:
     """The outcome of one task, with losses of its parts and of its other metrics."""
-    outcome = _judge_task(task, comparison, context, policy)
-    if not outcome.fails:
-        hidden = lost_parts(task, baseline, candidate, policy)
-        outcome = replace(outcome, notes=(*outcome.notes, *hidden))
+    judged = _judge_task(task, comparison, context, policy)
+    if not judged.row.fails:
+        judged = judged.with_notes(*lost_parts(task, baseline, candidate, policy))
     plan, _ = policy.plan(task.name)
-    return with_unjudged_losses(outcome, [task], baseline, candidate, policy, plan, context)
+    return with_unjudged_losses(judged, [task], baseline, candidate, policy, plan, context)
 
 
-def _pooled_outcomes(
+def _judge_together(
     tasks: Sequence[Task],
-    outcomes: Sequence[Outcome],
+    rows: Sequence[Outcome],
     baseline: Evaluation,
     candidate: Evaluation,
     policy: ComparePolicy,
     context: Context,
-) -> list[Outcome]:
+) -> list[Compared]:
     """The outcome of all tasks together; under --pooled with losses of their other metrics."""
-    pooled = list(pool_tasks(tasks, outcomes, candidate, context, policy))
+    pooled = list(pool_tasks(tasks, rows, candidate, context, policy))
     if not policy.pooled:
         return pooled
     plan, _ = policy.plan(None)
     gated_tasks = [task for task in tasks if policy.judges(task.metric)]
     return [
-        outcome
-        for pooled_outcome in pooled
-        for outcome in with_unjudged_losses(
-            pooled_outcome, gated_tasks, baseline, candidate, policy, plan, context
+        one
+        for judged in pooled
+        for one in with_unjudged_losses(
+            judged, gated_tasks, baseline, candidate, policy, plan, context
         )
     ]
 
@@ -171,18 +180,19 @@ def _chosen_tasks(baseline: Evaluation, candidate: Evaluation, policy: ComparePo
 
 def _judge_task(
     task: Task, comparison: Comparison, context: Context, policy: ComparePolicy
-) -> Outcome:
+) -> Compared:
     plan, gate = policy.plan(task.name)
     judgeable = policy.judges(task.metric)
     suspicion = task.suspicion
     if gate is None or (not judgeable and policy.mode is not GateMode.CERTIFY):
-        outcome = with_remarks(task, messages.of_measurement(comparison, context))
+        measured = _with_remarks(task, compared(MeasuredAccuracy(comparison, context)))
         if policy.minimum is not None and not judgeable:
-            notes = (*outcome.notes, perplexity_note(task))
+            measured = measured.with_notes(perplexity_note(task))
             # A gate and no verdict of it: this is what "not judged" is told by.
-            outcome = replace(outcome, notes=notes, gate=f"min_retention({policy.minimum:g})")
+            row = replace(measured.row, gate=f"min_retention({policy.minimum:g})")
+            measured = replace(measured, row=row)
         doubt = suspicion.problem if suspicion else _would_refuse(task, comparison, policy)
-        return _mark_suspect(outcome, doubt) if doubt else outcome
+        return _mark_suspect(measured, doubt) if doubt else measured
     try:
         if suspicion is not None:
             raise _suspicion_refusal(suspicion)
@@ -199,15 +209,14 @@ def _judge_task(
             allow_better=policy.allow_better,
         )
     except Refusal as error:
-        return messages.of_refusal(
-            error,
-            scheme=context.scheme,
-            context=context,
-            task=task.name,
-            comparison=comparison,
-            gate=str(gate),
+        return compared(
+            RefusedAccuracy(error, context.scheme, context, task.name, gate, comparison)
         )
-    return with_remarks(task, messages.of_verdict(verdict, context))
+    return _with_remarks(task, compared(JudgedAccuracy(verdict, context)))
+
+
+def _with_remarks(task: Task, one: Compared) -> Compared:
+    return one.with_notes(*remarks(task, one.row))
 
 
 def _perplexity_refusal(task: Task) -> Refusal:
@@ -238,16 +247,16 @@ def _ambiguity_refusal(task: Task) -> Refusal:
     return Refusal(CommandCode.SCORE_AMBIGUOUS, task=task.name, metrics=names)
 
 
-def _absent_task_outcome(name: str, label: str, context: Context) -> Outcome:
+def _absent_task(name: str, label: str, context: Context) -> Compared:
     error = Refusal(CommandCode.CANDIDATE_LACKS_TASK, label=label, task=name)
-    return refused_outcome(error, label, context, name)
+    return refused_task(error, label, context, name)
 
 
-def _unmeasured_task_outcome(name: str, label: str, context: Context) -> Outcome:
+def _unmeasured_task(name: str, label: str, context: Context) -> Compared:
     error = Refusal(CommandCode.TASK_WITHOUT_FIGURE, label=label, task=name)
-    return refused_outcome(error, context.scheme, context, name)
+    return refused_task(error, context.scheme, context, name)
 
 
-def _mark_suspect(outcome: Outcome, doubt: Problem) -> Outcome:
-    notes = (*outcome.notes, words_of(doubt).what)
-    return replace(outcome, category=Category.SUSPICIOUS.value, notes=notes)
+def _mark_suspect(one: Compared, doubt: Problem) -> Compared:
+    noted = one.with_notes(words_of(doubt, COMMAND_LINE).what)
+    return replace(noted, row=replace(noted.row, category=Category.SUSPICIOUS.value))

@@ -20,7 +20,7 @@ from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from ...report.words import words_of
+from ...report.words import COMMAND_LINE, words_of
 from .sanity_checks import (
     PairSuspicion,
     declared_rerun,
@@ -158,7 +158,7 @@ def pair_task(
         notes += answers(*accuracies)
     if declared and not rerun:
         identical = filter(None, (identical_answers(*pair) for pair in pairs))
-        notes += [words_of(declared_rerun(answers)).what for answers in identical]
+        notes += [words_of(declared_rerun(answers), COMMAND_LINE).what for answers in identical]
     suspect = next(filter(None, suspicions), same)
     shown = _shown_metric(parts, chosen.metric)
     return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)

@@ -12,13 +12,14 @@ from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import pool_totals
 from ...core.errors import Refusal
 from ...core.gates.outcome import REFUSED, Context, Outcome
+from ...core.gates.outcomes import JudgedAccuracy, MeasuredAccuracy, RefusedAccuracy
 from ...core.gates.plan import Plan
 from ...core.gates.selection import Gate
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
 from ...core.records.run import Metric
 from ...core.settings import GateMode
-from ...report import messages
+from ...report.comparison_page import Compared, compared
 from .pair import Task, claimed_scheme, refuse_from_pool
 
 
@@ -52,9 +53,9 @@ class ComparePolicy:
         return Plan.of([gate] if gate else [], self.mode, self.confidence, 1), gate
 
 
-def refused_outcome(error: Refusal, label: str, context: Context, task: str) -> Outcome:
+def refused_task(error: Refusal, label: str, context: Context, task: str) -> Compared:
     """A task of which nothing may be concluded."""
-    return messages.of_refusal(error, scheme=label, context=context, task=task)
+    return compared(RefusedAccuracy(error, label, context, task))
 
 
 def pool_tasks(
@@ -63,7 +64,7 @@ def pool_tasks(
     candidate: Evaluation,
     context: Context,
     policy: ComparePolicy,
-) -> Iterator[Outcome]:
+) -> Iterator[Compared]:
     """The outcome of all tasks together, where there are two or more."""
     every = tasks
     tasks = _tasks_to_pool(tasks, policy)
@@ -87,7 +88,7 @@ def pool_tasks(
             raise Refusal(CommandCode.TOO_FEW_TO_POOL)
         comparison = _pool(usable, count, candidate, policy)
         if gate is None:
-            yield messages.of_measurement(comparison, context)
+            yield compared(MeasuredAccuracy(comparison, context))
             return
         _refuse_unusual(usable, gate.minimum, context.scheme, policy)
         verdict = judge(
@@ -97,10 +98,10 @@ def pool_tasks(
             max_undetected=policy.max_undetected,
             allow_better=policy.allow_better,
         )
-        yield messages.of_verdict(verdict, context)
+        yield compared(JudgedAccuracy(verdict, context))
     except Refusal as error:
         if gate is not None:
-            yield refused_outcome(error, context.scheme, context, "all tasks")
+            yield refused_task(error, context.scheme, context, "all tasks")
 
 
 def _tasks_to_pool(tasks: Sequence[Task], policy: ComparePolicy) -> list[Task]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from ...core.errors import Refusal
 from ...core.gates.outcome import Outcome
 from ...core.records.evaluation import Evaluation
 from ...report.messages import bare, floor_3
-from ...report.words import words_of
+from ...report.words import COMMAND_LINE, words_of
 from .pair import Task, pair_task
 from .pool import ComparePolicy, unpoolable_names
 from .sanity_checks import same_model
@@ -46,18 +45,15 @@ def lost_parts(
         )
 
 
-def with_remarks(task: Task, outcome: Outcome) -> Outcome:
-    """With what else its figures show."""
-    notes = list(outcome.notes)
-    if outcome.lost == 0 and outcome.won == 0:
-        notes.append(
-            f"{outcome.scheme}: no score of {task.name} changed: it cannot be told from the "
-            "baseline"
+def remarks(task: Task, row: Outcome) -> Iterator[str]:
+    """What else the figures of a task show."""
+    if row.lost == 0 and row.won == 0:
+        yield (
+            f"{row.scheme}: no score of {task.name} changed: it cannot be told from the baseline"
         )
     contradiction = _contradicting_metric(task)
     if contradiction is not None:
-        notes.append(f"{outcome.scheme}: {contradiction}")
-    return replace(outcome, notes=tuple(notes))
+        yield f"{row.scheme}: {contradiction}"
 
 
 def _contradicting_metric(task: Task) -> str | None:
@@ -108,7 +104,7 @@ def side_notes(
             if name in side.results:
                 yield from side.results[name].notes
     for problem in same_model(baseline, candidate, declared=policy.allow_rerun):
-        yield words_of(problem).what
+        yield words_of(problem, COMMAND_LINE).what
     if policy.tasks:
         return
     more = [name for name in candidate.tasks if name not in baseline.results]

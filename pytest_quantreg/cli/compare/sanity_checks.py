@@ -15,7 +15,7 @@ from ...core.records.evaluation import Evaluation, Result
 from ...core.records.run import UNVERIFIED
 from ...core.redact_settings import same_settings
 from ...core.schemes.names import resolve
-from ...report.words import words_of
+from ...report.words import COMMAND_LINE, words_of
 
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""
@@ -134,7 +134,7 @@ def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[str]:
                 "they may be one model under two names"
             )
         elif _same_weights(first, second):
-            yield words_of(_both_name(first, second)).what
+            yield words_of(_both_name(first, second), COMMAND_LINE).what
 
 
 def declared_rerun(cause: Problem) -> Problem:

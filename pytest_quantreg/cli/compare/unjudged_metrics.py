@@ -8,50 +8,45 @@ from dataclasses import replace
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.errors import Refusal
-from ...core.gates.outcome import JUDGED, Context, Outcome
+from ...core.gates.outcome import Context
+from ...core.gates.outcomes import JudgedAccuracy, LostUnjudged
 from ...core.gates.plan import Plan
 from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
 from ...core.records.evaluation import Evaluation, Result
 from ...core.settings import GateMode
 from ...imports.lm_eval_results.items import is_mean
-from ...report.messages import bare
-from ...report.unjudged_messages import of_lost_unjudged, with_losses_beside
+from ...report.comparison_page import Compared, compared
+from ...report.unjudged_messages import with_losses_beside
+from ...report.words import COMMAND_LINE
 from .pair import Task, claimed_scheme, pair_task
 from .pool import ComparePolicy
 
 
 def with_unjudged_losses(
-    outcome: Outcome,
+    judged: Compared,
     tasks: list[Task],
     baseline: Evaluation,
     candidate: Evaluation,
     policy: ComparePolicy,
     plan: Plan,
     context: Context,
-) -> list[Outcome]:
+) -> list[Compared]:
     """The verdict on some tasks, with what is lost of their other metrics."""
-    if outcome.result not in JUDGED or policy.minimum is None:
-        return [outcome]
-    other_metrics = [
-        compared for task in tasks for compared in _other_metrics(task, baseline, candidate)
-    ]
+    outcome = judged.outcome
+    if not isinstance(outcome, JudgedAccuracy) or policy.minimum is None:
+        return [judged]
+    other_metrics = [other for task in tasks for other in _other_metrics(task, baseline, candidate)]
     beside = surely_lost(other_metrics, policy.minimum, confidence=plan.confidence)
     if beside is None:
-        return [outcome]
-    extended = [with_losses_beside(outcome, beside, _way_out)]
+        return [judged]
+    row = with_losses_beside(judged.row, beside, COMMAND_LINE)
+    extended = [Compared(replace(outcome, beside=beside), row)]
     if plan.mode is GateMode.CERTIFY:
         extended += [
-            of_lost_unjudged(comparison, outcome, beside, context, _way_out)
+            compared(LostUnjudged(comparison, outcome.verdict, beside, context))
             for comparison in beside.comparisons
         ]
     return extended
-
-
-def _way_out(metric: str) -> str:
-    return (
-        f"look at it with --metric {bare(metric)}, and choose a --min-retention that every metric "
-        "keeps, or gate each by a minimum of its own in a test"
-    )
 
 
 def _other_metrics(
@@ -77,7 +72,7 @@ def _is_scored(metric: str, result: Result) -> bool:
 def _deferred_comparison(
     name: str, metric: str, task: Task, baseline: Evaluation, candidate: Evaluation
 ) -> ComparisonAt:
-    def compared(confidence: float) -> Comparison:
+    def compare(confidence: float) -> Comparison:
         sibling = _task_by_metric(name, metric, task, baseline, candidate)
         if not is_score(sibling.metric) or sibling.suspicion is not None:
             raise Refusal(CommandCode.METRIC_NOT_JUDGED, metric=metric, task=name)
@@ -85,7 +80,7 @@ def _deferred_comparison(
             label=candidate.label, scheme=claimed_scheme(candidate), confidence=confidence
         )
 
-    return compared
+    return compare
 
 
 def _task_by_metric(

@@ -10,3 +10,6 @@ class SharedCode(Code):
 
     STATED = Category.WRONG_USE
     MISSING_EXTRA = Category.MISSING_EXTRA
+
+    COMPARE_MORE_ITEMS = Category.TOO_WEAK
+    GATE_THE_METRIC = Category.NOT_JUDGED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ...core.codes import Code
@@ -21,6 +22,7 @@ from ...core.facts import (
 )
 from ...core.printable import printable
 from .tables import ALL_WORDS
+from .template import Table
 
 
 def record_command(remedy: RecordBaseline) -> str:
@@ -30,18 +32,23 @@ def record_command(remedy: RecordBaseline) -> str:
 
 @dataclass(frozen=True)
 class Voice:
-    """How an audience is addressed: ``record`` is the command that records a baseline there."""
+    """How an audience is addressed.
+
+    ``record`` is the command that records a baseline there, ``words`` are templates that the
+    audience has in place of those for all.
+    """
 
     record: Callable[[RecordBaseline], str] = record_command
+    words: Table = field(default_factory=lambda: MappingProxyType({}))
 
 
 PLAIN = Voice()
-"""For commands, and wherever no test is known."""
+"""For whoever is in no test and at no command line."""
 
 
 def words_of(problem: Problem, voice: Voice = PLAIN) -> Words:
     """What ``problem`` says to that audience, each line `printable`."""
-    what, *lines = templates_of(problem.code, problem.facts)
+    what, *lines = templates_of(problem.code, problem.facts, voice)
     formatter = _Formatter(voice)
     help = [line for template in lines for line in formatter.lines(template, problem.facts)]
     return Words(printable(formatter.vformat(what, (), problem.facts)), tuple(map(printable, help)))
@@ -127,8 +134,8 @@ def listed(texts: Sequence[str], word: str) -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
-def templates_of(code: Code, facts: Mapping[str, Fact]) -> tuple[str, ...]:
+def templates_of(code: Code, facts: Mapping[str, Fact], voice: Voice) -> tuple[str, ...]:
     """The templates of a headline and the lines below it."""
-    templates = ALL_WORDS[code]
+    templates = voice.words.get(code, ALL_WORDS[code])
     chosen = templates(facts) if callable(templates) else templates
     return (chosen,) if isinstance(chosen, str) else chosen

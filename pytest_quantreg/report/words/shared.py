@@ -11,4 +11,8 @@ WORDS: Table = {
         "{needed_by} needs the package {package!r}, which is not installed",
         "install it with: {install}",
     ),
+    SharedCode.COMPARE_MORE_ITEMS: "raise --quant-limit or limit=",
+    SharedCode.GATE_THE_METRIC: (
+        "gate it with its own minimum: min_retention(R, metric={metric!r})"
+    ),
 }
