@@ -36,12 +36,12 @@ def wrong_use(match: str = "") -> Iterator[pytest.ExceptionInfo[WrongUse]]:
 
 
 @contextmanager
-def damaged(match: str = "") -> Iterator[pytest.ExceptionInfo[CorruptFile]]:
+def corrupt(match: str) -> Iterator[pytest.ExceptionInfo[CorruptFile]]:
     """The body raises a CorruptFile whose words match."""
     with pytest.raises(CorruptFile) as caught:
         yield caught
-    words = str(words_of(caught.value.problem))
-    assert re.search(match, words), words
+    text = str(words_of(caught.value.problem))
+    assert re.search(match, text), text
 
 
 def suspicions_of(result: Result) -> dict[str, str]:

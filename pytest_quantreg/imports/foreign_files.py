@@ -64,7 +64,7 @@ def _refuse_deep(value: Json) -> None:
         level = [inner for parent in level for inner in _nested_values(parent)]
         if not level:
             return
-    raise CorruptFile(ImportCode.NESTED_TOO_DEEPLY)
+    raise CorruptFile(ImportCode.TOO_DEEP)
 
 
 def _nested_values(value: Json) -> list[Json]:
@@ -98,11 +98,11 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 row = parse_bytes(line)
             except CorruptFile as damage:
                 raise CorruptFile(
-                    ImportCode.DAMAGED_LINE, line=number, cause=damage.problem
+                    ImportCode.DAMAGED_ROW, line=number, cause=damage.problem
                 ) from None
             if not isinstance(row, dict):
                 cause = Problem(ImportCode.ROW_NOT_AN_OBJECT, {})
-                raise CorruptFile(ImportCode.DAMAGED_LINE, line=number, cause=cause)
+                raise CorruptFile(ImportCode.DAMAGED_ROW, line=number, cause=cause)
             yield row
         if number == 0:
             raise CorruptFile(ImportCode.NO_ROWS)
@@ -133,7 +133,7 @@ def _open_regular(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CorruptFile(ImportCode.CANNOT_OPEN, reason=Quoted(str(error.strerror))) from None
+        raise CorruptFile(ImportCode.CANNOT_BE_OPENED, reason=Quoted(str(error.strerror))) from None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise CorruptFile(ImportCode.NOT_A_FILE)

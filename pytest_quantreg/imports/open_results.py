@@ -59,7 +59,7 @@ def open_path(path: Path) -> OpenedResults:
         raise Refusal(ImportCode.UNLIKE_RESULTS, file=path.name, error=Quoted(text)) from None
     except OSError as error:
         reason = Quoted(str(error.strerror))
-        raise Refusal(ImportCode.CANNOT_READ, file=path.name, reason=reason) from None
+        raise Refusal(ImportCode.RESULTS_UNREADABLE, file=path.name, reason=reason) from None
     return _with_scheme(opened)
 
 

@@ -23,7 +23,7 @@ from pytest_quantreg.report.json_document import encode
 from pytest_quantreg.report.session_report import GATES, Report, Session
 
 from ..baselines.store_samples import KEY, make_items, make_run
-from ..wording import damaged
+from ..wording import corrupt
 
 INT8 = replace(KEY, scheme="w8a8-int8")
 Quantreg: TypeAlias = "Callable[..., tuple[int, str, str]]"
@@ -296,11 +296,11 @@ def test_packed_and_unpacked() -> None:
     run = run_of(INT8)
     whole = pack(INT8, run)
     assert unpack(json.loads(json.dumps(whole))) == (INT8, run)
-    with damaged("items that were measured"):
+    with corrupt("items that were measured"):
         unpack({**whole, "items": ""})
     newer = {**whole["meta"], "schema_version": "1.9", "later": 1}  # type: ignore[dict-item]
     newer["digest"] = digest_of(newer)
-    with damaged(r"has schema 1\.9, and this pytest-quantreg writes"):
+    with corrupt(r"has schema 1\.9, and this pytest-quantreg writes"):
         unpack({**whole, "meta": newer})
     assert CandidateRun(**packed(INT8, run)["kept"]).owner == (INT8.model, INT8.scheme, INT8.engine)
 

@@ -13,7 +13,7 @@ from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.strict_json import parse
 from pytest_quantreg.imports.open_results import open_path
 
-from ..wording import damaged, says
+from ..wording import corrupt, says
 from .test_serving_benchmarks import SERVE, guidellm, summary
 
 HUGE = 10**400
@@ -33,9 +33,9 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize("text", [b"%d", b"[1, -%d]", b'{"a": {"b": [%d]}}'])
 def test_whole_numbers_that_no_float_holds_are_no_json_of_ours(text: bytes) -> None:
     """They are damage wherever they stand, and texts of many digits are not."""
-    with damaged(r"a whole number of 40[12] digits, too large"):
+    with corrupt(r"a whole number of 40[12] digits, too large"):
         parse(text % HUGE)
-    with damaged(r"a whole number of 40[12] digits, too large"):
+    with corrupt(r"a whole number of 40[12] digits, too large"):
         parse(text % HUGE, infinity=True)
     assert parse(b'["%d", %d, 5]' % (HUGE, 10**308)) == [str(HUGE), 10**308, 5]
 

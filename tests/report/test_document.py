@@ -19,7 +19,7 @@ from pytest_quantreg.core.strict_json import CorruptFile, digest_of, dump_readab
 from pytest_quantreg.report.json_document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
 
-from ..wording import damaged, wrong_use
+from ..wording import corrupt, wrong_use
 from .report_samples import EVERY, IS_RECORDED, IS_REFUSED, KEEPS, LOSES, report
 
 MUTATIONS = 2000
@@ -107,7 +107,7 @@ def _at(*path: str | int, to: Any) -> Callable[[Any], object]:
 )
 def test_what_is_wrong_is_refused(change: Callable[[Any], object], why: str) -> None:
     """Wrong values, missing and unknown fields and a conclusion that does not follow."""
-    with damaged(why):
+    with corrupt(why):
         decode(edited(change))
 
 
@@ -156,7 +156,7 @@ def test_a_newer_minor_version_is_read_and_kept() -> None:
 )
 def test_what_is_no_report_is_refused(data: bytes, why: str) -> None:
     """Other files, also stored baselines, with what they are instead."""
-    with damaged(why):
+    with corrupt(why):
         decode(data)
 
 
@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_what_was_changed_is_refused() -> None:
     """One digit of a figure is enough."""
     data = encode(report(*EVERY))
-    with damaged(r"was changed after it was written \(its digest"):
+    with corrupt(r"was changed after it was written \(its digest"):
         decode(data.replace(b"0.9931", b"0.9932", 1))
 
 

@@ -13,7 +13,7 @@ import pytest_quantreg
 from pytest_quantreg.core.codes import Category, Code, SharedCode
 from pytest_quantreg.core.errors import MissingExtra, Refusal
 from pytest_quantreg.core.facts import Problem, Quoted, RecordBaseline, Scheme
-from pytest_quantreg.report.words import Voice, words_of
+from pytest_quantreg.report.words import COMMAND_LINE, Voice, words_of
 from pytest_quantreg.report.words.tables import ALL_WORDS
 
 ROOT = Path(pytest_quantreg.__file__).parent
@@ -22,11 +22,14 @@ RAISERS = frozenset({"Refusal", "WrongUse", "Problem", "CorruptFile", "Smaller",
 
 # Rooms whose errors are values; the others follow.
 VALUES: tuple[str, ...] = (
+    "cli/",
     "core/gates/speed",
     "core/records/",
     "core/stats/",
     "gating/speed/",
+    "imports/",
     "measure/",
+    "report/",
 )
 
 
@@ -135,6 +138,15 @@ def test_a_voice_names_its_own_command() -> None:
     assert words_of(problem).help == ("pytest --quant-update", "pytest --quant-update=all")
     voice = Voice(lambda remedy: f"mine {remedy.again}")
     assert words_of(problem, voice).help == ("mine False", "mine True")
+
+
+def test_a_voice_has_templates_of_its_own() -> None:
+    """What the command line is told names its options, from the same facts as for all."""
+    problem = Problem(SharedCode.GATE_THE_METRIC, {"metric": "acc"})
+    assert words_of(problem).what.endswith("min_retention(R, metric='acc')")
+    assert words_of(problem, COMMAND_LINE).what.startswith("look at it with --metric acc")
+    for code, templates in COMMAND_LINE.words.items():
+        assert (fields(templates) or set()) <= (fields(ALL_WORDS[code]) or set()), code
 
 
 def test_an_extra_says_how_to_install_it() -> None:

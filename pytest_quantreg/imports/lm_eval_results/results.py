@@ -229,9 +229,9 @@ def _item_counts(
         )
     n, total = sums
     if n == 0:
-        raise CorruptFile(ImportCode.NO_ITEMS, task=task)
+        raise CorruptFile(ImportCode.RESULTS_ON_NO_ITEMS, task=task)
     if n is not None and total is not None and n > total:
-        raise CorruptFile(ImportCode.MORE_ITEMS_THAN_TASK, items=n, task=task, total=total)
+        raise CorruptFile(ImportCode.MORE_ITEMS_THAN_IN_TASK, items=n, task=task, total=total)
     return n, total
 
 
