@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,16 +57,6 @@ def free_on_cards(torch: Any) -> tuple[int, ...]:
         )
     except (AttributeError, AssertionError, RuntimeError):
         return ()
-
-
-def memory_in_words() -> str:
-    """Return the free memory in words: ``3.2 GiB free on the host, 0.4 GiB on the card``."""
-    parts = []
-    if (host := free_memory()) is not None:
-        parts.append(f"{in_gib(host)} free on the host")
-    if (torch := sys.modules.get("torch")) is not None and (cards := free_on_cards(torch)):
-        parts.append(" and ".join(in_gib(size) for size in cards) + " on the card")
-    return ", ".join(parts) or "nobody can say how much was free"
 
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")

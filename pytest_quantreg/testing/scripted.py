@@ -45,8 +45,10 @@ from pathlib import Path
 from typing import Any
 
 from ..backends.packages import installed
+from ..core.codes import EngineCode
 from ..core.engine import ChatFormatter, Say
-from ..core.errors import Category, MissingExtra, Refusal, WrongUse
+from ..core.errors import MissingExtra, Refusal, WrongUse
+from ..core.facts import Quoted, Scheme
 from ..core.records.run import EffectiveScheme, Machine, ModelIdentity, ModelSpec, Software
 from ..core.records.speed import DeviceState, Footprint, Load, Request
 from ..core.schemes.names import describe, resolve
@@ -138,10 +140,8 @@ class ScriptedBackend:
         script = _raw(Path(spec.ref))
         changes = script.get("on_the_fly", {}).get(spec.scheme)
         if changes is None:
-            raise WrongUse(
-                f"scheme {spec.scheme}: the scripted backend cannot make it from {spec.name}",
-                help=f"give a checkpoint: --quant-checkpoint={spec.scheme}=FOLDER",
-            )
+            scheme = Scheme(spec.scheme)
+            raise WrongUse(EngineCode.SCRIPT_MAKES_NO_SCHEME, scheme=scheme, model=spec.name)
         text = json.dumps(_laid_over(script, changes), indent=1, sort_keys=True)
         folder = self._cache_dir / f"scripted-{_digest(text)[:12]}"
         say(f"quantizing {spec.name} to {spec.scheme}")
@@ -155,7 +155,7 @@ class ScriptedBackend:
         engine = ScriptedEngine(spec, script)
         if script.fail.get("at") == "load":
             if script.fail.get("kind") == "out_of_memory":
-                raise Refusal(Category.OUT_OF_MEMORY, f"{spec.name} does not fit into memory")
+                raise Refusal(EngineCode.SCRIPT_OUT_OF_MEMORY, model=spec.name)
             fail(script.fail)
         engine.log(f"loaded {spec.name} {spec.scheme}")
         return engine
@@ -259,13 +259,16 @@ def read(spec: ModelSpec) -> Script:
     known_keys = {entry.name for entry in fields(Script)}
     if unknown := sorted(set(raw) - known_keys):
         raise Refusal(
-            Category.UNUSABLE_MODEL,
-            f"{spec.name}: {FILE} has unknown keys: {', '.join(unknown)}",
-            help=f"known: {', '.join(sorted(known_keys))}",
+            EngineCode.SCRIPT_HAS_UNKNOWN_KEYS,
+            model=spec.name,
+            part=FILE,
+            keys=tuple(unknown),
+            known=tuple(sorted(known_keys)),
         )
     script = Script(**raw)
     if script.unusable is not None:
-        raise Refusal(Category.UNUSABLE_MODEL, f"{spec.name}: {script.unusable}")
+        text = Quoted(script.unusable)
+        raise Refusal(EngineCode.SCRIPT_IS_UNUSABLE, model=spec.name, text=text)
     return script
 
 
@@ -301,12 +304,13 @@ def _raw(folder: Path) -> dict[str, Any]:
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise Refusal(
-            Category.UNUSABLE_MODEL,
-            f"{folder.name}: {FILE} cannot be read: {error}",
-            help=f"the scripted backend needs a folder with a {FILE}",
+            EngineCode.SCRIPT_UNREADABLE,
+            folder=folder.name,
+            file=FILE,
+            error=Quoted(str(error)),
         ) from error
     if not isinstance(raw, dict):
-        raise Refusal(Category.UNUSABLE_MODEL, f"{folder.name}: {FILE} is not a JSON object")
+        raise Refusal(EngineCode.SCRIPT_IS_NO_OBJECT, folder=folder.name, file=FILE)
     return raw
 
 

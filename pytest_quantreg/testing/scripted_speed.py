@@ -35,7 +35,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..backends.lockstep import serve_in_groups
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import EngineCode
+from ..core.errors import Refusal, WrongUse
 from ..core.records.speed import DeviceState, Footprint, Load, Request
 
 DEFAULTS: Mapping[str, Any] = {
@@ -69,9 +70,11 @@ class ScriptedTiming:
         known_keys = {*DEFAULTS, *FAILURES, *_FOOTPRINT}
         if unknown := sorted(set(script) - known_keys):
             raise Refusal(
-                Category.UNUSABLE_MODEL,
-                f"{name}: speed has unknown keys: {', '.join(unknown)}",
-                help=f"known: {', '.join(sorted(known_keys))}",
+                EngineCode.SCRIPT_HAS_UNKNOWN_KEYS,
+                model=name,
+                part="speed",
+                keys=tuple(unknown),
+                known=tuple(sorted(known_keys)),
             )
         self._name = name
         self._speed = {**DEFAULTS, **script}
@@ -142,7 +145,9 @@ class ScriptedTiming:
             return float(value)
         fitting = [int(count) for count in value if int(count) <= in_flight]
         if not fitting:
-            raise WrongUse(f"{self._name}: speed has no {key} for {in_flight} in flight")
+            raise WrongUse(
+                EngineCode.SCRIPT_HAS_NO_TIME, model=self._name, key=key, in_flight=in_flight
+            )
         return float(value[str(max(fitting))])
 
 

@@ -12,6 +12,7 @@ from ..backends.engine_slot import EngineSlot
 from ..backends.process.remote import RemoteEngine
 from ..core.engine import Backend, Engine
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.records.run import ModelSpec
 from .requests import Asker, Pair
 
@@ -19,20 +20,20 @@ from .requests import Asker, Pair
 class Slot(EngineSlot):
     """Loads as a session does: engines with ``own_process`` in a worker, one at a time.
 
-    ``untimed`` is what a worker said of an engine that cannot be timed.
+    ``untimed`` is why the engine cannot be timed, as its worker reported.
     """
 
     def __init__(self, cache_dir: Path) -> None:
         super().__init__(self._in_a_worker)
         self._cache_dir = cache_dir
-        self.untimed: str | None = None
+        self.untimed: Problem | None = None
 
     def _in_a_worker(self, spec: ModelSpec) -> Engine:
         if self.untimed is None:
             try:
                 return RemoteEngine.start(spec, cache_dir=self._cache_dir)
             except WrongUse as error:
-                self.untimed = error.what
+                self.untimed = error.problem
         return RemoteEngine.start(spec, cache_dir=self._cache_dir, timed=False)
 
 

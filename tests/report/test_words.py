@@ -30,6 +30,11 @@ VALUES: tuple[str, ...] = (
     "imports/",
     "measure/",
     "report/",
+    "backends/llamacpp/",
+    "backends/openai/",
+    "backends/process/",
+    "backends/vllm/",
+    "testing/",
 )
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from pytest_quantreg.backends import find
 from pytest_quantreg.core.engine import Backend
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.testing.scripted import ScriptedBackend, ScriptedOutOfMemory
+
+from ..wording import refused, wrong_use
 
 DOCS = [
     {"id": 100 + i, "question": f"What follows {i}?", "answer": str(i + 1), "label": i % 3}
@@ -245,7 +247,7 @@ def test_makes_schemes_it_has_a_script_for(folder: Path, scripted: Backend) -> N
     engine = scripted.load(made)
     assert engine.effective.scheme == "w8a8-int8"
     assert engine.lm(1).generate_until([request(i) for i in range(3)]) == ["0", "?", "?"]
-    with pytest.raises(WrongUse, match="--quant-checkpoint=w4a16-int4=FOLDER"):
+    with wrong_use("--quant-checkpoint=w4a16-int4=FOLDER"):
         scripted.prepare(replace(to_make, scheme="w4a16-int4"), lines.append)
 
 
@@ -274,7 +276,7 @@ def test_fails_after_so_many_requests(
 
 def test_fails_while_loading(folder: Path, scripted: Backend) -> None:
     """Running out of memory at load is a refusal of that category."""
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         scripted.load(script(folder, fail={"kind": "out_of_memory", "at": "load"}))
     assert caught.value.category is Category.OUT_OF_MEMORY
 
@@ -308,7 +310,7 @@ def test_refuses_unusable_scripts(
     (folder / "scripted.json").unlink()
     if text is not None:
         (folder / "scripted.json").write_text(text, encoding="utf-8")
-    with pytest.raises(Refusal, match=message) as caught:
+    with refused(message) as caught:
         scripted.identify(spec)
     assert caught.value.category is Category.UNUSABLE_MODEL
 

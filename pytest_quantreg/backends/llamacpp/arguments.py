@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.codes import EngineCode
 from ...core.errors import WrongUse
+from ...core.facts import Problem, Scheme
 from ...core.records.run import Json, ModelSpec
 from ...core.schemes.names import resolve
 
@@ -50,15 +52,24 @@ def _whole(least: int) -> Callable[[Any], bool]:
 
 @dataclass(frozen=True)
 class Argument:
-    """What one argument may be, in words and as a check."""
+    """What one argument may be: the rule that an error states, and its check."""
 
-    allowed: str
+    rule: Problem
     check: Callable[[Any], bool]
 
 
-_BOOL = Argument("true or false", lambda value: isinstance(value, bool))
-_COUNT = Argument("a whole number, 1 or more", _whole(1))
-_KV = Argument(", ".join(KV_TYPES), lambda value: isinstance(value, str) and value in KV_TYPES)
+def _count(least: int) -> Argument:
+    return Argument(Problem(EngineCode.MUST_BE_WHOLE_NUMBER, {"least": least}), _whole(least))
+
+
+def _one_of(names: Collection[str]) -> Argument:
+    rule = Problem(EngineCode.MUST_BE_ONE_OF, {"choices": tuple(names)})
+    return Argument(rule, lambda value: isinstance(value, str) and value in names)
+
+
+_BOOL = Argument(Problem(EngineCode.MUST_BE_BOOLEAN, {}), lambda value: isinstance(value, bool))
+_COUNT = _count(1)
+_KV = _one_of(KV_TYPES)
 
 ARGUMENTS: Mapping[str, Argument] = {
     "batch_size": _COUNT,
@@ -68,15 +79,14 @@ ARGUMENTS: Mapping[str, Argument] = {
     "n_ubatch": _COUNT,
     "n_threads": _COUNT,
     "n_threads_batch": _COUNT,
-    "n_gpu_layers": Argument("a whole number, -1 for all layers", _whole(-1)),
-    "main_gpu": Argument("a whole number, 0 or more", _whole(0)),
-    "split_mode": Argument(
-        ", ".join(_SPLIT_MODES), lambda value: isinstance(value, str) and value in _SPLIT_MODES
-    ),
+    "n_gpu_layers": Argument(Problem(EngineCode.MUST_BE_LAYERS, {}), _whole(-1)),
+    "main_gpu": _count(0),
+    "split_mode": _one_of(_SPLIT_MODES),
     "type_k": _KV,
     "type_v": _KV,
     "flash_attn": Argument(
-        "auto, true or false", lambda value: value == "auto" or isinstance(value, bool)
+        Problem(EngineCode.MUST_BE_FLASH_ATTENTION, {}),
+        lambda value: value == "auto" or isinstance(value, bool),
     ),
     "offload_kqv": _BOOL,
     "op_offload": _BOOL,
@@ -95,39 +105,35 @@ def check_arguments(spec: ModelSpec) -> None:
     """Raises WrongUse for an argument that is unknown or of another kind, with the nearest."""
     for name, value in spec.args.items():
         if name.startswith(_OF_THE_MODEL):
-            raise WrongUse(
-                f"--quant-backend-arg={name}={value}: this is part of the model, not of how it "
-                "is run",
-                help="gate a file that says so itself, or leave it out",
-            )
+            raise WrongUse(EngineCode.PART_OF_GGUF_MODEL, name=name, value=str(value))
         if name not in ARGUMENTS:
             near = difflib.get_close_matches(name, ARGUMENTS, n=1)
             raise WrongUse(
-                f"--quant-backend-arg={name}={value}: the llamacpp backend has no {name}"
-                + (f"; did you mean {near[0]}?" if near else ""),
-                help=f"known: {', '.join(sorted(ARGUMENTS))}",
+                EngineCode.NO_SUCH_LLAMACPP_ARGUMENT,
+                name=name,
+                value=str(value),
+                near=tuple(near),
+                known=tuple(sorted(ARGUMENTS)),
             )
         if not ARGUMENTS[name].check(value):
-            raise WrongUse(
-                f"--quant-backend-arg={name}={value}: allowed is {ARGUMENTS[name].allowed}"
-            )
+            rule = ARGUMENTS[name].rule
+            raise WrongUse(EngineCode.BAD_ENGINE_ARGUMENT, name=name, value=str(value), rule=rule)
     _check_cache(spec)
 
 
 def _check_cache(spec: ModelSpec) -> None:
     if resolve(spec.scheme).kv is not None:
-        raise WrongUse(
-            f"scheme {spec.scheme}: llama.cpp has no fp8 KV cache",
-            help="types that it has: --quant-backend-arg=type_k=TYPE and type_v=TYPE with TYPE "
-            f"among {', '.join(KV_TYPES)}",
-        )
+        raise no_fp8_cache(spec.scheme)
     flash, values = spec.args.get("flash_attn"), str(spec.args.get("type_v", "f16"))
     if flash is False and values not in ("f32", "f16", "bf16"):
-        raise WrongUse(
-            f"--quant-backend-arg=type_v={values}: a quantized cache of values needs "
-            "flash attention",
-            help="leave flash_attn out, or choose type_v=f16",
-        )
+        raise WrongUse(EngineCode.FLASH_ATTENTION_IS_OFF, type=values)
+
+
+def no_fp8_cache(scheme: str) -> WrongUse:
+    """Return the error of a scheme with an fp8 KV cache."""
+    return WrongUse(
+        EngineCode.NO_FP8_CACHE_IN_LLAMACPP, scheme=Scheme(scheme), types=tuple(KV_TYPES)
+    )
 
 
 def set_model(parameters: Any, args: Mapping[str, Json]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...core.errors import Category, Refusal
+from ...core.codes import EngineCode
+from ...core.errors import Refusal
 from ...core.records.run import EffectiveScheme, Json, Machine
 from ...core.schemes.gguf_types import PLAIN
 from ..device import cpu_name
@@ -76,12 +77,7 @@ def _check_loaded(model: GgufModel, native: Native) -> None:
     held = 8 * stored / max(sum(tensor.parameters for tensor in model.tensors), 1)
     loaded = 8 * native.size / max(native.parameters, 1)
     if abs(loaded - held) > _NEAR * held:
-        raise Refusal(
-            Category.ENGINE,
-            f"{model.name}: llama.cpp holds {loaded:.2f} bits per parameter, and the file "
-            f"{held:.2f}",
-            help="what runs is not what lies in the file; this should not happen",
-        )
+        raise Refusal(EngineCode.LOADED_UNLIKE_FILE, model=model.name, loaded=loaded, stored=held)
 
 
 def _gguf_scheme(scheme: str | None) -> str | None:

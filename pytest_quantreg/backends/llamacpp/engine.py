@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...core.codes import EngineCode
 from ...core.errors import WrongUse
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ..gguf.files import GgufModel
@@ -106,7 +107,6 @@ def limit(spec: ModelSpec, trained_on: int) -> int:
         return min(trained_on, LARGEST_CONTEXT)
     if n_ctx > trained_on:
         raise WrongUse(
-            f"--quant-backend-arg=n_ctx={n_ctx}: {spec.name} was trained on {trained_on} tokens",
-            help=f"choose {trained_on} or fewer",
+            EngineCode.CONTEXT_ABOVE_TRAINED, n_ctx=n_ctx, model=spec.name, trained_on=trained_on
         )
     return n_ctx

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...core.errors import Category, Refusal
+from ...core.codes import EngineCode
+from ...core.errors import Refusal
 from .native import Entry, Logits, Native
 
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
@@ -26,12 +27,7 @@ class GenerationRequest:
         """Read a task's ``generation_kwargs``; raises Refusal for random answers."""
         temperature = float(options.get("temperature") or 0.0)
         if options.get("do_sample", temperature > 0) and temperature > 0:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"the task asks for random answers (temperature {temperature:g}), and the "
-                "llamacpp backend generates greedily",
-                help="gen_kwargs=dict(do_sample=False, temperature=0.0) makes it greedy",
-            )
+            raise Refusal(EngineCode.NOT_GREEDY, temperature=temperature)
         until = options.get("until") or []
         stops = [until] if isinstance(until, str) else until
         limits = [options[name] for name in _LIMITS if options.get(name) is not None]

@@ -11,6 +11,8 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
+from ...core.codes import EngineCode
+from ...core.errors import Refusal
 from .arguments import LARGEST_CONTEXT
 from .batches import Batch, Row, batches, row_of
 from .generating import Answer, GenerationRequest, generate
@@ -121,9 +123,8 @@ class LlamacppLM(TemplateLM):  # type: ignore[misc]  # lm-eval ships no types
         request = GenerationRequest.of(tokens, options, NEW_TOKENS)
         room = self._limit - request.most
         if room < 1:
-            raise ValueError(
-                f"{request.most} new tokens leave no room for the prompt in {self._limit}: "
-                "raise n_ctx or lower max_gen_toks"
+            raise Refusal(
+                EngineCode.ANSWERS_TOO_LONG_FOR_CONTEXT, answer=request.most, context=self._limit
             )
         if len(request.prompt) > room:
             _LOGGER.warning(

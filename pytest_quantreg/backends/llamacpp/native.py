@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...core.errors import Category, Refusal
+from ...core.codes import EngineCode
+from ...core.errors import Refusal
+from ...core.facts import Quoted
 from ...core.records.run import Json
 from ..quiet import quietly_imported
 from .arguments import set_context, set_model
@@ -103,13 +105,10 @@ class Native:
         self._context = self._llama.llama_init_from_model(self._model, parameters)
         if not self._context:
             raise Refusal(
-                Category.OUT_OF_MEMORY,
-                f"{self._name}: llama.cpp makes no context for {tokens:,} tokens",
-                help=(
-                    f"it said: {self.log.first_error or 'nothing'}",
-                    "choose a smaller one: --quant-backend-arg=n_ctx=N, or a smaller type_k and "
-                    "type_v",
-                ),
+                EngineCode.NO_LLAMACPP_CONTEXT,
+                model=self._name,
+                tokens=tokens,
+                said=self._said(),
             )
         self._pieces = int(self._llama.llama_n_batch(self._context))
         self._batch = self._llama.llama_batch_init(self._pieces, 0, parameters.n_seq_max)
@@ -200,15 +199,11 @@ class Native:
         return RuntimeError(f"llama_decode returned {status}; llama.cpp said: {message}")
 
     def _not_loaded(self) -> Refusal:
-        message = self.log.first_error or "nothing"
-        if "alloc" in message:
-            return Refusal(
-                Category.OUT_OF_MEMORY,
-                f"{self._name} does not fit into memory",
-                help=(f"llama.cpp said: {message}", "offload fewer layers: n_gpu_layers=N"),
-            )
-        return Refusal(
-            Category.UNUSABLE_MODEL,
-            f"{self._name}: llama.cpp cannot load it: {message}",
-            help="convert or download it again, or install a newer llama-cpp-python",
-        )
+        said = self._said()
+        if said is not None and "alloc" in said.text:
+            return Refusal(EngineCode.LLAMACPP_OUT_OF_MEMORY, model=self._name, said=said)
+        return Refusal(EngineCode.LLAMACPP_CANNOT_LOAD, model=self._name, said=said)
+
+    def _said(self) -> Quoted | None:
+        """The first error in llama.cpp's log."""
+        return Quoted(self.log.first_error) if self.log.first_error else None

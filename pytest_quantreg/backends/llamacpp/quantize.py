@@ -11,8 +11,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from ...core.codes import EngineCode
 from ...core.engine import Say
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Problem, Quoted, Scheme
 from ...core.records.run import ModelIdentity, ModelSpec
 from ...core.schemes.gguf_types import NAMES
 from ...core.schemes.names import resolve
@@ -20,6 +22,7 @@ from ..checkpoint.identity import FileDigests
 from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..gguf.files import GgufModel
 from ..gguf.scheme import declared_type, stored_scheme
+from .arguments import no_fp8_cache
 
 FILE_TYPES: Mapping[str, int] = {"gguf-q8_0": 7, "gguf-q4_k_m": 15}
 """Schemes that llama.cpp makes without any data, and its numbers for them (llama_ftype)."""
@@ -30,17 +33,14 @@ _ALLOC = ("out of memory", "bad_alloc", "MemoryError", "failed to allocate")
 def check_makes(scheme: str) -> None:
     """Raises WrongUse for a scheme that llama.cpp does not make."""
     choice = resolve(scheme)
-    give = f"give a file: --quant-checkpoint={scheme}=FILE.gguf"
     if choice.kv is not None:
-        raise WrongUse(
-            f"scheme {scheme}: llama.cpp has no fp8 KV cache",
-            help="its own: --quant-backend-arg=type_k=q8_0 and type_v=q8_0",
-        )
-    if choice.is_quantized and choice.scheme.name not in FILE_TYPES:
-        makeable = f"made on the fly: {', '.join(FILE_TYPES)}"
-        elsewhere = "others run with --quant-backend=transformers or --quant-backend=vllm"
-        ways = (give, makeable) if choice.scheme.container == "gguf" else (makeable, elsewhere)
-        raise WrongUse(f"scheme {scheme}: the llamacpp backend cannot make it", help=ways)
+        raise no_fp8_cache(scheme)
+    if not choice.is_quantized or choice.scheme.name in FILE_TYPES:
+        return
+    named, made = Scheme(scheme), tuple(FILE_TYPES)
+    if choice.scheme.container == "gguf":
+        raise WrongUse(EngineCode.GGUF_TYPE_NOT_MADE, scheme=named, made=made)
+    raise WrongUse(EngineCode.LLAMACPP_MAKES_NO_SCHEME, scheme=named, made=made)
 
 
 def make_gguf(
@@ -59,8 +59,10 @@ def make_gguf(
     scheme = resolve(spec.scheme).scheme.name
     if (already := stored_scheme(model)) is not None:
         raise WrongUse(
-            f"{model.name} is quantized already ({already}), so {spec.scheme} is not made from it",
-            help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={model.name}",
+            EngineCode.GGUF_IS_QUANTIZED_ALREADY,
+            model=model.name,
+            stored=already,
+            scheme=Scheme(spec.scheme),
         )
     # A name for the store may have a slash in it, which would make folders in folders.
     name = re.sub(r"[^\w.-]+", "--", spec.name)
@@ -103,8 +105,10 @@ def _build(
             put_in_place(new, folder)
     except OSError as error:
         raise WrongUse(
-            f"the cache of quantized models {folder.parent} cannot be written: {error}",
-            help=f"give a file instead: --quant-checkpoint={spec.scheme}=FILE.gguf",
+            EngineCode.GGUF_CACHE_NOT_WRITABLE,
+            folder=str(folder.parent),
+            error=Quoted(str(error)),
+            scheme=Scheme(spec.scheme),
         ) from error
 
 
@@ -113,16 +117,16 @@ def _run(spec: ModelSpec, source: Path, target: Path, scheme: str) -> None:
     process = run_in_process(f"{__package__}.quantize_process", request)
     if process.returncode == 0 and target.is_file():
         return
-    failure = f"making {spec.scheme} of {spec.name} failed"
-    help = f"give a file instead: --quant-checkpoint={spec.scheme}=FILE.gguf"
+    scheme_made = Scheme(spec.scheme)
     lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
     error_line = next(
         (line for line in lines if "failed to quantize" in line or "error" in line), ""
     )
     if process.returncode in (-9, 137) or any(word in process.stderr for word in _ALLOC):
-        raise Refusal(Category.OUT_OF_MEMORY, f"{failure}: out of memory", help=help)
-    last = error_line or (lines[-1] if lines else f"exit status {process.returncode}")
-    raise Refusal(Category.ENGINE, f"{failure}: {last}", help=help)
+        raise Refusal(EngineCode.GGUF_MAKING_OUT_OF_MEMORY, scheme=scheme_made, model=spec.name)
+    status = Problem(EngineCode.EXIT_STATUS, {"status": process.returncode})
+    error = Quoted(error_line or lines[-1]) if lines else status
+    raise Refusal(EngineCode.GGUF_MAKING_FAILED, scheme=scheme_made, model=spec.name, error=error)
 
 
 def _describe(new: Path, name: str, spec: ModelSpec, identity: ModelIdentity, scheme: str) -> None:

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import EngineCode
+from ...core.errors import Refusal, WrongUse
 from ...core.records.run import Json, Machine
 from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..device import card_state, cpu_state
@@ -127,23 +128,26 @@ class Stopwatch:
     def _check(self, load: Load) -> None:
         lengths = {len(prompt) for prompt in load.prompts}
         if not lengths or 0 in lengths:
-            raise WrongUse(f"{self._name}: an empty prompt, or none")
+            raise WrongUse(EngineCode.NO_PROMPT, model=self._name)
         size = self._native.vocab_size
         if any(not 0 <= token < size for prompt in load.prompts for token in prompt):
-            raise WrongUse(f"{self._name}: a prompt has tokens that are none of its {size}")
+            raise WrongUse(EngineCode.TOKENS_NOT_IN_VOCABULARY, model=self._name, vocabulary=size)
         if load.in_flight > SEQUENCES:
             raise WrongUse(
-                f"{self._name}: {load.in_flight} requests in flight, and llama.cpp has at most "
-                f"{SEQUENCES}"
+                EngineCode.TOO_MANY_IN_FLIGHT,
+                model=self._name,
+                in_flight=load.in_flight,
+                most=SEQUENCES,
             )
         needed = max(lengths) + load.output_tokens
         if needed > self._native.trained_on:
             raise Refusal(
-                Category.WRONG_USE,
-                f"{self._name} was trained on {self._native.trained_on} positions, and "
-                f"{max(lengths)} prompt tokens with {load.output_tokens} new ones need {needed}",
-                help=f"make prompt_tokens and output_tokens {self._native.trained_on} or fewer "
-                "together",
+                EngineCode.TRAINED_ON_FEWER_POSITIONS,
+                model=self._name,
+                positions=self._native.trained_on,
+                prompt=max(lengths),
+                output=load.output_tokens,
+                needed=needed,
             )
 
 

@@ -9,13 +9,11 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...core.codes import EngineCode, ServerCode
 from ...core.errors import WrongUse
+from ...core.facts import Problem
 from ...core.records.run import Json, ModelSpec
 from ...core.secret_values import is_secret_name
-from .api_key import VARIABLE
-
-OPTION = "--quant-backend-arg"
-EXAMPLE = "http://127.0.0.1:8000/v1"
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,7 @@ def server_args(spec: ModelSpec) -> ServerArgs:
     """The arguments of ``spec``, checked. Raises WrongUse; nothing is asked of the server."""
     check_names(spec.args)
     if spec.args.get("base_url") is None:
-        raise WrongUse(
-            f"the openai backend needs the address of the server of the {spec.role} model",
-            help=f"add {OPTION}={spec.role}:base_url={EXAMPLE}",
-        )
+        raise WrongUse(ServerCode.ADDRESS_MISSING, role=spec.role)
     checked = {
         name: _checked(name, value) for name, value in spec.args.items() if value is not None
     }
@@ -68,29 +63,18 @@ def check_names(args: Mapping[str, Json]) -> None:
         if name in KNOWN:
             continue
         if is_secret_name(name):
-            # Without its value: this line is printed.
-            raise WrongUse(
-                f"{OPTION}={name}=...: a key on a command line ends up in logs",
-                help=f"set it in the environment instead: {VARIABLE}",
-            )
+            # Without its value: this is printed.
+            raise WrongUse(ServerCode.KEY_ON_COMMAND_LINE, name=name)
         near = get_close_matches(name, KNOWN, n=1)
-        suggestion = (f"did you mean {near[0]}?",) if near else ()
-        raise WrongUse(
-            f"{OPTION}={name}: the openai backend has no such argument",
-            help=(
-                *suggestion,
-                f"known: {', '.join(KNOWN)}",
-                "the server's own are given to the server",
-            ),
-        )
+        raise WrongUse(ServerCode.NO_SUCH_SERVER_ARGUMENT, name=name, near=tuple(near), known=KNOWN)
 
 
 def _checked(name: str, value: Json) -> Json:
-    allowed, accepts = _RULES[name]
+    rule, accepts = _RULES[name]
     if not accepts(value):
         # An address may hold a password.
-        shown = "..." if name == "base_url" else value
-        raise WrongUse(f"{OPTION}={name}={shown}: allowed is {allowed}")
+        shown = "..." if name == "base_url" else str(value)
+        raise WrongUse(EngineCode.BAD_ENGINE_ARGUMENT, name=name, value=shown, rule=rule)
     if name == "base_url":
         return _address(str(value))
     return float(str(value)) if name == "timeout" else value
@@ -123,14 +107,22 @@ def _is_count(value: Any, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "base_url": (f"an address such as {EXAMPLE}, without a key in it", _is_address),
-    "model": ("the served name", lambda value: isinstance(value, str) and bool(value)),
-    "timeout": ("seconds above 0", lambda value: _is_number(value) and value > 0),
-    "max_retries": ("a whole number, 0 or more", lambda value: _is_count(value, 0)),
-    "num_concurrent": ("a whole number, 1 or more", _is_count),
-    "max_length": ("a whole number of tokens", lambda value: _is_count(value, 2)),
-    "add_bos_token": ("true or false", lambda value: isinstance(value, bool)),
-    "batch_size": ("a whole number, 1 or more", _is_count),
-    "trust_remote_code": ("true or false", lambda value: isinstance(value, bool)),
+_NAME = Problem(ServerCode.MUST_BE_SERVED_NAME, {})
+_SECONDS = Problem(ServerCode.MUST_BE_SECONDS, {})
+_COUNT = Problem(EngineCode.MUST_BE_WHOLE_NUMBER, {"least": 1})
+_BOOLEAN = Problem(EngineCode.MUST_BE_BOOLEAN, {})
+
+_RULES: Mapping[str, tuple[Problem, Callable[[Any], bool]]] = {
+    "base_url": (Problem(ServerCode.MUST_BE_ADDRESS, {}), _is_address),
+    "model": (_NAME, lambda value: isinstance(value, str) and bool(value)),
+    "timeout": (_SECONDS, lambda value: _is_number(value) and value > 0),
+    "max_retries": (
+        Problem(EngineCode.MUST_BE_WHOLE_NUMBER, {"least": 0}),
+        lambda value: _is_count(value, 0),
+    ),
+    "num_concurrent": (_COUNT, _is_count),
+    "max_length": (Problem(ServerCode.MUST_BE_TOKENS, {}), lambda value: _is_count(value, 2)),
+    "add_bos_token": (_BOOLEAN, lambda value: isinstance(value, bool)),
+    "batch_size": (_COUNT, _is_count),
+    "trust_remote_code": (_BOOLEAN, lambda value: isinstance(value, bool)),
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...core.codes import ServerCode
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
+from ...core.facts import Scheme
 from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ..checkpoint.checkpoint_backend import CheckpointBackend, checked_tokenizer, trusted
 from ..checkpoint.hub import display_name, small_files
@@ -13,7 +15,7 @@ from ..checkpoint.identity import identify
 from ..packages import installed
 from ..quiet import quiet
 from .api_key import Key
-from .arguments import EXAMPLE, OPTION, check_names, server_args
+from .arguments import check_names, server_args
 from .client import Client
 from .connection import Connection
 from .effective import unverified_scheme
@@ -63,13 +65,7 @@ class OpenaiBackend(CheckpointBackend):
 
     def check_makes(self, scheme: str) -> None:
         """Raises WrongUse: a server serves what it was started with."""
-        raise WrongUse(
-            f"the openai backend cannot make {scheme}: a server serves what it was started with",
-            help=(
-                f"name what the server serves: --quant-checkpoint={scheme}=FOLDER-OR-HUB-ID",
-                f"and where: {OPTION}=quantized:base_url={EXAMPLE}",
-            ),
-        )
+        raise WrongUse(ServerCode.SERVERS_MAKE_NO_SCHEME, scheme=Scheme(scheme))
 
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:  # noqa: ARG002
         """Checks the arguments; there is nothing to make. Raises WrongUse."""

@@ -1,4 +1,4 @@
-"""Requests to a server: time-outs, retries with backoff, and errors in words, without the key."""
+"""Requests to a server: time-outs, retries with backoff, and errors without the key."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ...core.errors import Category, Refusal
-from .api_key import VARIABLE, Key
-from .arguments import OPTION, ServerArgs
+from ...core.codes import ServerCode
+from ...core.errors import Refusal
+from ...core.facts import Problem, Quoted
+from .api_key import Key
+from .arguments import ServerArgs
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,17 +34,17 @@ _SHOWN = 300
 
 
 class ServerError(Exception):
-    """A request that failed: ``what`` in words, and whether it may help to send it again.
+    """A request that failed: the ``problem``, and whether it may help to send it again.
 
     ``status`` is what the server answered with, None where it did not answer; ``gone``
     says that nobody listens any more, or that the connection broke.
     """
 
     def __init__(
-        self, what: str, *, again: bool, status: int | None = None, gone: bool = False
+        self, problem: Problem, *, again: bool, status: int | None = None, gone: bool = False
     ) -> None:
-        super().__init__(what)
-        self.what, self.again, self.status, self.gone = what, again, status, gone
+        super().__init__(problem)
+        self.problem, self.again, self.status, self.gone = problem, again, status, gone
 
 
 class Client:
@@ -118,30 +120,31 @@ class Client:
                     raise self._declined(response.status, await response.text())
                 yield response
         except aiohttp.ConnectionTimeoutError:
-            problem = f"cannot be reached (nothing within {CONNECT_SECONDS:g} s)"
+            problem = Problem(ServerCode.NOT_CONNECTED_IN_TIME, {"seconds": CONNECT_SECONDS})
             raise ServerError(problem, again=True, gone=True) from None
         except (asyncio.TimeoutError, TimeoutError):
-            problem = f"did not answer within {self.args.timeout:g} s"
+            seconds = self.args.timeout
+            problem = Problem(
+                ServerCode.NO_ANSWER_IN_TIME, {"seconds": seconds, "longer": 2 * seconds}
+            )
             raise ServerError(problem, again=True) from None
         except aiohttp.ClientConnectorError as error:
-            raise ServerError(
-                f"cannot be reached{_system_reason(error)}", again=True, gone=True
-            ) from None
+            problem = Problem(ServerCode.CANNOT_BE_REACHED, {"reason": _system_reason(error)})
+            raise ServerError(problem, again=True, gone=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            problem = f"broke the connection off ({type(error).__name__})"
+            problem = Problem(ServerCode.CONNECTION_BROKEN, {"error": type(error).__name__})
             raise ServerError(problem, again=True, gone=True) from None
         except ValueError as error:
-            problem = f"sent something that is not JSON ({str(error)[:80]})"
+            reason = Quoted(str(error)[:80])
+            problem = Problem(ServerCode.ANSWER_IS_NOT_JSON, {"reason": reason})
             raise ServerError(problem, again=False) from None
 
-    def refusal(self, trouble: ServerError, doing: str = "") -> Refusal:
-        """Return the refusal of a request that failed for good while ``doing``."""
-        return Refusal(
-            Category.ENGINE,
-            f"the server at {self.args.base_url} {trouble.what}"
-            + (f", while {doing}" if doing else ""),
-            help=self._help(trouble),
-        )
+    def refusal(self, trouble: ServerError, step: Problem | None = None) -> Refusal:
+        """Return the refusal of a request that failed for good in a ``step``."""
+        server, cause = self.args.base_url, trouble.problem
+        if step is None:
+            return Refusal(ServerCode.SERVER_FAILED, server=server, cause=cause)
+        return Refusal(ServerCode.SERVER_FAILED_WHILE, server=server, cause=cause, step=step)
 
     async def _request_with_retries(
         self, session: aiohttp.ClientSession, path: str, body: Mapping[str, Any]
@@ -158,12 +161,8 @@ class Client:
                     raise
         tries = self.args.max_retries + 1
         if tries > 1:
-            trouble = ServerError(
-                f"{trouble.what}, asked {tries} times",
-                again=False,
-                status=trouble.status,
-                gone=trouble.gone,
-            )
+            tried = Problem(ServerCode.TRIED_AGAIN, {"cause": trouble.problem, "tries": tries})
+            trouble = ServerError(tried, again=False, status=trouble.status, gone=trouble.gone)
         raise trouble
 
     async def _request_once(
@@ -175,21 +174,15 @@ class Client:
 
     def _declined(self, status: int, text: str) -> ServerError:
         message = self._key.hidden_in(_message(text))
-        problem = f"answered {status}" + (f": {message}" if message else "")
+        facts = {"status": status, "message": Quoted(message) if message else None}
+        problem = Problem(ServerCode.REQUEST_DECLINED, facts)
+        if status == 404:
+            problem = Problem(ServerCode.ADDRESS_NOT_FOUND, facts)
+        elif status in (401, 403) and self._key:
+            problem = Problem(ServerCode.KEY_REJECTED, facts)
+        elif status in (401, 403):
+            problem = Problem(ServerCode.KEY_WANTED, facts)
         return ServerError(problem, again=status in _BUSY, status=status)
-
-    def _help(self, trouble: ServerError) -> tuple[str, ...]:
-        if trouble.status in (401, 403):
-            if self._key:
-                return (f"the key in {VARIABLE} is not one that it takes",)
-            return (f"it wants a key: set it in the environment as {VARIABLE}",)
-        if trouble.status == 404:
-            return (f"is this the right address? {OPTION}=base_url=... usually ends in /v1",)
-        if trouble.gone:
-            return ("is it running? look at its own log",)
-        if trouble.status is None:
-            return (f"give it longer: {OPTION}=timeout={2 * self.args.timeout:g} (seconds)",)
-        return ("look at the server's own log",)
 
 
 async def run_together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
@@ -218,12 +211,12 @@ def without_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def _system_reason(error: Any) -> str:
+def _system_reason(error: Any) -> Quoted:
     system = getattr(error, "os_error", None)
     number = getattr(system, "errno", None) or 0
     # Those below 0 are of the name service, and aiohttp's own words name the address again.
     reason = os.strerror(number) if number > 0 else getattr(system, "strerror", None)
-    return f" ({reason})" if reason else ""
+    return Quoted(reason or type(error).__name__)
 
 
 def _message(text: str) -> str:

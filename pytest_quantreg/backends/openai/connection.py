@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import EngineCode, ServerCode
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Problem, Scheme
 from ...core.records.run import ModelSpec
 from .client import Client, OnAnswer, ServerError
 from .probe import Abilities
@@ -25,7 +27,7 @@ class Connection:
     client: Client
     served: ServedModel
     abilities: Abilities
-    gone: str | None = None
+    gone: Problem | None = None
     closed: bool = False
 
     async def answers(self, bodies: Sequence[Mapping[str, Any]], on_answer: OnAnswer) -> list[Any]:
@@ -34,8 +36,9 @@ class Connection:
             return await self.client.answers("completions", bodies, on_answer)
         except ServerError as error:
             if error.gone or error.status is None:
-                self.gone = error.what
-            raise self.client.refusal(error, f"answering {len(bodies)} requests") from None
+                self.gone = error.problem
+            step = Problem(EngineCode.ANSWERING_REQUESTS, {"requests": len(bodies)})
+            raise self.client.refusal(error, step) from None
 
     def check(self) -> None:
         """Refuses a server that was lost, or is not what it was. Raises Refusal.
@@ -45,8 +48,7 @@ class Connection:
         """
         if self.closed:
             raise WrongUse(
-                f"{self.spec.name} {self.spec.scheme} is not in use any more",
-                help="ask for the model in each test; do not keep it from an earlier one",
+                ServerCode.MODEL_NOT_IN_USE, model=self.spec.name, scheme=Scheme(self.spec.scheme)
             )
         try:
             self.client.get("models")
@@ -54,17 +56,19 @@ class Connection:
             if self.gone is None:
                 return  # the requests themselves are tried more often
             raise Refusal(
-                Category.ENGINE,
-                f"the server at {self.client.args.base_url} was lost before, and {error.what}",
-                help=("start it again, and run the tests anew", f"what happened: {self.gone}"),
+                ServerCode.SERVER_WAS_LOST,
+                server=self.client.args.base_url,
+                cause=error.problem,
+                before=self.gone,
             ) from None
         now = ask_served_model(self.client, self.spec)
         if replace(now, version=now.version or self.served.version) != self.served:
             raise Refusal(
-                Category.ENGINE,
-                f"the server at {self.client.args.base_url} came back as another: "
-                f"{now.model} on {now.engine} {now.version}"
-                + (f", loaded from {last_part(now.root)}" if now.root != self.served.root else ""),
-                help="run the tests anew",
+                ServerCode.SERVER_CAME_BACK_AS_ANOTHER,
+                server=self.client.args.base_url,
+                model=now.model,
+                engine=now.engine,
+                version=now.version,
+                root=last_part(now.root) if now.root != self.served.root else None,
             )
         self.gone = None

@@ -12,7 +12,8 @@ from typing import Any
 from lm_eval import utils
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ServerCode
+from ...core.errors import Refusal
 from ..quiet import quiet
 from .client import without_frames
 from .connection import Connection
@@ -175,10 +176,9 @@ class ServedLM(LocalCompletionsAPI):  # type: ignore[misc]  # lm-eval ships no t
             wanted = int(options.get("max_gen_toks", self._max_gen_toks))
             if wanted >= self.max_length:
                 raise Refusal(
-                    Category.WRONG_USE,
-                    f"answers of up to {wanted} tokens leave no room for a prompt in the "
-                    f"{self.max_length + 1} that the server takes",
-                    help="ask for shorter ones: gen_kwargs={'max_gen_toks': N}",
+                    ServerCode.ANSWERS_TOO_LONG_FOR_SERVER,
+                    answer=wanted,
+                    context=self.max_length + 1,
                 )
             if len(self.tok_encode(text)) > self.max_length - wanted:
                 eval_logger.warning(CUT)
@@ -217,11 +217,7 @@ def _choices(answer: Any, wanted: int) -> list[Mapping[str, Any]]:
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
     if not isinstance(choices, list) or len(choices) != wanted:
         got = len(choices) if isinstance(choices, list) else 0
-        raise Refusal(
-            Category.ENGINE,
-            f"the server gave {got} answers to {wanted} prompts in one request",
-            help="send one at a time: --quant-backend-arg=batch_size=1",
-        )
+        raise Refusal(ServerCode.WRONG_NUMBER_OF_ANSWERS, given=got, prompts=wanted)
     return sorted(choices, key=lambda choice: choice.get("index", 0))
 
 
@@ -251,13 +247,10 @@ def _score(choice: Mapping[str, Any], start: int, end: int) -> tuple[float, bool
     values, tops = all_values[start:end], all_tops[start:end]
     # The last is that of the token which it had to generate.
     whole = end <= len(all_values) <= end + 1 and len(tops) == end - start
-    if not whole or None in values:
-        raise Refusal(
-            Category.ENGINE,
-            f"the server gave {len(all_values)} log-probabilities for a prompt of {end} tokens"
-            + (", null among them" if None in values else ""),
-            help="prompts may be too long for it: --quant-backend-arg=max_length=N",
-        )
+    if None in values:
+        raise Refusal(ServerCode.NULL_AMONG_LOGPROBS, given=len(all_values), tokens=end)
+    if not whole:
+        raise Refusal(ServerCode.WRONG_NUMBER_OF_LOGPROBS, given=len(all_values), tokens=end)
     greedy = all(
         bool(top) and value == max(top.values()) for value, top in zip(values, tops, strict=True)
     )

@@ -7,18 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ServerCode
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from .client import Client, ServerError
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 _REJECTED = (400, 404, 405, 413, 422, 501)
-
-_FLAGS: Mapping[str, str] = {
-    "vllm": "vLLM returns them unless it was started with --max-logprobs=0",
-    "tensorrt_llm": "TensorRT-LLM: start trtllm-serve with logits of the context gathered",
-    "llamacpp": "the llama.cpp server has none: use --quant-backend=llamacpp",
-}
-_OTHERS = "vLLM and SGLang return them: /v1/completions with echo and logprobs"
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Abilities:
     """
 
     token_ids: bool
-    no_logprobs: str | None
+    no_logprobs: Problem | None
 
 
 def probe(client: Client, model: str, tokens: Sequence[int]) -> Abilities:
@@ -42,22 +37,14 @@ def probe(client: Client, model: str, tokens: Sequence[int]) -> Abilities:
         return Abilities(True, _logprobs_problem(answer, len(tokens)))
     _, alone = _try_completion(client, {**body, "prompt": list(tokens)})
     if alone is None:
-        return Abilities(True, f"it {error.what}")
-    return Abilities(False, f"it takes no token ids as a prompt (it {alone.what})")
+        return Abilities(True, Problem(ServerCode.REJECTS_SCORING, {"cause": error.problem}))
+    return Abilities(False, Problem(ServerCode.REJECTS_TOKEN_IDS, {"cause": alone.problem}))
 
 
 def refuse_unscored(abilities: Abilities, engine: str) -> None:
     """Refuses requests that need log-probabilities of prompts. Raises Refusal."""
     if abilities.no_logprobs is not None:
-        raise Refusal(
-            Category.ENGINE,
-            "the server returns no log-probabilities of prompts, and this task is scored by "
-            f"them: {abilities.no_logprobs}",
-            help=(
-                _FLAGS.get(engine, _OTHERS),
-                "tasks that generate (output_type: generate_until) can be measured",
-            ),
-        )
+        raise Refusal(ServerCode.NO_PROMPT_LOGPROBS, cause=abilities.no_logprobs, engine=engine)
 
 
 def _try_completion(client: Client, body: Mapping[str, Any]) -> tuple[Any, ServerError | None]:
@@ -67,23 +54,23 @@ def _try_completion(client: Client, body: Mapping[str, Any]) -> tuple[Any, Serve
     except ServerError as error:
         if error.status in _REJECTED:
             return None, error
-        raise client.refusal(error, "telling what it can do") from None
+        raise client.refusal(error, Problem(ServerCode.PROBING_SERVER, {})) from None
 
 
-def _logprobs_problem(answer: Any, length: int) -> str | None:
+def _logprobs_problem(answer: Any, length: int) -> Problem | None:
     """Return what an answer lacks of ``length`` log-probabilities; None if it has them all."""
     try:
         logprobs = answer["choices"][0]["logprobs"] or {}
         values, tops = logprobs.get("token_logprobs") or [], logprobs.get("top_logprobs") or []
     except (KeyError, IndexError, TypeError, AttributeError):
-        return "its answer holds no logprobs"
+        return Problem(ServerCode.ANSWER_WITHOUT_LOGPROBS, {})
     # One more is that of the token it generated; two more, and it put a BOS of its own first.
     if not length <= len(values) <= length + 1 or len(tops) < length:
-        return f"it gave {len(values)} of them for a prompt of {length} tokens"
+        return Problem(ServerCode.FEW_PROMPT_LOGPROBS, {"given": len(values), "tokens": length})
     # Nothing precedes the first token.
     scored = values[1:length]
     if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in scored):
-        return "it gave null in place of numbers"
+        return Problem(ServerCode.LOGPROBS_NOT_FINITE, {})
     if len(set(scored)) == 1:
-        return f"it gave {scored[0]:g} for every token"
+        return Problem(ServerCode.LOGPROBS_ALL_EQUAL, {"value": scored[0]})
     return None

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ServerCode
+from ...core.errors import Refusal
+from ...core.facts import Fact, Problem
 from ...core.records.run import ModelSpec
 from ..checkpoint.hub import display_name
-from .arguments import OPTION
 from .client import Client, ServerError
 
 UNKNOWN = "unknown"
@@ -73,7 +74,7 @@ def _cards(listing: Any) -> list[Mapping[str, Any]]:
     data = listing.get("data") if isinstance(listing, Mapping) else None
     cards = [card for card in data or () if isinstance(card, Mapping) and card.get("id")]
     if not cards:
-        raise ServerError("lists no model under /models", again=False)
+        raise ServerError(Problem(ServerCode.NO_MODEL_LISTED, {}), again=False)
     # Adapters have the model that they belong to as their parent.
     return [card for card in cards if not card.get("parent")] or cards
 
@@ -85,34 +86,28 @@ def _choose_card(
     if wanted is not None:
         if wanted in names:
             return cards[names.index(wanted)]
-        raise _wrong_model(f"the server of the {spec.role} model serves no {wanted!r}", names, spec)
+        raise Refusal(ServerCode.SERVES_NO_SUCH_MODEL, **_naming(spec, names), wanted=wanted)
     if len(cards) == 1:
         return cards[0]
     fitting = [card for card in cards if _is_called(spec, str(card["id"]), card.get("root"))]
     if len(fitting) == 1:
         return fitting[0]
-    raise _wrong_model(f"the server of the {spec.role} model serves several", names, spec)
+    raise Refusal(ServerCode.SERVES_SEVERAL_MODELS, **_naming(spec, names))
 
 
 def _refuse_other_model(spec: ModelSpec, name: str, root: Any) -> None:
     if not _is_called(spec, name, root):
-        problem = (
-            f"the server of the {spec.role} model serves another one than {display_name(spec)}"
-        )
-        raise _wrong_model(problem, [name], spec)
+        raise Refusal(ServerCode.SERVES_ANOTHER_MODEL, **_naming(spec, [name]))
 
 
-def _wrong_model(problem: str, names: Sequence[str], spec: ModelSpec) -> Refusal:
-    listed = ", ".join(map(last_part, names[:5]))
-    return Refusal(
-        Category.WRONG_USE,
-        f"{problem}: {listed}",
-        help=(
-            f"check {OPTION}={spec.role}:base_url=..., and which model it was started with",
-            f"where that name stands for {display_name(spec)}, say so: "
-            f"{OPTION}={spec.role}:model={names[0]}",
-        ),
-    )
+def _naming(spec: ModelSpec, names: Sequence[str]) -> dict[str, Fact]:
+    """The facts of a server that serves ``names`` where the model of ``spec`` is expected."""
+    return {
+        "role": spec.role,
+        "model": display_name(spec),
+        "served": tuple(map(last_part, names[:5])),
+        "name": names[0],
+    }
 
 
 def _is_called(spec: ModelSpec, name: str, root: Any) -> bool:

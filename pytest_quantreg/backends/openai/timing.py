@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ServerCode
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from ...core.records.speed import Load, Request
 from .client import Client, ServerError, run_together, without_frames
 
@@ -81,9 +83,8 @@ class Streaming:
         try:
             return self._loop.run_until_complete(self._round(load))
         except ServerError as error:
-            raise self._client.refusal(
-                error, f"streaming the answers to {len(load.prompts)} requests"
-            ) from None
+            step = Problem(ServerCode.STREAMING_ANSWERS, {"requests": len(load.prompts)})
+            raise self._client.refusal(error, step) from None
         except BaseException as error:
             raise without_frames(error) from None
 
@@ -150,7 +151,7 @@ class Streaming:
                     answer.add_chunk(event, time.perf_counter() - start)
         except ServerError as error:
             if error.status in _REJECTED:
-                raise _Rejected(error.what, again=False, status=error.status) from None
+                raise _Rejected(error.problem, again=False, status=error.status) from None
             raise
         return answer
 
@@ -160,25 +161,13 @@ class Streaming:
         count = usage.get("completion_tokens", answer.counted or None)
         read = usage.get("prompt_tokens", prompt_tokens)
         if count is None or answer.first is None:
-            raise _unusable_timing(
-                "does not say how many tokens it generated",
-                "it must take stream_options.include_usage, as vLLM, SGLang, TensorRT-LLM and "
-                "llama.cpp do",
-            )
+            raise Refusal(ServerCode.TOKENS_NOT_COUNTED)
         if read != prompt_tokens:
-            raise _unusable_timing(
-                f"read {read} tokens where prompts of {prompt_tokens} were sent",
-                "something between here and the engine changes requests",
-            )
+            raise Refusal(ServerCode.PROMPTS_CHANGED, read=read, sent=prompt_tokens)
+        if count != wanted and not (self._extras or {}).get("ignore_eos"):
+            raise Refusal(ServerCode.ANSWER_ENDED_EARLY, generated=count, requested=wanted)
         if count != wanted:
-            ends = not (self._extras or {}).get("ignore_eos")
-            raise _unusable_timing(
-                f"generated {count} tokens where {wanted} were asked for",
-                "it ends at the end-of-sequence token, and rejects ignore_eos: its speed cannot "
-                "be compared"
-                if ends
-                else "prompts and answers may be too long for it together",
-            )
+            raise Refusal(ServerCode.ANSWER_OF_WRONG_LENGTH, generated=count, requested=wanted)
         return int(count)
 
 
@@ -186,10 +175,8 @@ def _refuse_buffered(requests: tuple[Request, ...], tokens: int) -> None:
     """Refuses answers that came all at once: no time to a first token can be told then."""
     whole = sum(request.latency("tpot") < FASTEST for request in requests)
     if tokens >= LEAST_STREAMED and 2 * whole > len(requests):
-        raise _unusable_timing(
-            f"sent {whole} of {len(requests)} answers of {tokens} tokens in one piece",
-            "something between here and the engine holds the stream back (a proxy that "
-            "buffers), or this machine is too busy to read it",
+        raise Refusal(
+            ServerCode.STREAM_HELD_BACK, whole=whole, answers=len(requests), tokens=tokens
         )
 
 
@@ -207,14 +194,6 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Mapping[str
             return
         event = json.loads(text)
         if not isinstance(event, Mapping) or event.get("error"):
-            raise ServerError("broke an answer off with an error", again=False)
+            raise ServerError(Problem(ServerCode.STREAM_BROKEN_OFF, {}), again=False)
         yield event
-    raise ServerError("ended an answer before it was done", again=False, gone=True)
-
-
-def _unusable_timing(problem: str, way_out: str) -> Refusal:
-    return Refusal(
-        Category.ENGINE,
-        f"the server {problem}",
-        help=("times of unequal work are not compared", way_out),
-    )
+    raise ServerError(Problem(ServerCode.STREAM_ENDED_EARLY, {}), again=False, gone=True)

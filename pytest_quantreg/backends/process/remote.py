@@ -11,27 +11,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ...core.codes import EngineCode
 from ...core.errors import Category, QuantregError, Refusal
+from ...core.facts import Fact, Problem, Quoted
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..device import free_memory, in_gib, weights_on_disk
 from .child import WorkerProcess
 from .scoring import RemoteLM
-from .wire import FAILED, OUT_OF_MEMORY, error_from, flat, requests_from, unflat
+from .wire import FAILED, OUT_OF_MEMORY, cause_from, error_from, flat, requests_from, unflat
 
 TIMEOUT = 600.0
 """Seconds that any single step may take unless somebody says otherwise."""
 
 _GRACE = 5.0
-_LOADING = "loading"
-_WORDS = {
-    "footprint": "telling what it occupies",
-    "forget_peak": "telling what it occupies",
-    "bandwidth": "measuring the memory bandwidth",
-    "state": "telling how the device is",
-    "sleep": "going to sleep",
-    "wake": "waking up",
-    "close": "closing",
+_STEPS = {
+    "load": Problem(EngineCode.LOADING, {}),
+    "footprint": Problem(EngineCode.READING_FOOTPRINT, {}),
+    "forget_peak": Problem(EngineCode.READING_FOOTPRINT, {}),
+    "bandwidth": Problem(EngineCode.MEASURING_BANDWIDTH, {}),
+    "state": Problem(EngineCode.READING_DEVICE_STATE, {}),
+    "sleep": Problem(EngineCode.GOING_TO_SLEEP, {}),
+    "wake": Problem(EngineCode.WAKING_UP, {}),
+    "close": Problem(EngineCode.CLOSING, {}),
 }
 
 
@@ -122,9 +124,15 @@ class RemoteEngine:
 
     def serve(self, load: Load) -> tuple[Request, ...]:
         """One round; the times are those that the process took."""
-        longest = max(map(len, load.prompts), default=0)
-        doing = f"serving {len(load.prompts)} requests ({longest} + {load.output_tokens} tokens)"
-        return requests_from(self._ask(doing, do="serve", load=flat(load)))
+        step = Problem(
+            EngineCode.SERVING,
+            {
+                "requests": len(load.prompts),
+                "prompt_tokens": max(map(len, load.prompts), default=0),
+                "output_tokens": load.output_tokens,
+            },
+        )
+        return requests_from(self._ask(step, do="serve", load=flat(load)))
 
     def footprint(self) -> Footprint:
         """Return the memory that the model occupies in its process."""
@@ -157,7 +165,7 @@ class RemoteEngine:
             return
         try:
             with contextlib.suppress(QuantregError):
-                self._ask(_WORDS["close"], min(self._timeout, _GRACE), do="close")
+                self._do("close", min(self._timeout, _GRACE))
                 self._process.wait(_GRACE)
         finally:
             self._kill()
@@ -185,7 +193,7 @@ class RemoteEngine:
         started = time.perf_counter()
         self._process = WorkerProcess()
         spec, folder = flat(self._spec), str(cache_dir)
-        loaded = self._ask(_LOADING, do="load", spec=spec, cache_dir=folder, timed=timed)
+        loaded = self._do("load", spec=spec, cache_dir=folder, timed=timed)
         load_seconds = loaded["load_seconds"]
         self.load_seconds = (
             time.perf_counter() - started if load_seconds is None else float(load_seconds)
@@ -194,19 +202,19 @@ class RemoteEngine:
         self._machine = unflat(Machine, loaded["machine"])
         self.can_sleep = bool(loaded["can_sleep"])
 
-    def _do(self, step: str) -> Any:
-        return self._ask(_WORDS[step], do=step)
+    def _do(self, do: str, timeout: float | None = None, **fields: Any) -> Any:
+        return self._ask(_STEPS[do], timeout, do=do, **fields)
 
     def _ask(
         self,
-        doing: str,
+        step: Problem,
         timeout: float | None = None,
         on_progress: Callable[[Mapping[str, Any]], None] | None = None,
         **command: Any,
     ) -> Any:
-        """Sends a command and waits; ``on_progress`` is told what comes before the answer."""
+        """Sends a command and waits; ``on_progress`` receives what comes before the answer."""
         if self._process is None:
-            raise Refusal(Category.ENGINE, f"{self.name} has ended: no {doing}")
+            raise Refusal(EngineCode.PROCESS_IS_GONE, model=self.name, step=step)
         seconds, free = timeout or self._timeout, free_memory()
         message = json.dumps(command).encode() + b"\n"
         try:
@@ -215,9 +223,9 @@ class RemoteEngine:
                 if on_progress is not None:
                     on_progress(answer)
         except TimeoutError:
-            raise self._hung(doing, seconds) from None
+            raise self._hung(step, seconds) from None
         except EOFError:
-            raise self._died(doing, free) from None
+            raise self._died(step, free) from None
         except BaseException:
             self._kill()
             raise
@@ -225,70 +233,73 @@ class RemoteEngine:
             return answer["value"]
         if command["do"] == "score" and answer["error"]["kind"] == OUT_OF_MEMORY:
             # The model is still there: with fewer requests at a time it may go on.
-            raise MemoryError(answer["error"]["what"])
-        raise self._failure(answer["error"], doing)
+            raise MemoryError(str(cause_from(answer["error"])))
+        raise self._failure(answer["error"], step)
 
-    def _hung(self, doing: str, seconds: float) -> Refusal:
+    def _hung(self, step: Problem, seconds: float) -> Refusal:
+        _, last = self._reap()
         return Refusal(
-            Category.ENGINE,
-            f"{self.name} did not answer within {seconds:g} s while {doing}",
-            help=(
-                *self._reap()[1],
-                "its process was ended, and its memory is free again",
-                "give it longer with the ini key quant_speed_timeout (seconds)",
-            ),
+            EngineCode.PROCESS_HUNG, model=self.name, seconds=seconds, step=step, last=last
         )
 
-    def _died(self, doing: str, free: int | None) -> Refusal:
+    def _died(self, step: Problem, free: int | None) -> Refusal:
         assert self._process is not None
         self._process.wait(_GRACE)
-        status, help = self._reap()
+        status, last = self._reap()
         if status == -signal.SIGKILL:
             # Nobody else kills so: the kernel does, when the host has no memory left.
-            free_text = "nobody can say how much was free" if free is None else in_gib(free)
+            weights = weights_on_disk(self._spec.ref)
             return Refusal(
-                Category.OUT_OF_MEMORY,
-                f"{self.name} was killed (signal 9) while {doing}, probably for want of memory",
-                help=(*help, f"free on the host when it began: {free_text}{self._sizes()}"),
+                EngineCode.PROCESS_KILLED,
+                model=self.name,
+                step=step,
+                last=last,
+                free=None if free is None else in_gib(free),
+                weights=in_gib(weights) if weights else None,
             )
-        ending = f"exit status {status}" if status >= 0 else f"signal {-status}"
-        problem = f"{self.name} ended ({ending}) while {doing}"
-        return Refusal(Category.ENGINE, problem, help=help)
-
-    def _sizes(self) -> str:
-        weights = weights_on_disk(self._spec.ref)
-        return f"; its weights are {in_gib(weights)} on disk" if weights else ""
-
-    def _failure(self, failure: dict[str, Any], doing: str) -> QuantregError:
-        if failure["kind"] == OUT_OF_MEMORY:
-            self._kill()
-            return self._too_large(failure, doing)
-        if failure["kind"] != FAILED:
-            return error_from(failure)
-        where = [line.strip() for line in failure["trace"] if line.lstrip().startswith("File ")]
-        problem = f"{self.name} failed while {doing}: {failure['what']}"
-        return Refusal(Category.ENGINE, problem, help=(*where[-1:], *self._reap()[1]))
-
-    def _too_large(self, failure: dict[str, Any], doing: str) -> Refusal:
-        problem = f"{self.name} does not fit into memory"
-        way_out = "use a smaller batch or shorter prompts, or free the device"
-        if doing == _LOADING:
-            way_out = "free the device, or time it on one that holds all of it"
-        else:
-            problem += f" while {doing}"
-        sizes = f"its weights are {failure['weights']} on disk; " if failure["weights"] else ""
-        # Torch says how much it tried to take; a backend's own refusal quotes that.
-        advice = failure["help"] or (way_out, f"it said: {failure['what']}")
+        ending = Problem(EngineCode.EXIT_STATUS, {"status": status})
+        if status < 0:
+            ending = Problem(EngineCode.SIGNAL, {"number": -status})
         return Refusal(
-            Category.OUT_OF_MEMORY, problem, help=(f"{sizes}{failure['memory']}", *advice)
+            EngineCode.PROCESS_ENDED, model=self.name, ending=ending, step=step, last=last
         )
 
-    def _reap(self) -> tuple[int, tuple[str, ...]]:
-        """Ends the process; its exit status, and what it said last, as a line of help."""
+    def _failure(self, failure: Mapping[str, Any], step: Problem) -> QuantregError:
+        if failure["kind"] == OUT_OF_MEMORY:
+            self._kill()
+            return self._too_large(failure, step)
+        if failure["kind"] != FAILED:
+            return error_from(failure)
+        places = [line.strip() for line in failure["trace"] if line.lstrip().startswith("File ")]
+        _, last = self._reap()
+        return Refusal(
+            EngineCode.STEP_FAILED,
+            model=self.name,
+            step=step,
+            error=cause_from(failure),
+            place=Quoted(places[-1]) if places else None,
+            last=last,
+        )
+
+    def _too_large(self, failure: Mapping[str, Any], step: Problem) -> Refusal:
+        free: dict[str, Fact] = {
+            "weights": failure["weights"],
+            "host": failure["host"],
+            "cards": tuple(failure["cards"]),
+        }
+        cause = cause_from(failure)
+        if step.code is EngineCode.LOADING:
+            return Refusal(EngineCode.NO_MEMORY_TO_LOAD, model=self.name, cause=cause, **free)
+        return Refusal(
+            EngineCode.NO_MEMORY_FOR_STEP, model=self.name, step=step, cause=cause, **free
+        )
+
+    def _reap(self) -> tuple[int, Quoted | None]:
+        """Ends the process; its exit status, and the last line that it wrote to stderr."""
         assert self._process is not None
         last_line = self._process.last_words()
         status = self._kill()
-        return status, (f"it said last: {last_line}",) if last_line else ()
+        return status, Quoted(last_line) if last_line else None
 
     def _kill(self) -> int:
         process, self._process = self._process, None

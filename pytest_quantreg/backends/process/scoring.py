@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from ...core.codes import EngineCode
+from ...core.facts import Problem
+
 SendCommand: TypeAlias = Callable[..., Any]
-"""Sends a command with its fields to the process; the value that comes back."""
+"""Sends a command, which carries out a step, with its fields; the value that comes back."""
 
 Send: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Sends one line that is no answer yet."""
@@ -39,7 +42,8 @@ class RemoteLM:
     def prefix_token_id(self) -> int | None:
         """The token that documents are predicted from, None where the engine has none."""
         if self._facts is None:
-            self._facts = self._ask("reading the tokenizer", do="lm", batch=self._batch_size)
+            step = Problem(EngineCode.READING_TOKENIZER, {})
+            self._facts = self._ask(step, do="lm", batch=self._batch_size)
         token_id: int | None = self._facts["prefix_token_id"]
         return token_id
 
@@ -61,9 +65,10 @@ class RemoteLM:
         """The engine's own tokens of a text."""
         key = json.dumps([text, add_special_tokens])
         if key not in self._last_encoded:
+            step = Problem(EngineCode.ENCODING_TEXT, {})
             fields = {"do": "encode", "batch": self._batch_size, "text": text}
             self._last_encoded = {
-                key: self._ask("encoding a text", special=add_special_tokens, **fields),
+                key: self._ask(step, special=add_special_tokens, **fields),
             }
         return self._last_encoded[key]
 
@@ -79,7 +84,7 @@ class RemoteLM:
                     logger.warning(line)
 
             value = self._ask(
-                f"answering {len(requests)} requests",
+                Problem(EngineCode.ANSWERING_REQUESTS, {"requests": len(requests)}),
                 on_progress=on_progress,
                 do="score",
                 kind=kind,

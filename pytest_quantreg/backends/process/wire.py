@@ -8,7 +8,8 @@ from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from ...core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
-from ...core.facts import stated
+from ...core.fact_codec import problem_from, to_plain
+from ...core.facts import Problem, Quoted
 from ...core.records.speed import Load, Request
 
 Value = TypeVar("Value")
@@ -57,33 +58,44 @@ def requests_from(raw: list[list[float]]) -> tuple[Request, ...]:
 
 
 def describe_error(error: BaseException, kind: str | None = None) -> dict[str, Any]:
-    """An error as JSON; ``kind`` overrides what its class says."""
+    """An error as JSON; ``kind`` overrides what its class says.
+
+    Errors of ours travel as ``problem``, those of an engine as ``text``.
+    """
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     details = {"type": type(error).__name__, "trace": "".join(lines).splitlines()[-_TRACE:]}
     if not isinstance(error, QuantregError):
-        return {"kind": kind or FAILED, "what": _first_line(error), "help": [], **details}
-    if isinstance(error, Refusal):
-        details["category"] = error.category.value
-    return {"kind": kind or _kind(error), "what": error.what, "help": list(error.help), **details}
+        return {"kind": kind or FAILED, "text": _first_line(error), **details}
+    category = error.category.value if isinstance(error, Refusal) else None
+    problem = to_plain(error.problem)
+    return {"kind": kind or _kind(error), "category": category, "problem": problem, **details}
 
 
 def error_from(raw: Mapping[str, Any]) -> QuantregError:
     """The error that `describe_error` wrote down, for kinds other than out_of_memory and failed."""
-    text, help = str(raw["what"]), tuple(raw.get("help", ()))
-    if raw["kind"] == "missing_extra":
-        # Its own __init__ makes the words, which are here already.
-        missing = MissingExtra.__new__(MissingExtra)
-        QuantregError.__init__(missing, stated(text, help=help))
-        return missing
-    if raw["kind"] == "wrong_use":
-        return WrongUse(text, help=help)
-    return Refusal(Category(raw["category"]), text, help=help)
+    kind = _KINDS[raw["kind"]]
+    # As when it is unpickled: __init__ would want what the problem holds already.
+    error = kind.__new__(kind)
+    QuantregError.__init__(error, problem_from(raw["problem"]))
+    if isinstance(error, Refusal):
+        error.category = Category(raw["category"])
+    return error
+
+
+def cause_from(raw: Mapping[str, Any]) -> Problem | Quoted:
+    """What a failure says: the problem of an error of ours, or the text of an engine's."""
+    return problem_from(raw["problem"]) if "problem" in raw else Quoted(str(raw["text"]))
+
+
+_KINDS: Mapping[str, type[QuantregError]] = {
+    "missing_extra": MissingExtra,
+    "wrong_use": WrongUse,
+    "refusal": Refusal,
+}
 
 
 def _kind(error: QuantregError) -> str:
-    if isinstance(error, MissingExtra):
-        return "missing_extra"
-    return "wrong_use" if isinstance(error, WrongUse) else "refusal"
+    return next(name for name, kind in _KINDS.items() if isinstance(error, kind))
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,11 +28,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from ...core.codes import EngineCode
 from ...core.engine import TimedEngine
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.errors import Category, QuantregError, Refusal, WrongUse
 from ...core.records.run import ModelSpec
 from .. import find
-from ..device import die_first, in_gib, memory_in_words, weights_on_disk
+from ..device import die_first, free_memory, free_on_cards, in_gib, weights_on_disk
 from . import scoring
 from .wire import OUT_OF_MEMORY, describe_error, flat, load_from, rows, unflat
 
@@ -96,10 +97,7 @@ class Worker:
         engine: Any = find(spec.backend, cache_dir=cache_dir).load(spec)
         if timed and (lacking := [name for name in TIMED if not hasattr(engine, name)]):
             engine.close()
-            raise WrongUse(
-                f"the {spec.backend} backend cannot time models: it has no {lacking[0]}",
-                help="use compare_accuracy with it, or another --quant-backend for speed",
-            )
+            raise WrongUse(EngineCode.CANNOT_BE_TIMED, backend=spec.backend, lacking=lacking[0])
         self._engine = engine
         return {
             "effective": flat(engine.effective),
@@ -110,7 +108,7 @@ class Worker:
 
     def _loaded(self) -> TimedEngine:
         if self._engine is None:
-            raise WrongUse("no model is loaded in this process")
+            raise WrongUse(EngineCode.NOTHING_LOADED)
         return self._engine
 
     def _describe_error(self, error: Exception) -> dict[str, Any]:
@@ -118,11 +116,17 @@ class Worker:
             return describe_error(error)
         # Asked now: the client hears of it when everything has been given back.
         details = describe_error(error, OUT_OF_MEMORY)
-        return {**details, "memory": memory_in_words(), "weights": self._weights()}
+        host, torch = free_memory(), sys.modules.get("torch")
+        return {
+            **details,
+            "host": None if host is None else in_gib(host),
+            "cards": [] if torch is None else list(map(in_gib, free_on_cards(torch))),
+            "weights": self._weights(),
+        }
 
     def _is_out_of_memory(self, error: Exception) -> bool:
-        if isinstance(error, Refusal):
-            return error.category is Category.OUT_OF_MEMORY
+        if isinstance(error, QuantregError):
+            return isinstance(error, Refusal) and error.category is Category.OUT_OF_MEMORY
         if self._engine is not None and self._engine.is_out_of_memory(error):
             return True
         return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

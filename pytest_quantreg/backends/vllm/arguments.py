@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ...core.codes import EngineCode
 from ...core.errors import WrongUse
 from ...core.records.run import Json, ModelSpec
 from ...core.schemes.names import resolve
@@ -53,10 +54,7 @@ def prompt_arguments(args: Mapping[str, Json]) -> dict[str, Json]:
     if args.get("max_model_len") is not None:
         check_length("max_model_len", args["max_model_len"])
         if "max_length" in arguments:
-            raise WrongUse(
-                "max_length and max_model_len are two names of one thing",
-                help="give one of them: --quant-backend-arg max_model_len=N",
-            )
+            raise WrongUse(EngineCode.TWO_NAMES_OF_LENGTH)
         arguments["max_length"] = args["max_model_len"]
     return arguments
 
@@ -120,40 +118,20 @@ def _refuse_lossy_speculation(speculation: Json) -> None:
     """Refuses answers of which the draft model wrote what the model under test would not."""
     method = speculation.get("rejection_sample_method") if isinstance(speculation, dict) else None
     if method == "synthetic":
-        raise WrongUse(
-            "--quant-backend-arg=speculative_config=: synthetic acceptance takes tokens of the "
-            "draft model that the model under test would not write",
-            help="leave rejection_sample_method out",
-        )
+        raise WrongUse(EngineCode.SYNTHETIC_ACCEPTANCE)
 
 
 def _check(name: str, known_names: Collection[str]) -> None:
-    option = f"--quant-backend-arg={name}="
     if is_secret_name(name):
-        # Without its value: this line is printed, and arguments are stored.
-        raise WrongUse(
-            f"{option}...: a token on a command line ends up in logs and baselines",
-            help="set it in the environment instead: HF_TOKEN",
-        )
+        # Without its value: this is printed, and arguments are stored.
+        raise WrongUse(EngineCode.TOKEN_ON_COMMAND_LINE, name=name)
     if name in _OTHER_MODEL:
-        raise WrongUse(
-            f"{option}: this would load something else than the files that were checked",
-            help="name the folder with --quant-model or --quant-checkpoint",
-        )
+        raise WrongUse(EngineCode.LOADS_UNCHECKED_MODEL, name=name)
     if name in _OTHER_SCORES:
-        raise WrongUse(
-            f"{option}: this changes how answers are scored, not how the model is run",
-            help="leave it out; what a task generates with is in the task's own file",
-        )
+        raise WrongUse(EngineCode.CHANGES_SCORES, name=name)
     if name in _OF_PLUGIN:
-        raise WrongUse(
-            f"{option}: this is set by the backend itself",
-            help="leave it out; tensor_parallel_size spreads one model over several devices",
-        )
+        raise WrongUse(EngineCode.SET_BY_VLLM_BACKEND, name=name)
     if name in known_names or name in _OURS:
         return
     near = difflib.get_close_matches(name, known_names, n=3, cutoff=0.6)
-    raise WrongUse(
-        f"{option}: vLLM has no engine argument {name!r}",
-        help=f"nearest: {', '.join(near)}" if near else "`vllm serve --help=all` lists them",
-    )
+    raise WrongUse(EngineCode.NO_SUCH_VLLM_ARGUMENT, name=name, near=tuple(near))

@@ -8,8 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from ...core.codes import EngineCode
 from ...core.engine import Say
-from ...core.errors import WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Scheme
 from ...core.records.run import Json, ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import SchemeChoice, resolve
 from ..checkpoint.adapter import refuse_leftover
@@ -19,7 +21,7 @@ from ..checkpoint.checkpoint_backend import (
     fetch_files,
     trusted,
 )
-from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config, unusable
+from ..checkpoint.folder import INDEX, check_custom_code, check_weights, read_config
 from ..checkpoint.hub import all_files, display_name
 from ..checkpoint.identity import identify
 from ..checkpoint.quantize import make_checkpoint
@@ -82,29 +84,18 @@ class VllmBackend(CheckpointBackend):
         if not choice.scheme.is_quantized or _online(choice):
             return
         if choice.scheme.name in AT_LOAD:
-            raise WrongUse(
-                f"scheme {scheme}: vLLM does not make it; bitsandbytes left it with 0.28",
-                help="use the transformers backend: --quant-backend transformers",
-            )
+            raise WrongUse(EngineCode.BITSANDBYTES_LEFT_VLLM, scheme=Scheme(scheme))
         if choice.kv is not None:
             raise WrongUse(
-                f"scheme {scheme}: vLLM quantizes the KV cache, but does not make "
-                f"{scheme.partition('+')[0]}",
-                help=(
-                    f"give a checkpoint of that: --quant-checkpoint={scheme}=REF",
-                    f"vLLM makes these while loading: {', '.join(ONLINE)}",
-                ),
+                EngineCode.MADE_WITHOUT_KV_CACHE,
+                scheme=Scheme(scheme),
+                weights=scheme.partition("+")[0],
+                online=tuple(ONLINE),
             )
         check("the model", scheme)
         if installed("llmcompressor") is None:
             raise WrongUse(
-                f"scheme {scheme}: vLLM does not make it, and llm-compressor, which would, is not "
-                "installed (it may want other versions than this vLLM)",
-                help=(
-                    "make it where `pip install llmcompressor` fits, with its `oneshot`, and give",
-                    f"the folder: --quant-checkpoint={scheme}=FOLDER",
-                    f"vLLM makes these while loading: {', '.join(ONLINE)}",
-                ),
+                EngineCode.LLMCOMPRESSOR_MISSING, scheme=Scheme(scheme), online=tuple(ONLINE)
             )
 
     def prepare(self, spec: ModelSpec, say: Say) -> ModelSpec:
@@ -162,11 +153,7 @@ def refuse_unchecked_files(folder: Path, name: str) -> None:
     if (folder / INDEX).is_file() or len(others) < 2:
         return
     others.remove("model.safetensors")
-    raise unusable(
-        name,
-        f"vLLM would load {others[0]} over model.safetensors, which alone was checked",
-        "keep one of them in the folder",
-    )
+    raise Refusal(EngineCode.LOADS_UNCHECKED_FILE, model=name, file=others[0])
 
 
 def _start_llm(spec: ModelSpec, folder: Path) -> object:

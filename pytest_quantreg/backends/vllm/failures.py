@@ -7,7 +7,9 @@ import re
 import stat
 from collections.abc import Iterator
 
-from ...core.errors import Category, QuantregError, Refusal
+from ...core.codes import EngineCode
+from ...core.errors import QuantregError, Refusal
+from ...core.facts import Quoted, Scheme
 from ...core.records.run import ModelSpec
 from ...core.secret_values import without_secrets
 from ..out_of_memory import is_out_of_memory as no_memory_left
@@ -45,41 +47,22 @@ def not_started(spec: ModelSpec, error: Exception) -> QuantregError:
     """The refusal of a model with which vLLM does not start, its real cause in one line."""
     if isinstance(error, QuantregError):
         return error
-    reason = cause(error)
-    name = f"{spec.name} {spec.scheme}"
-    if is_out_of_memory(error) or any(words in reason for words in _MEMORY):
-        return Refusal(
-            Category.OUT_OF_MEMORY,
-            f"{name} does not fit into memory",
-            help=(
-                "free the device, or take less of it: --quant-backend-arg max_model_len=N,",
-                "gpu_memory_utilization=0.8, kv_cache_memory_bytes=N, tensor_parallel_size=N",
-                f"vLLM says: {reason}",
-            ),
-        )
-    if any(words in reason for words in _KERNEL) or _OPERATOR.search(reason):
-        return Refusal(
-            Category.UNUSABLE_MODEL,
-            f"{name}: this vLLM has no kernel for it on this device",
-            help=(
-                "`quantreg hardware` lists what runs where; choose another scheme or device",
-                f"vLLM says: {reason}",
-            ),
-        )
+    text = cause(error)
+    model, scheme, reason = spec.name, Scheme(spec.scheme), Quoted(text)
+    if is_out_of_memory(error) or any(words in text for words in _MEMORY):
+        return Refusal(EngineCode.VLLM_OUT_OF_MEMORY, model=model, scheme=scheme, reason=reason)
+    if any(words in text for words in _KERNEL) or _OPERATOR.search(text):
+        return Refusal(EngineCode.NO_KERNEL_HERE, model=model, scheme=scheme, reason=reason)
     if type(error).__name__ == "ValidationError":  # of pydantic, which is not ours to import
         args = sorted(spec.args.items())
-        arguments = ", ".join(f"{key}={without_secrets(value, key)}" for key, value in args)
         return Refusal(
-            Category.WRONG_USE,
-            f"{name}: vLLM does not take what it was given: {reason}",
-            help="check --quant-backend-arg, and the model itself; "
-            f"given: {arguments or 'nothing'}",
+            EngineCode.VLLM_ARGUMENTS_REJECTED,
+            model=model,
+            scheme=scheme,
+            reason=reason,
+            given=tuple(f"{key}={without_secrets(value, key)}" for key, value in args),
         )
-    return Refusal(
-        Category.ENGINE,
-        f"{name}: vLLM does not start: {reason}",
-        help="check the checkpoint, and --quant-backend-arg if any was given",
-    )
+    return Refusal(EngineCode.VLLM_DOES_NOT_START, model=model, scheme=scheme, reason=reason)
 
 
 def cause(error: BaseException, stderr: int = 2) -> str:
@@ -88,10 +71,9 @@ def cause(error: BaseException, stderr: int = 2) -> str:
     Of an engine in a process of its own vLLM only says that it failed; the cause is then the
     last error that this process wrote to stderr, where that is a file.
     """
-    kind = type(error).__name__
-    reason = (
-        _reason_in(str(error)) if kind == "ValidationError" else f"{kind}: {_reason_in(str(error))}"
-    )
+    kind, reason = type(error).__name__, _reason_in(str(error))
+    if kind != "ValidationError" or not reason:
+        reason = f"{kind}: {reason}" if reason else kind
     if not _ELSEWHERE.search(str(error)):
         return reason[:_LONGEST]
     logged = [line for line in _logged(stderr) if not _ELSEWHERE.search(line)]
@@ -99,7 +81,7 @@ def cause(error: BaseException, stderr: int = 2) -> str:
 
 
 def _reason_in(text: str) -> str:
-    """Return the line with the reason of a longer report, such as pydantic's."""
+    """Return the line with the reason of a longer report, such as pydantic's; empty without one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for before, line in zip(["", *lines], lines, strict=False):
         reason = line.partition(" [type=")[0]
@@ -109,7 +91,7 @@ def _reason_in(text: str) -> str:
             return f"{before}: {reason}"
     if len(lines) > 1 and lines[0].endswith(":"):
         return f"{lines[0]} {lines[1]}"
-    return lines[0] if lines else "no reason given"
+    return lines[0] if lines else ""
 
 
 def _logged(stderr: int) -> Iterator[str]:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import EngineCode
+from ...core.errors import Refusal, WrongUse
 from ...core.records.speed import Load, Request
 
 Clock = Callable[[], float]
@@ -93,24 +94,21 @@ def check(load: Load, name: str, positions: int, vocabulary: int) -> None:
     """Raises a Refusal or WrongUse for a round that the model cannot serve."""
     longest = max(map(len, load.prompts), default=0)
     if any(not prompt or max(prompt) >= vocabulary for prompt in load.prompts):
-        raise WrongUse(f"{name}: a prompt is empty or has tokens that are none of its {vocabulary}")
+        raise WrongUse(EngineCode.PROMPT_NOT_IN_VOCABULARY, model=name, vocabulary=vocabulary)
     if longest + load.output_tokens > positions:
         raise Refusal(
-            Category.WRONG_USE,
-            f"{name} has {positions} positions, and {longest} prompt tokens with "
-            f"{load.output_tokens} new ones need {longest + load.output_tokens}",
-            help=f"make prompt_tokens and output_tokens {positions} or fewer together, or "
-            "raise --quant-backend-arg max_model_len",
+            EngineCode.TOO_FEW_POSITIONS,
+            model=name,
+            positions=positions,
+            prompt=longest,
+            output=load.output_tokens,
+            needed=longest + load.output_tokens,
         )
 
 
 def _finished_request(request: _Running, now: float, tokens: int, wanted: int) -> Request:
     if tokens != wanted or request.first is None:
-        raise Refusal(
-            Category.ENGINE,
-            f"vLLM generated {tokens} tokens where {wanted} were asked for",
-            help="an argument of the engine stops it earlier; look at --quant-backend-arg",
-        )
+        raise Refusal(EngineCode.VLLM_STOPPED_EARLY, generated=tokens, requested=wanted)
     return Request(request.arrived, request.first, now, tokens)
 
 

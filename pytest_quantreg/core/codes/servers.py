@@ -2,8 +2,63 @@
 
 from __future__ import annotations
 
-from .base import Code
+from .base import Category, Code
 
 
 class ServerCode(Code):
     """Problems of servers that speak OpenAI's protocol."""
+
+    ADDRESS_MISSING = Category.WRONG_USE
+    KEY_ON_COMMAND_LINE = Category.WRONG_USE
+    NO_SUCH_SERVER_ARGUMENT = Category.WRONG_USE
+    MUST_BE_ADDRESS = Category.WRONG_USE
+    MUST_BE_SERVED_NAME = Category.WRONG_USE
+    MUST_BE_SECONDS = Category.WRONG_USE
+    MUST_BE_TOKENS = Category.WRONG_USE
+    SERVERS_MAKE_NO_SCHEME = Category.WRONG_USE
+
+    SERVER_FAILED = Category.ENGINE
+    SERVER_FAILED_WHILE = Category.ENGINE
+    STREAMING_ANSWERS = Category.ENGINE
+    PROBING_SERVER = Category.ENGINE
+
+    NOT_CONNECTED_IN_TIME = Category.ENGINE
+    NO_ANSWER_IN_TIME = Category.ENGINE
+    CANNOT_BE_REACHED = Category.ENGINE
+    CONNECTION_BROKEN = Category.ENGINE
+    ANSWER_IS_NOT_JSON = Category.ENGINE
+    KEY_WANTED = Category.ENGINE
+    KEY_REJECTED = Category.ENGINE
+    ADDRESS_NOT_FOUND = Category.ENGINE
+    REQUEST_DECLINED = Category.ENGINE
+    TRIED_AGAIN = Category.ENGINE
+    NO_MODEL_LISTED = Category.ENGINE
+    STREAM_BROKEN_OFF = Category.ENGINE
+    STREAM_ENDED_EARLY = Category.ENGINE
+
+    MODEL_NOT_IN_USE = Category.WRONG_USE
+    SERVER_WAS_LOST = Category.ENGINE
+    SERVER_CAME_BACK_AS_ANOTHER = Category.ENGINE
+
+    SERVES_NO_SUCH_MODEL = Category.WRONG_USE
+    SERVES_SEVERAL_MODELS = Category.WRONG_USE
+    SERVES_ANOTHER_MODEL = Category.WRONG_USE
+
+    NO_PROMPT_LOGPROBS = Category.ENGINE
+    REJECTS_SCORING = Category.ENGINE
+    REJECTS_TOKEN_IDS = Category.ENGINE
+    ANSWER_WITHOUT_LOGPROBS = Category.ENGINE
+    FEW_PROMPT_LOGPROBS = Category.ENGINE
+    LOGPROBS_NOT_FINITE = Category.ENGINE
+    LOGPROBS_ALL_EQUAL = Category.ENGINE
+
+    ANSWERS_TOO_LONG_FOR_SERVER = Category.WRONG_USE
+    WRONG_NUMBER_OF_ANSWERS = Category.ENGINE
+    WRONG_NUMBER_OF_LOGPROBS = Category.ENGINE
+    NULL_AMONG_LOGPROBS = Category.ENGINE
+
+    TOKENS_NOT_COUNTED = Category.ENGINE
+    PROMPTS_CHANGED = Category.ENGINE
+    ANSWER_ENDED_EARLY = Category.ENGINE
+    ANSWER_OF_WRONG_LENGTH = Category.ENGINE
+    STREAM_HELD_BACK = Category.ENGINE

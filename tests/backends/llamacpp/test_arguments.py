@@ -16,8 +16,11 @@ from pytest_quantreg.backends.llamacpp.batches import Row, batches, row_of
 from pytest_quantreg.backends.llamacpp.effective import machine
 from pytest_quantreg.backends.llamacpp.log_capture import LogCapture
 from pytest_quantreg.backends.llamacpp.quantize import check_makes
-from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.core.codes import EngineCode
 from pytest_quantreg.core.records.run import Json, ModelSpec
+from pytest_quantreg.report.words import words_of
+
+from ...wording import wrong_use
 
 
 def spec(args: Mapping[str, Json], scheme: str = "gguf-q8_0") -> ModelSpec:
@@ -28,8 +31,9 @@ def spec(args: Mapping[str, Json], scheme: str = "gguf-q8_0") -> ModelSpec:
 def test_known_arguments_pass() -> None:
     """One good value of each."""
     good: dict[str, Json] = {"type_k": "q8_0", "type_v": "f16", "split_mode": "row"}
+    truths = (EngineCode.MUST_BE_BOOLEAN, EngineCode.MUST_BE_FLASH_ATTENTION)
     for name, argument in ARGUMENTS.items():
-        value = good.get(name, True if argument.allowed.endswith("false") else 2)
+        value = good.get(name, True if argument.rule.code in truths else 2)
         check_arguments(spec({name: value}))
 
 
@@ -49,17 +53,17 @@ def test_known_arguments_pass() -> None:
 )
 def test_wrong_arguments_are_named(name: str, value: Json, said: str) -> None:
     """The argument, its value and what is allowed stand in the first line."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         check_arguments(spec({name: value}))
-    assert caught.value.what.startswith(f"--quant-backend-arg={name}={value}: ")
-    assert said in caught.value.what
+    assert words_of(caught.value.problem).what.startswith(f"--quant-backend-arg={name}={value}: ")
+    assert said in words_of(caught.value.problem).what
 
 
 def test_caches_that_llamacpp_lacks() -> None:
     """An fp8 cache, and quantized values without flash attention, are refused."""
-    with pytest.raises(WrongUse, match="no fp8 KV cache"):
+    with wrong_use("no fp8 KV cache"):
         check_arguments(spec({}, "gguf-q8_0+kv-fp8"))
-    with pytest.raises(WrongUse, match="needs flash attention"):
+    with wrong_use("needs flash attention"):
         check_arguments(spec({"type_v": "q8_0", "flash_attn": False}))
 
 
@@ -68,7 +72,7 @@ def test_what_is_made() -> None:
     for scheme in ("gguf-q8_0", "gguf-q4_k_m", "fp16"):
         check_makes(scheme)
     for scheme in ("w8a8-int8", "bnb-nf4", "gguf-q8_0+kv-fp8"):
-        with pytest.raises(WrongUse):
+        with wrong_use():
             check_makes(scheme)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from pytest_quantreg.backends.llamacpp import LlamacppBackend
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+
+from ...wording import wrong_use
 
 
 def spec(path: Path, scheme: str = "gguf-q8_0", name: str = "org/tiny") -> ModelSpec:
@@ -64,7 +63,7 @@ def test_what_is_quantized_is_not_quantized_again(f16: Path, tmp_path: Path) -> 
     """A quantized file is no source: it is to be given as the checkpoint that it is."""
     backend = LlamacppBackend(cache_dir=tmp_path)
     made = backend.prepare(spec(f16), lambda _: None)
-    with pytest.raises(WrongUse, match="is quantized already"):
+    with wrong_use("is quantized already"):
         backend.prepare(spec(Path(made.ref), "gguf-q4_k_m"), lambda _: None)
 
 
@@ -72,5 +71,5 @@ def test_a_cache_that_cannot_be_written(f16: Path, tmp_path: Path) -> None:
     """Where nothing can be kept, a file is asked for."""
     (tmp_path / "cache").write_text("a file, no folder", encoding="utf-8")
     backend = LlamacppBackend(cache_dir=tmp_path / "cache")
-    with pytest.raises(WrongUse, match="cannot be written"):
+    with wrong_use("cannot be written"):
         backend.prepare(spec(f16), lambda _: None)

@@ -20,9 +20,10 @@ from pytest_quantreg.backends.llamacpp.generating import GenerationRequest, gene
 from pytest_quantreg.backends.llamacpp.native import Entry
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Json, ModelSpec
 
+from ...wording import refused, wrong_use
 from .conftest import EXAMPLES, TINY
 from .convert import convert
 
@@ -212,7 +213,7 @@ def test_random_answers_are_refused(load: Load) -> None:
     """A task that asks for a temperature is told how to be greedy."""
     lm = load().lm(1)
     wanted = {**GREEDY, "do_sample": True, "temperature": 0.7}
-    with pytest.raises(Refusal, match="random answers"):
+    with refused("random answers"):
         lm.generate_until(requests("generate_until", [(SUMS[0][0], wanted)]))
 
 
@@ -245,7 +246,7 @@ def test_long_prompts_lose_their_beginning(load: Load) -> None:
 
 def test_longer_prompts_than_it_was_trained_on(load: Load) -> None:
     """A larger n_ctx than the model's own is refused while loading."""
-    with pytest.raises(WrongUse, match="was trained on 256 tokens"):
+    with wrong_use("was trained on 256 tokens"):
         load(n_ctx=100_000)
 
 
@@ -282,7 +283,7 @@ def test_weights_that_are_no_numbers(
     with path.open("r+b") as file:
         file.seek(tensor.start)
         file.write(struct.pack("<e", math.nan))
-    with pytest.raises(Refusal, match=r"tensor 'blk.1.ffn_up.weight' has invalid data"):
+    with refused(r"tensor 'blk.1.ffn_up.weight' has invalid data"):
         load(path=path)
 
 
@@ -299,7 +300,7 @@ def test_files_that_llamacpp_does_not_load(
     """The cause is llama.cpp's own, its first word on it and not the last."""
     path = tmp_path / "odd.gguf"
     path.write_bytes(f16.read_bytes().replace(old, new))
-    with pytest.raises(Refusal, match=said) as caught:
+    with refused(said) as caught:
         load(path=path)
     assert caught.value.category is Category.UNUSABLE_MODEL
 
@@ -309,5 +310,5 @@ def test_closing_twice_and_asking_later(load: Load) -> None:
     engine = load()
     engine.close()
     engine.close()
-    with pytest.raises(WrongUse, match="not loaded any more"):
+    with wrong_use("not loaded any more"):
         engine.lm(1)

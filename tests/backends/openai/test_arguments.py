@@ -8,9 +8,10 @@ import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.arguments import server_args
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.report.words import words_of
 
+from ...wording import wrong_use
 from .conftest import TINY, Spec
 
 
@@ -40,21 +41,21 @@ def test_addresses(given: str, base_url: str, root: str) -> None:
 def test_no_address(backend: OpenaiBackend, scheme: str, side: str) -> None:
     """Without an address the line to type is told, for the model in question."""
     for ask in (lambda: server_args(of(scheme)), lambda: backend.software_of(of(scheme))):
-        with pytest.raises(WrongUse) as caught:
+        with wrong_use() as caught:
             ask()
-        assert f"address of the server of the {side} model" in caught.value.what
+        assert f"address of the server of the {side} model" in words_of(caught.value.problem).what
         expected = f"--quant-backend-arg={side}:base_url=http://127.0.0.1:8000/v1"
-        assert expected in caught.value.help[0]
+        assert expected in words_of(caught.value.problem).help[0]
 
 
 def test_unknown_argument() -> None:
     """An argument of the server's own is refused, with the nearest that there is."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         server_args(of(base_url="http://h/v1", timeoutt=3))
-    assert caught.value.help[0] == "did you mean timeout?"
-    with pytest.raises(WrongUse) as caught:
+    assert words_of(caught.value.problem).help[0] == "did you mean timeout?"
+    with wrong_use() as caught:
         server_args(of(base_url="http://h/v1", tensor_parallel_size=3))
-    assert "the server's own are given to the server" in caught.value.help
+    assert "the server's own are given to the server" in words_of(caught.value.problem).help
 
 
 @pytest.mark.parametrize(
@@ -75,29 +76,29 @@ def test_unknown_argument() -> None:
 )
 def test_values(name: str, value: Any) -> None:
     """A value that cannot be is named with what is allowed."""
-    with pytest.raises(WrongUse, match=f"--quant-backend-arg={name}=.*: allowed is "):
+    with wrong_use(f"--quant-backend-arg={name}=.*: allowed is "):
         server_args(of(**{"base_url": "http://h/v1", name: value}))
 
 
 @pytest.mark.parametrize("name", ["api_key", "API_KEY", "token"])
 def test_no_keys_on_the_command_line(name: str) -> None:
     """A key as an argument is refused without being repeated; the environment is named."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         server_args(of(base_url="http://h/v1", **{name: "sk-secret"}))
     assert "sk-secret" not in str(caught.value)
-    assert "OPENAI_API_KEY" in caught.value.help[0]
+    assert "OPENAI_API_KEY" in words_of(caught.value.problem).help[0]
 
 
 def test_no_keys_in_addresses() -> None:
     """An address with a password in it is refused without being repeated."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         server_args(of(base_url="http://user:sk-secret@h/v1"))
     assert "sk-secret" not in str(caught.value)
 
 
 def test_nothing_is_made(backend: OpenaiBackend, spec: Spec) -> None:
     """A server serves what it was started with: the checkpoint must be named."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         backend.check_makes("w8a8-fp8")
-    assert "--quant-checkpoint=w8a8-fp8=" in caught.value.help[0]
-    assert "quantized:base_url=" in caught.value.help[1]
+    assert "--quant-checkpoint=w8a8-fp8=" in words_of(caught.value.problem).help[0]
+    assert "quantized:base_url=" in words_of(caught.value.problem).help[1]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pytest_quantreg.backends.openai.client import Client, ServerError, run
+from pytest_quantreg.core.codes import EngineCode, ServerCode
 from pytest_quantreg.core.errors import Category
+from pytest_quantreg.core.facts import Problem
+from pytest_quantreg.report.words import words_of
 
 from .scripted_server import ScriptedServer
 
@@ -45,11 +49,11 @@ def test_gives_up(client: MakeClient, server: ScriptedServer, waits: list[float]
     sender = client(max_retries=2)
     with pytest.raises(ServerError) as caught:
         ask(sender)
-    refusal = sender.refusal(caught.value, "answering 1 request")
+    refusal = sender.refusal(caught.value, Problem(EngineCode.ANSWERING_REQUESTS, {"requests": 2}))
     assert refusal.category is Category.ENGINE
-    assert refusal.what == (
+    assert words_of(refusal.problem).what == (
         f"the server at {server.url} answered 503: scripted 503, asked 3 times, "
-        "while answering 1 request"
+        "while answering 2 requests"
     )
     assert len(waits) == 2
 
@@ -66,7 +70,7 @@ def test_what_cannot_help_is_not_tried_again(
     sender = client()
     with pytest.raises(ServerError) as caught:
         ask(sender)
-    assert help in sender.refusal(caught.value).help[0]
+    assert help in words_of(sender.refusal(caught.value).problem).help[0]
     assert waits == []
     assert len(server.seen) == 1
 
@@ -77,8 +81,10 @@ def test_time_out(client: MakeClient, server: ScriptedServer) -> None:
     sender = client(timeout=0.3, max_retries=0)
     with pytest.raises(ServerError) as caught:
         ask(sender)
-    assert caught.value.what == "did not answer within 0.3 s"
-    assert "--quant-backend-arg=timeout=0.6" in sender.refusal(caught.value).help[0]
+    assert words_of(caught.value.problem).what == "did not answer within 0.3 s"
+    assert (
+        "--quant-backend-arg=timeout=0.6" in words_of(sender.refusal(caught.value).problem).help[0]
+    )
 
 
 def test_a_time_out_is_tried_again(client: MakeClient, server: ScriptedServer) -> None:
@@ -91,8 +97,10 @@ def test_nobody_listens(client: MakeClient, server: ScriptedServer, waits: list[
     """Where no server is any more all tries are made, and its end is told."""
     sender = client()
     server.stop()
-    with pytest.raises(ServerError, match=r"cannot be reached .*, asked 4 times") as caught:
+    with pytest.raises(ServerError) as caught:
         ask(sender)
+    said = words_of(caught.value.problem).what
+    assert re.search(r"cannot be reached \(.*\), asked 4 times", said)
     assert caught.value.gone
     assert waits == [0.5, 1.0, 2.0]
 
@@ -100,8 +108,10 @@ def test_nobody_listens(client: MakeClient, server: ScriptedServer, waits: list[
 def test_not_json(client: MakeClient, server: ScriptedServer, waits: list[float]) -> None:
     """A page of a proxy in place of an answer is named as what it is not."""
     server.failures = ["page"]
-    with pytest.raises(ServerError, match="sent something that is not JSON"):
+    with pytest.raises(ServerError) as caught:
         ask(client())
+    assert caught.value.problem.code is ServerCode.ANSWER_IS_NOT_JSON
+    assert words_of(caught.value.problem).help == ("look at the server's own log",)
     assert waits == []
 
 

@@ -11,8 +11,9 @@ import pytest
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.api_key import Key
 from pytest_quantreg.backends.openai.client import Client, ServerError
-from pytest_quantreg.core.errors import Refusal
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused
 from .conftest import Spec
 from .scripted_server import ScriptedServer
 
@@ -49,9 +50,9 @@ def test_without_a_key(
     backend.load(spec())
     assert server.keys == {""}
     server.key = SECRET
-    with pytest.raises(Refusal, match="answered 401") as caught:
+    with refused("answered 401") as caught:
         OpenaiBackend(cache_dir=tmp_path).software_of(spec())
-    assert "set it in the environment as OPENAI_API_KEY" in caught.value.help[0]
+    assert "set it in the environment as OPENAI_API_KEY" in words_of(caught.value.problem).help[0]
 
 
 @pytest.mark.usefixtures("_key")
@@ -61,8 +62,14 @@ def test_a_server_that_repeats_it(client: Callable[..., Client], server: Scripte
     sender = client()
     with pytest.raises(ServerError) as caught:
         sender.get("models")
-    assert caught.value.what == "answered 401: Incorrect API key provided: Bearer ***"
-    assert "OPENAI_API_KEY is not one that it takes" in sender.refusal(caught.value).help[0]
+    assert (
+        words_of(caught.value.problem).what
+        == "answered 401: Incorrect API key provided: Bearer ***"
+    )
+    assert (
+        "OPENAI_API_KEY is not one that it takes"
+        in words_of(sender.refusal(caught.value).problem).help[0]
+    )
 
 
 @pytest.mark.usefixtures("_key")

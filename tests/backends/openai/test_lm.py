@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused, wrong_use
 from .conftest import Spec
 from .scripted_server import RIGHT, ScriptedServer
 
@@ -64,12 +66,12 @@ def test_scored_tasks_are_refused_before_they_start(
         (lm.loglikelihood, choices(2)),
         (lm.loglikelihood_rolling, requests(("some text",))),
     ):
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             ask(request)
         assert caught.value.category is Category.ENGINE
-        assert "returns no log-probabilities of prompts" in caught.value.what
-        assert "--max-logprobs=0" in caught.value.help[0]
-        assert "generate_until" in caught.value.help[1]
+        assert "returns no log-probabilities of prompts" in words_of(caught.value.problem).what
+        assert "--max-logprobs=0" in words_of(caught.value.problem).help[0]
+        assert "generate_until" in words_of(caught.value.problem).help[1]
     assert len(server.seen) == sent
     assert lm.generate_until(requests((QUESTION.format(4), {"max_gen_toks": 5}))) == ["8"]
 
@@ -81,7 +83,7 @@ def test_too_few_log_probabilities(
     lm = backend.load(spec()).lm(4)
     for how in ("none", "null"):
         server.logprobs = how
-        with pytest.raises(Refusal, match="log-probabilities for a prompt of"):
+        with refused("log-probabilities for a prompt of"):
             lm.loglikelihood(choices(2))
 
 
@@ -178,7 +180,7 @@ def test_a_server_that_takes_texts(
     questions = requests(*(("<s>" + QUESTION.format(n), {"max_gen_toks": 5}) for n in (1, 2)))
     assert lm.generate_until(questions) == ["2", "4"]
     assert set(server.seen[-1]["prompt"]) == {QUESTION.format(1), QUESTION.format(2)}
-    with pytest.raises(Refusal, match="takes no token ids"):
+    with refused("takes no token ids"):
         lm.loglikelihood(choices(1))
 
 
@@ -187,9 +189,9 @@ def test_a_server_that_takes_one_prompt(
 ) -> None:
     """Answers that do not fit the prompts are refused, with the argument that sends one."""
     server.many_prompts = False
-    with pytest.raises(Refusal, match="1 answers to 4 prompts") as caught:
+    with refused("1 answers to 4 prompts") as caught:
         backend.load(spec()).lm(4).loglikelihood(choices(2))
-    assert "batch_size=1" in caught.value.help[0]
+    assert "batch_size=1" in words_of(caught.value.problem).help[0]
     assert len(backend.load(spec()).lm(1).loglikelihood(choices(2))) == 4
 
 
@@ -214,7 +216,7 @@ def test_prompts_that_are_too_long(
     assert caplog.text.count("Left truncation applied") == 1
     lm.generate_until(requests(("word " * 30, {"max_gen_toks": 4})))
     assert caplog.text.count("Left truncation applied") == 2
-    with pytest.raises(Refusal, match="answers of up to 24 tokens leave no room"):
+    with refused("answers of up to 24 tokens leave no room"):
         lm.generate_until(requests(("short", {"max_gen_toks": 24})))
 
 
@@ -223,7 +225,7 @@ def test_a_closed_engine(backend: OpenaiBackend, spec: Spec) -> None:
     engine = backend.load(spec())
     lm = engine.lm(1)
     engine.close()
-    with pytest.raises(WrongUse, match="not in use any more"):
+    with wrong_use("not in use any more"):
         lm.loglikelihood(choices(1))
 
 
@@ -231,12 +233,12 @@ def test_a_server_that_dies(backend: OpenaiBackend, server: ScriptedServer, spec
     """What it was answering is refused; the next hears at once; back again, it goes on."""
     lm = backend.load(spec(max_retries=0)).lm(1)
     server.lives = len(server.seen) + 3
-    with pytest.raises(Refusal, match="while answering 20 requests") as caught:
+    with refused("while answering 20 requests") as caught:
         lm.loglikelihood(choices(10))
     assert caught.value.category is Category.ENGINE
-    with pytest.raises(Refusal, match="was lost before, and cannot be reached") as caught:
+    with refused("was lost before, and cannot be reached") as caught:
         lm.loglikelihood(choices(10))
-    assert "start it again" in caught.value.help[0]
+    assert "start it again" in words_of(caught.value.problem).help[0]
     server.lives = None
     server.start()
     assert len(lm.loglikelihood(choices(10))) == 20
@@ -248,13 +250,13 @@ def test_a_server_that_comes_back_as_another(
     """A server of another version in its place is not the one that was measured so far."""
     lm = backend.load(spec(max_retries=0)).lm(1)
     server.lives = len(server.seen)
-    with pytest.raises(Refusal):
+    with refused():
         lm.loglikelihood(choices(1))
     server.lives = None
     server.paths["/version"] = {"version": "0.33.0"}
     server.stop()
     server.start()
-    with pytest.raises(Refusal, match=r"came back as another: tiny-llama on vllm 0\.33\.0"):
+    with refused(r"came back as another: tiny-llama on vllm 0\.33\.0"):
         lm.loglikelihood(choices(1))
 
 
@@ -265,7 +267,7 @@ def test_a_server_that_changed_unnoticed(
     lm = backend.load(spec()).lm(1)
     assert len(lm.loglikelihood(choices(1))) == 2
     server.cards[0]["root"] = "/models/another"
-    with pytest.raises(Refusal, match=r"came back as another: .*, loaded from another"):
+    with refused(r"came back as another: .*, loaded from another"):
         lm.loglikelihood(choices(1))
 
 

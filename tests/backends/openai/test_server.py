@@ -13,9 +13,12 @@ from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.client import Client
 from pytest_quantreg.backends.openai.probe import probe
 from pytest_quantreg.backends.openai.server import ask_served_model
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.codes import ServerCode
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Machine, ModelSpec
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused
 from .conftest import EXAMPLES, TINY, Spec
 from .scripted_server import ScriptedServer
 
@@ -95,13 +98,13 @@ def test_the_right_model(
 def test_another_model(backend: OpenaiBackend, server: ScriptedServer, spec: Spec) -> None:
     """A server of another model is refused, unless the served name was given."""
     server.cards[0] |= {"id": "other", "root": "/models/other-llama"}
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         backend.software_of(spec())
-    assert caught.value.what == (
+    assert words_of(caught.value.problem).what == (
         "the server of the baseline model serves another one than tiny-llama: other"
     )
     assert caught.value.category is Category.WRONG_USE
-    assert "--quant-backend-arg=baseline:model=other" in caught.value.help[1]
+    assert "--quant-backend-arg=baseline:model=other" in words_of(caught.value.problem).help[1]
     assert backend.software_of(spec(model="other")).versions["vllm"] == "0.32.0"
 
 
@@ -109,9 +112,9 @@ def test_several_models(backend: OpenaiBackend, server: ScriptedServer, spec: Sp
     """Of several models the one of that name is meant, adapters are passed over."""
     adapter = {"id": "lora", "parent": "tiny-llama", "owned_by": "vllm"}
     server.cards = [adapter, {"id": "a"}, {"id": "b"}]
-    with pytest.raises(Refusal, match="serves several: a, b"):
+    with refused("serves several: a, b"):
         backend.software_of(spec())
-    with pytest.raises(Refusal, match="serves no 'c': a, b"):
+    with refused("serves no 'c': a, b"):
         backend.software_of(spec(model="c"))
     server.cards.append({"id": "tiny-llama", "owned_by": "sglang"})
     assert backend.software_of(spec()).versions["server"] == "sglang"
@@ -122,9 +125,9 @@ def test_one_clear_line_at_the_start(
 ) -> None:
     """Where nobody listens that is said in one line, with the address, and at once."""
     server.stop()
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         backend.load(spec())
-    assert caught.value.what == (
+    assert words_of(caught.value.problem).what == (
         f"the server at {server.url} cannot be reached (Connection refused)"
     )
     assert caught.value.category is Category.ENGINE
@@ -133,7 +136,7 @@ def test_one_clear_line_at_the_start(
 def test_no_model_listed(backend: OpenaiBackend, server: ScriptedServer, spec: Spec) -> None:
     """A server without models, or one that is none of completions, is refused."""
     server.cards = []
-    with pytest.raises(Refusal, match="lists no model under /models"):
+    with refused("lists no model under /models"):
         backend.load(spec())
 
 
@@ -152,8 +155,9 @@ def test_probe(client: MakeClient, server: ScriptedServer, how: str, why: str | 
     server.logprobs = how
     abilities = probe(client(), "tiny-llama", [0, 67, 68, 90, 120])
     assert abilities.token_ids
-    assert (abilities.no_logprobs or "").startswith(why or "")
     assert (abilities.no_logprobs is None) == (why is None)
+    if abilities.no_logprobs is not None:
+        assert words_of(abilities.no_logprobs).what.startswith(why or "")
 
 
 def test_probe_without_token_ids(client: MakeClient, server: ScriptedServer) -> None:
@@ -161,7 +165,8 @@ def test_probe_without_token_ids(client: MakeClient, server: ScriptedServer) -> 
     server.token_ids = False
     abilities = probe(client(), "tiny-llama", [0, 67, 68])
     assert not abilities.token_ids
-    assert "takes no token ids" in str(abilities.no_logprobs)
+    assert abilities.no_logprobs is not None
+    assert abilities.no_logprobs.code is ServerCode.REJECTS_TOKEN_IDS
 
 
 def test_identity_is_of_the_files(backend: OpenaiBackend, spec: Spec, tmp_path: Path) -> None:

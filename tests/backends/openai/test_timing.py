@@ -8,10 +8,11 @@ import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.openai.engine import OpenaiEngine
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.speed import DeviceState, Footprint, Load
 from pytest_quantreg.measure.speed.rounds import check_answers
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused, wrong_use
 from .conftest import Spec
 from .scripted_server import ScriptedServer
 
@@ -84,7 +85,7 @@ def test_what_a_server_does_not_know(
 def test_uncounted(engine: OpenaiEngine, server: ScriptedServer) -> None:
     """Without usage and token ids nobody knows how much was done: refused."""
     server.unknown, server.usage = ("return_token_ids",), False
-    with pytest.raises(Refusal, match="does not say how many tokens"):
+    with refused("does not say how many tokens"):
         engine.serve(load())
 
 
@@ -97,17 +98,17 @@ def test_fewer_tokens(
 ) -> None:
     """An answer that ended early is refused; the way out depends on who ended it."""
     server.short, server.unknown = 1, unknown
-    with pytest.raises(Refusal, match=f"generated {TOKENS - 1} tokens where {TOKENS}") as caught:
+    with refused(f"generated {TOKENS - 1} tokens where {TOKENS}") as caught:
         engine.serve(load())
-    assert way_out in caught.value.help[1]
+    assert way_out in words_of(caught.value.problem).help[1]
 
 
 def test_all_in_one_piece(engine: OpenaiEngine, server: ScriptedServer) -> None:
     """A stream that something holds back has no time to its first token: refused."""
     server.chunk = TOKENS
-    with pytest.raises(Refusal, match="sent 6 of 6 answers of 12 tokens in one piece") as caught:
+    with refused("sent 6 of 6 answers of 12 tokens in one piece") as caught:
         engine.serve(load())
-    assert "a proxy that buffers" in caught.value.help[1]
+    assert "a proxy that buffers" in words_of(caught.value.problem).help[1]
 
 
 @pytest.mark.parametrize("failure", [503, 400, "drop", "die"])
@@ -118,7 +119,7 @@ def test_failures_are_not_tried_again(
     engine.serve(load())
     server.seen.clear()
     server.failures = [failure]
-    with pytest.raises(Refusal, match="while streaming the answers to 6 requests"):
+    with refused("while streaming the answers to 6 requests"):
         engine.serve(load())
     assert len(server.seen) < 6
 
@@ -136,7 +137,7 @@ def test_closing(engine: OpenaiEngine) -> None:
     engine.serve(load())
     engine.close()
     engine.close()
-    with pytest.raises(WrongUse, match="not in use any more"):
+    with wrong_use("not in use any more"):
         engine.serve(load())
-    with pytest.raises(WrongUse, match="not in use any more"):
+    with wrong_use("not in use any more"):
         engine.lm(1)

@@ -19,9 +19,12 @@ import pytest
 
 from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.core.engine import TimedEngine
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load
+from pytest_quantreg.report.words import words_of
+
+from ...wording import refused, wrong_use
 
 LOAD = Load(((1, 2), (3, 4)), 5, 1)
 
@@ -93,15 +96,15 @@ def test_a_hung_step_is_timed_out_and_named(start: Start) -> None:
     engine = start(timeout=0.5, speed={"hang": "serve"})
     pid = engine.pid
     assert pid is not None
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         engine.serve(LOAD)
     assert caught.value.category is Category.ENGINE
-    assert caught.value.what == (
+    assert words_of(caught.value.problem).what == (
         "m native did not answer within 0.5 s while serving 2 requests (2 + 5 tokens)"
     )
-    assert any("quant_speed_timeout" in line for line in caught.value.help)
+    assert any("quant_speed_timeout" in line for line in words_of(caught.value.problem).help)
     assert not is_alive(pid)
-    with pytest.raises(Refusal, match="m native has ended"):
+    with refused("m native has ended"):
         engine.footprint()
     engine.close()
 
@@ -112,7 +115,7 @@ def test_a_process_that_does_not_read_is_timed_out(start: Start) -> None:
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
     load = Load(tuple(tuple(range(5000)) for _ in range(200)), 2, 200)
-    with pytest.raises(Refusal, match="did not answer within 1 s while serving 200 requests"):
+    with refused("did not answer within 1 s while serving 200 requests"):
         engine.serve(load)
 
 
@@ -123,14 +126,14 @@ def test_a_killed_process_is_taken_for_one_without_memory(
     """Killed from outside, as the kernel does: out of memory, so that a pair takes turns."""
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").write_bytes(bytes(3 << 20))
-    with pytest.raises(Refusal) as caught, start(speed={"die": step}) as engine:
+    with refused() as caught, start(speed={"die": step}) as engine:
         engine.serve(LOAD)
     assert caught.value.category is Category.OUT_OF_MEMORY
     doing = "loading" if step == "load" else "serving 2 requests (2 + 5 tokens)"
-    assert caught.value.what == (
+    assert words_of(caught.value.problem).what == (
         f"m native was killed (signal 9) while {doing}, probably for want of memory"
     )
-    hint = caught.value.help[-1]
+    hint = words_of(caught.value.problem).help[-1]
     assert hint.startswith("free on the host when it began: ")
     assert hint.endswith(" GiB; its weights are 3.0 MiB on disk")
 
@@ -140,10 +143,12 @@ def test_a_process_that_another_signal_ended(start: Start) -> None:
     engine = start()
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSEGV)
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         engine.serve(LOAD)
     assert caught.value.category is Category.ENGINE
-    assert caught.value.what.startswith("m native ended (signal 11) while serving 2 requests")
+    assert words_of(caught.value.problem).what.startswith(
+        "m native ended (signal 11) while serving 2 requests"
+    )
 
 
 def test_where_the_system_cannot_wait_without_reaping(
@@ -154,7 +159,7 @@ def test_where_the_system_cannot_wait_without_reaping(
     engine = start(speed={"die": "serve"})
     pid = engine.pid
     assert pid is not None
-    with pytest.raises(Refusal, match=r"was killed \(signal 9\) while serving 2 requests"):
+    with refused(r"was killed \(signal 9\) while serving 2 requests"):
         engine.serve(LOAD)
     engine.close()
     assert not is_alive(pid)
@@ -176,33 +181,33 @@ def test_out_of_memory_says_what_was_needed_and_free(
     """Refused as out of memory with the size of the weights and what was free at that moment."""
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").write_bytes(bytes(3 << 20))
-    with pytest.raises(Refusal) as caught, start(speed={"out_of_memory": step}) as engine:
+    with refused() as caught, start(speed={"out_of_memory": step}) as engine:
         engine.serve(LOAD)
     assert caught.value.category is Category.OUT_OF_MEMORY
-    assert caught.value.what.startswith("m native does not fit into memory")
-    assert "its weights are 3.0 MiB on disk; " in caught.value.help[0]
-    assert "GiB free on the host" in caught.value.help[0]
-    assert ("smaller batch" in caught.value.help[1]) == (step == "serve")
-    assert caught.value.help[2] == "it said: MemoryError: scripted: out of memory"
+    assert words_of(caught.value.problem).what.startswith("m native does not fit into memory")
+    assert "its weights are 3.0 MiB on disk; " in words_of(caught.value.problem).help[0]
+    assert "GiB free on the host" in words_of(caught.value.problem).help[0]
+    assert ("smaller batch" in words_of(caught.value.problem).help[1]) == (step == "serve")
+    assert words_of(caught.value.problem).help[2] == "it said: MemoryError: scripted: out of memory"
 
 
 def test_a_failing_engine_is_refused_with_its_place(start: Start) -> None:
     """An error of the engine itself names its type and where it was raised."""
     engine = start(speed={"jitter": []})
-    with pytest.raises(Refusal, match=r"failed while serving .*: ZeroDivisionError") as caught:
+    with refused(r"failed while serving .*: ZeroDivisionError") as caught:
         engine.serve(LOAD)
     assert caught.value.category is Category.ENGINE
-    assert "scripted_speed.py" in caught.value.help[0]
+    assert "scripted_speed.py" in words_of(caught.value.problem).help[0]
     assert engine.pid is None
 
 
 def test_refusals_and_wrong_use_travel_and_leave_the_process(start: Start) -> None:
     """What the backend refuses is raised here as it was there; the process may go on."""
-    with pytest.raises(Refusal, match="m: is torn") as caught:
+    with refused("m: is torn") as caught:
         start(unusable="is torn")
     assert caught.value.category is Category.UNUSABLE_MODEL
     with start(speed={"seconds_to_first": {"4": 1.0}}) as engine:
-        with pytest.raises(WrongUse, match="no seconds_to_first for 1 in flight"):
+        with wrong_use("no seconds_to_first for 1 in flight"):
             engine.serve(LOAD)
         assert engine.footprint().disk == 1000
 
@@ -213,10 +218,10 @@ def test_what_the_process_said_last_is_shown(start: Start, monkeypatch: pytest.M
     monkeypatch.setattr(
         "pytest_quantreg.backends.process.child._BOOT", "import sys; sys.exit('no GPU')"
     )
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         start()
-    assert caught.value.what == "m native ended (exit status 1) while loading"
-    assert caught.value.help == ("it said last: no GPU",)
+    assert words_of(caught.value.problem).what == "m native ended (exit status 1) while loading"
+    assert words_of(caught.value.problem).help == ("it said last: no GPU",)
     engine.close()
 
 

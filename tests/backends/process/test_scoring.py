@@ -16,10 +16,12 @@ from pytest_quantreg.backends.process.child import WorkerProcess
 from pytest_quantreg.backends.process.remote import RemoteEngine
 from pytest_quantreg.backends.quiet import quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.measure.accuracy.quiet import quiet as muted
 from pytest_quantreg.measure.accuracy.quiet import seeded
+
+from ...wording import refused
 
 MODEL = Path(__file__).parents[3] / "examples" / "tiny-llama"
 PAIRS = [("the quick", " brown"), ("a", " b"), ("", "fox"), ("1 + 1 =", " 2")]
@@ -134,7 +136,7 @@ def test_too_little_memory_may_go_on_with_less(
     remote: RemoteEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a MemoryError, and the process stays to be asked for less."""
-    line = b'{"error": {"kind": "out_of_memory", "what": "tried 9 GiB"}}'
+    line = b'{"error": {"kind": "out_of_memory", "text": "tried 9 GiB"}}'
     with monkeypatch.context() as patch:
         patch.setattr(WorkerProcess, "exchange", lambda *_: line)
         with pytest.raises(MemoryError, match="tried 9 GiB") as raised:
@@ -179,7 +181,7 @@ def test_the_slot_loads_such_backends_apart(
     assert slot.acquire(spec, backend, print) is first
     first.close()
     assert first.ended
-    with pytest.raises(Refusal, match="has ended") as raised:
+    with refused("has ended") as raised:
         first.lm(1).loglikelihood([request("a", " b")])
     assert raised.value.category is Category.ENGINE
     second = slot.acquire(spec, backend, print)

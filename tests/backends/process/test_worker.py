@@ -17,9 +17,14 @@ import pytest
 
 from pytest_quantreg.backends.process import wire
 from pytest_quantreg.backends.process.worker import Worker
-from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
+from pytest_quantreg.core.codes import EngineCode
+from pytest_quantreg.core.errors import Category, MissingExtra, QuantregError, Refusal, WrongUse
+from pytest_quantreg.core.facts import Problem, Quoted, Scheme
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load, Request
+from pytest_quantreg.report.words import words_of
+
+from ...wording import says
 
 COMMAND = [sys.executable, "-m", "pytest_quantreg.backends.process.worker"]
 
@@ -151,11 +156,17 @@ def test_errors_travel(entries: dict[str, Any], kind: str, words: str, tmp_path:
         "error"
     ]
     assert error["kind"] == kind
-    assert words in error["what"]
-    assert ("memory" in error) == (kind == "out_of_memory")
+    assert words in said(error)
+    assert ("host" in error) == (kind == "out_of_memory")
     if kind == "failed":
         assert error["type"] == "RuntimeError"
         assert any("scripted.py" in line for line in error["trace"])
+
+
+def said(error: dict[str, Any]) -> str:
+    """What an error of a worker says, be it ours or an engine's."""
+    cause = wire.cause_from(error)
+    return cause.text if isinstance(cause, Quoted) else str(words_of(cause))
 
 
 def test_commands_out_of_turn(tmp_path: Path) -> None:
@@ -163,7 +174,7 @@ def test_commands_out_of_turn(tmp_path: Path) -> None:
     worker = Worker(lambda _: None)
     assert worker.answer({"do": "footprint"})["error"]["kind"] == "wrong_use"
     assert "value" in worker.answer(loading(script(tmp_path / "m"), tmp_path))
-    assert "unknown command 'jump'" in worker.answer({"do": "jump"})["error"]["what"]
+    assert "unknown command 'jump'" in said(worker.answer({"do": "jump"})["error"])
 
 
 def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +191,7 @@ def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("pytest_quantreg.backends.process.worker.find", lambda *_, **__: Backend())
     error = Worker(lambda _: None).answer(loading(script(tmp_path / "m"), tmp_path))["error"]
     assert error["kind"] == "wrong_use"
-    assert "cannot time models" in error["what"]
+    assert "cannot time models" in said(error)
     assert closed == [True]
 
 
@@ -190,14 +201,24 @@ def test_a_backend_that_cannot_be_timed(tmp_path: Path, monkeypatch: pytest.Monk
         Refusal(Category.NOT_COMPARABLE, "what", help=("one", "two")),
         WrongUse("what", help="one"),
         MissingExtra("transformers", needed_by="the test", package="torch"),
+        Refusal(EngineCode.NOT_GREEDY, temperature=0.7),
+        Refusal.of(Problem(EngineCode.NO_PROMPT, {"model": "m"}), Category.NOT_JUDGED),
+        WrongUse(EngineCode.GGUF_TYPE_NOT_MADE, scheme=Scheme("gguf-q2_k"), made=("a", "b")),
     ],
 )
-def test_our_errors_arrive_as_they_left(error: Exception) -> None:
-    """Class, category and every line of help survive the way through JSON."""
+def test_our_errors_arrive_as_they_left(error: QuantregError) -> None:
+    """Class, category, problem and words survive the way through JSON."""
     arrived = wire.error_from(json.loads(json.dumps(wire.describe_error(error))))
     assert type(arrived) is type(error)
-    assert str(arrived) == str(error)
+    assert arrived.problem == error.problem
+    assert says(arrived) == says(error)
     assert getattr(arrived, "category", None) == getattr(error, "category", None)
+
+
+def test_errors_of_engines_arrive_as_text() -> None:
+    """Type and first line, whatever it holds: nothing in it is a template."""
+    described = wire.describe_error(KeyError("{model}"))
+    assert wire.cause_from(json.loads(json.dumps(described))) == Quoted("KeyError: '{model}'")
 
 
 def test_values_arrive_as_they_left() -> None:

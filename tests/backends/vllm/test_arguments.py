@@ -15,8 +15,10 @@ from pytest_quantreg.backends.vllm.arguments import (
     prompt_arguments,
 )
 from pytest_quantreg.backends.vllm.backend import refuse_unchecked_files
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.report.words import words_of
+
+from ...wording import refused, wrong_use
 
 KNOWN = (
     *("tensor_parallel_size", "kv_cache_dtype", "gpu_memory_utilization", "max_model_len"),
@@ -50,9 +52,9 @@ def test_arguments_go_to_the_engine() -> None:
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     """A slip of the pen names what was meant."""
-    with pytest.raises(WrongUse, match="no engine argument 'tensor_paralel_size'") as caught:
+    with wrong_use("no engine argument 'tensor_paralel_size'") as caught:
         arguments(tensor_paralel_size=4)
-    assert caught.value.help == ("nearest: tensor_parallel_size",)
+    assert words_of(caught.value.problem).help == ("nearest: tensor_parallel_size",)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
 def test_arguments_that_change_what_is_measured(name: str, words: str) -> None:
     """Arguments that load another model, or score it otherwise, are refused."""
     given: dict[str, Any] = {name: "x"}
-    with pytest.raises(WrongUse, match=words):
+    with wrong_use(words):
         arguments(**given)
 
 
@@ -78,7 +80,7 @@ def test_arguments_that_change_what_is_measured(name: str, words: str) -> None:
 def test_a_token_is_refused_without_being_repeated(name: str) -> None:
     """Arguments are stored with baselines and printed where they differ; a token must not be."""
     given: dict[str, Any] = {name: "hf_secret"}
-    with pytest.raises(WrongUse, match="HF_TOKEN") as caught:
+    with wrong_use("HF_TOKEN") as caught:
         arguments(**given)
     assert "hf_secret" not in str(caught.value)
 
@@ -93,7 +95,7 @@ def test_lossy_speculation_is_refused() -> None:
             keywords = engine_arguments(spec, "/m", names, cpu=False, kv_space=False)
             assert keywords["speculative_config"] == config
             continue
-        with pytest.raises(WrongUse, match="synthetic acceptance"):
+        with wrong_use("synthetic acceptance"):
             engine_arguments(spec, "/m", names, cpu=False, kv_space=False)
 
 
@@ -111,14 +113,14 @@ def test_one_name_for_the_length() -> None:
         "max_length": 512,
         "add_bos_token": False,
     }
-    with pytest.raises(WrongUse, match="two names of one thing"):
+    with wrong_use("two names of one thing"):
         prompt_arguments({"max_model_len": 512, "max_length": 256})
 
 
 @pytest.mark.parametrize("value", ["abc", "8k", -1, 1, 512.0, True])
 def test_a_length_is_a_number_of_tokens(value: Any) -> None:
     """Anything else is wrong use under the name that was typed, not another tokenizer."""
-    with pytest.raises(WrongUse, match=f"max_model_len={value}: allowed is a whole number"):
+    with wrong_use(f"max_model_len={value}: allowed is a whole number"):
         prompt_arguments({"max_model_len": value})
 
 
@@ -153,7 +155,7 @@ def test_files_beside_the_checked_ones(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     refuse_unchecked_files(tmp_path, "m")
     (tmp_path / "zzz.safetensors").touch()
-    with pytest.raises(Refusal, match=r"would load zzz\.safetensors over model\.safetensors"):
+    with refused(r"would load zzz\.safetensors over model\.safetensors"):
         refuse_unchecked_files(tmp_path, "m")
     (tmp_path / "model.safetensors.index.json").touch()
     refuse_unchecked_files(tmp_path, "m")

@@ -9,6 +9,7 @@ import pytest
 from pytest_quantreg.backends.vllm.failures import cause, is_out_of_memory, not_started
 from pytest_quantreg.core.errors import Category, Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.report.words import words_of
 
 SPEC = ModelSpec("/models/m", "m", "w8a16-int8", "vllm", args={"max_model_len": 9})
 
@@ -69,8 +70,8 @@ def test_categories(error: Exception, category: Category, words: str) -> None:
     refusal = not_started(SPEC, error)
     assert isinstance(refusal, Refusal)
     assert refusal.category is category
-    assert words in refusal.what
-    assert refusal.what.startswith("m w8a16-int8")
+    assert words in words_of(refusal.problem).what
+    assert words_of(refusal.problem).what.startswith("m w8a16-int8")
 
 
 def test_own_errors_pass() -> None:
@@ -93,6 +94,11 @@ def test_without_a_log_the_error_speaks_for_itself(tmp_path: Path) -> None:
     log.touch()
     with log.open("rb") as file:
         assert cause(RuntimeError(OUTER), file.fileno()).startswith("RuntimeError: Engine core")
+
+
+def test_an_error_without_text() -> None:
+    """Its type is all there is to say."""
+    assert cause(RuntimeError()) == "RuntimeError"
 
 
 def test_out_of_memory() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.backends.vllm.backend import ONLINE
-from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.report.words import words_of
+
+from ...wording import says, wrong_use
 
 
 @pytest.fixture
@@ -35,8 +37,8 @@ def test_what_vllm_makes(backend: VllmBackend, scheme: str) -> None:
 )
 def test_what_it_does_not_make(backend: VllmBackend, scheme: str, what: str, way: str) -> None:
     """Why not, and the option that helps; no other backend is blamed."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         backend.check_makes(scheme)
-    assert what in caught.value.what
-    assert way in " ".join(caught.value.help)
-    assert "transformers backend cannot" not in str(caught.value)
+    assert what in words_of(caught.value.problem).what
+    assert way in " ".join(words_of(caught.value.problem).help)
+    assert "transformers backend cannot" not in says(caught.value)

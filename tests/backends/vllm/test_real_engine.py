@@ -15,9 +15,9 @@ import pytest
 from pytest_quantreg.backends.quiet import quietly_imported
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.backends.vllm.engine import VllmEngine
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.speed import Load
 
+from ...wording import refused
 from .conftest import EXAMPLES, TINY
 from .loading import ARGS, loaded, spec_of
 
@@ -135,7 +135,7 @@ def test_rounds(engine: VllmEngine) -> None:
     requests = engine.serve(Load(prompts, 7, 3, tuple(0.01 * at for at in range(6))))
     assert [request.output_tokens for request in requests] == [7] * 6
     assert all(request.arrived <= request.first_token < request.ended for request in requests)
-    with pytest.raises(Refusal, match="has 256 positions"):
+    with refused("has 256 positions"):
         engine.serve(Load(prompts, 250, 1))
 
 

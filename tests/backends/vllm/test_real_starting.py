@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends.vllm import VllmBackend
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused, wrong_use
 from .conftest import EXAMPLES, TINY
 from .loading import loaded, spec_of
 
@@ -39,24 +41,24 @@ def test_a_missing_kernel_is_told(backend: VllmBackend, tmp_path: Path) -> None:
     text = config.read_text("utf-8")
     assert '"num_bits": 4' in text
     config.write_text(text.replace('"num_bits": 4', '"num_bits": 8'), encoding="utf-8")
-    with pytest.raises(Refusal, match="no kernel for it on this device") as caught:
+    with refused("no kernel for it on this device") as caught:
         loaded(backend, spec_of(folder, "w8a16-int8"))
     assert caught.value.category is Category.UNUSABLE_MODEL
-    assert "Failed to find a kernel" in caught.value.help[-1]
+    assert "Failed to find a kernel" in words_of(caught.value.problem).help[-1]
 
 
 def test_too_large_a_cache_is_out_of_memory(backend: VllmBackend) -> None:
     """An engine that does not fit is refused as such, with what may help."""
-    with pytest.raises(Refusal, match="does not fit into memory") as caught:
+    with refused("does not fit into memory") as caught:
         loaded(backend, spec_of(TINY, "native", kv_cache_memory_bytes=1 << 45))
     assert caught.value.category is Category.OUT_OF_MEMORY
 
 
 def test_what_vllm_does_not_make(backend: VllmBackend) -> None:
     """A scheme that needs another package names the way out before anything is loaded."""
-    with pytest.raises(WrongUse, match="llm-compressor") as caught:
+    with wrong_use("llm-compressor") as caught:
         backend.check_makes("w8a8-int8")
-    assert "--quant-checkpoint=w8a8-int8=FOLDER" in " ".join(caught.value.help)
+    assert "--quant-checkpoint=w8a8-int8=FOLDER" in " ".join(words_of(caught.value.problem).help)
     backend.check_makes("w8a8-fp8+kv-fp8")
 
 
@@ -66,5 +68,5 @@ def test_closed_engines_say_so(backend: VllmBackend) -> None:
     assert effective.effective.kernel == "ChannelWiseTorchFP8ScaledMMLinearKernel"
     effective.close()
     effective.close()
-    with pytest.raises(WrongUse, match="not loaded any more"):
+    with wrong_use("not loaded any more"):
         effective.lm(1)

@@ -16,12 +16,12 @@ import pytest
 
 from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load
 from pytest_quantreg.measure.speed.rounds import check_answers
 from pytest_quantreg.testing import BackendConformance
 
+from ...wording import refused
 from .served import CPU, EXAMPLES, MODELS, VllmServer, running
 
 Servers = dict[str, VllmServer]
@@ -148,7 +148,7 @@ def test_streams(servers: Servers, tmp_path: Path) -> None:
         for load in loads:
             check_answers(engine.serve(load), load, "served", "a round")
         # The context has 256 tokens; vLLM cuts the answer short without a word.
-        with pytest.raises(Refusal, match="generated 224 tokens where 256 were asked for"):
+        with refused("generated 224 tokens where 256 were asked for"):
             engine.serve(Load(prompts, 256, 1))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pytest_quantreg.backends.vllm.serving import check, serve
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.speed import Load, Request
+
+from ...wording import refused, wrong_use
 
 
 class Engine:
@@ -73,14 +72,14 @@ def test_requests_join_while_others_run() -> None:
 
 def test_another_number_of_tokens_is_refused() -> None:
     """An engine that stops early gives no throughput of what was asked for."""
-    with pytest.raises(Refusal, match="generated 3 tokens where 8 were asked for"):
+    with refused("generated 3 tokens where 8 were asked for"):
         served(Engine(stops_at=3), Load(((1,),), 8, 1))
 
 
 def test_rounds_that_do_not_fit() -> None:
     """Too many positions are a refusal, tokens that do not exist wrong use."""
     check(Load(((1, 2),), 6, 1), "m", positions=8, vocabulary=10)
-    with pytest.raises(Refusal, match="m has 8 positions, and 2 prompt tokens with 7"):
+    with refused("m has 8 positions, and 2 prompt tokens with 7"):
         check(Load(((1, 2),), 7, 1), "m", positions=8, vocabulary=10)
-    with pytest.raises(WrongUse, match="none of its 10"):
+    with wrong_use("none of its 10"):
         check(Load(((1, 10),), 1, 1), "m", positions=8, vocabulary=10)

