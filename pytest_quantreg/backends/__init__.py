@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..core.codes import EngineCode
 from ..core.engine import Backend
 from ..core.errors import WrongUse
+from ..core.facts import Quoted
 from ..core.printable import first_line, quoted_lines
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
@@ -57,11 +59,14 @@ def _load_entry_point(point: EntryPoint) -> Any:
         return point.load()
     except ImportError as error:
         raise WrongUse(
-            f"backend {point.name!r} ({point.value}) cannot be imported: {first_line(error)}",
-            help=(*quoted_lines(error), "reinstall the package that brings it, or remove it"),
+            EngineCode.BACKEND_NOT_IMPORTABLE,
+            backend=point.name,
+            value=point.value,
+            error=Quoted(first_line(error)),
+            lines=tuple(map(Quoted, quoted_lines(error))),
         ) from error
 
 
 def _unknown_backend(name: str, known_names: tuple[str, ...]) -> WrongUse:
-    listed = ", ".join(sorted(set(known_names) - {"scripted"}))
-    return WrongUse(f"unknown backend {name!r}", help=f"known: {listed}")
+    known = tuple(sorted(set(known_names) - {"scripted"}))
+    return WrongUse(EngineCode.UNKNOWN_BACKEND, backend=name, known=known)

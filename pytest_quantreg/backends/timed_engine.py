@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from ..core.codes import EngineCode
 from ..core.errors import WrongUse
 from ..core.records.speed import DeviceState, Footprint, Load, Request
 
@@ -63,7 +64,4 @@ class StopwatchEngine(ABC):
 
 def closed_engine_error(name: str) -> WrongUse:
     """Return the error of a closed engine that is still used."""
-    return WrongUse(
-        f"{name} is not loaded any more",
-        help="ask for the model in each test; do not keep it from an earlier one",
-    )
+    return WrongUse(EngineCode.ENGINE_CLOSED, model=name)

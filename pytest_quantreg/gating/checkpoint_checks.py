@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..core.errors import Category, Refusal
+from ..core.codes import Category, ModelCode
+from ..core.errors import Refusal
 from ..core.hardware.accelerators import Accelerator
 from ..core.hardware.kernel_rules import Form
 from ..core.hardware.kernels import ENGINES, MADE_HERE, KernelChoice, form_of, reader_of, runs_as
@@ -118,16 +119,13 @@ def refuse_contradicting(checkpoint: Checkpoint, ref: str) -> None:
     findings = contradictions(checkpoint)
     if not findings:
         return
-    more = len(findings) - MOST_NAMED
     raise Refusal(
-        Category.SUSPICIOUS,
-        f"{checkpoint.name} contradicts itself: {findings[0]}",
-        help=(
-            *(f"and {finding}" for finding in findings[1:MOST_NAMED]),
-            *([f"and {more} more"] if more > 0 else []),
-            f"all that its files hold: quantreg inspect {ref}",
-            "quantize or download it again; no model was loaded",
-        ),
+        ModelCode.CONTRADICTS_ITSELF,
+        name=checkpoint.name,
+        first=findings[0],
+        others=findings[1:MOST_NAMED],
+        more=len(findings[MOST_NAMED:]) or None,
+        ref=ref,
     )
 
 

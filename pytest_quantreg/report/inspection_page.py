@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.hardware.accelerators import Accelerator
 from ..core.hardware.kernels import ENGINES, KernelChoice, form_of, runs_as
 from ..core.printable import printable
@@ -13,6 +14,7 @@ from ..core.schemes.contradictions import contradictions
 from ..core.schemes.inspection import KINDS, PLAIN, Checkpoint, Held, Kind, Layer, claimed
 from ..core.schemes.names import Quantization, resolve
 from .hardware_page import WIDTH, Column
+from .words import words_of
 
 LABEL = 14
 MANY = 8
@@ -183,14 +185,14 @@ def _choice(choice: KernelChoice, scheme: str) -> str:
     return "; ".join([*words, f"needs {needs}"] if needs else words)
 
 
-def _verdict(checkpoint: Checkpoint, sentences: tuple[str, ...]) -> Iterator[str]:
-    if not sentences:
+def _verdict(checkpoint: Checkpoint, problems: tuple[Problem, ...]) -> Iterator[str]:
+    if not problems:
         origin = "file type" if checkpoint.claim.container == "gguf" else "config"
         yield f"No contradictions between {origin}, tensors and scales."
         return
-    yield f"{len(sentences)} contradiction{'s' if len(sentences) > 1 else ''}:"
-    for sentence in sentences:
-        yield from _wrapped(f"  - {sentence}", "    ")
+    yield f"{len(problems)} contradiction{'s' if len(problems) > 1 else ''}:"
+    for problem in problems:
+        yield from _wrapped(f"  - {words_of(problem).what}", "    ")
 
 
 def _labelled(label: str, text: str) -> Iterable[str]:

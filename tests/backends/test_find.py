@@ -16,9 +16,10 @@ from pytest_quantreg.backends.openai import OpenaiBackend
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.vllm import VllmBackend
 from pytest_quantreg.core.engine import Backend, Engine
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.testing.scripted import Script, ScriptedBackend, ScriptedEngine
+
+from ..wording import says, wrong_use
 
 
 def test_built_in_backends_are_found(tmp_path: Path) -> None:
@@ -45,9 +46,9 @@ def test_backends_keep_to_the_protocols(tmp_path: Path) -> None:
 
 def test_unknown_backends_list_the_known(tmp_path: Path) -> None:
     """A misspelt name is answered with the names there are."""
-    with pytest.raises(WrongUse, match="unknown backend 'transfomers'") as caught:
+    with wrong_use("unknown backend 'transfomers'") as caught:
         find("transfomers", cache_dir=tmp_path)
-    assert "transformers" in str(caught.value)
+    assert "transformers" in says(caught.value)
 
 
 def test_third_parties_bring_backends_by_entry_point(
@@ -62,7 +63,7 @@ def test_third_parties_bring_backends_by_entry_point(
     monkeypatch.setattr(backends, "entry_points", lambda group: points)
     assert find("mine", cache_dir=tmp_path).name == "scripted"
     assert {"mine", "torn", "transformers"} <= set(names())
-    with pytest.raises(WrongUse, match="cannot be imported"):
+    with wrong_use("cannot be imported"):
         find("torn", cache_dir=tmp_path)
 
 

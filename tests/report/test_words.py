@@ -22,9 +22,17 @@ RAISERS = frozenset({"Refusal", "WrongUse", "Problem", "CorruptFile", "Smaller",
 
 # Rooms whose errors are values; the others follow.
 VALUES: tuple[str, ...] = (
+    "backends/__init__",
+    "backends/checkpoint",
+    "backends/gguf/",
+    "backends/simple/",
+    "backends/timed_engine",
+    "backends/transformers/",
     "cli/",
     "core/gates/speed",
+    "core/hardware/",
     "core/records/",
+    "core/schemes/",
     "core/stats/",
     "gating/speed/",
     "imports/",

@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import ModelCode
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Problem, Quoted
 from ...core.records.run import ModelSpec
 from .folder import read_json
 
@@ -38,17 +40,8 @@ def refuse_leftover(folder: Path, name: str) -> None:
     """Refuse a checkpoint with an adapter in its own folder. Raises Refusal."""
     if not has_adapter(folder):
         return
-    raise Refusal(
-        Category.SUSPICIOUS,
-        f"{name}: {CONFIG} lies beside the weights; transformers applies that adapter where peft "
-        "is installed, and other engines do not",
-        help=(
-            "if it is a leftover, delete it with its weights (adapter_model.*)",
-            "if it belongs to the model, merge it (merge_and_unload of peft) or move both files",
-            f"to a folder of their own and name that: --quant-backend-arg {ARGUMENT}=FOLDER "
-            "(transformers backend)",
-        ),
-    )
+    beside = Problem(ModelCode.ADAPTER_BESIDE_WEIGHTS, {"file": CONFIG})
+    raise Refusal(ModelCode.LEFTOVER_ADAPTER, name=name, cause=beside)
 
 
 def requested_adapter(spec: ModelSpec) -> Path | None:
@@ -58,19 +51,10 @@ def requested_adapter(spec: ModelSpec) -> Path | None:
         return None
     folder = Path(str(argument)).expanduser()
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
-        raise WrongUse(
-            f"--quant-backend-arg={ARGUMENT}={folder.name}: no local folder with {CONFIG} and "
-            f"{WEIGHTS}",
-            help="give the folder that save_pretrained of peft wrote; download one from the hub "
-            "with: hf download ORG/NAME --local-dir FOLDER",
-        )
+        raise WrongUse(ModelCode.NO_ADAPTER_IN_FOLDER, adapter=folder.name, files=(CONFIG, WEIGHTS))
     kind = read_json(folder / CONFIG, folder.name).get("peft_type")
     if kind != "LORA":
-        raise WrongUse(
-            f"--quant-backend-arg={ARGUMENT}={folder.name}: an adapter of type {kind}; only LORA "
-            "is supported",
-            help="merge it into the weights, and gate the merged model",
-        )
+        raise WrongUse(ModelCode.ADAPTER_NOT_LORA, adapter=folder.name, kind=Quoted(str(kind)))
     return folder
 
 

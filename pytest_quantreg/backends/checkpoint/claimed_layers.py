@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import WrongUse
+from ...core.codes import ModelCode
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Quoted
 from ...core.hardware.kernel_rules import COMPRESSED_TENSORS
 from ...core.schemes.inspection import Claim, Group
 from ...core.schemes.names import Quantization, resolve
-from .folder import unusable
-from .patterns import refuse_slow
+from .patterns import slow_pattern_of
 from .stored_scheme import config_of, method_of, quantization, quantization_config_of, stored_scheme
 
 _LISTS = ("modules_to_not_convert", "llm_int8_skip_modules", "exclude_modules", "ignored_layers")
@@ -31,17 +32,17 @@ def claim_of(config: Mapping[str, Any], name: str) -> Claim:
     if not quant_config:
         return Claim(None)
     try:
-        refuse_slow(quant_config)
-        return _claim(config, quant_config)
+        slow = slow_pattern_of(quant_config)
+        if slow is None:
+            return _claim(config, quant_config)
     except (
         *(ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError),
         re.error,
     ) as error:
-        raise unusable(
-            name,
-            f"the quantization_config of config.json cannot be read: {error}",
-            "compare it with that of the checkpoint as it was published",
+        raise Refusal(
+            ModelCode.UNREADABLE_QUANTIZATION_CONFIG, name=name, error=Quoted(str(error))
         ) from error
+    raise Refusal(ModelCode.UNUSABLE_PATTERNS, name=name, cause=slow)
 
 
 def _claim(config: Mapping[str, Any], quant_config: Mapping[str, Any]) -> Claim:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Category, Refusal
+from ...core.codes import ModelCode
+from ...core.errors import Refusal
+from ...core.facts import Problem, Quoted
+from ...core.strict_json import CorruptFile
 from . import plain_json
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 OTHER_TOKENIZERS = ("tekken.json", "tokenizer_config.json")
-RUN_GGUF = "give the file itself, with --quant-backend=llamacpp"
 _MOST_HEADER_BYTES = 100_000_000
 
 MOST_LAYERS = 20_000
@@ -35,31 +37,20 @@ class Tensor:
     shape: tuple[int, ...]
 
 
-def unusable(name: str, problem: str, *help: str) -> Refusal:
-    """The refusal of a model that cannot be used as it is."""
-    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {problem}", help=help)
-
-
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """config.json as it stands; raises Refusal when it is absent or no JSON object."""
     if folder.suffix == ".gguf" and folder.is_file():
-        raise unusable(name, "this is a GGUF file, which llama.cpp runs", RUN_GGUF)
+        raise Refusal(ModelCode.CHECKPOINT_IS_GGUF_FILE, name=name)
     if not folder.is_dir():
-        raise unusable(name, f"there is no folder {folder}", "check the path")
+        raise Refusal(ModelCode.NO_SUCH_FOLDER, name=name, folder=str(folder))
     path = folder / CONFIG
     if not path.is_file():
-        raise unusable(
-            name, f"no {CONFIG} in {folder}", "give the folder that save_pretrained wrote"
-        )
+        raise Refusal(ModelCode.NO_CONFIG, name=name, folder=str(folder))
     config = read_json(path, name)
     for key, count in _counts(config):
         if count > MOST_LAYERS:
             # transformers would make a list as long, or as many modules.
-            raise unusable(
-                name,
-                f"config.json says {key} = {count:,}, which no model has",
-                "compare it with that of the model as it was published",
-            )
+            raise Refusal(ModelCode.IMPOSSIBLE_COUNT, name=name, key=key, count=count)
     return config
 
 
@@ -76,13 +67,19 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     """A JSON object from a model's folder; raises Refusal for anything else."""
     try:
         value = plain_json.read(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise unusable(
-            name, f"{path.name} cannot be read: {reason}", "copy or download the model again"
+    except OSError as error:
+        raise Refusal(
+            ModelCode.UNREADABLE_JSON,
+            name=name,
+            file=path.name,
+            error=Quoted(str(error.strerror)),
+        ) from error
+    except CorruptFile as error:
+        raise Refusal(
+            ModelCode.CORRUPT_JSON, name=name, file=path.name, damage=error.problem
         ) from error
     if not isinstance(value, dict):
-        raise unusable(name, f"{path.name} is not a JSON object")
+        raise Refusal(ModelCode.JSON_NOT_AN_OBJECT, name=name, file=path.name)
     return value
 
 
@@ -91,21 +88,13 @@ def check_custom_code(folder: Path, config: Mapping[str, Any], name: str, truste
     tokenizer = folder / "tokenizer_config.json"
     entries = read_json(tokenizer, name) if tokenizer.is_file() else {}
     if not trusted and ("auto_map" in config or "auto_map" in entries):
-        raise unusable(
-            name,
-            "needs Python code that comes with the model, and such code is not run unasked",
-            "read it, then allow it: --quant-backend-arg trust_remote_code=true",
-        )
+        raise Refusal(ModelCode.NEEDS_OWN_CODE, name=name)
 
 
 def check_tokenizer(folder: Path, name: str) -> None:
     """Refuses a folder without any tokenizer file."""
     if not any((folder / file).is_file() for file in TOKENIZER_FILES + OTHER_TOKENIZERS[:1]):
-        raise unusable(
-            name,
-            f"no tokenizer in {folder}",
-            "copy tokenizer.json and tokenizer_config.json of the original model into it",
-        )
+        raise Refusal(ModelCode.NO_TOKENIZER, name=name, folder=str(folder))
 
 
 def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
@@ -120,10 +109,8 @@ def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
         shards = _shards(index, name)
         if single.is_file() and single not in shards:
             # transformers would load the single file, vLLM the shards.
-            raise unusable(
-                name,
-                f"holds two sets of weights: {single.name}, and the shards of {index.name}",
-                "engines differ in which they load: keep one of them in the folder",
+            raise Refusal(
+                ModelCode.TWO_SETS_OF_WEIGHTS, name=name, single=single.name, index=index.name
             )
         return shards
     if single.is_file():
@@ -141,15 +128,16 @@ def tensors(path: Path, name: str) -> dict[str, Tensor]:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length + 8 > size or length > _MOST_HEADER_BYTES:
-            raise _torn(path, name, "its header is cut off")
+            raise torn_file(path, name, Problem(ModelCode.HEADER_CUT_OFF, {}))
         try:
             header = plain_json.parse(file.read(length))
             entries = {key: _entry(value) for key, value in header.items() if key[:2] != "__"}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _torn(path, name, "its header is not readable") from error
+            raise torn_file(path, name, Problem(ModelCode.HEADER_UNREADABLE, {})) from error
     expected = 8 + length + max((end for _, end in entries.values()), default=0)
     if size != expected:
-        raise _torn(path, name, f"it has {size:,} bytes and should have {expected:,}")
+        facts = {"size": size, "expected": expected}
+        raise torn_file(path, name, Problem(ModelCode.OTHER_FILE_SIZE, facts))
     return {key: tensor for key, (tensor, _) in entries.items()}
 
 
@@ -159,20 +147,16 @@ def check_weights(folder: Path, name: str) -> dict[str, Tensor]:
     for path in weight_files(folder, name):
         new = tensors(path, name)
         if twice := sorted(set(new) & set(all_tensors)):
-            raise unusable(
-                name,
-                f"{twice[0]} is in several of its shards, last in {path.name}",
-                "copy or download the model again",
+            raise Refusal(
+                ModelCode.TENSOR_IN_SEVERAL_SHARDS, name=name, tensor=twice[0], file=path.name
             )
         all_tensors.update(new)
     index = folder / INDEX
     if index.is_file():
         lacking = sorted(set(_weight_map(index, name)) - set(all_tensors))
         if lacking:
-            raise unusable(
-                name,
-                f"the shards lack {len(lacking)} tensors of the index, {lacking[0]} first",
-                "copy or download the model again",
+            raise Refusal(
+                ModelCode.SHARDS_LACK_TENSORS, name=name, count=len(lacking), first=lacking[0]
             )
     return all_tensors
 
@@ -195,7 +179,7 @@ def whole_numbers(numbers: Any) -> tuple[int, ...]:
 def _weight_map(index: Path, name: str) -> dict[str, str]:
     weight_map = read_json(index, name).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise unusable(name, f"{index.name} has no weight_map", "download the model again")
+        raise Refusal(ModelCode.NO_WEIGHT_MAP, name=name, index=index.name)
     return weight_map
 
 
@@ -205,42 +189,25 @@ def _shards(index: Path, name: str) -> tuple[Path, ...]:
     strange = [file for file in files if Path(file).name != file]
     missing = [file for file in files if not (index.parent / file).is_file()]
     if strange or missing:
-        raise unusable(
-            name,
-            f"{index.name} names {(strange or missing)[0]}, which is not in the folder",
-            "copy or download the missing files",
+        raise Refusal(
+            ModelCode.SHARD_MISSING, name=name, index=index.name, file=(strange or missing)[0]
         )
     return tuple(index.parent / file for file in files)
 
 
 def _no_weights(folder: Path, name: str) -> Refusal:
-    for pattern, problem, remedy in _OTHER_WEIGHTS:
-        if any(folder.glob(pattern)):
-            return unusable(name, problem, remedy)
-    return unusable(name, f"no weights in {folder}", "it should hold model.safetensors")
+    if any(folder.glob("*.gguf")):
+        return Refusal(ModelCode.GGUF_IN_FOLDER, name=name)
+    if any(folder.glob("*.bin")):
+        return Refusal(ModelCode.PICKLED_BIN, name=name)
+    if any(folder.glob("*.pth")):
+        return Refusal(ModelCode.PICKLED_PTH, name=name)
+    return Refusal(ModelCode.NO_WEIGHTS, name=name, folder=str(folder))
 
 
-_OTHER_WEIGHTS = (
-    (
-        "*.gguf",
-        "holds GGUF weights, which llama.cpp runs",
-        RUN_GGUF,
-    ),
-    (
-        "*.bin",
-        "holds pickled weights (.bin), which can run code when loaded",
-        "convert once: AutoModelForCausalLM.from_pretrained(...).save_pretrained(FOLDER)",
-    ),
-    (
-        "*.pth",
-        "holds pickled weights (.pth), which can run code when loaded",
-        "convert it to the safetensors layout of transformers",
-    ),
-)
-
-
-def _torn(path: Path, name: str, why: str) -> Refusal:
-    return unusable(name, f"{path.name} is torn: {why}", "copy or download the file again")
+def torn_file(path: Path, name: str, damage: Problem) -> Refusal:
+    """The refusal of a file that is not whole."""
+    return Refusal(ModelCode.TORN_FILE, name=name, file=path.name, damage=damage)
 
 
 def linear_shapes(tensors_by_name: Mapping[str, Tensor]) -> Iterator[tuple[int, int]]:

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.codes import ModelCode
 from ...core.errors import Refusal
+from ...core.facts import Problem, Quoted
 from ...core.records.run import ModelSpec
 from ...core.schemes.inspection import Checkpoint, Claim, Scales
 from . import plain_json
 from .adapter import CONFIG as ADAPTER
 from .adapter import has_adapter, refuse_leftover
 from .claimed_layers import claim_of
-from .folder import Tensor, check_weights, unusable, weight_files, whole_numbers
+from .folder import Tensor, check_weights, torn_file, weight_files, whole_numbers
 from .hub import display_name, has_weights, small_files
 from .layers import INPUT_SCALES, SIZES, WEIGHT_SCALES, layers, split_name
-from .patterns import refuse_long
+from .patterns import slow_on_names
 from .stored_scheme import config_of
 
 _AT_ONCE = 1 << 22
@@ -54,28 +56,27 @@ def _read_or_refuse(folder: Path, name: str) -> Checkpoint:
     try:
         return _checkpoint(folder, name)
     except OSError as error:
-        raise unusable(
-            name, f"{error.filename or folder} cannot be read: {error.strerror}", "check the path"
+        raise Refusal(
+            ModelCode.UNREADABLE_FILE,
+            name=name,
+            file=str(error.filename or folder),
+            error=Quoted(str(error.strerror)),
         ) from error
 
 
 def _folder_and_name(ref: str) -> tuple[Path, str]:
     path = Path(ref)
     if path.is_dir() and _only_gguf(path):
-        raise unusable(path.name, "a folder with GGUF files alone", "give one of the files itself")
+        raise Refusal(ModelCode.CHECKPOINT_IS_GGUF_FOLDER, name=path.name)
     if path.is_file():
-        raise unusable(path.name, "a file, not a checkpoint", f"give its folder: {path.parent}")
+        raise Refusal(ModelCode.CHECKPOINT_IS_FILE, name=path.name, folder=str(path.parent))
     if path.is_dir() or path.is_absolute() or ref.startswith((".", "~")):
         return path, path.resolve().name
     hub_id, _, revision = ref.partition("@")
     spec = ModelSpec(hub_id, hub_id, "native", "transformers", revision=revision or None)
     files, name = small_files(spec, trusted=False), display_name(spec)
     if not has_weights(files, name):
-        raise unusable(
-            name,
-            "its weights are not in the local hub cache, and inspect downloads none",
-            f"hf download {hub_id}" + (f" --revision {revision}" if revision else ""),
-        )
+        raise Refusal(ModelCode.WEIGHTS_NOT_CACHED, name=name, ref=hub_id, revision=revision)
     return files.folder, name
 
 
@@ -117,14 +118,9 @@ def _refuse_slow(claim: Claim, tensors: Iterable[str], name: str) -> None:
     """Refuse a config whose patterns take too long on the model's own names."""
     entries = chain(claim.ignore or (), *(group.targets for group in claim.groups))
     patterns = [entry[3:] for entry in dict.fromkeys(entries) if entry.startswith("re:")]
-    try:
-        refuse_long(patterns, list(dict.fromkeys(split_name(tensor)[0] for tensor in tensors)))
-    except ValueError as error:
-        raise unusable(
-            name,
-            f"the quantization_config of config.json cannot be used: {error}",
-            "compare it with that of the checkpoint as it was published",
-        ) from None
+    names = list(dict.fromkeys(split_name(tensor)[0] for tensor in tensors))
+    if (slow := slow_on_names(patterns, names)) is not None:
+        raise Refusal(ModelCode.UNUSABLE_PATTERNS, name=name, cause=slow)
 
 
 def _places(path: Path, name: str) -> Iterator[tuple[str, TensorLocation]]:
@@ -139,16 +135,9 @@ def _places(path: Path, name: str) -> Iterator[tuple[str, TensorLocation]]:
         start, end = whole_numbers(entry["data_offsets"])
         bits = math.prod(layout.shape) * SIZES.get(layout.dtype, 0)
         if end < start or (layout.dtype in SIZES and 8 * (end - start) != bits):
-            raise _wrong_length(path, name, tensor)
+            damage = Problem(ModelCode.OTHER_TENSOR_SIZE, {"tensor": tensor})
+            raise torn_file(path, name, damage)
         yield tensor, (layout, 8 + length + start)
-
-
-def _wrong_length(path: Path, name: str, tensor: str) -> Refusal:
-    return unusable(
-        name,
-        f"{path.name} is torn: {tensor} is not as long as its shape and type say",
-        "copy or download the file again",
-    )
 
 
 def _scales(path: Path, name: str, place: TensorLocation, of_inputs: bool) -> Scales | None:

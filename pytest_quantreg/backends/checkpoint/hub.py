@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...core.errors import Category, MissingExtra, Refusal
+from ...core.codes import ModelCode
+from ...core.errors import MissingExtra, Refusal
+from ...core.facts import Quoted
 from ...core.records.run import ModelSpec
 from ..quiet import quiet
 from .folder import INDEX, weight_files
@@ -104,10 +106,7 @@ def remote_digests(spec: ModelSpec, revision: str) -> dict[str, str]:
     digests = {file.rfilename: file.lfs.sha256 for file in siblings if file.lfs is not None}
     names = [n for n in digests if re.fullmatch(r"model[^/]*\.safetensors", n)]
     if not names:
-        raise _refused(
-            f"{spec.ref} on the hub has no safetensors weights",
-            "choose a repository with model.safetensors, or convert it to a folder",
-        )
+        raise Refusal(ModelCode.NO_SAFETENSORS_ON_HUB, ref=spec.ref)
     # A repository may hold a single file beside its shards; the index decides, as at load.
     sharded = any(file.rfilename == INDEX for file in siblings)
     chosen = [n for n in names if (n != "model.safetensors") == sharded] or names
@@ -145,37 +144,21 @@ def _ask_hub(spec: ModelSpec, ask: Callable[[], T]) -> T:
             "transformers", needed_by=f"the model {spec.ref}", package="huggingface_hub"
         ) from None
     at = f"{spec.ref}@{spec.revision}" if spec.revision else spec.ref
-    # ORG/NAME may as well have been meant as a path; a revision belongs to the hub.
-    here = " is" if spec.revision else " is no folder here, and"
-    sign_in = "then `hf auth login`, or set HF_TOKEN"
     try:
         return ask()
     except hub.GatedRepoError:
-        raise _refused(
-            f"{at} is gated and this account or token has no access",
-            f"ask for access at https://huggingface.co/{spec.ref}, {sign_in}",
-        ) from None
+        raise Refusal(ModelCode.GATED_REPOSITORY, at=at, ref=spec.ref) from None
     except hub.RevisionNotFoundError:
-        raise _refused(f"{at}: no such revision", "check what follows the @") from None
+        raise Refusal(ModelCode.NO_SUCH_REVISION, at=at) from None
     except hub.RepositoryNotFoundError:
-        raise _refused(
-            f"{at} is neither a folder here nor a repository that this token can see",
-            f"check the name; for a private one {sign_in[5:]}",
-        ) from None
+        raise Refusal(ModelCode.NO_SUCH_REPOSITORY, at=at) from None
     except (hub.HFValidationError, hub.HfUriError):
-        raise _refused(
-            f"{at!r} is neither a folder here nor a hub id",
-            "give a folder that exists or ORG/NAME",
-        ) from None
+        raise Refusal(ModelCode.NOT_A_HUB_ID, at=at) from None
     except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, ConnectError, TimeoutException):
-        raise _refused(
-            f"{at}{here} not in the local hub cache, and the hub cannot be reached",
-            "go online once, unset HF_HUB_OFFLINE, or give a folder",
-        ) from None
+        if spec.revision:
+            raise Refusal(ModelCode.REVISION_NOT_CACHED, at=at) from None
+        # ORG/NAME may as well have been meant as a path; a revision belongs to the hub.
+        raise Refusal(ModelCode.REPOSITORY_NOT_CACHED, at=at) from None
     except (hub.HfHubHTTPError, OSError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
-        raise _refused(f"{at} cannot be fetched: {first[0]}") from error
-
-
-def _refused(problem: str, *help: str) -> Refusal:
-    return Refusal(Category.UNUSABLE_MODEL, problem, help=help)
+        raise Refusal(ModelCode.HUB_FAILED, at=at, error=Quoted(first[0])) from error

@@ -10,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import ModelCode
 from ...core.engine import Say
-from ...core.errors import WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Quoted
 from ...core.records.run import ModelIdentity, ModelSpec
 from ..quiet import quiet, quietly_imported
 from .adapter import adapter_digest, refuse_leftover
-from .folder import check_custom_code, check_weights, read_config, unusable, weight_files
+from .folder import check_custom_code, check_weights, read_config, weight_files
 from .hub import Files, display_name, has_weights, remote_digests, small_files
 from .tokenizer import load_tokenizer, template_digest, tokenizer_digest
 
@@ -163,11 +165,12 @@ def _config(folder: Path, raw: Mapping[str, Any], name: str, trusted: bool) -> A
             )
         except Exception as error:  # config classes validate in ways of their own
             first = str(error).strip().splitlines() or [type(error).__name__]
-            raise unusable(
-                name,
-                f"config.json is not usable: {first[0][:200]}",
-                f"is model_type {raw.get('model_type')!r} known to this transformers "
-                f"({transformers.__version__})?",
+            raise Refusal(
+                ModelCode.CONFIG_REFUSED,
+                name=name,
+                error=Quoted(first[0][:200]),
+                model_type=str(raw.get("model_type")),
+                version=str(transformers.__version__),
             ) from error
     _check_causal(config, name, trusted)
     return config
@@ -177,11 +180,7 @@ def _check_causal(config: Any, name: str, trusted: bool) -> None:
     (auto,) = quietly_imported("transformers.models.auto.modeling_auto")
     causal = config.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if not causal and not trusted:
-        raise unusable(
-            name,
-            f"{config.model_type} is not a decoder-only language model",
-            "the transformers backend runs what AutoModelForCausalLM loads",
-        )
+        raise Refusal(ModelCode.NOT_CAUSAL, name=name, model_type=str(config.model_type))
 
 
 def _architecture(raw: Mapping[str, Any], config: Any) -> str:
@@ -210,8 +209,10 @@ def _requested_dtype(spec: ModelSpec) -> str | None:
     dtype = _ALIASES.get(requested, requested) if isinstance(requested, str) else None
     if dtype not in (*DTYPES, "auto"):
         raise WrongUse(
-            f"--quant-backend-arg={key}={requested}: not a dtype that models are run in",
-            help=f"known: auto, {', '.join(DTYPES)}",
+            ModelCode.ARGUMENT_NOT_DTYPE,
+            argument=key,
+            value=str(requested),
+            known=("auto", *DTYPES),
         )
     return None if dtype == "auto" else dtype
 

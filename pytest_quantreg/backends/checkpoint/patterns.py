@@ -16,6 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from ...core.codes import ModelCode
+from ...core.facts import Problem
+
 LONGEST = 2_000
 """Characters of a pattern. Real ones list some dozens of names at most."""
 
@@ -49,54 +52,64 @@ class _Ways(NamedTuple):
         return math.comb(length + self.open, self.open) * self.fixed
 
 
-def refuse_slow(quant_config: Mapping[str, Any]) -> None:
-    """Refuse a quantization_config with a pattern that may not end. Raises ValueError.
+_SHOWN = 80
+"""Characters of a pattern that an error shows."""
+
+
+def slow_pattern_of(quant_config: Mapping[str, Any]) -> Problem | None:
+    """Return what is wrong with a pattern of a quantization_config that may not end.
 
     All names and lists are looked at, since formats differ in which of them engines take for
     patterns (``ignore``, ``targets``, ``dynamic``, ``extra_config``, lists of modules).
+    Raises what `slow_pattern` does.
     """
     for text in dict.fromkeys(_texts(quant_config)):
         marked = text.startswith(_PREFIXES)
         pattern = text.partition(":")[2] if marked else text
         if marked or re.search(r"[*+{]", pattern):
-            refuse_pattern(pattern, certain=text.startswith("re:"))
+            problem = slow_pattern(pattern, certain=text.startswith("re:"))
+            if problem is not None:
+                return problem
+    return None
 
 
-def refuse_pattern(pattern: str, *, certain: bool = True) -> None:
-    """Refuse one pattern. Raises ValueError; re.error only where it is ``certain`` to be one."""
+def slow_pattern(pattern: str, *, certain: bool = True) -> Problem | None:
+    """Return why a pattern is refused; None for one that ends, and for a glob or a name.
+
+    Raises re.error and OverflowError where it is ``certain`` to be a pattern.
+    """
     if len(pattern) > LONGEST:
-        raise ValueError(f"the pattern {pattern[:40]!r}... has {len(pattern):,} characters")
+        return Problem(
+            ModelCode.PATTERN_TOO_LONG, {"start": pattern[: _SHOWN // 2], "length": len(pattern)}
+        )
     try:
         ways = _ways(pattern)
     except (re.error, OverflowError):
         if certain:
             raise
-        return  # a glob or a name
+        return None
     if ways is None or ways.steps(USUAL_NAME) > MOST_STEPS:
-        raise ValueError(
-            f"the pattern {pattern[:80]!r} may take forever on some names: it repeats what can "
-            "match in several ways"
-        )
+        return Problem(ModelCode.SLOW_PATTERN, {"pattern": pattern[:_SHOWN]})
+    return None
 
 
-def refuse_long(patterns: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse patterns that take too long on the names of a model. Raises ValueError."""
-    if not patterns:
-        return
+def slow_on_names(patterns: Sequence[str], names: Sequence[str]) -> Problem | None:
+    """Return why patterns take too long on the names of a model; None where they do not."""
     longest = max(map(len, names), default=0)
     for pattern in patterns:
         ways = _ways(pattern)
         if ways is None or ways.steps(longest) > MOST_STEPS:
-            raise ValueError(f"the pattern {pattern[:80]!r} may take forever on its longest name")
+            return Problem(ModelCode.SLOW_ON_LONGEST_NAME, {"pattern": pattern[:_SHOWN]})
     deadline = time.monotonic() + SECONDS
     for pattern in patterns:
         for name in names:
             re.match(pattern, name)
             if time.monotonic() > deadline:
-                raise ValueError(
-                    f"its patterns take more than {SECONDS:g} s on {len(names):,} names, the last "
-                    f"{pattern[:80]!r}"
+                return Problem(
+                    ModelCode.SLOW_ON_ALL_NAMES,
+                    {"seconds": SECONDS, "names": len(names), "pattern": pattern[:_SHOWN]},
                 )
+    return None
 
 
 def _texts(value: Any, *, listed: bool = False) -> Iterator[str]:

@@ -8,33 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from ...core import strict_json
+from ...core.codes import ModelCode
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of one file; the index of the largest models has some 20 MB."""
 
 
 def parse(data: bytes) -> Any:
-    """The value in ``data``. Raises ValueError, in words, for what no two readers need agree on.
+    """The value in ``data``. Raises CorruptFile for what no two readers need agree on.
 
     ``Infinity`` is let through: published files of state-space models hold it.
     """
-    try:
-        value = strict_json.parse(data, infinity=True)
-        if b"\\u" in data:
-            _refuse_half_characters(value)
-    except strict_json.CorruptFile as damage:
-        raise ValueError(f"it {damage}") from None
+    value = strict_json.parse(data, infinity=True)
+    if b"\\u" in data:
+        _refuse_half_characters(value)
     return value
 
 
 def read(path: Path) -> Any:
-    """The value in a file. Raises OSError, and ValueError as `parse` does."""
+    """The value in a file. Raises OSError, and CorruptFile as `parse` does."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a file")
+        raise strict_json.CorruptFile(ModelCode.NOT_A_REGULAR_FILE)
     size = status.st_size
     if size > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes where at most {MOST_BYTES:,} can be right")
+        raise strict_json.CorruptFile(ModelCode.FILE_TOO_LARGE, size=size, most=MOST_BYTES)
     return parse(path.read_bytes())
 
 
@@ -42,4 +40,4 @@ def _refuse_half_characters(value: Any) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("it holds text that is not valid Unicode") from None
+        raise strict_json.CorruptFile(ModelCode.HALF_CHARACTERS) from None

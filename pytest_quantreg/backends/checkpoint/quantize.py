@@ -14,8 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import ModelCode
 from ...core.engine import Say
-from ...core.errors import Category, MissingExtra, Refusal, WrongUse
+from ...core.errors import MissingExtra, Refusal, WrongUse
+from ...core.facts import Quoted, Scheme
 from ...core.records.run import ModelIdentity, ModelSpec
 from ..checkpoint_cache import MANIFEST, is_whole, put_in_place, run_in_process
 from ..packages import installed
@@ -23,6 +25,7 @@ from .claimed_layers import scheme_in_folder
 from .folder import check_weights, linear_shapes, weight_files
 from .hub import SMALL_FILES, Files
 from .identity import FileDigests
+from .quantize_process import NOTHING_TO_QUANTIZE
 from .recipe import check, recipe, recipe_in_words
 
 
@@ -65,8 +68,11 @@ def make_checkpoint(
     choice = check(spec.name, spec.scheme)
     if (already := scheme_in_folder(source.folder, spec.name)) is not None:
         raise WrongUse(
-            f"{spec.name} is quantized already ({already}), so {spec.scheme} is not made from it",
-            help=f"give it as the checkpoint: --quant-checkpoint={spec.scheme}={spec.ref}",
+            ModelCode.QUANTIZED_ALREADY,
+            name=spec.name,
+            stored=already,
+            scheme=Scheme(spec.scheme),
+            ref=spec.ref,
         )
     need_llmcompressor(spec.scheme)
     shapes = linear_shapes(check_weights(source.folder, spec.name))
@@ -90,8 +96,10 @@ def _build(making: Making, folder: Path, say: Say) -> None:
             put_in_place(new, folder)
     except OSError as error:
         raise WrongUse(
-            f"the cache of quantized models {folder.parent} cannot be written: {error}",
-            help=f"give a checkpoint instead: --quant-checkpoint={making.spec.scheme}=REF",
+            ModelCode.MODEL_CACHE_NOT_WRITABLE,
+            folder=str(folder.parent),
+            error=Quoted(str(error)),
+            scheme=Scheme(making.spec.scheme),
         ) from error
 
 
@@ -109,13 +117,16 @@ def _run(making: Making, target: Path) -> None:
 
 
 def _failed(spec: ModelSpec, process: subprocess.CompletedProcess[str]) -> Refusal:
-    failure = f"making {spec.scheme} of {spec.name} failed"
-    lines = [line for line in process.stderr.splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else f"exit status {process.returncode}"
-    help = f"give a checkpoint instead: --quant-checkpoint={spec.scheme}=REF"
-    if process.returncode in (-9, 137) or "out of memory" in last or "MemoryError" in last:
-        return Refusal(Category.OUT_OF_MEMORY, f"{failure}: out of memory", help=help)
-    return Refusal(Category.ENGINE, f"{failure}: {last}", help=help)
+    scheme, name, status = Scheme(spec.scheme), spec.name, process.returncode
+    lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if status in (-9, 137) or "out of memory" in last or "MemoryError" in last:
+        return Refusal(ModelCode.MAKING_OUT_OF_MEMORY, scheme=scheme, name=name)
+    if status == NOTHING_TO_QUANTIZE:
+        return Refusal(ModelCode.NOTHING_TO_QUANTIZE, scheme=scheme, name=name)
+    if not last:
+        return Refusal(ModelCode.MAKING_EXITED, scheme=scheme, name=name, status=status)
+    return Refusal(ModelCode.MAKING_FAILED, scheme=scheme, name=name, error=Quoted(last))
 
 
 def _complete(making: Making, new: Path) -> None:

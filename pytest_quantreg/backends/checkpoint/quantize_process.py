@@ -10,6 +10,9 @@ import json
 import sys
 from typing import Any
 
+NOTHING_TO_QUANTIZE = 3
+"""Exit status for a model without linear layers that the scheme applies to."""
+
 
 def main(request: dict[str, Any]) -> None:
     """Reads ``source``, applies ``recipe``, writes weights and config to ``target``."""
@@ -30,7 +33,7 @@ def main(request: dict[str, Any]) -> None:
         oneshot(model=model, recipe=recipe, trust_remote_code_model=trusted)
     quantized = sum(hasattr(module, "quantization_scheme") for module in model.modules())
     if quantized == 0:
-        raise SystemExit("the model has no linear layers that the scheme applies to")
+        raise SystemExit(NOTHING_TO_QUANTIZE)
     model.save_pretrained(request["target"], save_compressed=True)
 
 

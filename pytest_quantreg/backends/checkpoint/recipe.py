@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...core.codes import ModelCode
 from ...core.errors import WrongUse
+from ...core.facts import Scheme
 from ...core.schemes.names import Quantization, SchemeChoice, describe, resolve
 
 DATA_FREE = (
@@ -35,27 +37,24 @@ GROUP_SIZES = (128, 64, 32, 16)
 
 def check(spec_name: str, scheme: str) -> SchemeChoice:
     """Raises WrongUse for a scheme that cannot be made without data, or not at all."""
-    choice = resolve(scheme)
+    choice, wanted = resolve(scheme), Scheme(scheme)
     if choice.scheme.container == "gguf":
-        raise WrongUse(
-            f"scheme {scheme}: this is for GGUF files, which llama.cpp makes and runs",
-            help="use its backend, with a GGUF file as the model: --quant-backend=llamacpp",
-        )
-    give = f"give a checkpoint: --quant-checkpoint={scheme}=REF"
+        raise WrongUse(ModelCode.SCHEME_FOR_GGUF, scheme=wanted)
     if choice.method not in (None, "rtn"):
         raise WrongUse(
-            f"scheme {scheme}: {choice.method} needs calibration data, so it is not made here",
-            help=(give, f"or round to nearest: --quant-scheme={choice.scheme.name}"),
+            ModelCode.NEEDS_CALIBRATION,
+            scheme=wanted,
+            method=choice.method,
+            base=choice.scheme.name,
         )
     if choice.kv is not None:
-        raise WrongUse(
-            f"scheme {scheme}: the scales of a quantized KV cache need calibration data",
-            help=give,
-        )
+        raise WrongUse(ModelCode.KV_NEEDS_CALIBRATION, scheme=wanted)
     if choice.is_quantized and choice.scheme.name not in DATA_FREE + AT_LOAD:
         raise WrongUse(
-            f"scheme {scheme}: it cannot be made here from {spec_name}",
-            help=(give, f"made without data: {', '.join(DATA_FREE + AT_LOAD)}"),
+            ModelCode.NOT_MADE_HERE,
+            scheme=wanted,
+            name=spec_name,
+            makeable=DATA_FREE + AT_LOAD,
         )
     return choice
 
@@ -71,7 +70,7 @@ def recipe(
     shapes = tuple(linear_shapes)
     weights, activations = choice.scheme.weights, choice.scheme.activations
     if weights is None:
-        raise WrongUse(f"scheme {choice.name} quantizes nothing")
+        raise WrongUse(ModelCode.QUANTIZES_NOTHING, scheme=Scheme(choice.name))
     size = _size(weights, shapes, choice.name, name)
     group: dict[str, Any] = {"targets": ["Linear"], "weights": _arguments(weights, size)}
     if activations is not None:
@@ -102,9 +101,11 @@ def _size(
         if all(n % size == 0 and (not both or m % size == 0) for m, n in shapes):
             return size
     raise WrongUse(
-        f"scheme {scheme} works in {'blocks' if both else 'groups'} of {sizes[-1]} values, "
-        f"and {name} has layers whose width that does not divide",
-        help="choose a scheme per channel: w8a8-fp8, w8a8-int8, w8a16-int8",
+        ModelCode.WIDTH_NOT_DIVISIBLE,
+        scheme=Scheme(scheme),
+        granularity=weights.granularity,
+        size=sizes[-1],
+        name=name,
     )
 
 

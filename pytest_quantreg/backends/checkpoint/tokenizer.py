@@ -9,10 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ...core.codes import EngineCode, ModelCode
 from ...core.engine import ChatFormatter
-from ...core.errors import WrongUse
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Problem, Quoted
 from ..quiet import quiet, quietly_imported
-from .folder import check_tokenizer, unusable
+from .folder import check_tokenizer
 
 PROBES = (
     "Hello, world! The quick brown fox jumps over the lazy dog.",
@@ -48,8 +50,10 @@ def prompt_args(args: Mapping[str, Any]) -> dict[str, Any]:
         check_length("max_length", arguments["max_length"])
     if not isinstance(arguments.get("add_bos_token", True), bool):
         raise WrongUse(
-            f"--quant-backend-arg=add_bos_token={arguments['add_bos_token']}: "
-            "allowed is true or false"
+            EngineCode.BAD_ENGINE_ARGUMENT,
+            name="add_bos_token",
+            value=str(arguments["add_bos_token"]),
+            rule=Problem(EngineCode.MUST_BE_BOOLEAN, {}),
         )
     return arguments
 
@@ -58,7 +62,10 @@ def check_length(name: str, value: Any) -> None:
     """Raises WrongUse for an argument that is no number of tokens."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 2:
         raise WrongUse(
-            f"--quant-backend-arg={name}={value}: allowed is a whole number of tokens, 2 or more"
+            EngineCode.BAD_ENGINE_ARGUMENT,
+            name=name,
+            value=str(value),
+            rule=Problem(EngineCode.MUST_BE_NUMBER_OF_TOKENS, {"least": 2}),
         )
 
 
@@ -73,10 +80,8 @@ def load_tokenizer(folder: Path, name: str, *, trusted: bool) -> Any:
             )
         except Exception as error:  # broken files raise whatever the parser in charge raises
             first = str(error).strip().splitlines() or [type(error).__name__]
-            raise unusable(
-                name,
-                f"its tokenizer cannot be loaded: {first[0]}",
-                "copy the tokenizer files of the original model again",
+            raise Refusal(
+                ModelCode.TOKENIZER_NOT_LOADED, name=name, error=Quoted(first[0])
             ) from error
 
 
@@ -153,12 +158,7 @@ def check_bos(tokenizer: Any, name: str, wanted: bool | None) -> None:
     with quiet():
         begins = list(tokenizer.encode("a", add_special_tokens=True))[:1]
     if begins != [tokenizer.bos_token_id]:
-        raise unusable(
-            name,
-            f"add_bos_token is set, but encoded prompts do not begin with {tokenizer.bos_token}",
-            "give tokenizer.json a post-processor that adds it,",
-            "or say that none is wanted: --quant-backend-arg add_bos_token=false",
-        )
+        raise Refusal(ModelCode.BOS_NOT_ADDED, name=name, token=str(tokenizer.bos_token))
 
 
 def _declares_bos(tokenizer: Any) -> bool | None:
@@ -172,10 +172,11 @@ def _choose_template(templates: Any, template: bool | str, name: str) -> str | N
         return None
     wanted = template if isinstance(template, str) else "default"
     if wanted not in templates:
-        names = ", ".join(sorted(templates))
         raise WrongUse(
-            f"{name} has no chat template {wanted!r}",
-            help=f"choose one: apply_chat_template=NAME with NAME among {names}",
+            ModelCode.NO_SUCH_CHAT_TEMPLATE,
+            name=name,
+            template=wanted,
+            templates=tuple(sorted(templates)),
         )
     text: str = templates[wanted]
     return text

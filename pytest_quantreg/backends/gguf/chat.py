@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...core.codes import ModelCode
 from ...core.engine import ChatFormatter
 from ...core.errors import WrongUse
 from ..checkpoint.tokenizer import TEMPLATE_DAY
@@ -55,8 +56,7 @@ def _choose_template(by_name: dict[str, str], template: bool | str, name: str) -
     wanted = template if isinstance(template, str) else "default"
     if wanted not in by_name:
         raise WrongUse(
-            f"{name} has no chat template {wanted!r}",
-            help=f"choose one: apply_chat_template=NAME with NAME among {', '.join(by_name)}",
+            ModelCode.NO_SUCH_CHAT_TEMPLATE, name=name, template=wanted, templates=tuple(by_name)
         )
     return by_name[wanted]
 

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import WrongUse
+from ...core.codes import ModelCode
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Quoted
 from ..checkpoint.identity import state_of
-from .header import Header, Tensor, read_header, unusable
+from .header import Header, Tensor, read_header
+
+_SHOWN = 4
+"""How many files of a folder an error names."""
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<count>\d{5})\.gguf")
-_CONVERT = "python convert_hf_to_gguf.py {} --outtype f16 --outfile {}-f16.gguf"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ class GgufFiles:
             key = (path, *(state_of(part) for part in paths))
         except OSError as error:  # of a folder that may not be entered
             name = Path(ref).name
-            raise unusable(name, f"it cannot be read: {error.strerror}", "check the path") from None
+            raise Refusal(
+                ModelCode.UNREADABLE_GGUF, name=name, error=Quoted(str(error.strerror))
+            ) from None
         if key not in self._models:
             self._models[key] = _open(paths)
         return self._models[key]
@@ -68,25 +74,12 @@ def find_file(ref: str) -> Path:
     if path.is_dir():
         inside = sorted(file.name for file in path.glob("*.gguf"))
         if inside:
-            shown = ", ".join(inside[:4]) + (", ..." if len(inside) > 4 else "")
-            raise WrongUse(
-                f"{path.name} is a folder, and a model of llama.cpp is a file",
-                help=f"name one of its files: {path.name}/NAME.gguf ({shown})",
-            )
-        raise WrongUse(
-            f"{path.name} is a folder without GGUF files, and llama.cpp reads nothing else",
-            help=(
-                "convert a full-precision model once, with the script of llama.cpp's repository:",
-                _CONVERT.format(path.name, path.name),
-                f"and give the file: --quant-model={path.name}-f16.gguf",
-            ),
-        )
+            shown = inside if len(inside) <= _SHOWN else [*inside[:_SHOWN], "..."]
+            raise WrongUse(ModelCode.GGUF_IN_NAMED_FOLDER, name=path.name, files=tuple(shown))
+        raise WrongUse(ModelCode.FOLDER_WITHOUT_GGUF, name=path.name)
     if path.suffix == ".gguf":
-        raise unusable(path.name, "there is no such file", "check the path")
-    raise WrongUse(
-        f"{ref} is no file here, and the llamacpp backend downloads none",
-        help="download it: hf download ORG/NAME FILE.gguf --local-dir . and give the file",
-    )
+        raise Refusal(ModelCode.NO_SUCH_GGUF, name=path.name)
+    raise WrongUse(ModelCode.GGUF_NOT_DOWNLOADED, ref=ref)
 
 
 def _parts(path: Path) -> Iterator[Path]:
@@ -97,13 +90,12 @@ def _parts(path: Path) -> Iterator[Path]:
     count = int(match["count"])
     if int(match["part"]) != 1:
         raise WrongUse(
-            f"{path.name} is not the first of {count} parts",
-            help=f"give the first: {match['stem']}-00001-of-{count:05}.gguf",
+            ModelCode.NOT_THE_FIRST_PART, name=path.name, count=count, stem=match["stem"]
         )
     for part in range(1, count + 1):
         part_path = path.with_name(f"{match['stem']}-{part:05}-of-{count:05}.gguf")
         if not part_path.is_file():
-            raise unusable(path.name, f"{part_path.name} is missing", "download all of its parts")
+            raise Refusal(ModelCode.PART_MISSING, name=path.name, part=part_path.name)
         yield part_path
 
 
@@ -114,7 +106,7 @@ def _open(paths: tuple[Path, ...]) -> GgufModel:
     _check(headers, name)
     tensors = tuple(tensor for header in headers for tensor in header.tensors)
     if len({tensor.name for tensor in tensors}) != len(tensors):
-        raise unusable(name, "a tensor stands in it twice", "download its parts again")
+        raise Refusal(ModelCode.TENSOR_TWICE, name=name)
     return GgufModel(name, paths, first, tensors)
 
 
@@ -122,14 +114,10 @@ def _check(headers: list[Header], name: str) -> None:
     fields, count = headers[0].fields, headers[0].fields.get("split.count", 0)
     architecture = fields.get("general.architecture")
     if not isinstance(architecture, str) or not architecture.isprintable():
-        raise unusable(name, "it names no architecture", "is it an adapter or a vocabulary alone?")
+        raise Refusal(ModelCode.NO_ARCHITECTURE, name=name)
     if count and count != len(headers):
-        raise unusable(
-            name,
-            f"it is the first of {count} parts, and its name does not say so",
-            f"give all parts the names they had: NAME-00001-of-{count:05}.gguf",
-        )
+        raise Refusal(ModelCode.PARTS_RENAMED, name=name, count=count)
     if (kind := fields.get("general.type")) and kind != "model":
-        raise unusable(name, f"it holds no model but: {kind}", "give the model's own file")
+        raise Refusal(ModelCode.GGUF_NOT_A_MODEL, name=name, kind=Quoted(str(kind)))
     if not any(header.tensors for header in headers):
-        raise unusable(name, "it holds no tensors", "a vocabulary alone is no model")
+        raise Refusal(ModelCode.NO_TENSORS, name=name)

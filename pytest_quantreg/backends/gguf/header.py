@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Category, MissingExtra, Refusal
+from ...core.codes import ModelCode
+from ...core.errors import MissingExtra, Refusal
+from ...core.facts import Problem, Quoted
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -80,13 +82,18 @@ def read_header(path: Path, name: str) -> Header:
     try:
         with path.open("rb") as file:
             if not (start := file.read(4)):
-                raise unusable(name, f"{path.name} is empty", _AGAIN)
+                raise Refusal(ModelCode.EMPTY_GGUF, name=name, file=path.name)
             if start != MAGIC:
-                raise unusable(name, f"{path.name} is no GGUF file", _CONVERT)
+                raise Refusal(ModelCode.NOT_GGUF, name=name, file=path.name)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Reader(data, path, name).header(sizes)
     except OSError as error:
-        raise unusable(name, f"{path.name} cannot be read: {error.strerror}", "") from error
+        raise Refusal(
+            ModelCode.UNREADABLE_FILE,
+            name=name,
+            file=path.name,
+            error=Quoted(str(error.strerror)),
+        ) from error
 
 
 def block_sizes() -> Mapping[int, tuple[str, int, int]]:
@@ -99,16 +106,6 @@ def block_sizes() -> Mapping[int, tuple[str, int, int]]:
         kind.value: (kind.name, values, size)
         for kind, (values, size) in constants.GGML_QUANT_SIZES.items()
     }
-
-
-def unusable(name: str, problem: str, *help: str) -> Refusal:
-    """The refusal of a file that is no use."""
-    lines = tuple(line for line in help if line)
-    return Refusal(Category.UNUSABLE_MODEL, f"{name}: {problem}", help=lines)
-
-
-_AGAIN = "copy or download the file again"
-_CONVERT = "give a file that llama.cpp's convert_hf_to_gguf.py or llama-quantize has written"
 
 
 class _Reader:
@@ -124,16 +121,19 @@ class _Reader:
     def header(self, sizes: Mapping[int, tuple[str, int, int]]) -> Header:
         version = self._number("I")
         if version not in _VERSIONS:
-            order = " (byte order of another machine)" if version & 0xFFFF == 0 else ""
-            raise unusable(
-                self._name,
-                f"{self._path.name} is of GGUF version {version}{order}, and 2 and 3 are read",
-                "convert the model again with a newer llama.cpp",
+            raise Refusal(
+                ModelCode.GGUF_VERSION,
+                name=self._name,
+                file=self._path.name,
+                version=version,
+                known=_VERSIONS,
             )
         tensors, entries = self._number("Q"), self._number("Q")
         if max(tensors, entries) > _MOST_ENTRIES:
-            raise self._torn(f"it counts {tensors:,} tensors and {entries:,} fields")
-        fields = {self._name_of("a field"): self._field() for _ in range(entries)}
+            raise self._torn(
+                Problem(ModelCode.TOO_MANY_ENTRIES, {"tensors": tensors, "fields": entries})
+            )
+        fields = {self._field_name(): self._field() for _ in range(entries)}
         infos = [self._info() for _ in range(tensors)]
         step = int(fields.get("general.alignment", _ALIGNMENT)) or _ALIGNMENT
         base = -(-self._at // step) * step
@@ -148,25 +148,35 @@ class _Reader:
     ) -> Tensor:
         name, shape, kind, offset = info
         if kind not in sizes:
-            raise unusable(
-                self._name,
-                f"{self._path.name}: {name} is of type {kind}, which the installed gguf does "
-                "not know",
-                "pip install --upgrade gguf llama-cpp-python",
+            raise Refusal(
+                ModelCode.UNKNOWN_TENSOR_TYPE,
+                name=self._name,
+                file=self._path.name,
+                tensor=name,
+                type=kind,
             )
         words, values, size = sizes[kind]
         if not shape or shape[-1] % values:
-            raise self._torn(f"{name} has rows of {shape[-1:]} values in blocks of {values}")
+            width = shape[-1] if shape else 0
+            raise self._torn(
+                Problem(
+                    ModelCode.ROWS_NOT_IN_BLOCKS,
+                    {"tensor": name, "width": width, "values": values},
+                )
+            )
         length = math.prod(shape) // values * size
         if base + offset + length > len(self._data):
             missing = base + offset + length - len(self._data)
-            raise self._torn(f"the data of {name} end {missing:,} bytes after the file")
+            raise self._torn(Problem(ModelCode.DATA_CUT_OFF, {"tensor": name, "missing": missing}))
         return Tensor(name, shape, words, self._path, base + offset, length)
 
     def _info(self) -> tuple[str, tuple[int, ...], int, int]:
-        name, dimensions = self._name_of("a tensor"), self._number("I")
+        not_text = Problem(ModelCode.TENSOR_NAME_NOT_TEXT, {})
+        name, dimensions = self._name_or(not_text), self._number("I")
         if dimensions > _MOST_DIMENSIONS:
-            raise self._torn(f"{name} has {dimensions} dimensions")
+            raise self._torn(
+                Problem(ModelCode.TOO_MANY_DIMENSIONS, {"tensor": name, "dimensions": dimensions})
+            )
         # ggml counts the innermost dimension first.
         shape = tuple(reversed([self._number("Q") for _ in range(dimensions)]))
         return name, shape, self._number("I"), self._number("Q")
@@ -176,7 +186,7 @@ class _Reader:
         try:
             return self._value(kind)
         except RecursionError:
-            raise self._torn("arrays in it are nested too deeply") from None
+            raise self._torn(Problem(ModelCode.FIELD_NESTED_TOO_DEEPLY, {})) from None
 
     def _value(self, kind: int) -> Any:
         if kind in _NUMBERS:
@@ -190,7 +200,7 @@ class _Reader:
             # Even an empty entry takes eight bytes: a count beyond that is damage.
             if inner in (_TEXT, _ARRAY) and count <= len(self._data) // 8:
                 return tuple(self._value(inner) for _ in range(count))
-        raise self._torn(f"a field of unknown type {kind}")
+        raise self._torn(Problem(ModelCode.UNKNOWN_FIELD_TYPE, {"type": kind}))
 
     def _number(self, letter: str) -> Any:
         return self._numbers(letter, 1)[0]
@@ -204,12 +214,15 @@ class _Reader:
         # Tokens of byte-level vocabularies need not be whole characters.
         return self._bytes().decode("utf-8", errors="surrogateescape")
 
-    def _name_of(self, owner: str) -> str:
-        """A name, which people are shown."""
+    def _field_name(self) -> str:
+        return self._name_or(Problem(ModelCode.FIELD_NAME_NOT_TEXT, {}))
+
+    def _name_or(self, not_text: Problem) -> str:
+        """A name, which people are shown; ``not_text`` is the damage of one that is no UTF-8."""
         try:
             return self._bytes().decode("utf-8")
         except UnicodeDecodeError:
-            raise self._torn(f"the name of {owner} is not UTF-8 text") from None
+            raise self._torn(not_text) from None
 
     def _bytes(self) -> bytes:
         # Hundreds of thousands of tokens come this way.
@@ -222,10 +235,10 @@ class _Reader:
     def _pass_to(self, end: int) -> None:
         """Counts the bytes up to ``end`` as read, if they may belong to a header."""
         if end > self._end:
-            cut = self._end < _MOST_BYTES
-            why = "ends with the file" if cut else f"has more than {_MOST_BYTES:,} bytes"
-            raise self._torn(f"its header {why}")
+            if self._end < _MOST_BYTES:
+                raise self._torn(Problem(ModelCode.HEADER_CUT_OFF, {}))
+            raise self._torn(Problem(ModelCode.HEADER_TOO_LONG, {"most": _MOST_BYTES}))
         self._at = end
 
-    def _torn(self, why: str) -> Refusal:
-        return unusable(self._name, f"{self._path.name} is torn: {why}", _AGAIN)
+    def _torn(self, damage: Problem) -> Refusal:
+        return Refusal(ModelCode.TORN_FILE, name=self._name, file=self._path.name, damage=damage)

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.codes import ModelCode
+from ...core.errors import Refusal
 from ...core.records.run import UNSTATED, ModelIdentity, ModelSpec
 from ...core.schemes.gguf_types import PLAIN
 from ..checkpoint.identity import FileDigests, combined
 from .files import GgufModel
-from .header import unusable
 from .scheme import DTYPES, count_types, linear_tensors, main_type
 
 PROMPT_ARGS = ("n_ctx", "add_bos_token")
@@ -59,7 +60,7 @@ def vocab_size(model: GgufModel) -> int:
     stated = model.of_architecture("vocab_size")
     tokens = model.fields.get("tokenizer.ggml.tokens") or ()
     if not stated and not tokens:
-        raise unusable(model.name, "it holds no tokenizer", "convert the model again")
+        raise Refusal(ModelCode.NO_TOKENIZER_IN_GGUF, name=model.name)
     return int(stated or len(tokens))
 
 

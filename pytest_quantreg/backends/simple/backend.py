@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ...core.codes import EngineCode, ModelCode
 from ...core.engine import ChatFormatter, Say
-from ...core.errors import Category, MissingExtra, Refusal, WrongUse
+from ...core.errors import MissingExtra, Refusal, WrongUse
+from ...core.facts import Quoted, Scheme
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec, Software
 from ...core.schemes.names import describe, resolve
 from ..packages import installed
-from ..timed_engine import closed_engine_error
 
 if TYPE_CHECKING:
     from .lm import NextToken
@@ -46,10 +47,7 @@ class SimpleBackend:
 
     def check_makes(self, scheme: str) -> None:
         """Raises WrongUse: nothing is made on the fly."""
-        raise WrongUse(
-            f"scheme {scheme}: the {self.name} backend cannot make it",
-            help=f"give a checkpoint: --quant-checkpoint={scheme}=REF",
-        )
+        raise WrongUse(ModelCode.NOT_MADE_BY_BACKEND, scheme=Scheme(scheme), backend=self.name)
 
     def chat_formatter(self, spec: ModelSpec, template: bool | str) -> ChatFormatter | None:  # noqa: ARG002
         """None: no template."""
@@ -84,11 +82,14 @@ class SimpleBackend:
     def _needed(self, package: str) -> str:
         if (version := installed(package)) is not None:
             return version
-        missing = MissingExtra(
-            "transformers", needed_by=f"the {self.name} backend", package=package
-        )
-        missing.restate(missing.what, (f"install it with: pip install {package}",))
-        raise missing
+        raise MissingPackage(self.name, package)
+
+
+class MissingPackage(MissingExtra):
+    """A package of a backend is missing, and no extra of this package installs it."""
+
+    def __init__(self, backend: str, package: str) -> None:
+        WrongUse.__init__(self, EngineCode.BACKEND_NEEDS_PACKAGE, backend=backend, package=package)
 
 
 class SimpleEngine:
@@ -109,7 +110,7 @@ class SimpleEngine:
     def model(self) -> Any:
         """The model. Raises WrongUse once the engine is closed."""
         if self._model is None:
-            raise closed_engine_error("this model")
+            raise WrongUse(EngineCode.THIS_ENGINE_CLOSED)
         return self._model
 
     def lm(self, batch_size: int) -> Any:
@@ -134,9 +135,10 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Refusal(
-            Category.UNUSABLE_MODEL,
-            f"{path.parent.name}: {path.name} cannot be read: {error.strerror}",
-            help="is this the folder of a model of this backend?",
+            ModelCode.NOT_THIS_BACKENDS_MODEL,
+            name=path.parent.name,
+            file=path.name,
+            error=Quoted(str(error.strerror)),
         ) from error
 
 

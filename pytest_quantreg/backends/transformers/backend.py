@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...core.codes import ModelCode
 from ...core.engine import Say
 from ...core.errors import MissingExtra, WrongUse
+from ...core.facts import Scheme
 from ...core.records.run import ModelIdentity, ModelSpec, Software
 from ...core.schemes.names import resolve
 from ..checkpoint.adapter import ARGUMENT as PEFT
@@ -91,11 +93,7 @@ class TransformersBackend(CheckpointBackend):
             return replace(local, quantize=False)
         choice = resolve(spec.scheme)
         if PEFT in spec.args and choice.is_quantized and choice.scheme.name not in AT_LOAD:
-            raise WrongUse(
-                f"{spec.scheme} is not made on the fly of a model with an adapter "
-                f"(--quant-backend-arg={PEFT}=...)",
-                help=f"merge the adapter first, or give --quant-checkpoint={spec.scheme}=REF",
-            )
+            raise WrongUse(ModelCode.NOT_MADE_WITH_ADAPTER, scheme=Scheme(spec.scheme))
         if not choice.is_quantized:
             dtype = DTYPES.get(choice.scheme.name, "auto")
             return replace(local, quantize=False, args={"dtype": dtype, **spec.args})

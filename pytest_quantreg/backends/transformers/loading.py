@@ -8,13 +8,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import EngineCode, ModelCode
+from ...core.errors import Refusal, WrongUse
+from ...core.facts import Quoted, Scheme
 from ...core.printable import first_line, quoted_lines
 from ...core.records.run import ModelSpec
 from ..checkpoint.adapter import ARGUMENT as PEFT
 from ..checkpoint.adapter import refuse_leftover, requested_adapter
 from ..checkpoint.claimed_layers import scheme_in_folder
-from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config, unusable
+from ..checkpoint.folder import Tensor, check_custom_code, check_weights, read_config
 from ..checkpoint.tokenizer import PROMPT_ARGS
 from ..out_of_memory import is_out_of_memory
 from ..packages import installed
@@ -25,11 +27,7 @@ from .weights import plain_parts
 def need_peft() -> None:
     """Raise Refusal without the package that applies adapters."""
     if installed("peft") is None:
-        raise Refusal(
-            Category.MISSING_EXTRA,
-            "--quant-backend-arg=peft=FOLDER needs the package peft, which is not installed",
-            help="install it with: pip install peft",
-        )
+        raise Refusal(ModelCode.PEFT_NOT_INSTALLED)
 
 
 def apply_adapter(model: Any, folder: Path, name: str) -> None:
@@ -39,19 +37,28 @@ def apply_adapter(model: Any, folder: Path, name: str) -> None:
             report = model.load_adapter(str(folder), adapter_kwargs={"local_files_only": True})
     except Exception as error:  # whatever peft and the quantizer's own layers raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise unusable(
-            name,
-            f"the adapter {folder.name} cannot be applied: {lines[0][:200]}",
-            "give one that was trained on this model; where the format of its weights takes no "
-            "adapter, merge it before quantizing",
+        raise Refusal(
+            ModelCode.ADAPTER_NOT_APPLIED,
+            name=name,
+            adapter=folder.name,
+            error=Quoted(lines[0][:200]),
         ) from error
-    for problem, keys in (("lacks", report.missing_keys), ("has unused", report.unexpected_keys)):
-        if keys:
-            raise unusable(
-                name,
-                f"the adapter {folder.name} {problem} {len(keys)} tensors, {min(keys)} first",
-                "give the adapter that was trained on this model",
-            )
+    if keys := report.missing_keys:
+        raise Refusal(
+            ModelCode.ADAPTER_LACKS_TENSORS,
+            name=name,
+            adapter=folder.name,
+            count=len(keys),
+            first=min(keys),
+        )
+    if keys := report.unexpected_keys:
+        raise Refusal(
+            ModelCode.ADAPTER_HAS_UNUSED_TENSORS,
+            name=name,
+            adapter=folder.name,
+            count=len(keys),
+            first=min(keys),
+        )
 
 
 RESERVED = ("batch_size", PEFT, *PROMPT_ARGS)
@@ -123,11 +130,7 @@ def check_finite(model: Any, name: str) -> None:
     for key, tensor in [*model.named_parameters(), *model.named_buffers()]:
         # Subclasses that hold quantized weights answer few questions; their parts do.
         if not all(_finite(part.detach(), torch) for part in plain_parts(tensor)):
-            raise unusable(
-                name,
-                f"{key} holds NaN or infinity",
-                "quantize or download the checkpoint again",
-            )
+            raise Refusal(ModelCode.WEIGHTS_NOT_FINITE, name=name, tensor=key)
 
 
 def _check_arguments(spec: ModelSpec, folder: Path, stored: str | None, transformers: Any) -> None:
@@ -137,9 +140,9 @@ def _check_arguments(spec: ModelSpec, folder: Path, stored: str | None, transfor
     """
     if other := next((key for key in _OTHER_WEIGHTS if key in spec.args), None):
         raise WrongUse(
-            f"--quant-backend-arg={other}={spec.args[other]}: this would load other weights than "
-            "those that were checked",
-            help="name the folder that holds them with --quant-model or --quant-checkpoint",
+            ModelCode.ARGUMENT_LOADS_OTHER_WEIGHTS,
+            argument=other,
+            value=str(spec.args[other]),
         )
     named = [key for key in spec.args if key not in (*RESERVED, *_OF_RUNNING)]
     if not named:
@@ -157,9 +160,10 @@ def _check_arguments(spec: ModelSpec, folder: Path, stored: str | None, transfor
     for key, part in itertools.product(named, (config, config.get_text_config())):
         if hasattr(part, key) and getattr(part, key) != spec.args[key]:
             raise WrongUse(
-                f"--quant-backend-arg={key}={spec.args[key]}: this is part of the model "
-                f"({key} is {getattr(part, key)} in its config.json), not of how it is run",
-                help="gate a checkpoint whose own config.json says so, or leave it out",
+                ModelCode.ARGUMENT_CHANGES_MODEL,
+                argument=key,
+                value=str(spec.args[key]),
+                stored=str(getattr(part, key)),
             )
 
 
@@ -168,12 +172,7 @@ def _check_is_quantized(stored: str | None, tensors: Mapping[str, Tensor], name:
         return
     scales = any("scale" in key for key in tensors)
     if not scales and {tensor.dtype for tensor in tensors.values()} <= _PLAIN_TYPES:
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"{name}: config.json says {stored}, but nothing in its weights is quantized: "
-            "every tensor is plain and none is a scale",
-            help="save the quantized weights, not the original ones, beside this config.json",
-        )
+        raise Refusal(ModelCode.QUANTIZED_IN_CONFIG_ALONE, name=name, stored=stored)
 
 
 def _arguments(spec: ModelSpec, torch: Any, transformers: Any) -> dict[str, Any]:
@@ -196,11 +195,11 @@ def _quantization(options: Any, spec: ModelSpec) -> Any:
         return auto.AutoQuantizationConfig.from_dict(options)
     except (ValueError, TypeError) as error:
         raise WrongUse(
-            f"{spec.name}: quantization_config {options} is not understood: {first_line(error)}",
-            help=(
-                *quoted_lines(error),
-                "check --quant-backend-arg quantization_config='{\"quant_method\": ...}'",
-            ),
+            ModelCode.QUANTIZATION_ARGUMENT_REFUSED,
+            name=spec.name,
+            options=str(options),
+            error=Quoted(first_line(error)),
+            lines=tuple(map(Quoted, quoted_lines(error))),
         ) from error
 
 
@@ -219,53 +218,49 @@ def _not_loaded(spec: ModelSpec, stored: str | None, error: Exception) -> Except
     first = lines[0] if lines else type(error).__name__
     if is_out_of_memory(error):
         return Refusal(
-            Category.OUT_OF_MEMORY,
-            f"{spec.name} {spec.scheme} does not fit into memory",
-            help=(
-                "free the device, or spread the model: --quant-backend-arg device_map=auto",
-                f"what was said: {first[:200]}",
-            ),
+            EngineCode.DOES_NOT_FIT_INTO_MEMORY,
+            model=spec.name,
+            scheme=Scheme(spec.scheme),
+            error=Quoted(first[:200]),
         )
     if isinstance(error, TypeError) and "unexpected keyword" in first:
         return WrongUse(
-            f"{spec.name}: from_pretrained does not take what was given: {first}",
-            help=(*_suggestions(spec), "check --quant-backend-arg"),
+            ModelCode.UNKNOWN_LOADING_ARGUMENT,
+            name=spec.name,
+            error=Quoted(first),
+            nearest=_nearest_arguments(spec),
         )
     if isinstance(error, ImportError):
         return Refusal(
-            Category.MISSING_EXTRA,
-            f"{spec.name} holds {stored or spec.scheme}, which needs a package: {first}",
-            help="install that package",
+            ModelCode.FORMAT_NEEDS_PACKAGE,
+            name=spec.name,
+            scheme=stored or Scheme(spec.scheme),
+            error=Quoted(first),
         )
-    return unusable(
-        spec.name,
-        f"transformers cannot load it: {type(error).__name__}: {first[:300]}",
-        "check the checkpoint, and --quant-backend-arg if any was given",
+    return Refusal(
+        ModelCode.MODEL_NOT_LOADED,
+        name=spec.name,
+        kind=type(error).__name__,
+        error=Quoted(first[:300]),
     )
 
 
-def _suggestions(spec: ModelSpec) -> tuple[str, ...]:
+def _nearest_arguments(spec: ModelSpec) -> tuple[str, ...]:
+    """The known argument nearest to each unknown one."""
     known_names = (*_OF_RUNNING, *RESERVED)
     near = (get_close_matches(key, known_names, n=1) for key in spec.args if key not in known_names)
-    return tuple(f"did you mean {matches[0]}?" for matches in near if matches)
+    return tuple(matches[0] for matches in near if matches)
 
 
 def _check_report(report: Mapping[str, Any], name: str) -> None:
     missing = sorted(report.get("missing_keys") or ())
     if missing:
-        raise unusable(
-            name,
-            f"{len(missing)} weights are not in the files, {missing[0]} first; "
-            "they would be random",
-            "is config.json that of another model, or is a file missing?",
-        )
+        raise Refusal(ModelCode.WEIGHTS_MISSING, name=name, count=len(missing), first=missing[0])
     left = sorted(report.get("unexpected_keys") or ())
     scales = [key for key in left if key.rsplit(".", 1)[-1].endswith(_LEFTOVERS)]
     if scales:
-        raise unusable(
-            name,
-            f"{len(scales)} tensors of quantized weights go unused, {scales[0]} first",
-            "config.json lacks the quantization_config they were saved with",
+        raise Refusal(
+            ModelCode.QUANTIZED_TENSORS_UNUSED, name=name, count=len(scales), first=scales[0]
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import Category, Refusal, WrongUse
+from ...core.codes import EngineCode
+from ...core.errors import Refusal, WrongUse
 from ...core.records.speed import DeviceState, Footprint, Load, Request
 from ..checkpoint.folder import weight_files
 from ..device import card_state, cpu_state
@@ -116,9 +117,10 @@ class Stopwatch:
         generated = answer.shape[1] - inputs.shape[1]
         if generated != tokens or not first:
             raise Refusal(
-                Category.ENGINE,
-                f"{self._name} generated {generated} tokens where {tokens} were asked for",
-                help="its own generate() stops by rules that cannot be switched off",
+                EngineCode.GENERATED_OTHER_LENGTH,
+                model=self._name,
+                generated=generated,
+                tokens=tokens,
             )
         return first[0] - began, ended - began
 
@@ -135,21 +137,23 @@ class Stopwatch:
         lengths = {len(prompt) for prompt in load.prompts}
         if len(lengths) > 1 or 0 in lengths:
             raise WrongUse(
-                f"{self._name}: prompts of {sorted(lengths)} tokens; those of a round are "
-                "equally long, and none is empty"
+                EngineCode.UNEQUAL_PROMPTS, model=self._name, lengths=tuple(sorted(lengths))
             )
         config = self._model.config.get_text_config()
         size = self._model.get_input_embeddings().weight.shape[0]
         if any(max(prompt) >= size for prompt in load.prompts):
-            raise WrongUse(f"{self._name}: a prompt has tokens that are none of its {size}")
+            raise WrongUse(EngineCode.TOKENS_NOT_IN_VOCABULARY, model=self._name, vocabulary=size)
         positions = getattr(config, "max_position_embeddings", None)
-        needed = max(lengths, default=0) + load.output_tokens
+        longest = max(lengths, default=0)
+        needed = longest + load.output_tokens
         if positions is not None and needed > positions:
             raise Refusal(
-                Category.WRONG_USE,
-                f"{self._name} has {positions} positions, and {max(lengths, default=0)} prompt "
-                f"tokens with {load.output_tokens} new ones need {needed}",
-                help=f"make prompt_tokens and output_tokens {positions} or fewer together",
+                EngineCode.MODEL_HAS_FEWER_POSITIONS,
+                model=self._name,
+                positions=positions,
+                prompt=longest,
+                output=load.output_tokens,
+                needed=needed,
             )
 
 
@@ -159,12 +163,8 @@ def refuse_offloaded(name: str, kinds: set[str]) -> None:
     Its speed is that of moving them, and its memory that of what was not moved.
     """
     if len(kinds) > 1 or "meta" in kinds:
-        where = " and ".join("disk" if kind == "meta" else kind for kind in sorted(kinds))
-        raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"{name} is offloaded: its weights lie on {where}, and moving them would be timed",
-            help="give it a device that holds all of it; look at --quant-backend-arg device_map",
-        )
+        places = tuple("disk" if kind == "meta" else kind for kind in sorted(kinds))
+        raise Refusal(EngineCode.WEIGHTS_OFFLOADED, model=name, places=places)
 
 
 def _on_disk(folder: Path, name: str) -> int | None:

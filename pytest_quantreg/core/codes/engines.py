@@ -8,8 +8,20 @@ from .base import Category, Code
 class EngineCode(Code):
     """Problems of engines and the processes they run in."""
 
+    UNKNOWN_BACKEND = Category.WRONG_USE
+    BACKEND_NOT_IMPORTABLE = Category.WRONG_USE
+    BACKEND_NEEDS_PACKAGE = Category.MISSING_EXTRA
+    ENGINE_CLOSED = Category.WRONG_USE
+    THIS_ENGINE_CLOSED = Category.WRONG_USE
+    DOES_NOT_FIT_INTO_MEMORY = Category.OUT_OF_MEMORY
+    GENERATED_OTHER_LENGTH = Category.ENGINE
+    UNEQUAL_PROMPTS = Category.WRONG_USE
+    MODEL_HAS_FEWER_POSITIONS = Category.WRONG_USE
+    WEIGHTS_OFFLOADED = Category.NOT_COMPARABLE
+
     BAD_ENGINE_ARGUMENT = Category.WRONG_USE
     MUST_BE_WHOLE_NUMBER = Category.WRONG_USE
+    MUST_BE_NUMBER_OF_TOKENS = Category.WRONG_USE
     MUST_BE_BOOLEAN = Category.WRONG_USE
     MUST_BE_ONE_OF = Category.WRONG_USE
     MUST_BE_LAYERS = Category.WRONG_USE

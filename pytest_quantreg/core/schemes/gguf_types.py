@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from ..codes import ModelCode
+from ..facts import Problem
+
 PLAIN: Mapping[str, str] = {"F16": "fp16", "BF16": "bf16", "F32": "fp32", "F64": "fp64"}
 """Types that quantize nothing, as schemes are called."""
 
@@ -49,7 +52,7 @@ def scheme_of(declared: str | None, types: Mapping[str, int]) -> str | None:
     return NAMES[called] if called else f"GGUF {declared or listed} (not a known scheme)"
 
 
-def differences(declared: str | None, types: Mapping[str, int]) -> Iterator[str]:
+def differences(declared: str | None, types: Mapping[str, int]) -> Iterator[Problem]:
     """Why layers of ``types`` are not what a file called ``declared`` holds; nothing if they are.
 
     Of names whose mixture is not known here only whether anything is quantized.
@@ -60,20 +63,23 @@ def differences(declared: str | None, types: Mapping[str, int]) -> Iterator[str]
     most = Counter(types).most_common(1)[0][0]
     if declared in PLAIN:
         if quantized:
-            yield f"layers are quantized: {_listed(quantized)}"
+            yield Problem(ModelCode.GGUF_LAYERS_QUANTIZED, {"types": _shares(quantized)})
     elif not quantized:
-        yield f"none of the layers is quantized: they are {PLAIN[most]}"
+        yield Problem(ModelCode.GGUF_LAYERS_PLAIN, {"held": PLAIN[most]})
     elif declared in MIXTURES and (
         _share(quantized, MIXTURES[declared]) < LEAST
         or quantized.most_common(1)[0][0] not in MAIN[declared]
     ):
-        yield f"the layers are {_listed(quantized)}"
+        yield Problem(ModelCode.GGUF_LAYERS_OTHER_TYPES, {"types": _shares(quantized)})
 
 
 def _share(quantized: Mapping[str, int], kinds: frozenset[str]) -> float:
     return sum(n for kind, n in quantized.items() if kind in kinds) / sum(quantized.values())
 
 
-def _listed(quantized: Counter[str]) -> str:
+def _shares(quantized: Counter[str]) -> tuple[Problem, ...]:
     whole = sum(quantized.values())
-    return ", ".join(f"{kind} ({n / whole:.0%})" for kind, n in quantized.most_common())
+    return tuple(
+        Problem(ModelCode.SHARE_OF_TYPE, {"type": kind, "share": n / whole})
+        for kind, n in quantized.most_common()
+    )

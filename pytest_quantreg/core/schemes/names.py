@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..codes import ModelCode
 from ..errors import WrongUse
 from .table import (
     AMBIGUOUS,
@@ -92,10 +93,7 @@ def resolve(
     if scheme is None:
         raise unknown(name, candidates, more)
     if method and scheme.container != "tensors":
-        raise WrongUse(
-            f"scheme {name!r}: {scheme.name} does not go with the method {method}",
-            help=f"leave it out: {scheme.name}",
-        )
+        raise WrongUse(ModelCode.METHOD_DOES_NOT_FIT, scheme=name, base=scheme.name, method=method)
     kv = _kv(name, extra)
     canonical = scheme.name + (f"-{method}" if method else "") + (f"+kv-{kv}" if kv else "")
     note = AMBIGUOUS.get(normal(name).partition("+")[0])
@@ -203,7 +201,7 @@ def _kv(name: str, extra: str) -> str | None:
     if not extra:
         return None
     if sorted(extra.split("-")) != ["fp8", "kv"]:
-        raise WrongUse(f"scheme {name!r}: {extra!r} is not known after '+'", help="known: +kv-fp8")
+        raise WrongUse(ModelCode.UNKNOWN_SCHEME_SUFFIX, scheme=name, suffix=extra)
     return "fp8"
 
 
@@ -217,13 +215,10 @@ def unknown(name: str, schemes: Iterable[Scheme] = SCHEMES, more: Iterable[str] 
     names.update({short: short for short in SHORTHANDS})
     names.update({normal(spelling): spelling for spelling in more})
     near = difflib.get_close_matches(normal(name), names, n=3, cutoff=0.5)
-    nearest = f"nearest: {', '.join(names[n] for n in near)}" if near else None
-    all_names = ", ".join([*(scheme.name for scheme in candidates if scheme.is_quantized), *more])
-    suffixes = (
-        "with -rtn, -gptq, -awq, -smoothquant and +kv-fp8 behind them; "
-        "`quantreg schemes` describes them"
-    )
+    built_in = (scheme.name for scheme in candidates if scheme.is_quantized)
     return WrongUse(
-        f"unknown scheme {name!r}",
-        help=tuple(h for h in (nearest, f"known: {all_names}", suffixes) if h),
+        ModelCode.UNKNOWN_SCHEME,
+        scheme=name,
+        nearest=tuple(names[spelling] for spelling in near),
+        known=(*built_in, *more),
     )

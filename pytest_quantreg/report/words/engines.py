@@ -73,9 +73,53 @@ def _cannot_load(facts: Mapping[str, Fact]) -> Lines:
     )
 
 
+_TRANSFORMERS: Table = {
+    EngineCode.UNKNOWN_BACKEND: ("unknown backend {backend!r}", "known: {known}"),
+    EngineCode.BACKEND_NOT_IMPORTABLE: (
+        "backend {backend!r} ({value}) cannot be imported: {error}",
+        "{lines:each}",
+        "reinstall the package that brings it, or remove it",
+    ),
+    EngineCode.BACKEND_NEEDS_PACKAGE: (
+        "the {backend} backend needs the package {package!r}, which is not installed",
+        "install it with: pip install {package}",
+    ),
+    EngineCode.ENGINE_CLOSED: (
+        "{model} is not loaded any more",
+        "ask for the model in each test; do not keep it from an earlier one",
+    ),
+    EngineCode.THIS_ENGINE_CLOSED: (
+        "this model is not loaded any more",
+        "ask for the model in each test; do not keep it from an earlier one",
+    ),
+    EngineCode.DOES_NOT_FIT_INTO_MEMORY: (
+        "{model} {scheme} does not fit into memory",
+        "free the device, or spread the model: --quant-backend-arg device_map=auto",
+        "transformers reported: {error}",
+    ),
+    EngineCode.GENERATED_OTHER_LENGTH: (
+        "{model} generated {generated} tokens where {tokens} were requested",
+        "its own generate() stops by rules that cannot be switched off",
+    ),
+    EngineCode.UNEQUAL_PROMPTS: (
+        "{model}: prompts of {lengths:and} tokens; those of a round are equally long, and none is "
+        "empty"
+    ),
+    EngineCode.MODEL_HAS_FEWER_POSITIONS: (
+        "{model} has {positions} positions, and {prompt} prompt tokens with {output} new ones need "
+        "{needed}",
+        "make prompt_tokens and output_tokens {positions} or fewer together",
+    ),
+    EngineCode.WEIGHTS_OFFLOADED: (
+        "{model} is offloaded: its weights lie on {places:and}, and moving them would be timed",
+        "give it a device that holds all of it; look at --quant-backend-arg device_map",
+    ),
+}
+
 _ARGUMENTS: Table = {
     EngineCode.BAD_ENGINE_ARGUMENT: "--quant-backend-arg={name}={value}: allowed is {rule}",
     EngineCode.MUST_BE_WHOLE_NUMBER: "a whole number, {least} or more",
+    EngineCode.MUST_BE_NUMBER_OF_TOKENS: "a whole number of tokens, {least} or more",
     EngineCode.MUST_BE_BOOLEAN: "true or false",
     EngineCode.MUST_BE_ONE_OF: "{choices}",
     EngineCode.MUST_BE_LAYERS: "a whole number, -1 for all layers",
@@ -307,4 +351,12 @@ _SCRIPTED: Table = {
     EngineCode.SCRIPT_HAS_NO_TIME: "{model}: speed has no {key} for {in_flight} in flight",
 }
 
-WORDS: Table = {**_ARGUMENTS, **_STEPS, **_PROCESSES, **_VLLM, **_LLAMACPP, **_SCRIPTED}
+WORDS: Table = {
+    **_TRANSFORMERS,
+    **_ARGUMENTS,
+    **_STEPS,
+    **_PROCESSES,
+    **_VLLM,
+    **_LLAMACPP,
+    **_SCRIPTED,
+}

@@ -18,8 +18,10 @@ from pytest_quantreg.backends.transformers import loading as applying
 from pytest_quantreg.backends.transformers.effective import effective_scheme
 from pytest_quantreg.backends.transformers.loading import apply_adapter
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.errors import Category, QuantregError, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import ModelSpec
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -44,12 +46,10 @@ def test_an_adapter_beside_the_weights_was_applied_and_seen_by_no_digest(
         lambda: backend.load(spec(copy)),
     ]
     for way in ways:
-        with pytest.raises(
-            Refusal, match=r"adapter_config\.json lies beside the weights"
-        ) as caught:
+        with refused(r"adapter_config\.json lies beside the weights") as caught:
             way()
         assert caught.value.category is Category.SUSPICIOUS
-        assert "--quant-backend-arg peft=FOLDER" in str(caught.value)
+        assert "--quant-backend-arg peft=FOLDER" in says(caught.value)
 
 
 def test_the_config_of_an_adapter_is_enough(
@@ -58,7 +58,7 @@ def test_the_config_of_an_adapter_is_enough(
     """transformers looks for nothing else; weights without a config are applied by nothing."""
     make_adapter(copy)
     (copy / "adapter_model.safetensors").unlink()
-    with pytest.raises(Refusal, match="lies beside the weights"):
+    with refused("lies beside the weights"):
         backend.identify(spec(copy))
     (copy / "adapter_config.json").rename(copy / "adapter_model.safetensors")
     assert backend.identify(spec(copy)).name == "tiny"
@@ -77,7 +77,7 @@ def test_an_adapter_in_a_hub_snapshot_was_applied(
     shutil.copytree(make_adapter(copy), repo / "snapshots" / commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(Refusal, match=r"org/tiny: adapter_config\.json lies beside"):
+    with refused(r"org/tiny: adapter_config\.json lies beside"):
         backend.identify(ModelSpec("org/tiny", "org/tiny", "native", "transformers"))
 
 
@@ -116,7 +116,7 @@ def test_peft_is_needed_and_its_version_recorded(
     """Without the package nothing loads; with it, its version stands beside transformers'."""
     adapted_spec = spec(tiny, peft=str(make_adapter(tmp_path / "one")))
     monkeypatch.setattr(applying, "installed", lambda name: None)
-    with pytest.raises(Refusal, match="needs the package peft"):
+    with refused("needs the package peft"):
         backend.load(adapted_spec)
     monkeypatch.setattr(
         "pytest_quantreg.backends.transformers.backend.installed", lambda name: "1.2.3"
@@ -135,7 +135,7 @@ def test_what_is_no_lora_is_wrong_use(
     folder = make_adapter(tmp_path / "it", kind=kind)
     if kind == "LORA":
         (folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(WrongUse, match=says):
+    with wrong_use(says):
         backend.identify(spec(tiny, peft=str(folder)))
 
 
@@ -147,7 +147,7 @@ def test_a_scheme_is_not_made_of_a_model_with_an_adapter(
     adapted_spec = ModelSpec(
         str(tiny), "tiny", "w8a8-int8", "transformers", quantize=True, args=args
     )
-    with pytest.raises(WrongUse, match="not made on the fly of a model with an adapter"):
+    with wrong_use("not made on the fly of a model with an adapter"):
         backend.prepare(adapted_spec, print)
 
 
@@ -175,7 +175,7 @@ class Model:
 )
 def test_an_adapter_of_another_model_is_refused(model: Model, says: str, tmp_path: Path) -> None:
     """peft would leave what does not fit as it was initialised, with a log line."""
-    with pytest.raises(QuantregError, match=f"the adapter one {says}"):
+    with refused(f"the adapter one {says}"):
         apply_adapter(model, tmp_path / "one", "tiny")
     apply_adapter(Model(set(), set()), tmp_path / "one", "tiny")
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import ModelSpec
+from pytest_quantreg.report.words import words_of
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -192,11 +195,11 @@ def test_unusable_folders_are_refused(
 ) -> None:
     """Each defect is one refusal that names the model, the defect and a way out."""
     spoil(copy)
-    with pytest.raises(Refusal, match=message) as caught:
+    with refused(message) as caught:
         backend.identify(spec(copy))
     assert caught.value.category is Category.UNUSABLE_MODEL
-    assert caught.value.what.startswith("tiny: ")
-    assert caught.value.help or spoil in (listed_config,)
+    assert words_of(caught.value.problem).what.startswith("tiny: ")
+    assert words_of(caught.value.problem).help or spoil in (listed_config,)
 
 
 def test_whole_shards_are_accepted(backend: TransformersBackend, copy: Path, spec: Spec) -> None:
@@ -231,7 +234,7 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     """Weights that would be random, or have other shapes, are not loaded in silence."""
     edit(copy / "config.json", **changes)
-    with pytest.raises(Refusal, match=message) as caught:
+    with refused(message) as caught:
         backend.load(spec(copy))
     assert caught.value.category is Category.UNUSABLE_MODEL
 
@@ -242,7 +245,7 @@ def test_scales_without_their_config_are_refused(
     """fp8 tensors whose config has lost quantization_config would be read as they lie."""
     folder = Path(shutil.copytree(made["w8a8-fp8"], tmp_path / "lost"))
     edit(folder / "config.json", quantization_config=None)
-    with pytest.raises(Refusal, match="14 tensors of quantized weights go unused"):
+    with refused("14 tensors of quantized weights go unused"):
         backend.load(spec(folder))
 
 
@@ -264,7 +267,7 @@ def test_nan_in_the_weights_is_refused(
     key = "model.layers.1.mlp.up_proj.weight"
     tensors[key].view(-1)[7:8].copy_(tensors[key].new_full((1,), float("nan")))
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(Refusal, match=rf"{key} holds NaN or infinity"):
+    with refused(rf"{key} holds NaN or infinity"):
         backend.load(spec(folder, scheme))
 
 
@@ -291,7 +294,7 @@ def test_missing_kernels_are_one_line(
     tensors["model.layers.0.mlp.up_proj.qweight"] = torch.zeros(16, 256, dtype=torch.int32)
     tensors["model.layers.0.mlp.up_proj.scales"] = torch.ones(1, 256)
     save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(Refusal, match=f"holds w4a16-int4, which needs a package.*{package}") as e:
+    with refused(f"holds w4a16-int4, which needs a package.*{package}") as e:
         backend.load(spec(copy))
     assert e.value.category is Category.MISSING_EXTRA
 
@@ -301,7 +304,7 @@ def test_unknown_quantization_configs_are_wrong_use(
     backend: TransformersBackend, tiny: Path, spec: Spec, given: dict[str, str]
 ) -> None:
     """A quantization_config that transformers does not know is named as given."""
-    with pytest.raises(WrongUse, match=r"quantization_config .* is not understood"):
+    with wrong_use(r"quantization_config .* is not understood"):
         backend.load(spec(tiny, quantization_config=given))
 
 
@@ -309,6 +312,6 @@ def test_unknown_arguments_are_wrong_use(
     backend: TransformersBackend, tiny: Path, spec: Spec
 ) -> None:
     """An argument that transformers does not take is the user's mistake, and named."""
-    with pytest.raises(WrongUse, match="--quant-backend-arg") as caught:
+    with wrong_use("--quant-backend-arg") as caught:
         backend.load(spec(tiny, flux_capacitor=True))
-    assert "flux_capacitor" in str(caught.value)
+    assert "flux_capacitor" in says(caught.value)

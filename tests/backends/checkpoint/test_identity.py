@@ -13,8 +13,9 @@ import pytest
 
 from pytest_quantreg.backends.quiet import quiet
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -240,9 +241,9 @@ def test_an_unknown_dtype_is_wrong_use(
     backend: TransformersBackend, tiny: Path, spec: Spec, args: dict[str, Any]
 ) -> None:
     """It is told, with those that are known, before any file is read."""
-    with pytest.raises(WrongUse, match="not a dtype") as caught:
+    with wrong_use("not a dtype") as caught:
         backend.identify(spec(tiny / "absent", **args))
-    assert "known: auto, bfloat16, float16, float32, float64" in str(caught.value)
+    assert "known: auto, bfloat16, float16, float32, float64" in says(caught.value)
 
 
 def test_a_checkpoint_is_named_by_its_folder(
@@ -255,7 +256,7 @@ def test_a_checkpoint_is_named_by_its_folder(
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     for attempt in (lambda: backend.identify(checkpoint), lambda: backend.load(prepared)):
-        with pytest.raises(Refusal, match=r"^tiny-int8: model.safetensors is torn"):
+        with refused(r"^tiny-int8: model.safetensors is torn"):
             attempt()
 
 

@@ -15,9 +15,11 @@ import pytest
 from pytest_quantreg.backends.checkpoint import quantize
 from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, recipe, recipe_in_words
 from pytest_quantreg.backends.transformers import TransformersBackend
-from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, MissingExtra
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.names import resolve
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -115,7 +117,7 @@ def test_groups_divide_the_layers(widths: tuple[int, ...], size: int) -> None:
     made = recipe(resolve("w4a16-int4"), [(100, width) for width in widths], "tiny")
     assert made["config_groups"]["group_0"]["weights"]["group_size"] == size
     assert f"int4 in groups of {size}" in recipe_in_words(made)
-    with pytest.raises(WrongUse, match="groups of 16"):
+    with wrong_use("groups of 16"):
         recipe(resolve("w4a16-int4"), [(100, 100)], "tiny")
 
 
@@ -124,9 +126,9 @@ def test_blocks_that_do_not_divide_are_wrong_use(
 ) -> None:
     """A block scheme on layers of other sizes would fail in the first forward."""
     folder = llama(tmp_path / "narrow", hidden=96)
-    with pytest.raises(WrongUse, match="blocks of 128") as caught:
+    with wrong_use("blocks of 128") as caught:
         backend.prepare(spec_to_make(folder, "w8a8-fp8-block"), print)
-    assert "w8a8-int8" in str(caught.value)
+    assert "w8a8-int8" in says(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -143,19 +145,19 @@ def test_schemes_that_need_data_are_wrong_use(
     backend: TransformersBackend, tiny: Path, scheme: str, message: str
 ) -> None:
     """They name the option that gives a checkpoint, before any file is looked at."""
-    with pytest.raises(WrongUse, match=message) as caught:
+    with wrong_use(message) as caught:
         backend.check_makes(scheme)
-    assert f"--quant-checkpoint={scheme}=REF" in str(caught.value)
-    with pytest.raises(WrongUse, match=message):
+    assert f"--quant-checkpoint={scheme}=REF" in says(caught.value)
+    with wrong_use(message):
         backend.prepare(spec_to_make(tiny, scheme), print)
 
 
 def test_gguf_schemes_are_for_llama_cpp(backend: TransformersBackend) -> None:
     """No checkpoint helps here, so none is asked for: another backend is named."""
-    with pytest.raises(WrongUse, match="GGUF files") as caught:
+    with wrong_use("GGUF files") as caught:
         backend.check_makes("q8_0")
-    assert "--quant-backend=llamacpp" in str(caught.value)
-    assert "--quant-checkpoint" not in str(caught.value)
+    assert "--quant-backend=llamacpp" in says(caught.value)
+    assert "--quant-checkpoint" not in says(caught.value)
 
 
 @pytest.mark.parametrize("scheme", [*DATA_FREE, *AT_LOAD, "w4a16-int4-rtn", "bf16", "native"])
@@ -168,7 +170,7 @@ def test_quantized_models_are_not_quantized_again(
     backend: TransformersBackend, made: dict[str, Path]
 ) -> None:
     """A checkpoint given as the baseline is not a source of schemes."""
-    with pytest.raises(WrongUse, match=r"is quantized already \(w8a8-fp8\)"):
+    with wrong_use(r"is quantized already \(w8a8-fp8\)"):
         backend.prepare(spec_to_make(made["w8a8-fp8"]), print)
 
 
@@ -189,7 +191,7 @@ def test_without_llm_compressor_the_extra_is_named(
     monkeypatch.setattr(quantize, "installed", {}.get)
     with pytest.raises(MissingExtra) as caught:
         backend.prepare(spec_to_make(tiny), print)
-    assert 'pip install "pytest-quantreg[quantize]"' in str(caught.value)
+    assert 'pip install "pytest-quantreg[quantize]"' in says(caught.value)
 
 
 @pytest.mark.slow
@@ -199,7 +201,7 @@ def test_failures_of_the_maker_are_one_line(
     """What llm-compressor says last is shown, and nothing half-made stays in the cache."""
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "hidden_act": "no-such"}))
-    with pytest.raises(Refusal, match=r"making w8a8-int8 of tiny failed: .*no-such") as caught:
+    with refused(r"making w8a8-int8 of tiny failed: .*no-such") as caught:
         backend.prepare(spec_to_make(copy), lambda line: None)
     assert caught.value.category is Category.ENGINE
     assert list((tmp_path / "cache").iterdir()) == []
@@ -209,9 +211,9 @@ def test_a_cache_that_cannot_be_written_is_wrong_use(tiny: Path, tmp_path: Path)
     """A file where the cache should be is named, with the way around it."""
     (tmp_path / "file").write_text("")
     backend = TransformersBackend(cache_dir=tmp_path / "file")
-    with pytest.raises(WrongUse, match="cannot be written") as caught:
+    with wrong_use("cannot be written") as caught:
         backend.prepare(spec_to_make(tiny), lambda line: None)
-    assert "--quant-checkpoint=w8a8-int8=REF" in str(caught.value)
+    assert "--quant-checkpoint=w8a8-int8=REF" in says(caught.value)
 
 
 def test_a_process_that_came_first_wins(

@@ -13,8 +13,10 @@ import pytest
 
 from pytest_quantreg.backends.gguf.files import GgufFiles
 from pytest_quantreg.backends.gguf.header import read_header
-from pytest_quantreg.core.errors import Category, MissingExtra, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, MissingExtra
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused, says, wrong_use
 from .gguf_samples import write_gguf
 
 
@@ -47,7 +49,7 @@ def test_every_cut_is_noticed(path: Path) -> None:
     whole = path.read_bytes()
     for length in [*range(4, 400, 7), *range(400, len(whole), len(whole) // 50), len(whole) - 64]:
         path.write_bytes(whole[:length])
-        with pytest.raises(Refusal, match="is torn") as caught:
+        with refused("is torn") as caught:
             read_header(path, "model.gguf")
         assert caught.value.category is Category.UNUSABLE_MODEL
 
@@ -66,7 +68,7 @@ def test_what_is_no_model(tmp_path: Path, start: bytes, said: str) -> None:
     """Other files, other versions and nonsense are told apart."""
     path = tmp_path / "odd.gguf"
     path.write_bytes(start)
-    with pytest.raises(Refusal, match=said):
+    with refused(said):
         read_header(path, "odd.gguf")
 
 
@@ -76,15 +78,16 @@ def test_unknown_types_ask_for_a_newer_package(path: Path) -> None:
     name = b"blk.0.attn_q.weight"
     at = raw.index(name) + len(name) + 4 + 2 * 8
     path.write_bytes(raw[:at] + struct.pack("<I", 999) + raw[at + 4 :])
-    with pytest.raises(Refusal, match="of type 999, which the installed gguf does not know"):
+    with refused("of type 999, which the installed gguf does not know"):
         read_header(path, "model.gguf")
 
 
 def test_without_the_package(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line says which extra is missing."""
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(MissingExtra, match=r"reading GGUF files needs the package 'gguf'"):
+    with pytest.raises(MissingExtra) as caught:
         read_header(path, "model.gguf")
+    assert "reading GGUF files needs the package 'gguf'" in says(caught.value)
 
 
 def test_a_changed_file_is_read_again(path: Path) -> None:
@@ -98,16 +101,16 @@ def test_a_changed_file_is_read_again(path: Path) -> None:
 
 def test_other_things_than_files(tmp_path: Path, path: Path) -> None:
     """Folders and hub ids are answered with what to do instead."""
-    with pytest.raises(WrongUse, match="is a folder, and a model") as caught:
+    with wrong_use("is a folder, and a model") as caught:
         GgufFiles().open(str(tmp_path))
-    assert "model.gguf" in caught.value.help[0]
+    assert "model.gguf" in words_of(caught.value.problem).help[0]
     (tmp_path / "hf").mkdir()
-    with pytest.raises(WrongUse, match="folder without GGUF files") as caught:
+    with wrong_use("folder without GGUF files") as caught:
         GgufFiles().open(str(tmp_path / "hf"))
-    assert "convert_hf_to_gguf.py hf" in caught.value.help[1]
-    with pytest.raises(Refusal, match="there is no such file"):
+    assert "convert_hf_to_gguf.py hf" in words_of(caught.value.problem).help[1]
+    with refused("there is no such file"):
         GgufFiles().open(str(tmp_path / "absent.gguf"))
-    with pytest.raises(WrongUse, match="downloads none"):
+    with wrong_use("downloads none"):
         GgufFiles().open("org/name")
 
 
@@ -115,7 +118,7 @@ def test_models_in_parts(tmp_path: Path, path: Path) -> None:
     """The first part stands for all; another one, or one that is missing, is refused."""
     first, second = (tmp_path / f"m-0000{at}-of-00002.gguf" for at in (1, 2))
     shutil.copyfile(path, first)
-    with pytest.raises(Refusal, match=r"m-00002-of-00002.gguf is missing"):
+    with refused(r"m-00002-of-00002.gguf is missing"):
         GgufFiles().open(str(first))
     writer = gguf.GGUFWriter(second, "llama")
     writer.add_uint16("split.count", 2)
@@ -127,14 +130,14 @@ def test_models_in_parts(tmp_path: Path, path: Path) -> None:
     model = GgufFiles().open(str(first))
     assert model.tensors[-1].name == "more.weight"
     assert model.size == first.stat().st_size + second.stat().st_size
-    with pytest.raises(WrongUse, match="not the first of 2 parts"):
+    with wrong_use("not the first of 2 parts"):
         GgufFiles().open(str(second))
 
 
 def test_adapters_and_vocabularies_are_no_models(tmp_path: Path) -> None:
     """Files of other kinds are called by their kind."""
     adapter = write_gguf(tmp_path / "lora.gguf", fields={"general.type": "adapter"})
-    with pytest.raises(Refusal, match="it holds no model but: adapter"):
+    with refused("it holds no model but: adapter"):
         GgufFiles().open(str(adapter))
 
 
@@ -165,9 +168,9 @@ def test_headers_that_no_tool_writes(tmp_path: Path, start: bytes, said: str) ->
     """They are torn, in one line that can be printed."""
     path = tmp_path / "odd.gguf"
     path.write_bytes(start + bytes(64))
-    with pytest.raises(Refusal, match=f"is torn: {said}") as caught:
+    with refused(f"is torn: {said}") as caught:
         read_header(path, "odd.gguf")
-    assert str(caught.value).encode()
+    assert says(caught.value).encode()
 
 
 def test_a_header_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -176,7 +179,7 @@ def test_a_header_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
     path.write_bytes(beginning(1, NAME + struct.pack("<IIQ", 9, 0, 20 << 30)))
     with path.open("r+b") as file:
         file.truncate(40 << 30)
-    with pytest.raises(Refusal, match="its header has more than 268,435,456 bytes"):
+    with refused("its header has more than 268,435,456 bytes"):
         read_header(path, "odd.gguf")
 
 
@@ -186,7 +189,7 @@ def test_an_architecture_that_cannot_be_shown(tmp_path: Path) -> None:
         value = struct.pack("<IQ", 8, len(name)) + name
         path = tmp_path / "odd.gguf"
         path.write_bytes(beginning(1, NAME + value) + bytes(64))
-        with pytest.raises(Refusal, match="it names no architecture"):
+        with refused("it names no architecture"):
             GgufFiles().open(str(path))
 
 
@@ -197,5 +200,5 @@ def test_a_folder_that_may_not_be_entered(path: Path, monkeypatch: pytest.Monkey
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "stat", closed)
-    with pytest.raises(Refusal, match=r"model\.gguf: it cannot be read: Permission denied"):
+    with refused(r"model\.gguf: it cannot be read: Permission denied"):
         GgufFiles().open(str(path))

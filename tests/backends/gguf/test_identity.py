@@ -15,10 +15,12 @@ from pytest_quantreg.backends.gguf.inspect import checkpoint
 from pytest_quantreg.backends.gguf.scheme import kind_of, stored_scheme
 from pytest_quantreg.backends.quiet import quietly_imported
 from pytest_quantreg.core.comparison.comparability import RULES, Candidate, DifferenceLog
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.run import ModelIdentity, ModelSpec, Software
 from pytest_quantreg.core.schemes.contradictions import contradictions
+from pytest_quantreg.core.schemes.inspection import Checkpoint
+from pytest_quantreg.report.words import words_of
 
+from ...wording import wrong_use
 from .gguf_samples import FEED, HIDDEN, write_gguf
 
 MIXED = {"attn_q": "Q4_K", "attn_output": "Q4_K", "ffn_up": "Q4_K", "ffn_down": "Q6_K"}
@@ -29,6 +31,11 @@ TEMPLATE = (
     "{% endfor %}{{ strftime_now('%d %b %Y') }}{{ {'ü': [1]} | tojson }}\n"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+
+def sentences(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The words of a checkpoint's contradictions."""
+    return tuple(words_of(problem).what for problem in contradictions(checkpoint))
 
 
 def opened(path: Path, *args: Any, **options: Any) -> GgufModel:
@@ -68,7 +75,7 @@ def test_the_tensors_decide(
     """A file is the scheme that its tensors are; a name that they do not bear out is told."""
     model = opened(tmp_path / "m.gguf", types, file_type=file_type)
     assert stored_scheme(model) == scheme
-    contradiction_lines = contradictions(checkpoint(model))
+    contradiction_lines = sentences(checkpoint(model))
     assert len(contradiction_lines) == (wrong is not None)
     assert not wrong or wrong in contradiction_lines[0]
 
@@ -180,6 +187,6 @@ def test_templates_by_name(tmp_path: Path) -> None:
     model = opened(tmp_path / "m.gguf", template="plain", fields=named)
     chosen = chat_formatter(model, "rag"), chat_formatter(model, True)
     assert [formatter([]) for formatter in chosen if formatter is not None] == ["rag", "plain"]
-    with pytest.raises(WrongUse, match="has no chat template 'tools'") as caught:
+    with wrong_use("has no chat template 'tools'") as caught:
         chat_formatter(model, "tools")
-    assert "default, rag" in caught.value.help[0]
+    assert "default, rag" in words_of(caught.value.problem).help[0]

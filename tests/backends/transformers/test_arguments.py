@@ -14,8 +14,11 @@ from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers.engine import machine
 from pytest_quantreg.backends.transformers.loading import _check_arguments
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, WrongUse
 from pytest_quantreg.core.records.run import Machine, ModelSpec
+from pytest_quantreg.report.words import words_of
+
+from ...wording import refused, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -40,10 +43,10 @@ def test_what_changes_the_model_is_wrong_use(
     """A model of fewer layers is faster and another model; the message has both values."""
     with pytest.raises(WrongUse) as caught:
         backend.load(spec(tiny, **{name: value}))
-    assert caught.value.what.startswith(
+    assert words_of(caught.value.problem).what.startswith(
         f"--quant-backend-arg={name}={value}: this is part of the model ({name} is {own}"
     )
-    assert "config.json" in caught.value.help[0]
+    assert "config.json" in words_of(caught.value.problem).help[0]
 
 
 @pytest.mark.parametrize(
@@ -58,15 +61,15 @@ def test_values_that_prompts_cannot_have(
     backend: TransformersBackend, tiny: Path, spec: Spec, name: str, value: Any, allowed: str
 ) -> None:
     """They are told as such when the model is identified, not as another tokenizer."""
-    with pytest.raises(WrongUse, match=f"{name}={value}: allowed is {allowed}"):
+    with wrong_use(f"{name}={value}: allowed is {allowed}"):
         backend.identify(spec(tiny, **{name: value}))
 
 
 def test_a_misspelt_argument(backend: TransformersBackend, tiny: Path, spec: Spec) -> None:
     """The nearest argument that there is stands first in the help."""
-    with pytest.raises(WrongUse, match="unexpected keyword argument 'dtyp'") as caught:
+    with wrong_use("unexpected keyword argument 'dtyp'") as caught:
         backend.load(spec(tiny, dtyp="float32"))
-    assert caught.value.help[0] == "did you mean dtype?"
+    assert words_of(caught.value.problem).help[0] == "did you mean dtype?"
 
 
 def test_a_second_name_of_another_architecture(
@@ -81,7 +84,7 @@ def test_a_second_name_of_another_architecture(
     with quiet():
         transformers.GPT2LMHeadModel(config).to(torch.bfloat16).save_pretrained(copy)
     for name in ("n_layer", "num_hidden_layers"):
-        with pytest.raises(WrongUse, match=f"{name} is 2 in its config"):
+        with wrong_use(f"{name} is 2 in its config"):
             backend.load(spec(copy, **{name: 1}))
     engine = backend.load(spec(copy, n_layer=2))
     assert len(engine.model.transformer.h) == 2
@@ -113,7 +116,7 @@ def test_how_a_model_is_run_may_be_said(
 
 def test_unknown_arguments_are_named(backend: TransformersBackend, tiny: Path, spec: Spec) -> None:
     """What neither config nor from_pretrained knows is wrong use too."""
-    with pytest.raises(WrongUse, match=r"does not take what was given: .*'fast_please'"):
+    with wrong_use(r"does not take what was given: .*'fast_please'"):
         backend.load(spec(tiny, fast_please=True))
 
 
@@ -124,7 +127,7 @@ def test_a_config_that_nobody_knows_is_refused(
     """With arguments or without: one refusal, never an error of transformers itself."""
     path = copy / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": "nonsense"}))
-    with pytest.raises(Refusal, match="transformers cannot load it: ValueError") as caught:
+    with refused("transformers cannot load it: ValueError") as caught:
         backend.load(spec(copy, **args))
     assert caught.value.category is Category.UNUSABLE_MODEL
 
@@ -154,5 +157,5 @@ def test_an_accelerator_is_called_by_its_maker(
 def test_arguments_that_load_other_weights(name: str) -> None:
     """What from_pretrained would read elsewhere was neither digested nor checked."""
     spec = ModelSpec("/nowhere", "m", "bf16", "transformers", args={name: "other"})
-    with pytest.raises(WrongUse, match="other weights than those that were checked"):
+    with wrong_use("other weights than those that were checked"):
         _check_arguments(spec, Path("/nowhere"), None, None)

@@ -14,6 +14,8 @@ from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import EffectiveScheme, ModelSpec
 
+from ...wording import refused
+
 Spec = Callable[..., ModelSpec]
 
 FP8 = "fp8 e4m3 per channel"
@@ -125,7 +127,7 @@ def test_config_alone_makes_no_scheme(
 ) -> None:
     """A config that says fp8 over plain bf16 weights is refused as suspicious, unloaded."""
     shutil.copyfile(made["w8a8-fp8"] / "config.json", copy / "config.json")
-    with pytest.raises(Refusal, match="nothing in its weights is quantized") as caught:
+    with refused("nothing in its weights is quantized") as caught:
         backend.load(spec(copy, "w8a8-fp8"))
     assert caught.value.category is Category.SUSPICIOUS
 

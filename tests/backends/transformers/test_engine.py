@@ -18,9 +18,11 @@ from pytest_quantreg.backends.device import cpu_name, nvidia_driver
 from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.engine import Engine
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.measure.accuracy.quiet import quiet as muted
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -143,9 +145,9 @@ def test_chats_without_template_or_with_several(
     assert tools is not None
     chat = [{"role": "user", "content": "x"}]
     assert (plain(chat), tools(chat)) == ("Dx", "Tx")
-    with pytest.raises(WrongUse, match="no chat template 'rag'") as caught:
+    with wrong_use("no chat template 'rag'") as caught:
         backend.chat_formatter(spec(copy), "rag")
-    assert "default, tools" in str(caught.value)
+    assert "default, tools" in says(caught.value)
 
 
 def test_bos_stands_first_once(backend: TransformersBackend, tiny: Path, spec: Spec) -> None:
@@ -166,9 +168,9 @@ def test_bos_that_is_asked_for_and_absent_is_refused(
     value["post_processor"] = None
     path.write_text(json.dumps(value))
     backend.load(spec(copy)).close()
-    with pytest.raises(Refusal, match="do not begin with <s>") as caught:
+    with refused("do not begin with <s>") as caught:
         backend.load(spec(copy, add_bos_token=True))
-    assert "--quant-backend-arg add_bos_token=false" in str(caught.value)
+    assert "--quant-backend-arg add_bos_token=false" in says(caught.value)
 
 
 def test_generation_is_greedy_whatever_the_checkpoint_says(
@@ -211,7 +213,7 @@ def test_close_frees_what_others_still_hold(
     assert lm._model is None
     alive = [t for t in gc.get_objects() if is_big_tensor(t) and t.data_ptr() in pointers]
     assert alive == []
-    with pytest.raises(WrongUse, match="is not loaded any more"):
+    with wrong_use("is not loaded any more"):
         _ = engine.model
 
 
@@ -258,10 +260,10 @@ def test_running_out_of_memory_at_load_is_a_refusal(
         torch.empty(1 << 60)
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", too_large)
-    with pytest.raises(Refusal, match="does not fit into memory") as caught:
+    with refused("does not fit into memory") as caught:
         backend.load(spec(tiny))
     assert caught.value.category is Category.OUT_OF_MEMORY
-    assert "device_map=auto" in str(caught.value)
+    assert "device_map=auto" in says(caught.value)
 
 
 def test_arguments_reach_from_pretrained(

@@ -18,10 +18,12 @@ from pytest_quantreg.backends.transformers.engine import TransformersEngine
 from pytest_quantreg.backends.transformers.timing import refuse_offloaded
 from pytest_quantreg.backends.transformers.weights import kv_per_token, storages, streamed
 from pytest_quantreg.core.engine import TimedEngine
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load, Request, Workload
 from pytest_quantreg.measure.speed.measure import measure_pair
+
+from ...wording import refused, says, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -88,7 +90,7 @@ def test_stopping_early_is_refused(
         return generate(*args, **{**how, "max_new_tokens": how["max_new_tokens"] - 1})
 
     monkeypatch.setattr(engine.model, "generate", shorter)
-    with pytest.raises(Refusal, match="generated 5 tokens where 6 were asked for") as caught:
+    with refused("generated 5 tokens where 6 were requested") as caught:
         engine.serve(load())
     assert caught.value.category is Category.ENGINE
 
@@ -100,19 +102,20 @@ def test_more_tokens_than_positions(backend: TransformersBackend, tiny: Path, sp
     with pytest.raises(Refusal) as caught:
         engine.serve(load(tokens=113))
     assert caught.value.category is Category.WRONG_USE
-    assert "has 128 positions, and 16 prompt tokens with 113 new ones need 129" in str(caught.value)
-    assert "128 or fewer together" in str(caught.value)
+    words = says(caught.value)
+    assert "has 128 positions, and 16 prompt tokens with 113 new ones need 129" in words
+    assert "128 or fewer together" in words
 
 
 def test_prompts_that_cannot_be(backend: TransformersBackend, tiny: Path, spec: Spec) -> None:
     """Tokens outside the vocabulary and prompts of unequal length are wrong use."""
     engine = backend.load(spec(tiny))
-    with pytest.raises(WrongUse, match="none of its 291"):
+    with wrong_use("none of its 291"):
         engine.serve(load(prompts=((5, 291),)))
-    with pytest.raises(WrongUse, match="equally long"):
+    with wrong_use("equally long"):
         engine.serve(load(prompts=((5, 6), (7,))))
     engine.close()
-    with pytest.raises(WrongUse, match="is not loaded any more"):
+    with wrong_use("is not loaded any more"):
         engine.serve(load())
 
 
@@ -355,6 +358,6 @@ def test_two_real_models_in_processes_of_their_own(tiny: Path, spec: Spec, tmp_p
 @pytest.mark.parametrize("kinds", [{"meta"}, {"cpu", "meta"}, {"cpu", "cuda"}])
 def test_offloaded_models_are_not_timed(kinds: set[str]) -> None:
     """Where weights wait elsewhere, moving them is what would be timed."""
-    with pytest.raises(Refusal, match="is offloaded"):
+    with refused("is offloaded"):
         refuse_offloaded("m", kinds)
     refuse_offloaded("m", {"cpu"})

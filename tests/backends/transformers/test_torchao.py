@@ -15,9 +15,10 @@ from pytest_quantreg.backends.quiet import quiet, quietly_imported
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.backends.transformers import backend as backend_module
 from pytest_quantreg.backends.transformers.loading import check_finite
-from pytest_quantreg.core.errors import Refusal, WrongUse
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.records.speed import Load
+
+from ...wording import refused, wrong_use
 
 Spec = Callable[..., ModelSpec]
 
@@ -112,7 +113,7 @@ def test_broken_values_are_found_inside(
     )
     weight = engine.model.model.layers[0].mlp.up_proj.weight
     weight.scale[3] = float("nan")
-    with pytest.raises(Refusal, match=r"up_proj\.weight holds NaN"):
+    with refused(r"up_proj\.weight holds NaN"):
         check_finite(engine.model, "tiny")
 
 
@@ -120,7 +121,7 @@ def test_a_config_that_transformers_does_not_know(
     backend: TransformersBackend, tiny: Path, spec: Spec
 ) -> None:
     """A misspelt type is wrong use that shows what was given."""
-    with pytest.raises(WrongUse, match="Int9WeightOnlyConfig"):
+    with wrong_use("Int9WeightOnlyConfig"):
         backend.load(spec(tiny, quantization_config=quantization_config("Int9WeightOnlyConfig")))
 
 

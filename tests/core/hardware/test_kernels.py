@@ -7,12 +7,13 @@ from itertools import product
 
 import pytest
 
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.hardware.accelerators import Accelerator
 from pytest_quantreg.core.hardware.kernel_rules import Engine, Form, Rule, Where
 from pytest_quantreg.core.hardware.kernels import ENGINES, runs_as
 from pytest_quantreg.core.hardware.kernels_vllm import VLLM
 from pytest_quantreg.core.schemes.names import SCHEMES
+
+from ...wording import wrong_use
 
 CPU = Accelerator("AMD EPYC", "cpu", features=("avx512_bf16", "avx512_vnni"))
 AMX = replace(CPU, features=("amx_tile", "amx_int8"))
@@ -201,7 +202,7 @@ def test_what_the_tables_do_not_know(
 
 def test_unknown_scheme_is_wrong_use() -> None:
     """A scheme that no table could have is refused with the nearest names."""
-    with pytest.raises(WrongUse, match="unknown scheme 'w9a9'"):
+    with wrong_use("unknown scheme 'w9a9'"):
         runs_as("w9a9", "vllm", "0.33.0", CPU)
 
 

@@ -11,6 +11,8 @@ from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
 from pytest_quantreg.core.schemes.names import Quantization, resolve, same_identity
 from pytest_quantreg.core.schemes.words import describe, described, kind, understood
 
+from ...wording import says, wrong_use
+
 INT3 = Quantization("int", 3, "group", group_size=64)
 OURS = ProjectScheme("our-int4", "w4a16-int4-gptq", aliases=("o4",))
 NAMELESS = ProjectScheme("our-int3", described(INT3, None), makeable=False)
@@ -45,15 +47,15 @@ def test_unknown_names_list_own_ones_too() -> None:
     """The nearest of both kinds, and every own name among the known."""
     with pytest.raises(WrongUse) as caught:
         CATALOGUE.choose("our-int5")
-    assert "nearest: our-int4, our-int3" in str(caught.value)
-    assert "gguf-q4_k_m, our-int4, o4, our-int3, cached" in str(caught.value)
+    assert "nearest: our-int4, our-int3" in says(caught.value)
+    assert "gguf-q4_k_m, our-int4, o4, our-int3, cached" in says(caught.value)
 
 
 @pytest.mark.parametrize("words", ["int3 in groups of 64 weights", "fp6 per channel weights"])
 def test_words_for_data_are_no_names_to_type(words: str) -> None:
     """Only files and definitions are called by their data."""
     assert resolve(words).name == words
-    with pytest.raises(WrongUse, match="unknown scheme"):
+    with wrong_use("unknown scheme"):
         CATALOGUE.choose(words)
 
 

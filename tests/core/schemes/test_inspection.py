@@ -19,6 +19,7 @@ from pytest_quantreg.core.schemes.inspection import (
     kind_of,
 )
 from pytest_quantreg.core.schemes.names import Quantization
+from pytest_quantreg.report.words import words_of
 
 FP8 = Claim(
     "w8a8-fp8",
@@ -34,6 +35,11 @@ INT4 = Claim(
 )
 HELD = Held("float", 8, granularity="channel", group_size=64)
 PROJECTIONS = tuple(f"model.layers.0.self_attn.{name}_proj" for name in "qkvo")
+
+
+def sentences(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The words of a checkpoint's contradictions."""
+    return tuple(words_of(problem).what for problem in contradictions(checkpoint))
 
 
 def scales(name: str, *, count: int = 64, **other: int) -> Scales:
@@ -65,14 +71,14 @@ SOUND = checkpoint(*map(quantized, PROJECTIONS))
 
 def test_a_sound_checkpoint_has_no_contradiction() -> None:
     """Quantized layers, an ignored output layer and ordinary scales agree."""
-    assert contradictions(SOUND) == ()
+    assert sentences(SOUND) == ()
     assert SOUND.scheme == "w8a8-fp8"
 
 
 def test_an_unquantized_model_has_no_contradiction() -> None:
     """Where nothing is claimed and nothing quantized, the scheme is the type of the tensors."""
     checkpoint_ = checkpoint(*map(plain, PROJECTIONS), claim=Claim(None))
-    assert contradictions(checkpoint_) == ()
+    assert sentences(checkpoint_) == ()
     assert checkpoint_.scheme == "bf16"
 
 
@@ -80,14 +86,14 @@ def test_plain_tensors_under_a_quantized_config() -> None:
     """A config that says FP8 over bf16 tensors is one contradiction, and the scheme is bf16."""
     checkpoint_ = checkpoint(*map(plain, PROJECTIONS))
     assert checkpoint_.scheme == "bf16"
-    assert contradictions(checkpoint_) == (
+    assert sentences(checkpoint_) == (
         "config.json says w8a8-fp8, but none of the 4 linear layers is quantized: they are bf16",
     )
 
 
 def test_quantized_tensors_under_a_plain_config() -> None:
     """Quantized tensors that the config does not mention are named."""
-    (said,) = contradictions(replace(SOUND, claim=Claim(None)))
+    (said,) = sentences(replace(SOUND, claim=Claim(None)))
     assert said.startswith("config.json says nothing of quantization, but model.layers.0")
     assert "and 1 more are quantized" in said
 
@@ -95,34 +101,34 @@ def test_quantized_tensors_under_a_plain_config() -> None:
 def test_a_layer_left_out_that_nobody_names() -> None:
     """An unquantized linear layer must stand in the ignore list, by name or by pattern."""
     layers = (*map(quantized, PROJECTIONS[1:]), plain(PROJECTIONS[0]))
-    (said,) = contradictions(checkpoint(*layers))
+    (said,) = sentences(checkpoint(*layers))
     assert said == (
         f"{PROJECTIONS[0]} is not quantized, and the ignore list of config.json does not name it"
     )
     for entry in (PROJECTIONS[0], r"re:.*q_proj$"):
         claim = replace(FP8, ignore=("lm_head", entry))
-        assert contradictions(checkpoint(*layers, claim=claim)) == ()
+        assert sentences(checkpoint(*layers, claim=claim)) == ()
 
 
 def test_an_output_layer_that_nobody_names() -> None:
     """compressed-tensors lists the output layer too, which other formats leave out unsaid."""
-    (said,) = contradictions(replace(SOUND, claim=replace(FP8, ignore=())))
+    (said,) = sentences(replace(SOUND, claim=replace(FP8, ignore=())))
     assert said.startswith("lm_head is not quantized")
     other = replace(FP8, method="awq", ignore=("visual",), exact=False)
-    assert contradictions(replace(SOUND, claim=other)) == ()
+    assert sentences(replace(SOUND, claim=other)) == ()
 
 
 def test_a_format_without_a_list_blames_no_layer() -> None:
     """Where a format keeps no ignore list, a layer left alone contradicts nothing."""
     layers = (*map(quantized, PROJECTIONS[1:]), plain(PROJECTIONS[0]))
     claim = replace(FP8, method="gptq", ignore=None, exact=False)
-    assert contradictions(checkpoint(*layers, claim=claim)) == ()
+    assert sentences(checkpoint(*layers, claim=claim)) == ()
 
 
 def test_an_ignored_layer_that_is_quantized() -> None:
     """An engine would load an ignored layer unquantized: that it is quantized is named."""
     claim = replace(FP8, ignore=("lm_head", PROJECTIONS[3]))
-    (said,) = contradictions(replace(SOUND, claim=claim))
+    (said,) = sentences(replace(SOUND, claim=claim))
     assert said == f"{PROJECTIONS[3]} is quantized, and the ignore list of config.json names it"
 
 
@@ -148,7 +154,7 @@ def test_an_ignored_layer_that_is_quantized() -> None:
 def test_other_numbers_than_claimed(held: Held, said: str) -> None:
     """Type, bits and size of groups of the tensors must be those of the config."""
     layers = [quantized(name, held) for name in PROJECTIONS]
-    assert contradictions(checkpoint(*layers, claim=INT4)) == (
+    assert sentences(checkpoint(*layers, claim=INT4)) == (
         f"{said} (4 layers, {PROJECTIONS[0]} first)",
     )
 
@@ -159,12 +165,12 @@ def test_other_numbers_than_claimed(held: Held, said: str) -> None:
 )
 def test_int4_may_be_packed_or_lie_in_bytes(held: Held) -> None:
     """int4 values in whole bytes, and groups as wide as the layer, are what was claimed."""
-    assert contradictions(checkpoint(quantized(PROJECTIONS[0], held), claim=INT4)) == ()
+    assert sentences(checkpoint(quantized(PROJECTIONS[0], held), claim=INT4)) == ()
 
 
 def test_missing_scales() -> None:
     """Quantized numbers without scales cannot be turned back into weights."""
-    (said,) = contradictions(checkpoint(quantized(PROJECTIONS[0], replace(HELD, scaled=False))))
+    (said,) = sentences(checkpoint(quantized(PROJECTIONS[0], replace(HELD, scaled=False))))
     assert said == f"{PROJECTIONS[0]} is quantized, but the files hold no scales for it"
 
 
@@ -180,14 +186,14 @@ def test_bad_scales(wrong: dict[str, int], said: str) -> None:
     """Scales that are all one, all zero, or in one place NaN are named by their tensor."""
     bad = scales(PROJECTIONS[0], **wrong)
     layers = [quantized(PROJECTIONS[0], HELD, bad), *map(quantized, PROJECTIONS[1:])]
-    assert contradictions(checkpoint(*layers)) == (f"{said}{bad.name}",)
+    assert sentences(checkpoint(*layers)) == (f"{said}{bad.name}",)
 
 
 @pytest.mark.parametrize("some", [{"ones": 63}, {"zeros": 63}])
 def test_some_ones_and_zeros_are_no_contradiction(some: dict[str, int]) -> None:
     """Dead channels have a scale of zero, and one is a number like others."""
     bad = scales(PROJECTIONS[0], **some)
-    assert contradictions(checkpoint(quantized(PROJECTIONS[0], HELD, bad))) == ()
+    assert sentences(checkpoint(quantized(PROJECTIONS[0], HELD, bad))) == ()
 
 
 def test_one_scale_per_tensor() -> None:
@@ -195,18 +201,18 @@ def test_one_scale_per_tensor() -> None:
     per_tensor = [scales(name, count=1, ones=1) for name in PROJECTIONS]
     sound = scales(PROJECTIONS[3], count=1)
     layers = [quantized(name, HELD, at) for name, at in zip(PROJECTIONS, per_tensor, strict=True)]
-    assert len(contradictions(checkpoint(*layers))) == 1
+    assert len(sentences(checkpoint(*layers))) == 1
     layers[3] = quantized(PROJECTIONS[3], HELD, sound)
-    assert contradictions(checkpoint(*layers)) == ()
+    assert sentences(checkpoint(*layers)) == ()
 
 
 def test_scales_of_inputs_may_be_one() -> None:
     """Activations scaled by one are common; NaN is not."""
     fine = replace(scales(PROJECTIONS[0], count=2, ones=2), of_inputs=True)
     weight = scales(PROJECTIONS[0])
-    assert contradictions(checkpoint(quantized(PROJECTIONS[0], HELD, weight, fine))) == ()
+    assert sentences(checkpoint(quantized(PROJECTIONS[0], HELD, weight, fine))) == ()
     broken = replace(fine, ones=0, not_finite=1)
-    assert contradictions(checkpoint(quantized(PROJECTIONS[0], HELD, weight, broken))) != ()
+    assert sentences(checkpoint(quantized(PROJECTIONS[0], HELD, weight, broken))) != ()
 
 
 @pytest.mark.parametrize(

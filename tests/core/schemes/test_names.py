@@ -21,6 +21,8 @@ from pytest_quantreg.core.schemes.names import (
     same_identity,
 )
 
+from ...wording import says, wrong_use
+
 
 @pytest.mark.parametrize(
     ("spelling", "name"),
@@ -103,9 +105,9 @@ def test_all_names_of_the_field_are_there() -> None:
 )
 def test_unknown_names_list_the_nearest(unknown: str, nearest: str) -> None:
     """The message holds the name that was meant, or all of them."""
-    with pytest.raises(WrongUse, match="unknown scheme") as caught:
+    with wrong_use("unknown scheme") as caught:
         resolve(unknown)
-    assert nearest in str(caught.value)
+    assert nearest in says(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_unknown_names_list_the_nearest(unknown: str, nearest: str) -> None:
 )
 def test_suffixes_that_make_no_sense(name: str, message: str) -> None:
     """A method needs a quantized checkpoint, and only the KV cache follows a plus."""
-    with pytest.raises(WrongUse, match=message):
+    with wrong_use(message):
         resolve(name)
 
 
