@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.backends.checkpoint import quantize
+from pytest_quantreg.backends.checkpoint.quantize_process import NOTHING_TO_QUANTIZE
 from pytest_quantreg.backends.checkpoint.recipe import AT_LOAD, DATA_FREE, recipe, recipe_in_words
 from pytest_quantreg.backends.transformers import TransformersBackend
 from pytest_quantreg.core.errors import Category, MissingExtra
@@ -192,6 +194,33 @@ def test_without_llm_compressor_the_extra_is_named(
     with pytest.raises(MissingExtra) as caught:
         backend.prepare(spec_to_make(tiny), print)
     assert 'pip install "pytest-quantreg[quantize]"' in says(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "printed", "said", "category"),
+    [
+        (1, "Traceback\nValueError: odd\n\n", "failed: ValueError: odd", Category.ENGINE),
+        (7, "", "failed: exit status 7", Category.ENGINE),
+        (-9, "", "failed: out of memory", Category.OUT_OF_MEMORY),
+        (1, "torch: out of memory", "failed: out of memory", Category.OUT_OF_MEMORY),
+        (NOTHING_TO_QUANTIZE, "", "the model has no linear layers", Category.ENGINE),
+    ],
+)
+def test_how_the_maker_failed(
+    status: int,
+    printed: str,
+    said: str,
+    category: Category,
+    backend: TransformersBackend,
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exit status and the last line on stderr decide what a failure is."""
+    process = subprocess.CompletedProcess([], status, "", printed)
+    monkeypatch.setattr(quantize, "run_in_process", lambda *_: process)
+    with refused(f"making w8a8-int8 of tiny.*{said}") as caught:
+        backend.prepare(spec_to_make(tiny), lambda line: None)
+    assert caught.value.category is category
 
 
 @pytest.mark.slow
