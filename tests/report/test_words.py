@@ -22,12 +22,7 @@ RAISERS = frozenset({"Refusal", "WrongUse", "Problem", "CorruptFile", "Smaller",
 
 # Rooms whose errors are values; the others follow.
 VALUES: tuple[str, ...] = (
-    "backends/__init__",
-    "backends/checkpoint",
-    "backends/gguf/",
-    "backends/simple/",
-    "backends/timed_engine",
-    "backends/transformers/",
+    "backends/",
     "cli/",
     "core/gates/speed",
     "core/hardware/",
@@ -38,10 +33,6 @@ VALUES: tuple[str, ...] = (
     "imports/",
     "measure/",
     "report/",
-    "backends/llamacpp/",
-    "backends/openai/",
-    "backends/process/",
-    "backends/vllm/",
     "testing/",
 )
 
