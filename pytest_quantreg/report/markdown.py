@@ -128,7 +128,7 @@ def _has_result(result: str) -> Callable[[Outcome], bool]:
 
 def _group(scheme: str, every: Sequence[Outcome], rows: _Rows) -> Iterator[str]:
     outcomes = without_repeats(every)
-    yield f"### {escaped(title(scheme, outcomes).removeprefix('quantreg: '))}"
+    yield f"### {escaped(title(scheme, outcomes))}"
     yield ""
     for context in contexts(outcomes):
         yield f"{escaped(context_line(context))}  "

@@ -156,11 +156,10 @@ def _published(scheme: Scheme, project_scheme: ProjectScheme | None) -> Iterator
     yield f"Published of {scheme.name}:"
     last_source = ""
     for result in figures:
-        source = ": ".join(
-            [result.source, ", ".join(part for part in (result.model, result.how) if part)]
-        )
+        setup = ", ".join(part for part in (result.model, result.how) if part)
+        source = f"{result.source}: {setup}" if setup else result.source
         if source != last_source:
-            yield from _wrapped(f"  {source.removesuffix(': ')}", " " * 4)
+            yield from _wrapped(f"  {source}", " " * 4)
         last_source = source
         figure = [f"{result.retention:.3f}"] if result.retention is not None else []
         text = "; ".join(part for part in (result.benchmark, result.says) if part)

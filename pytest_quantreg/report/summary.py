@@ -52,11 +52,11 @@ def side_measurements(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
-    """``quantreg: w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
+    """``w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
     if any(outcome.result in (RECORDED, PRESENT) for outcome in outcomes):
-        return f"quantreg: {scheme} baselines"
+        return f"{scheme} baselines"
     if scheme == NOT_RECORDED:
-        return "quantreg: baselines that were not recorded"
+        return "baselines that were not recorded"
     against = [
         outcome.context.baseline_scheme for outcome in outcomes if outcome.context is not None
     ]
@@ -67,12 +67,9 @@ def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes
         if outcome.mode is not None and outcome.confidence is not None and outcome.unjudged is None
     )
-    who = " ".join(["quantreg:", *([scheme] if scheme else [])])
-    parts = [f"{who} against {against[0]}" if against and against[0] else who]
-    excused = excused_gates(outcomes)
-    return ", ".join(
-        [*parts, *([" and ".join(gates)] if gates else []), *([excused] if excused else [])]
-    )
+    whose = f"against {against[0]}" if against and against[0] else ""
+    parts = [" ".join(filter(None, (scheme, whose))), " and ".join(gates), excused_gates(outcomes)]
+    return ", ".join(filter(None, parts))
 
 
 def excused_gates(outcomes: Sequence[Outcome]) -> str:

@@ -48,7 +48,7 @@ def write_summary(report: SummarySource, terminal: pytest.TerminalReporter) -> N
 
 def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.TerminalReporter) -> None:
     outcomes = without_repeats(every)
-    terminal.write_sep("=", title(scheme, outcomes))
+    terminal.write_sep("=", f"quantreg: {title(scheme, outcomes)}")
     for context in contexts(outcomes):
         _write_wrapped(terminal, context_line(context))
     for build in (table, accepted_table, speed_table):
