@@ -55,7 +55,7 @@ def accept_page(chosen: argparse.Namespace) -> str:
     from ..report.json_document import read, to_report
 
     if len(chosen.why) > MOST_WHY:
-        raise WrongUse(CommandCode.WHY_TOO_LONG, most=MOST_WHY)
+        raise WrongUse(CommandCode.REASON_TOO_LONG, most=MOST_WHY)
     folder = Path(os.path.expanduser(chosen.baselines)).absolute()
     if not folder.is_dir():
         raise WrongUse(CommandCode.NO_SUCH_STORE, folder=chosen.baselines)

@@ -27,7 +27,7 @@ class CommandCode(Code):
     BACKEND_MISSPELLED = Category.WRONG_USE
 
     NO_SUCH_STORE = Category.WRONG_USE
-    WHY_TOO_LONG = Category.WRONG_USE
+    REASON_TOO_LONG = Category.WRONG_USE
     NOT_GREEN = Category.WRONG_USE
     SESSION_INCOMPLETE = Category.WRONG_USE
     NOTHING_WAS_JUDGED = Category.WRONG_USE

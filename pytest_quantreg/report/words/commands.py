@@ -42,7 +42,7 @@ _REPORTS: Table = {
         "{folder}: no such folder",
         "name the store that holds the baselines: --baselines DIR",
     ),
-    CommandCode.WHY_TOO_LONG: "--why: {most:,} characters are the most",
+    CommandCode.REASON_TOO_LONG: "--why: {most:,} characters are the most",
     CommandCode.NOT_GREEN: (
         "{report}: not accepted: {cause}",
         "only runs of a green session become a reference",
