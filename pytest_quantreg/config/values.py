@@ -1,22 +1,25 @@
-"""What one value may be: each check takes it as written and says what is allowed instead."""
+"""The values of options: names, schemes, models, checkpoints and arguments of engines."""
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from ..core.checks import shown
+from ..core.codes import OptionCode
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.records.run import Json
 from ..core.schemes.catalogue import Catalogue
 from ..core.schemes.names import SchemeChoice
 from ..core.secret_values import HIDDEN, YOUR_OWN, without_secrets
 from ..core.settings import ModelRef
+
+T = TypeVar("T")
 
 BUILT_IN_SCHEMES = Catalogue()
 """No schemes but the built-in ones."""
@@ -36,7 +39,7 @@ class OptionValue(NamedTuple):
         """The value as text without blanks around it. Raises WrongUse when none is left."""
         text = str(self.value).strip()
         if not text:
-            raise WrongUse(f"{self.named} is empty", help="give a value or leave it out")
+            raise WrongUse(OptionCode.EMPTY_VALUE, name=self.named)
         return text
 
     @property
@@ -44,91 +47,36 @@ class OptionValue(NamedTuple):
         """The absolute path that the value names; links keep their own names."""
         return Path(os.path.abspath(self.base / os.path.expanduser(self.text)))
 
+    def checked(self, check: Callable[..., T], **rule: Any) -> T:
+        """What ``check`` makes of the value; its WrongUse names the option and the value."""
+        value = self.text if isinstance(self.value, str) else self.value
+        try:
+            return check(value, **rule)
+        except WrongUse as error:
+            raise self.wrong(error.problem) from None
 
-def check_confidence(value: Any, named: str) -> float:
-    """A one-sided confidence, above 0.5 and below 1, or WrongUse naming ``named``."""
-    allowed = "allowed is a number above 0.5 and below 1"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise WrongUse(f"{named}={value!r}: {allowed}")
-    if 0.5 < value < 1:
-        return float(value)
-    meant = value / 100 if 50 < value < 100 else 1 - value if 0 < value < 0.5 else None
-    hint = f"; did you mean {meant:g}?" if meant is not None else ""
-    raise WrongUse(f"{named}={value:g}: {allowed}{hint}")
-
-
-def check_limit(value: Any, named: str) -> int | None:
-    """A number of items >= 1, or None for all; WrongUse naming ``named`` otherwise."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise WrongUse(
-            f"{named}={value!r}: allowed is a whole number of items, 1 or more "
-            "(leave it out for all items)"
-        )
-    return value
+    def wrong(self, cause: Problem) -> WrongUse:
+        """The error of a value that breaks a rule."""
+        value = self.text if isinstance(self.value, str) else shown(self.value)
+        return WrongUse(OptionCode.BAD_VALUE, name=self.named, value=value, cause=cause)
 
 
-def check_count(value: Any, named: str, *, most: int | None = None) -> int:
-    """A whole number from 1 to ``most``, or WrongUse naming ``named``."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < 1 or (most is not None and value > most):
-        upto = "1 or more" if most is None else f"from 1 to {most:,}"
-        raise WrongUse(f"{named}={value!r}: allowed is a whole number, {upto}")
-    return int(value)
-
-
-def check_undetected(value: float, named: str) -> float:
-    """A loss of retention between 0 and 1, or WrongUse naming ``named``."""
-    if not 0 < value < 1:
-        raise WrongUse(
-            f"{named}={value:g}: allowed is above 0 and below 1, as a loss of retention "
-            "(0.10 is ten points)"
-        )
-    return float(value)
-
-
-def check_seconds(value: Any, named: str) -> float:
-    """Seconds above 0, or WrongUse naming ``named``."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise WrongUse(f"{named}={value!r}: allowed are seconds, above 0, e.g. 900")
-    return float(value)
-
-
-def check_choice(option: OptionValue, allowed: Sequence[str]) -> str:
-    """One of ``allowed``, or WrongUse with the nearest."""
-    if option.text in allowed:
-        return option.text
-    close = difflib.get_close_matches(option.text, allowed, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise WrongUse(f"{option.named}={option.text}: allowed are {', '.join(allowed)}{hint}")
-
-
-def check_report(option: OptionValue) -> Path:
+def report_path(option: OptionValue) -> Path:
     """Where a report goes; its ending says in which form."""
     path = option.path
     if path.suffix == ".html":
-        raise WrongUse(
-            f"{option.named}={option.text}: reports in HTML are not built yet",
-            help="allowed are .md and .json",
-        )
+        raise option.wrong(Problem(OptionCode.HTML_REPORT, {}))
     if path.suffix not in (".md", ".json"):
-        raise WrongUse(
-            f"{option.named}={option.text}: the ending says in which form; allowed are .md and "
-            ".json"
-        )
+        raise option.wrong(Problem(OptionCode.EXPECTED_REPORT_NAME, {}))
     if path.is_dir():
-        raise WrongUse(f"{option.named}={option.text}: a folder", help="name a file in it")
+        raise option.wrong(Problem(OptionCode.FOLDER_AS_REPORT, {}))
     return path
 
 
-def check_model_name(option: OptionValue) -> str:
+def model_name(option: OptionValue) -> str:
     """A name for the store: a hub id, with or without organisation."""
     if not _HUB_ID.fullmatch(option.text) or {".", ".."} & {*option.text.split("/")}:
-        raise WrongUse(
-            f"{option.named}={option.text}: allowed are letters, digits, '.', '_', '-' and one '/'"
-        )
+        raise option.wrong(Problem(OptionCode.EXPECTED_MODEL_NAME, {}))
     return option.text
 
 
@@ -140,16 +88,11 @@ def parse_schemes(
     for option in sources:
         for word in option.text.split(","):
             if not word.strip():
-                raise WrongUse(
-                    f"{option.named}={option.text}: an empty name",
-                    help="separate names by one comma: w8a8-fp8,w4a16-int4",
-                )
+                raise option.wrong(Problem(OptionCode.EMPTY_SCHEME_NAME, {}))
             choice = _scheme(word, option.named, catalogue)
             if not choice.is_quantized:
-                raise WrongUse(
-                    f"{option.named}={word.strip()}: {choice.name} is not a quantized scheme",
-                    help="the baseline is named by --quant-model",
-                )
+                cause = Problem(OptionCode.BASELINE_SCHEME, {"scheme": choice.name})
+                raise option._replace(value=word).wrong(cause)
             names[choice.name] = None
     return tuple(names)
 
@@ -158,7 +101,7 @@ def _scheme(word: str, named: str, catalogue: Catalogue) -> SchemeChoice:
     try:
         return catalogue.choose(word.strip())
     except WrongUse as error:
-        raise WrongUse(f"{named}: {error.what}", help=error.help) from None
+        raise WrongUse(OptionCode.WRONG_AT, where=named, cause=error.problem) from None
 
 
 def parse_ref(option: OptionValue, name: str | None = None) -> ModelRef:
@@ -170,21 +113,14 @@ def parse_ref(option: OptionValue, name: str | None = None) -> ModelRef:
     if folder.is_file() and folder.suffix == ".gguf":
         return ModelRef(str(folder), name or folder.stem, text)
     if folder.exists():
-        raise WrongUse(
-            f"{option.named}={text}: a file", help="a model is a folder, a hub id or a .gguf file"
-        )
+        raise option.wrong(Problem(OptionCode.FILE_AS_MODEL, {}))
     ref, at, revision = text.partition("@")
     if at and option._replace(value=ref or ".").path.is_dir():
-        raise WrongUse(
-            f"{option.named}={text}: a folder has no revisions", help=f"leave out @{revision}"
-        )
+        raise option.wrong(Problem(OptionCode.REVISION_OF_FOLDER, {"revision": revision}))
     if _looks_like_path(ref):
-        raise WrongUse(f"{option.named}={text}: no such folder", help=f"looked for {folder}")
+        raise option.wrong(Problem(OptionCode.NO_SUCH_FOLDER, {"folder": str(folder)}))
     if not _HUB_ID.fullmatch(ref) or (at and not revision):
-        raise WrongUse(
-            f"{option.named}={text}: neither a folder nor a hub id ORG/NAME[@REVISION]",
-            help=f"a folder is looked for in {option.base}",
-        )
+        raise option.wrong(Problem(OptionCode.EXPECTED_MODEL, {"base": str(option.base)}))
     return ModelRef(ref, name or ref, text, revision or None)
 
 
@@ -208,13 +144,16 @@ def parse_checkpoints(
         parsed = parse_ref(ref)
         first = checkpoints.setdefault(scheme, parsed)
         if (first.ref, first.revision) != (parsed.ref, parsed.revision):
-            whose = f"for {scheme}" if scheme else "without a scheme"
-            raise WrongUse(
-                f"{option.named}: two checkpoints {whose}: {first.given} and {parsed.given}",
-                help="keep one, or say which scheme each holds: "
-                f"{option.named}=SCHEME={parsed.given}",
-            )
+            raise _two_checkpoints(option.named, scheme, first.given, parsed.given)
     return checkpoints
+
+
+def _two_checkpoints(name: str, scheme: str | None, first: str, second: str) -> WrongUse:
+    if scheme is None:
+        return WrongUse(OptionCode.TWO_PLAIN_CHECKPOINTS, name=name, first=first, second=second)
+    return WrongUse(
+        OptionCode.TWO_CHECKPOINTS, name=name, scheme=scheme, first=first, second=second
+    )
 
 
 def checkpoints_alone(
@@ -249,8 +188,10 @@ def _refuse_bare_scheme(option: OptionValue, catalogue: Catalogue) -> None:
     except WrongUse:
         return
     raise WrongUse(
-        f"{option.named}={option.text}: a scheme without its checkpoint",
-        help=f"write {option.named}={scheme.name}=FOLDER-OR-HUB-ID",
+        OptionCode.SCHEME_WITHOUT_CHECKPOINT,
+        name=option.named,
+        given=option.text,
+        scheme=scheme.name,
     )
 
 
@@ -267,11 +208,8 @@ def parse_backend_args(sources: Sequence[OptionValue]) -> tuple[dict[str, Json],
         if not (equals and valid_side and name.strip().isidentifier()):
             # A word that is not understood may hold a secret all the same.
             word = re.fullmatch(r"[\w:.-]*", key)
-            shown = f"{without_secrets(key) if word else HIDDEN}{equals}{HIDDEN if text else ''}"
-            raise WrongUse(
-                f"{option.named}={shown}: write [baseline:|quantized:]KEY=VALUE",
-                help="e.g. dtype=float16 or quantized:device_map=auto",
-            )
+            safe = f"{without_secrets(key) if word else HIDDEN}{equals}{HIDDEN if text else ''}"
+            raise option._replace(value=safe).wrong(Problem(OptionCode.EXPECTED_BACKEND_ARG, {}))
         sides[side][name.strip()] = _json_or_text(text.strip())
     both = sides[""]
     return {**both, **sides["baseline"]}, {**both, **sides["quantized"]}

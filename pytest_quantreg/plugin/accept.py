@@ -13,6 +13,7 @@ from typing import Any
 from ..baselines import AcceptedRuns, BaselineKey
 from ..baselines.accept_runs import AcceptanceNote, accept_runs
 from ..baselines.run_codec import pack
+from ..core.codes import OptionCode
 from ..core.errors import QuantregError, WrongUse
 from ..core.gates.acceptance_blockers import findings
 from ..core.records.acceptance import CandidateRun
@@ -29,6 +30,7 @@ from ..gating.provenance import git_commit, now
 from ..report.output_files import add_lines, write
 from ..report.session_outcomes import SessionReport
 from ..report.session_report import GREEN, Report
+from ..report.words import words_of
 
 _COMMAND = "; accept it all the same with: "
 
@@ -97,7 +99,7 @@ class KeptRuns:
             store = AcceptedRuns(settings.baselines)
             lines = accept_runs(store, self._kept, self._run, note)
         except QuantregError as error:
-            return AcceptResult(failed=f"quantreg: not accepted: {error}")
+            return AcceptResult(failed=f"quantreg: not accepted: {words_of(error.problem)}")
         return AcceptResult(tuple(f"quantreg: {line}" for line in lines))
 
     def clean(self, session: str) -> None:
@@ -113,7 +115,7 @@ class KeptRuns:
             self._keys[place] = {(*_owner(key), key.stem): key for key in keys}
         key = self._keys[place].get((*run.owner, run.stem))
         if key is None:
-            raise WrongUse(f"the run of {run.task} is gone from the cache folder")
+            raise WrongUse(OptionCode.MEASURED_RUN_GONE, task=run.task)
         return key, store.load(key)
 
     def _keep_undecided(self, undecided: Sequence[str], report: Report, invoked_from: Path) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
-from ..config.values import check_limit
+from ..core import checks
+from ..core.checks import checked, checked_or_none
+from ..core.codes import OptionCode
 from ..core.comparison.accuracy import Comparison
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.errors import Refusal, WrongUse
 from ..core.records.run import AccuracyRequest, Json
 from ..gating import EvalRequest
 from .item_calls import ItemCalls
@@ -41,72 +41,29 @@ class CompareAccuracy:
         try:
             call = EvalRequest(
                 AccuracyRequest(
-                    task=_text(task, "task"),
-                    num_fewshot=_count(num_fewshot, "num_fewshot", least=0),
-                    apply_chat_template=_template(apply_chat_template),
-                    fewshot_as_multiturn=_flag(fewshot_as_multiturn, "fewshot_as_multiturn"),
-                    system_instruction=_instruction(system_instruction),
-                    gen_kwargs=dict(_mapping(gen_kwargs)),
-                    repeats=_count(repeats, "repeats", least=1) or 1,
+                    task=checked("task", task, checks.check_name),
+                    num_fewshot=checked_or_none(
+                        "num_fewshot", num_fewshot, checks.check_count, least=0
+                    ),
+                    apply_chat_template=checked_or_none(
+                        "apply_chat_template", apply_chat_template, checks.check_template
+                    ),
+                    fewshot_as_multiturn=checked_or_none(
+                        "fewshot_as_multiturn", fewshot_as_multiturn, checks.check_flag
+                    ),
+                    system_instruction=checked_or_none(
+                        "system_instruction", system_instruction, checks.check_text
+                    ),
+                    gen_kwargs=checked_or_none("gen_kwargs", gen_kwargs, checks.check_json) or {},
+                    repeats=checked_or_none("repeats", repeats, checks.check_count) or 1,
                     seed=self._calls.settings.seed,
                     include_paths=self._calls.settings.include_paths,
                 ),
-                limit=check_limit(limit, "limit"),
-                metric=_text(metric, "metric") if metric is not None else None,
+                limit=checked_or_none("limit", limit, checks.check_limit),
+                metric=checked_or_none("metric", metric, checks.check_name),
             )
         except WrongUse as error:
-            refusal = Refusal(
-                Category.WRONG_USE, f"compare_accuracy: {error.what}", help=error.help
-            )
+            refusal = Refusal(OptionCode.WRONG_AT, where="compare_accuracy", cause=error.problem)
             self._calls.refuse(task if isinstance(task, str) else None, refusal)
             raise refusal from None
         return self._calls.compare(call)
-
-
-def _text(value: Any, named: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise WrongUse(f"{named}={value!r}: allowed is a name as lm-eval spells it")
-    return value
-
-
-def _count(value: Any, named: str, *, least: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise WrongUse(f"{named}={value!r}: allowed is a whole number, {least} or more")
-    return value
-
-
-def _flag(value: Any, named: str) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise WrongUse(f"{named}={value!r}: allowed are True and False")
-    return value
-
-
-def _template(value: Any) -> bool | str | None:
-    if value is not None and not isinstance(value, (bool, str)):
-        raise WrongUse(
-            f"apply_chat_template={value!r}: allowed are True, False and a template's name"
-        )
-    return value
-
-
-def _instruction(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise WrongUse(f"system_instruction={value!r}: allowed is a text")
-    return value
-
-
-def _mapping(value: Any) -> Mapping[str, Json]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise WrongUse(f'gen_kwargs={value!r}: allowed is a dict such as {{"temperature": 0.7}}')
-    try:
-        json.dumps(dict(value), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise WrongUse(
-            f"gen_kwargs={value!r}: {error}",
-            help="allowed are texts, numbers, booleans, None, lists and dicts, for they are stored",
-        ) from None
-    return value

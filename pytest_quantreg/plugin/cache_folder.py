@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.codes import OptionCode
 from ..core.errors import WrongUse
+from ..core.facts import Quoted
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
@@ -36,13 +38,9 @@ def _homeless() -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
-        why = error.strerror or type(error).__name__
-    else:
-        ours = sys.platform == "win32" or (status.st_uid == user and not status.st_mode & 0o022)
-        if stat.S_ISDIR(status.st_mode) and ours:
-            return folder
-        why = "it belongs to somebody else"
-    raise WrongUse(
-        f"no home folder, and {folder} cannot be used: {why}",
-        help="name a folder for what is kept between runs: QUANTREG_CACHE_DIR=FOLDER",
-    )
+        reason = Quoted(error.strerror or type(error).__name__)
+        raise WrongUse(OptionCode.NO_CACHE_FOLDER, folder=str(folder), reason=reason) from None
+    ours = sys.platform == "win32" or (status.st_uid == user and not status.st_mode & 0o022)
+    if not stat.S_ISDIR(status.st_mode) or not ours:
+        raise WrongUse(OptionCode.FOREIGN_CACHE_FOLDER, folder=str(folder))
+    return folder

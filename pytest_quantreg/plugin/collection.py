@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from ..core.printable import printable_lines
 from ..core.settings import Settings, Update
+from ..report.words import words_of
 from . import markers
 from .option_table import COMPARE_FIXTURES
 
@@ -63,7 +63,9 @@ def _mistakes(items: Iterable[pytest.Item], settings: Settings) -> list[str]:
     """Each once, though a class's mistake is seen in all of its tests."""
     requested, names = _requested(settings), settings.catalogue
     texts = (
-        printable_lines(line) for item in items for line in markers.problems(item, requested, names)
+        str(words_of(problem))
+        for item in items
+        for problem in markers.problems(item, requested, names)
     )
     return list(dict.fromkeys(texts))
 

@@ -7,8 +7,9 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+from ..core.codes import OptionCode
 from ..core.engine import Engine
-from ..core.errors import Category, QuantregError, Refusal
+from ..core.errors import QuantregError, Refusal
 from ..core.hardware.accelerators import Accelerator
 from ..core.records.run import EffectiveScheme, ModelSpec
 from ..core.settings import Settings, Update
@@ -49,12 +50,7 @@ class Fixtures:
             pytest.skip(collection.NO_SCHEME)
         if len(self._settings.schemes) > 1:
             self._refuse(
-                Refusal(
-                    Category.WRONG_USE,
-                    f"{len(self._settings.schemes)} schemes are under test, and a fixture got by "
-                    "request.getfixturevalue cannot run the test once for each",
-                    help="request the fixture as an argument of the test",
-                )
+                Refusal(OptionCode.SCHEMES_BY_REQUEST, schemes=len(self._settings.schemes))
             )
         return self._settings.schemes[0]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from ..core.codes import OptionCode
 from ..core.comparison.accuracy import Comparison, Pair
 from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.speed import SpeedResult
@@ -157,11 +158,7 @@ class ItemCalls:
 
     def _refuse_late(self, fixture: str) -> None:
         if self._item_state.ended is not None:
-            raise Refusal(
-                Category.WRONG_USE,
-                f"{fixture} was called after the test had ended and was judged",
-                help="call it in the body of the test or before it, not in a teardown",
-            )
+            raise Refusal(OptionCode.CALLED_AFTER_JUDGMENT, fixture=fixture)
 
     def _plan(self) -> Plan:
         fixtures = frozenset(self._evidence.fixtures)

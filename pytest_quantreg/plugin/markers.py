@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from ..config.values import BUILT_IN_SCHEMES, check_confidence
-from ..core.checks import check_retention
+from ..config.values import BUILT_IN_SCHEMES
+from ..core import checks
+from ..core.checks import checked, checked_or_none
+from ..core.codes import OptionCode
 from ..core.errors import WrongUse
+from ..core.facts import Fact, Problem, Quoted
 from ..core.gates.plan import Plan
 from ..core.gates.selection import (
     MAX_PERPLEXITY_RATIO,
@@ -33,19 +35,12 @@ from .speed_markers import SPEED_READERS
 QUANT_SCHEMES = "quant_schemes"
 
 
-def read_names(*names: Any) -> tuple[str, ...]:
-    """The names as written; what they stand for, a session's catalogue says."""
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise WrongUse('allowed are scheme names, e.g. quant_schemes("w8a8-fp8", "w4a16-int4")')
-    return names
-
-
 def choices(names: Sequence[str], catalogue: Catalogue) -> tuple[SchemeChoice, ...]:
     """What the names stand for. Raises WrongUse for one that nothing quantized has."""
     chosen = tuple(catalogue.choose(name) for name in names)
     for choice in chosen:
         if not choice.is_quantized:
-            raise WrongUse(f"{choice.name} is not a quantized scheme")
+            raise WrongUse(OptionCode.NOT_QUANTIZED, scheme=choice.name)
     return chosen
 
 
@@ -81,25 +76,22 @@ class DeclaredMark(NamedTuple):
 
 def problems(
     item: pytest.Item, requested: Sequence[str], catalogue: Catalogue = BUILT_IN_SCHEMES
-) -> list[str]:
-    """What is wrong with the markers of ``item``, one text each, none when all is well.
+) -> list[Problem]:
+    """What is wrong with the markers of ``item``, nothing when all is well.
 
     ``requested`` are the schemes under test, ``catalogue`` says what names stand for. Each
-    text opens with where the marker stands, so that a class's mistake reads the same for
-    all of its tests.
+    problem is `OptionCode.WRONG_AT` the place of the marker, so that a class's mistake is the
+    same for all of its tests.
     """
     declared = list(_declared(item))
     wrong = [
-        f"{declaration.where}: {problem}"
+        _at(declaration.where, problem)
         for declaration in declared
         if (problem := _problem(declaration, catalogue)) is not None
     ]
     wrong += _misspelt(item, getattr(item, "fixturenames", ()))
     if _parametrizes_scheme(item, requested):
-        wrong.append(
-            f"{_name_of(item)}: quant_scheme is parametrized by --quant-scheme; choose among "
-            "the schemes of a test with @pytest.mark.quant_schemes(...)"
-        )
+        wrong.append(_at(_name_of(item), Problem(OptionCode.SCHEME_PARAMETRIZED, {})))
     return wrong or [
         *_repeated(declared, catalogue),
         *_unfeedable(item, declared),
@@ -124,7 +116,7 @@ def plan(
     modes: list[GateMode] = []
     confidences: list[float] = []
     if declared is None and (slips := _misspelt(item, fixtures)):
-        raise WrongUse(slips[0])
+        raise WrongUse(OptionCode.WRONG_AT, **slips[0].facts)
     for declaration in _declared(item) if declared is None else declared:
         value = _read(declaration)
         if isinstance(value, (Gate, SpeedGate)) and (
@@ -155,8 +147,7 @@ def schemes_for(
     for declaration in _declared(item):
         if declaration.mark.name == QUANT_SCHEMES:
             try:
-                names: Any = _read(declaration)
-                return admitted(names, requested, catalogue)
+                return admitted(_read_names(declaration), requested, catalogue)
             except WrongUse:
                 return tuple(requested)  # told as a collection error, by `problems`
     return tuple(requested)
@@ -203,15 +194,19 @@ def _declared(item: pytest.Item, names: Container[str] = OUR_MARKERS) -> Iterato
                     yield DeclaredMark(level, mark, where)
 
 
-def _misspelt(item: pytest.Item, fixtures: Iterable[str]) -> list[str]:
+def _misspelt(item: pytest.Item, fixtures: Iterable[str]) -> list[Problem]:
     """Marks that were probably meant to be ours, on a test that uses a fixture of ours."""
     if OUR_FIXTURES.isdisjoint(fixtures):
         return []
-    texts = misspelt(item.config, {mark.name for mark in item.iter_markers()})
+    slips = misspelt(item.config, {mark.name for mark in item.iter_markers()})
     return [
-        f"{declaration.where}: {texts[declaration.mark.name]}"
-        for declaration in _declared(item, texts)
+        _at(declaration.where, slips[declaration.mark.name])
+        for declaration in _declared(item, slips)
     ]
+
+
+def _at(where: str, cause: Problem) -> Problem:
+    return Problem(OptionCode.WRONG_AT, {"where": where, "cause": cause})
 
 
 def _name_of(item: pytest.Item) -> str:
@@ -252,34 +247,42 @@ _MarkerValue: TypeAlias = "Gate | SpeedGate | _Judging | tuple[str, ...]"
 """What a marker says."""
 
 
-def _problem(declaration: DeclaredMark, catalogue: Catalogue) -> str | None:
+def _problem(declaration: DeclaredMark, catalogue: Catalogue) -> Problem | None:
     try:
-        names: Any = _read(declaration)
+        if declaration.mark.name != QUANT_SCHEMES:
+            _read(declaration)
+            return None
+        names = _read_names(declaration)
     except WrongUse as error:
-        return str(error)
+        return error.problem
     try:
-        if declaration.mark.name == QUANT_SCHEMES:
-            choices(names, catalogue)
+        choices(names, catalogue)
     except WrongUse as error:
-        return str(WrongUse(f"{_show(declaration.mark)}: {error.what}", help=error.help))
+        return _at(_show(declaration.mark), error.problem)
     return None
 
 
 def _read(declaration: DeclaredMark) -> _MarkerValue:
     """What a marker says. Raises WrongUse naming marker, value and what is allowed."""
-    signature, reader = _READERS[declaration.mark.name]
+    mark = declaration.mark
+    signature, reader = _READERS[mark.name]
     try:
-        inspect.signature(reader).bind(*declaration.mark.args, **declaration.mark.kwargs)
-    except TypeError as error:
-        raise WrongUse(f"{_show(declaration.mark)}: {error}; write {signature}") from None
-    try:
-        value = reader(*declaration.mark.args, **declaration.mark.kwargs)
+        try:
+            inspect.signature(reader).bind(declaration.level, *mark.args, **mark.kwargs)
+        except TypeError as error:
+            raise WrongUse(
+                OptionCode.WRONG_SIGNATURE, error=Quoted(str(error)), signature=signature
+            ) from None
+        value: _MarkerValue = reader(declaration.level, *mark.args, **mark.kwargs)
     except WrongUse as error:
-        raise WrongUse(f"{_show(declaration.mark)}: {error.what}", help=error.help) from None
-    except OverflowError:
-        raise WrongUse(f"{_show(declaration.mark)}: a number too large for any threshold") from None
-    declared: _MarkerValue = value(declaration.level) if callable(value) else value
-    return declared
+        raise WrongUse(OptionCode.WRONG_AT, where=_show(mark), cause=error.problem) from None
+    return value
+
+
+def _read_names(declaration: DeclaredMark) -> tuple[str, ...]:
+    """The names in a ``quant_schemes`` marker. Raises WrongUse."""
+    names = _read(declaration)
+    return names if isinstance(names, tuple) and not isinstance(names, _Judging) else ()
 
 
 def _show(mark: pytest.Mark) -> str:
@@ -288,62 +291,54 @@ def _show(mark: pytest.Mark) -> str:
     return f"{mark.name}({', '.join(words)})"
 
 
-def _min_retention(
-    r: Any, *, task: str | None = None, metric: str | None = None
-) -> Callable[[int], Gate]:
-    minimum = check_retention(r)
-    _check_selectors(task, metric)
-    return lambda level: Gate(MIN_RETENTION, minimum, task, metric, level)
+def _min_retention(level: int, /, r: Any, *, task: Any = None, metric: Any = None) -> Gate:
+    minimum = checks.check_retention(r)
+    return Gate(MIN_RETENTION, minimum, *_selectors(task, metric), level)
 
 
 def _no_regression(
-    margin: Any = 0.99, *, task: str | None = None, metric: str | None = None
-) -> Callable[[int], Gate]:
-    minimum = check_retention(margin, example=0.99)
-    _check_selectors(task, metric)
-    return lambda level: Gate(NO_REGRESSION, minimum, task, metric, level)
+    level: int, /, margin: Any = 0.99, *, task: Any = None, metric: Any = None
+) -> Gate:
+    minimum = checks.check_retention(margin, example=0.99)
+    return Gate(NO_REGRESSION, minimum, *_selectors(task, metric), level)
 
 
-def _check_selectors(task: Any, metric: Any) -> None:
-    for name, value in (("task", task), ("metric", metric)):
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise WrongUse(f"{name}={value!r}: allowed is a name as lm-eval spells it")
-
-
-def _max_perplexity_ratio(x: Any) -> Callable[[int], Gate]:
-    ratio = "how many times the baseline's perplexity, at least 1, e.g. 1.02"
-    if isinstance(x, bool) or not isinstance(x, (int, float)) or not math.isfinite(x):
-        raise WrongUse(f"not a number; allowed is {ratio}")
-    if x < 1:
-        hint = f"did you mean {1 + x:g}? A" if 0 < x <= 0.5 else "a"
-        raise WrongUse(f"{hint}llowed is {ratio}")
-    if x > MOST_RATIO:
-        hint = f"did you mean {1 + x / 100:g}? A" if x <= 50 else "a"
-        raise WrongUse(f"{hint}llowed is {ratio}, and no more than {MOST_RATIO:g}")
-    return lambda level: Gate(MAX_PERPLEXITY_RATIO, float(x), None, None, level)
-
-
-def _quant_gate(mode: Any = None, confidence: Any = None) -> _Judging:
-    if mode is None and confidence is None:
-        raise WrongUse("says nothing; give mode=, confidence= or both")
-    modes = [gate_mode.value for gate_mode in GateMode]
-    if mode is not None and mode not in modes:
-        raise WrongUse(f"mode={mode!r}: allowed are {', '.join(modes)}")
-    return _Judging(
-        GateMode(mode) if mode is not None else None,
-        check_confidence(confidence, "confidence") if confidence is not None else None,
+def _selectors(task: Any, metric: Any) -> tuple[str | None, str | None]:
+    return (
+        checked_or_none("task", task, checks.check_name),
+        checked_or_none("metric", metric, checks.check_name),
     )
 
 
-MOST_RATIO = 2.0
-"""A gate that lets perplexity more than double guards nothing: it is a slip, such as 2 %."""
+def _max_perplexity_ratio(level: int, /, x: Any) -> Gate:
+    return Gate(MAX_PERPLEXITY_RATIO, checks.check_perplexity_ratio(x), None, None, level)
+
+
+def _quant_gate(_level: int, /, mode: Any = None, confidence: Any = None) -> _Judging:
+    if mode is None and confidence is None:
+        raise WrongUse(OptionCode.EMPTY_QUANT_GATE)
+    modes = [gate_mode.value for gate_mode in GateMode]
+    return _Judging(
+        GateMode(checked("mode", mode, checks.check_choice, allowed=modes))
+        if mode is not None
+        else None,
+        checked_or_none("confidence", confidence, checks.check_confidence),
+    )
+
+
+def _quant_schemes(_level: int, /, *names: Any) -> tuple[str, ...]:
+    """The names as written; what they stand for, a session's catalogue says."""
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise WrongUse(OptionCode.EXPECTED_SCHEME_NAMES)
+    return names
+
 
 _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
     MIN_RETENTION: ("min_retention(r, *, task=None, metric=None)", _min_retention),
     NO_REGRESSION: ("no_regression(margin=0.99, *, task=None, metric=None)", _no_regression),
     MAX_PERPLEXITY_RATIO: ("max_perplexity_ratio(x)", _max_perplexity_ratio),
     "quant_gate": ("quant_gate(mode=None, confidence=None)", _quant_gate),
-    QUANT_SCHEMES: ("quant_schemes(*names)", read_names),
+    QUANT_SCHEMES: ("quant_schemes(*names)", _quant_schemes),
     **SPEED_READERS,
 }
 
@@ -351,26 +346,27 @@ _READERS: dict[str, tuple[str, Callable[..., Any]]] = {
 # -- what markers say together -------------------------------------------------------
 
 
-def _repeated(declared: Sequence[DeclaredMark], catalogue: Catalogue) -> list[str]:
+def _repeated(declared: Sequence[DeclaredMark], catalogue: Catalogue) -> list[Problem]:
     """Two different values of one key at one place: nobody could say which holds.
 
     Of thresholds on speed also two alike: one of them was meant for another accelerator.
     """
     seen: dict[tuple[object, ...], tuple[object, str]] = {}
-    texts = []
+    problems = []
     for declaration in declared:
         shown = _show(declaration.mark)
         for key, value in _keyed(_read(declaration), catalogue):
             place = (declaration.mark.name, declaration.level, *key)
             twice = place in seen and declaration.mark.name in SPEED_READERS
             first, first_shown = seen.setdefault(place, (value, shown))
-            if first != value or twice:
-                clash = "contradict each other" if first != value else "say the same"
-                texts.append(
-                    f"{declaration.where}: {first_shown} and {shown} {clash} at the same place; "
-                    "keep one"
-                )
-    return texts
+            both: dict[str, Fact] = {"first": first_shown, "second": shown}
+            if first != value:
+                problem = Problem(OptionCode.CONTRADICTORY_MARKERS, both)
+                problems.append(_at(declaration.where, problem))
+            elif twice:
+                problem = Problem(OptionCode.EQUAL_SPEED_MARKERS, both)
+                problems.append(_at(declaration.where, problem))
+    return problems
 
 
 def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], object]]:
@@ -387,24 +383,22 @@ def _keyed(value: Any, catalogue: Catalogue) -> list[tuple[tuple[object, ...], o
     return [((), tuple(choice.name for choice in choices(value, catalogue)))]
 
 
-def _unfeedable(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[str]:
+def _unfeedable(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[Problem]:
     """Markers on the test itself for what none of its fixtures can measure."""
     requested = set(getattr(item, "fixturenames", ()))
     if _may_request_later(item):
         return []
-    texts = []
+    problems = []
     for declaration in declared:
         fixtures = MARKER_FIXTURES[declaration.mark.name]
         if declaration.level in OWN_LEVELS and not requested & fixtures:
-            texts.append(
-                f"{declaration.where}: {_show(declaration.mark)}: the test does not request "
-                f"{' or '.join(sorted(fixtures))}, without which this marker does nothing; "
-                "add it to the test's arguments"
-            )
-    return texts
+            lacking: dict[str, Fact] = {"fixtures": tuple(sorted(fixtures))}
+            problem = Problem(OptionCode.FIXTURE_NOT_REQUESTED, lacking)
+            problems.append(_at(declaration.where, _at(_show(declaration.mark), problem)))
+    return problems
 
 
-def _uncovered(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[str]:
+def _uncovered(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[Problem]:
     """no_regression without a gate on the original baseline: small steps would add up."""
     requested = set(getattr(item, "fixturenames", ()))
     gates = [
@@ -413,10 +407,9 @@ def _uncovered(item: pytest.Item, declared: Sequence[DeclaredMark]) -> list[str]
         if isinstance(value := _read(declaration), Gate)
     ]
     covering = [gate for _, gate in gates if gate.marker == MIN_RETENTION]
+    alone = Problem(OptionCode.NO_MIN_RETENTION_BESIDE, {})
     return [
-        f"{_name_of(item)}: {_show(declaration.mark)}: no min_retention of this test judges the "
-        "same: what is lost in steps from one accepted run to the next would never be seen; add "
-        "e.g. @pytest.mark.min_retention(0.98)"
+        _at(_name_of(item), _at(_show(declaration.mark), alone))
         for declaration, gate in gates
         if gate.of_accepted
         and (gate.is_on_test or requested & MARKER_FIXTURES[gate.marker])

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 import pytest
 
+from ..core.codes import OptionCode
+from ..core.facts import Problem
 from .option_table import OUR_MARKERS
 
 NOT_BUILT: Mapping[str, str] = MappingProxyType(
@@ -21,26 +23,25 @@ NOT_BUILT: Mapping[str, str] = MappingProxyType(
 """Marker that is announced and does nothing yet -> the nearest that does."""
 
 MOST_EDITS = 2
-_YOURS = "where it is yours, register it under `markers` in the ini file"
 
 
-def misspelt(config: pytest.Config, names: Iterable[str]) -> dict[str, str]:
+def misspelt(config: pytest.Config, names: Iterable[str]) -> dict[str, Problem]:
     """Name -> what is wrong with it, of those ``names`` of marks that cannot be meant so."""
     unknown = set(names) - OUR_MARKERS
     if unknown:
         unknown -= _registered(config)
-    return {name: text for name in sorted(unknown) if (text := _problem(name))}
+    found = {name: _problem(name) for name in sorted(unknown)}
+    return {name: problem for name, problem in found.items() if problem is not None}
 
 
-def _problem(name: str) -> str:
+def _problem(name: str) -> Problem | None:
     if name in NOT_BUILT:
-        instead = NOT_BUILT[name]
-        return f"{name} is not built yet, so it judges nothing; use {instead} instead ({_YOURS})"
+        return Problem(OptionCode.MARKER_NOT_BUILT, {"name": name, "instead": NOT_BUILT[name]})
     distances = {ours: edits(name.casefold(), ours) for ours in sorted(OUR_MARKERS)}
     near = min(distances, key=lambda ours: distances[ours])
     if distances[near] > MOST_EDITS:
-        return ""
-    return f"unknown mark {name}, which judges nothing; did you mean {near}? ({_YOURS})"
+        return None
+    return Problem(OptionCode.MISSPELT_MARKER, {"name": name, "nearest": near})
 
 
 def _registered(config: pytest.Config) -> set[str]:

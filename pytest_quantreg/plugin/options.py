@@ -17,23 +17,19 @@ from ..config.scheme_fields import FILE
 from ..config.schemes import ProjectSchemes, read_file
 from ..config.values import (
     OptionValue,
-    check_choice,
-    check_confidence,
-    check_count,
-    check_limit,
-    check_model_name,
-    check_report,
-    check_seconds,
-    check_undetected,
     checkpoints_alone,
+    model_name,
     parse_backend_args,
     parse_checkpoints,
     parse_ref,
     parse_schemes,
     repeatable,
+    report_path,
 )
+from ..core import checks
+from ..core.codes import OptionCode
 from ..core.errors import WrongUse
-from ..core.hardware.accelerators import words
+from ..core.facts import Problem
 from ..core.records.acceptance import MOST_WHY
 from ..core.records.run import Json
 from ..core.schemes.catalogue import Catalogue
@@ -67,13 +63,11 @@ def read(config: pytest.Config) -> Settings:
     names = names or tuple(name for name in alone if name is not None)
     idle = gates and not names and not unnamed
     baseline_args, quantized_args = _backend_args(source)
-    confidence = source.first("quant_confidence", 0.95)
-    limit = source.first("quant_limit", None)
-    undetected = source.first("quant_max_undetected", 0.10)
-    model, model_name = _model(source, idle=idle), _model_name(source)
+    limit = source.optional("quant_limit")
+    model, stored_name = _model(source, idle=idle), _model_name(source)
     checkpoints = alone
     if gates and not alone and not unnamed:
-        stored_as = model_name or (model.name if model is not None else None)
+        stored_as = stored_name or (model.name if model is not None else None)
         checkpoints = _checkpoints(source, names, project, stored_as)
     settings = Settings(
         schemes=names,
@@ -85,15 +79,17 @@ def read(config: pytest.Config) -> Settings:
         include_paths=_include_paths(source, idle=idle),
         baselines=_baselines(source),
         update=update,
-        gate=GateMode(check_choice(source.first("quant_gate", _MODES[0]), _MODES)),
-        confidence=check_confidence(confidence.value, confidence.named),
-        limit=check_limit(limit.value, limit.named),
+        gate=GateMode(_choice(source, "quant_gate", _MODES)),
+        confidence=source.first("quant_confidence", 0.95).checked(checks.check_confidence),
+        limit=limit.checked(checks.check_limit) if limit is not None else None,
         require=bool(source.first("quant_require", False).value),
         seed=int(source.first("quant_seed", 1234).value),
-        model_name=model_name,
-        drift=check_choice(source.first("quant_baseline_drift", _LENIENCE[0]), _LENIENCE),
-        effective=check_choice(source.first("quant_effective", _LENIENCE[0]), _LENIENCE),
-        max_undetected=check_undetected(undetected.value, undetected.named),
+        model_name=stored_name,
+        drift=_choice(source, "quant_baseline_drift", _LENIENCE),
+        effective=_choice(source, "quant_effective", _LENIENCE),
+        max_undetected=source.first("quant_max_undetected", 0.10).checked(
+            checks.check_retention_loss
+        ),
         cache_dir=cache_dir(os.environ),
         catalogue=catalogue,
         unnamed=unnamed,
@@ -112,25 +108,26 @@ def _checked(settings: Settings) -> Settings:
 def _with_gate_options(settings: Settings, source: Sources) -> Settings:
     """Add how often baselines are recorded, and what gates allow. Raises WrongUse."""
     family = source.first("quant_family_size", 1)
+    gpu = source.optional("quant_gpu")
     return replace(
         settings,
         repeats=_repeats(source, settings.update),
-        family=check_count(family.value, family.named, most=MOST_GATES),
+        family=family.checked(checks.check_count, most=MOST_GATES),
         allow_better=bool(source.first("quant_allow_better", False).value),
         allow_rerun=bool(source.first("quant_allow_rerun", False).value),
-        gpu=_gpu(source),
+        gpu=gpu.checked(checks.check_device) if gpu is not None else None,
     )
 
 
 def _with_session_options(settings: Settings, source: Sources, *, idle: bool) -> Settings:
     """Add how the session runs, and what it writes and accepts at its end. Raises WrongUse."""
     timeout = source.first("quant_speed_timeout", 900.0)
-    sharing = check_choice(source.first("quant_speed_xdist", _SHARING[0]), _SHARING)
+    sharing = _choice(source, "quant_speed_xdist", _SHARING)
     return replace(
         settings,
         workers=int(getattr(source.config, "workerinput", {}).get("workercount", 1)),
         share_device=sharing == _SHARING[1],
-        speed_timeout=check_seconds(timeout.value, timeout.named),
+        speed_timeout=timeout.checked(checks.check_seconds, example=900),
         invocation=_invocation(source),
         reports=_reports(source, idle=idle),
         step_summary=step_summary(os.environ),
@@ -257,32 +254,20 @@ def _update(config: pytest.Config) -> Update:
     if chosen is None:
         return Update.NO
     if not is_typed(config, RECORD, RECORD_ALL):
-        raise WrongUse(
-            f"{RECORD} comes from addopts or PYTEST_ADDOPTS, where it would disarm every gate "
-            "in silence",
-            help="type it on the command line when you mean to record",
-        )
+        raise WrongUse(OptionCode.UPDATE_NOT_TYPED)
     return Update(chosen)
 
 
-def _gpu(source: Sources) -> str | None:
-    option = source.optional("quant_gpu")
-    if option is None:
-        return None
-    if not words(option.text):
-        raise WrongUse(f"{option.named}={option.text}: allowed are words of a device's name")
-    return option.text
+def _choice(source: Sources, key: str, allowed: Sequence[str]) -> str:
+    """One of ``allowed``, of which the first is the default."""
+    return source.first(key, allowed[0]).checked(checks.check_choice, allowed=allowed)
 
 
 def _repeats(source: Sources, update: Update) -> int:
     option = source.first("quant_repeats", 1)
     if update is Update.NO and source.typed("quant_repeats") is not None:
-        raise WrongUse(
-            f"{option.named}={option.value} says how often a baseline is recorded, and this run "
-            "records none",
-            help=f"use it together with {RECORD}",
-        )
-    return check_count(option.value, option.named)
+        raise WrongUse(OptionCode.REPEATS_WITHOUT_UPDATE, repeats=option.value)
+    return option.checked(checks.check_count)
 
 
 def _model(source: Sources, *, idle: bool) -> ModelRef | None:
@@ -308,7 +293,7 @@ def _may_be_absent(source: Sources, key: str, *, idle: bool) -> bool:
 
 def _model_name(source: Sources) -> str | None:
     option = source.optional("quant_model_name")
-    return check_model_name(option) if option is not None else None
+    return model_name(option) if option is not None else None
 
 
 def _checkpoints(
@@ -342,8 +327,10 @@ def _option_checkpoints(
     for scheme, ref in of_command.items():
         if names and scheme is not None and scheme not in names:
             raise WrongUse(
-                f"--quant-checkpoint={scheme}={ref.given}: {scheme} is not under test",
-                help=f"--quant-scheme names {', '.join(names)}",
+                OptionCode.SCHEME_NOT_UNDER_TEST,
+                scheme=scheme,
+                given=ref.given,
+                schemes=tuple(names),
             )
     if None in of_command:
         # A plain checkpoint typed for this run is the one meant, whatever the ini says.
@@ -352,9 +339,10 @@ def _option_checkpoints(
     lacking = [name for name in names if name not in merged]
     if None in merged and lacking and len(names) > 1:
         raise WrongUse(
-            f"--quant-checkpoint={merged[None].given}: {len(names)} schemes are under test, and "
-            "a checkpoint holds one",
-            help=f"say which: --quant-checkpoint={lacking[0]}={merged[None].given}",
+            OptionCode.ONE_CHECKPOINT_FOR_MANY,
+            given=merged[None].given,
+            schemes=len(names),
+            scheme=lacking[0],
         )
     return merged
 
@@ -370,9 +358,10 @@ def _include_paths(source: Sources, *, idle: bool) -> tuple[str, ...]:
         folder = option.path
         if not folder.is_dir() and _may_be_absent(source, "quant_include_path", idle=idle):
             continue
-        if not folder.is_dir():
-            problem = "a file, not a folder" if folder.exists() else "no such folder"
-            raise WrongUse(f"{option.named}={option.text}: {problem}", help=f"looked for {folder}")
+        if folder.exists() and not folder.is_dir():
+            raise option.wrong(Problem(OptionCode.FILE_AS_FOLDER, {"folder": str(folder)}))
+        if not folder.exists():
+            raise option.wrong(Problem(OptionCode.NO_SUCH_FOLDER, {"folder": str(folder)}))
         folders.append(str(folder))
     return tuple(folders)
 
@@ -381,7 +370,7 @@ def _reports(source: Sources, *, idle: bool) -> tuple[Path, ...]:
     """Those that the ini file names are left alone by runs that neither gate nor record."""
     if _may_be_absent(source, "quant_report", idle=idle):
         return ()
-    return tuple(dict.fromkeys(map(check_report, source.listed("quant_report"))))
+    return tuple(dict.fromkeys(map(report_path, source.listed("quant_report"))))
 
 
 def _baselines(source: Sources) -> Path:
@@ -390,10 +379,7 @@ def _baselines(source: Sources) -> Path:
         return source.config.rootpath / "baselines"
     folder = option.path
     if folder.exists() and not folder.is_dir():
-        raise WrongUse(
-            f"{option.named}={option.text}: a file, not a folder",
-            help="name a folder; it is made when a baseline is recorded",
-        )
+        raise option.wrong(Problem(OptionCode.FILE_AS_BASELINES, {}))
     return folder
 
 
@@ -417,11 +403,7 @@ def accepts(config: pytest.Config) -> bool:
     if not config.getoption("quant_accept", None):
         return False
     if not is_typed(config, ACCEPT):
-        raise WrongUse(
-            f"{ACCEPT} comes from addopts or PYTEST_ADDOPTS, where every green run would move "
-            "the reference in silence",
-            help="type it on the command line when you mean to accept",
-        )
+        raise WrongUse(OptionCode.ACCEPT_NOT_TYPED)
     return True
 
 
@@ -436,28 +418,16 @@ def refuse_not_accepting(settings: Settings) -> None:
     """Raises WrongUse for what accepting cannot go with."""
     if not settings.accept:
         if settings.why:
-            raise WrongUse(
-                "--quant-why says why runs are accepted, and this run accepts none",
-                help=f"use it together with {ACCEPT}",
-            )
+            raise WrongUse(OptionCode.WHY_WITHOUT_ACCEPT)
         return
     if settings.update is not Update.NO:
-        raise WrongUse(
-            f"{ACCEPT} accepts what gates have judged, and {RECORD} judges nothing",
-            help="use them in two runs: record first, accept afterwards",
-        )
+        raise WrongUse(OptionCode.ACCEPT_AND_UPDATE)
     if not settings.schemes:
-        raise WrongUse(
-            f"{ACCEPT} accepts runs of quantized models, and no --quant-scheme is given",
-            help="name what is tested, e.g. --quant-scheme=w8a8-fp8",
-        )
+        raise WrongUse(OptionCode.ACCEPT_WITHOUT_SCHEME)
     if settings.gate is GateMode.POINT:
-        raise WrongUse(
-            f"{ACCEPT} needs gates that promise something, and --quant-gate=point promises nothing",
-            help="accept under detect or certify",
-        )
+        raise WrongUse(OptionCode.ACCEPT_UNDER_POINT)
     if len(settings.why) > MOST_WHY:
-        raise WrongUse(f"--quant-why: {MOST_WHY:,} characters are the most")
+        raise WrongUse(OptionCode.WHY_TOO_LONG, most=MOST_WHY)
 
 
 def refuse_not_recording(settings: Settings) -> None:
@@ -465,15 +435,6 @@ def refuse_not_recording(settings: Settings) -> None:
     if settings.update is Update.NO:
         return
     if settings.require:
-        raise WrongUse(
-            f"{RECORD} records and judges nothing, so --quant-require can never hold",
-            help=(
-                "use them in two runs: record first, gate afterwards",
-                "where an ini file sets quant_require, record with -o quant_require=false",
-            ),
-        )
+        raise WrongUse(OptionCode.UPDATE_AND_REQUIRE)
     if settings.model is None:
-        raise WrongUse(
-            f"{RECORD} needs to know the full-precision model it records",
-            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
-        )
+        raise WrongUse(OptionCode.UPDATE_WITHOUT_MODEL)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from .. import __version__
+from ..core.codes import OptionCode
 from ..core.errors import WrongUse
+from ..core.facts import Quoted
 from ..core.secret_values import Secrets
 from ..core.settings import Settings, Update
 from ..gating.provenance import git_commit, now
@@ -75,20 +77,21 @@ class Reporter:
         self._commit = git_commit(self._config.rootpath)
         first = Report(replace(self._facts({}), incomplete=(_NOT_ENDED,)), (), ())
         for path in self._settings.reports:
-            if reason := self._is_stored(path) or write(first, path):
+            if self._is_stored(path):
+                raise WrongUse(OptionCode.REPORT_AMONG_BASELINES, path=self._shown(path))
+            if reason := write(first, path):
                 raise WrongUse(
-                    f"--quant-report={self._shown(path)}: cannot be written: {reason}",
-                    help="name a file in a folder that you may write to",
+                    OptionCode.REPORT_NOT_WRITABLE,
+                    path=self._shown(path),
+                    reason=Quoted(reason),
                 )
 
-    def _is_stored(self, path: Path) -> str:
-        """Whether a report would replace a baseline: why not, or ""."""
+    def _is_stored(self, path: Path) -> bool:
+        """Whether a report would replace a baseline."""
         store, target = (os.path.realpath(place) for place in (self._settings.baselines, path))
         below = os.path.relpath(target, store).split(os.sep)
         # A store may be the folder that all the rest lies in; its files lie deeper.
-        if below[0] != os.pardir and len(below) > _ABOVE_BASELINES:
-            return "it is where the store keeps baselines"
-        return ""
+        return below[0] != os.pardir and len(below) > _ABOVE_BASELINES
 
     # -- on the way ------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from ..core.checks import check_count, check_request_rate, checked, checked_or_none
+from ..core.codes import OptionCode
 from ..core.comparison.speed import SpeedResult
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem
 from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
 from ..gating.speed.preconditions import saturating
 from .item_calls import ItemCalls
@@ -43,12 +45,12 @@ class CompareSpeed:
         """
         try:
             shape = {
-                "prompt_tokens": _count(prompt_tokens, "prompt_tokens"),
-                "output_tokens": _count(output_tokens, "output_tokens"),
-                "rounds": _count(rounds, "rounds"),
-                "warmup": _count(warmup, "warmup", least=0),
+                "prompt_tokens": _count("prompt_tokens", prompt_tokens),
+                "output_tokens": _count("output_tokens", output_tokens),
+                "rounds": _count("rounds", rounds),
+                "warmup": _count("warmup", warmup, least=0),
             }
-            in_blocks = None if blocks is None else _count(blocks, "blocks")
+            in_blocks = None if blocks is None else _count("blocks", blocks)
             kinds = self._kinds(batch_size, concurrency, request_rate)
             workloads = [
                 Workload(
@@ -61,7 +63,7 @@ class CompareSpeed:
                 for deployment, size, rate in kinds
             ]
         except WrongUse as error:
-            refusal = Refusal(Category.WRONG_USE, f"compare_speed: {error.what}", help=error.help)
+            refusal = Refusal(OptionCode.WRONG_AT, where="compare_speed", cause=error.problem)
             self._calls.refuse_speed(refusal)
             raise refusal from None
         return self._calls.time(workloads, in_blocks)
@@ -72,16 +74,12 @@ class CompareSpeed:
         """(deployment, requests at once, rate) of each workload."""
         if batch_size is not None:
             if concurrency is not None or request_rate is not None:
-                raise WrongUse(
-                    "batch_size= is one batch after another, concurrency= and request_rate= are "
-                    "many requests in flight; name one kind",
-                    help="measure both with two calls, or with compare_speed() without any",
-                )
-            return [(SYNCHRONOUS, _count(batch_size, "batch_size"), None)]
+                raise WrongUse(OptionCode.TWO_KINDS_OF_WORKLOAD)
+            return [(SYNCHRONOUS, _count("batch_size", batch_size), None)]
         if concurrency is None and request_rate is None:
             return [(SYNCHRONOUS, 1, None), (ASYNCHRONOUS, saturating(), None)]
-        flight = saturating() if concurrency is None else _count(concurrency, "concurrency")
-        rate = None if request_rate is None else _rate(request_rate)
+        flight = saturating() if concurrency is None else _count("concurrency", concurrency)
+        rate = checked_or_none("request_rate", request_rate, check_request_rate)
         return [(ASYNCHRONOUS, flight, rate)]
 
 
@@ -89,24 +87,12 @@ def _requests(value: Any, at_once: int, rate: float | None) -> int:
     """How many a round has; at least as many as are at once, or they never are."""
     if value is None:
         return at_once
-    count = _count(value, "requests")
+    count = _count("requests", value)
     if count < at_once and rate is None:
-        raise WrongUse(
-            f"requests={count}: a round with so few never has {at_once} at once",
-            help=f"give it {at_once} or more, or leave it out",
-        )
+        cause = Problem(OptionCode.FEWER_REQUESTS_THAN_AT_ONCE, {"least": at_once})
+        raise WrongUse(OptionCode.BAD_VALUE, name="requests", value=count, cause=cause)
     return count
 
 
-def _count(value: Any, named: str, *, least: int = 1) -> int:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not least <= value <= MOST_TOKENS:
-        raise WrongUse(f"{named}={value!r}: allowed is a whole number, {least} or more")
-    return int(value)
-
-
-def _rate(value: Any) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise WrongUse(f"request_rate={value!r}: allowed are requests per second, above 0")
-    return float(value)
+def _count(name: str, value: Any, *, least: int = 1) -> int:
+    return checked(name, value, check_count, least=least, most=MOST_TOKENS)

@@ -11,6 +11,7 @@ from .conftest import Suite
 Wrong = Callable[[str], list[str]]
 
 FRACTION = "expected a fraction in (0, 1]"
+MODES = "allowed are detect, certify, point"
 SLIP = "a minimum below 0.5 passes a model that lost half of its score"
 
 
@@ -52,11 +53,11 @@ VALUES = [
     ("min_retention(2)", f"{FRACTION}; did you mean 0.98?"),
     ("no_regression(0.01)", f"{SLIP}; did you mean 0.99?"),
     ("min_retention(0)", f"{FRACTION}, e.g. 0.98"),
-    ("min_retention(float('nan'))", f"not a number; {FRACTION}, e.g. 0.98"),
+    ("min_retention(float('nan'))", f"{FRACTION}, e.g. 0.98"),
     ("min_retention(float('inf'))", f"{FRACTION}, e.g. 0.98"),
-    ("min_retention(True)", f"not a number; {FRACTION}, e.g. 0.98"),
-    ("min_retention('98%')", f"not a number; {FRACTION}, e.g. 0.98"),
-    ("min_retention(None)", f"not a number; {FRACTION}, e.g. 0.98"),
+    ("min_retention(True)", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention('98%')", f"{FRACTION}, e.g. 0.98"),
+    ("min_retention(None)", f"{FRACTION}, e.g. 0.98"),
     (
         "min_retention()",
         "missing a required argument: 'r'; write min_retention(r, *, task=None, metric=None)",
@@ -78,8 +79,14 @@ VALUES = [
     ("quant_schemes('w8a8-fp9')", "unknown scheme 'w8a8-fp9'"),
     ("quant_schemes('bf16')", "bf16 is not a quantized scheme"),
     ("quant_gate()", "says nothing; give mode=, confidence= or both"),
-    ("quant_gate(mode='dtect')", "mode='dtect': allowed are detect, certify, point"),
-    ("quant_gate(mode=['point'])", "mode=['point']: allowed are detect, certify, point"),
+    (
+        "quant_gate(mode='dtect')",
+        f"mode='dtect': {MODES}; did you mean detect?",
+    ),
+    (
+        "quant_gate(mode=['point'])",
+        f"mode=['point']: {MODES}; did you mean point?",
+    ),
     ("quant_gate(confidence=95)", "confidence=95: allowed *; did you mean 0.95?"),
     ("quant_gate(confidence=0.05)", "confidence=0.05: allowed *; did you mean 0.95?"),
     ("quant_gate(confidence='high')", "confidence='high': allowed is a number above 0.5 *"),
@@ -106,11 +113,19 @@ def test_wrong_value(mark: str, said: str, wrong: Wrong) -> None:
         assert len(lines) == 1
 
 
-@pytest.mark.parametrize("mark", ["min_retention", "max_perplexity_ratio", "min_speedup"])
-def test_a_number_too_large_was_an_internal_error(mark: str, wrong: Wrong) -> None:
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("min_retention", f"{FRACTION}, e.g. 0.98"),
+        ("max_perplexity_ratio", "at least 1 and no more than 2, e.g. 1.02"),
+        ("min_speedup", "above 0, e.g. 1.8"),
+    ],
+)
+def test_a_number_too_large_was_an_internal_error(mark: str, said: str, wrong: Wrong) -> None:
     """A whole number beyond every float is a wrong value like any other."""
     [line] = wrong(f"pytestmark = pytest.mark.{mark}(10**400)\ndef test_x(quant_scheme): pass")
-    assert line.endswith("0): a number too large for any threshold")
+    assert "00): " in line
+    assert line.endswith(said)
 
 
 PLACES = {

@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import pytest
 
 from pytest_quantreg.cli import main
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.plugin.cache_folder import cache_dir
 from pytest_quantreg.report.redaction import machine_names
 
+from ..wording import wrong_use
 from .conftest import Suite
 
 pytestmark = pytest.mark.skipif(
@@ -73,12 +73,12 @@ def test_a_cache_that_others_can_write_is_not_taken(homeless: Path) -> None:
     taken = homeless / f"pytest-quantreg-{os.getuid()}"
     taken.mkdir()
     taken.chmod(0o777)
-    with pytest.raises(WrongUse, match=r"somebody else\n.*QUANTREG_CACHE_DIR"):
+    with wrong_use(r"somebody else\n.*QUANTREG_CACHE_DIR"):
         cache_dir({})
     taken.rmdir()
     (homeless / "elsewhere").mkdir()
     taken.symlink_to(homeless / "elsewhere")
-    with pytest.raises(WrongUse, match="it belongs to somebody else"):
+    with wrong_use("it belongs to somebody else"):
         cache_dir({})
 
 

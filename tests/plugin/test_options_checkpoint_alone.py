@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.plugin.options import read
 
+from ..wording import wrong_use
 from .conftest import Suite
 
 TEST = """
@@ -110,5 +110,5 @@ def test_a_checkpoint_of_the_ini_file_tests_nothing(recorded: Suite) -> None:
 def test_a_full_precision_scheme_is_none_to_test(pytester: pytest.Pytester) -> None:
     """bf16=REF is no candidate, as --quant-scheme=bf16 is not."""
     Path("here").mkdir()
-    with pytest.raises(WrongUse, match="bf16 is not a quantized scheme"):
+    with wrong_use("bf16 is not a quantized scheme"):
         read(pytester.parseconfig("--quant-checkpoint=bf16=here"))

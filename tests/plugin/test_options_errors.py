@@ -74,7 +74,7 @@ def fails(suite: Suite) -> Fails:
         ("--quant-model=org/name@", "--quant-model=org/name@: neither a folder nor a hub id*", ""),
         ("--quant-model=what is it", "--quant-model=what is it: neither*", "  a folder is looked*"),
         ("--quant-gpu=", "--quant-gpu is empty", "  give a value*"),
-        ("--quant-gpu=-", "--quant-gpu=-: allowed are words of a device's name", ""),
+        ("--quant-gpu=-", "--quant-gpu=-: allowed are words of the device's name*", ""),
         ("--quant-baselines=file", "--quant-baselines=file: a file, not a folder", "  name*"),
         ("--quant-baselines=", "--quant-baselines is empty", "  give*"),
         (
@@ -136,7 +136,7 @@ def test_wrong_type_on_the_command_line(option: str, text: str, suite: Suite) ->
         ("quant_model_name", "..", "quant_model_name=..: allowed are letters*"),
         ("quant_model_name", "../b", "quant_model_name=../b: allowed are letters*"),
         ("quant_include_path", ["none"], "quant_include_path=none: no such folder"),
-        ("quant_gpu", "-", "quant_gpu=-: allowed are words of a device's name"),
+        ("quant_gpu", "-", "quant_gpu=-: allowed are words of the device's name*"),
         ("quant_speed_xdist", "alow", "quant_speed_xdist=alow: allowed are refuse, allow; did *"),
         ("quant_speed_timeout", 0, "quant_speed_timeout=0*: allowed are seconds, above 0, *"),
         ("quant_effective", "warm", "quant_effective=warm: allowed are refuse, warn; did you*"),

@@ -104,7 +104,7 @@ def test_a_better_run_is_no_suspicion(accepted: Suite) -> None:
     [
         ("no_regression(0)", "expected a fraction in (0, 1], e.g. 0.99"),
         ("no_regression(99)", "expected a fraction in (0, 1]; did you mean 0.99?"),
-        ("no_regression(True)", "not a number"),
+        ("no_regression(True)", "expected a fraction in (0, 1], e.g. 0.99"),
         ("no_regression(0.99, 0.98)", "write no_regression(margin=0.99, *, task=None, metric=*"),
         ("no_regression(task='')", "allowed is a name as lm-eval spells it"),
         ("no_regression", "no min_retention of this test judges the same"),
