@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+from ..core import checks
+from ..core.codes import ConfigCode, OptionCode
 from ..core.errors import WrongUse
 from ..core.printable import printable
 from ..core.schemes.catalogue import ProjectScheme
 from ..core.schemes.names import SCHEMES, Quantization, name_of, resolve
 from ..core.schemes.words import described
+
+T = TypeVar("T")
 
 FILE = "pyproject.toml"
 KEYS = (
@@ -34,18 +37,16 @@ def own_scheme(name: str, table: Mapping[str, Any]) -> ProjectScheme:
     """The scheme that a table defines. Raises WrongUse naming file, table, key and value."""
     where = place(name)
     if not _NAME.fullmatch(name):
-        raise WrongUse(
-            f"{where}: allowed in a name are letters, digits, '.', '_' and '-'",
-            help="it becomes a part of test ids",
-        )
+        raise WrongUse(ConfigCode.BAD_SCHEME_NAME, where=where)
     claims, makeable = _claims(table, where)
     source = _text(table, "source", where)
-    retention = _share(table, where)
-    if (retention is None) != (not source):
-        raise WrongUse(
-            f"{where}: retention and source go together",
-            help='e.g. retention = 0.97, source = "our report of May, 3,000 items"',
+    retention = None
+    if "retention" in table:
+        retention = entry(
+            f"{where} retention", table["retention"], checks.check_published_retention
         )
+    if (retention is None) != (not source):
+        raise WrongUse(ConfigCode.RETENTION_WITHOUT_SOURCE, where=where)
     return ProjectScheme(
         name,
         claims,
@@ -62,19 +63,10 @@ def _claims(table: Mapping[str, Any], where: str) -> tuple[str, bool]:
     written = [key for key in ("weights", "activations", "kv_cache") if key in table]
     if "like" in table:
         if written:
-            raise WrongUse(
-                f"{where}: like says what {written[0]} says too",
-                help="keep like, or write out weights, activations and kv_cache",
-            )
-        return _like(_text(table, "like", where), where), True
+            raise WrongUse(ConfigCode.LIKE_BESIDE_DATA, where=where, key=written[0])
+        return entry(f"{where} like", _text(table, "like", where), _like), True
     if "weights" not in table:
-        raise WrongUse(
-            f"{where}: neither like nor weights says what it is",
-            help=(
-                'e.g. like = "w4a16-int4"',
-                'or weights = {type = "int", bits = 4, granularity = "group", group_size = 64}',
-            ),
-        )
+        raise WrongUse(ConfigCode.NEITHER_LIKE_NOR_WEIGHTS, where=where)
     weights = _quantization(table["weights"], f"{where} weights")
     activations = None
     if table.get("activations") is not None:
@@ -87,13 +79,10 @@ def _claims(table: Mapping[str, Any], where: str) -> tuple[str, bool]:
     return named.name + _kv(table, where), same
 
 
-def _like(text: str, where: str) -> str:
-    try:
-        choice = resolve(text)
-    except WrongUse as error:
-        raise WrongUse(f"{where} like = {text!r}: {error.what}", help=error.help) from None
+def _like(text: str) -> str:
+    choice = resolve(text)
     if not choice.is_quantized or choice.scheme not in SCHEMES:
-        raise WrongUse(f"{where} like = {text!r}: not a quantized scheme")
+        raise WrongUse(OptionCode.NOT_QUANTIZED, scheme=text)
     return choice.name
 
 
@@ -102,85 +91,73 @@ def _kv(table: Mapping[str, Any], where: str) -> str:
         return ""
     cache = _quantization(table["kv_cache"], f"{where} kv_cache")
     if (cache.type, cache.bits) != ("float", 8):
-        raise WrongUse(
-            f"{where} kv_cache: {cache.type} in {cache.bits} bits is not known",
-            help='allowed is fp8: kv_cache = {type = "float", bits = 8, granularity = "tensor"}',
-        )
+        raise WrongUse(ConfigCode.UNKNOWN_KV_CACHE, where=where, type=cache.type, bits=cache.bits)
     return "+kv-fp8"
 
 
 def _quantization(table: Any, where: str) -> Quantization:
-    values = mapping(table, where)
+    values = entry(where, table, check_table)
     check_keys(values, _QUANTIZATION, where)
     if lacking := [key for key in ("type", "bits", "granularity") if key not in values]:
-        raise WrongUse(f"{where}: {', '.join(lacking)} is missing")
+        raise WrongUse(ConfigCode.MISSING_KEYS, where=where, keys=tuple(lacking))
     for key, allowed in _NUMBERS.items():
-        if key in values and values[key] not in allowed:
-            raise _wrong(f"{where} {key}", values[key], allowed)
-    bits, size, dynamic = values["bits"], values.get("group_size"), values.get("dynamic", False)
-    if not _is_whole(bits) or not 1 <= bits <= 8:
-        raise WrongUse(f"{where} bits = {bits!r}: allowed are whole numbers from 1 to 8")
+        if key in values:
+            entry(f"{where} {key}", values[key], checks.check_choice, allowed=allowed)
     grouped = values["granularity"] in ("group", "block")
-    if size is not None and (not grouped or not _is_whole(size) or size < 1):
-        raise WrongUse(
-            f"{where} group_size = {size!r}: allowed is a whole number, 1 or more, where "
-            "granularity is group or block"
-        )
-    if not isinstance(dynamic, bool):
-        raise WrongUse(f"{where} dynamic = {dynamic!r}: allowed are true and false")
+    size = values.get("group_size")
+    if size is not None:
+        entry(f"{where} group_size", size, _check_group_size, grouped=grouped)
     return Quantization(
         values["type"],
-        bits,
+        entry(f"{where} bits", values["bits"], checks.check_count, most=8),
         values["granularity"],
-        dynamic=dynamic,
+        dynamic=entry(f"{where} dynamic", values.get("dynamic", False), _check_boolean),
         group_size=size,
         scale=values.get("scale", "float"),
     )
 
 
-def checkpoint_of(value: Any, where: str) -> str | Mapping[str, str]:
+def _check_group_size(value: Any, *, grouped: bool) -> None:
+    if not grouped or not checks.is_whole(value) or value < 1:
+        raise WrongUse(ConfigCode.EXPECTED_GROUP_SIZE)
+
+
+def _check_boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise WrongUse(ConfigCode.EXPECTED_BOOLEAN)
+
+
+def check_checkpoint(value: Any) -> str | Mapping[str, str]:
     """A REF, or one per model, as written. Raises WrongUse for anything else."""
     if isinstance(value, str) and value.strip():
         return value
     entries = value if isinstance(value, dict) else {}
     if entries and all(isinstance(ref, str) and ref.strip() for ref in entries.values()):
         return {str(name): str(ref) for name, ref in entries.items()}
-    raise WrongUse(
-        f"{where} checkpoint = {value!r}: allowed is a REF, or a table of one per model",
-        help='e.g. checkpoint = "models/ours" or checkpoint = {"org/model" = "org/model-w4a16"}',
-    )
+    raise WrongUse(ConfigCode.EXPECTED_REF)
 
 
 def _aliases(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    value = table.get("aliases", [])
-    names = value if isinstance(value, list) else [None]
+    names = entry(f"{where} aliases", table.get("aliases", []), _check_names)
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise WrongUse(
-                f"{where} aliases = {value!r}: allowed is a list of names of letters, digits, "
-                "'.', '_' and '-'"
-            )
         if (clash := built_in(name)) is not None:
-            raise WrongUse(f"{where} aliases: {name!r} is built in already, as {clash}")
+            raise WrongUse(ConfigCode.ALIAS_OF_BUILT_IN, where=where, name=name, scheme=clash)
+    return names
+
+
+def _check_names(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [None]
+    if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+        raise WrongUse(ConfigCode.EXPECTED_ALIASES)
     return tuple(names)
 
 
-def _share(table: Mapping[str, Any], where: str) -> float | None:
-    value = table.get("retention")
-    if value is None:
-        return None
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and 0 < value <= 1.5:
-        return float(value)
-    hint = f"; did you mean {value / 100:g}?" if number and 50 < value <= 150 else ""
-    raise WrongUse(f"{where} retention = {value!r}: allowed is a share such as 0.97{hint}")
-
-
 def _text(table: Mapping[str, Any], key: str, where: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str) or (key in table and not value.strip()):
-        raise WrongUse(f"{where} {key} = {value!r}: allowed is a text")
-    return printable(value.strip())
+    """The text of a key, empty where it is not there."""
+    if key not in table:
+        return ""
+    return printable(entry(f"{where} {key}", table[key], checks.check_words))
 
 
 def built_in(name: str) -> str | None:
@@ -196,29 +173,31 @@ def place(name: str) -> str:
     return f"{FILE} [tool.quantreg.schemes.{name}]"
 
 
-def mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """``value`` as a table. Raises WrongUse naming ``where``."""
-    if not isinstance(value, dict):
-        raise WrongUse(f"{where} = {value!r}: allowed is a table")
-    return value
+def entry(where: str, value: Any, check: Callable[..., T], **rule: Any) -> T:
+    """What ``check`` makes of ``value``; its WrongUse names the place and the value."""
+    try:
+        return check(value, **rule)
+    except WrongUse as error:
+        raise WrongUse(
+            ConfigCode.BAD_ENTRY, where=where, value=checks.shown(value), cause=error.problem
+        ) from None
+
+
+def check_table(value: Any) -> Mapping[str, Any]:
+    """A table. Raises WrongUse for anything else."""
+    if isinstance(value, dict):
+        return value
+    raise WrongUse(ConfigCode.EXPECTED_TABLE)
 
 
 def check_keys(table: Mapping[str, Any], allowed: Sequence[str], where: str) -> None:
     """Raises WrongUse for a key that is none of ``allowed``, with the nearest."""
     for key in table:
         if key not in allowed:
-            raise _wrong(f"{where} {key}", None, allowed, word=key)
-
-
-def _wrong(where: str, value: Any, allowed: Iterable[str], word: str | None = None) -> WrongUse:
-    """A key (``word``) or a value that is none of ``allowed``, with the nearest."""
-    names = tuple(allowed)
-    close = difflib.get_close_matches(str(word or value), names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    problem = f"{where}: no such key" if word is not None else f"{where} = {value!r}"
-    joint = "," if word is not None else ":"
-    return WrongUse(f"{problem}{joint} allowed are {', '.join(names)}{hint}")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+            raise WrongUse(
+                ConfigCode.UNKNOWN_KEY,
+                where=where,
+                key=key,
+                allowed=tuple(allowed),
+                meant=checks.nearest(key, allowed),
+            )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.codes import ConfigCode
 from ..core.errors import WrongUse
+from ..core.facts import Problem, Quoted
 from ..core.schemes.catalogue import Catalogue, ProjectScheme
 from ..core.schemes.names import resolve
 from ..core.settings import ModelRef
@@ -16,9 +18,10 @@ from .scheme_fields import (
     FILE,
     KEYS,
     built_in,
+    check_checkpoint,
     check_keys,
-    checkpoint_of,
-    mapping,
+    check_table,
+    entry,
     own_scheme,
     place,
 )
@@ -51,26 +54,23 @@ class ProjectSchemes:
         Raises WrongUse for one that is not there, or where entries go by model and the
         model is not among them.
         """
-        entry = self.checkpoints.get(scheme)
-        if entry is None:
+        refs = self.checkpoints.get(scheme)
+        if refs is None:
             return None
         where = f"{place(scheme)} checkpoint"
-        if isinstance(entry, str):
-            return parse_ref(OptionValue(entry, where, self.folder))
+        if isinstance(refs, str):
+            return parse_ref(OptionValue(refs, where, self.folder))
         if model is None:
+            raise WrongUse(ConfigCode.CHECKPOINTS_BY_MODEL, where=where, models=tuple(refs))
+        if model not in refs:
             raise WrongUse(
-                f"{where} goes by model, and no model is named",
-                help=("name it: --quant-model=REF", f"it knows {', '.join(entry)}"),
+                ConfigCode.NO_CHECKPOINT_OF_MODEL,
+                where=where,
+                model=model,
+                models=tuple(refs),
+                scheme=scheme,
             )
-        if model not in entry:
-            raise WrongUse(
-                f"{where} has no entry for {model}",
-                help=(
-                    f"it knows {', '.join(entry)}",
-                    f"add one, or type --quant-checkpoint={scheme}=REF",
-                ),
-            )
-        return parse_ref(OptionValue(entry[model], f"{where} of {model}", self.folder))
+        return parse_ref(OptionValue(refs[model], f"{where} of {model}", self.folder))
 
 
 def nearest_file(folder: Path) -> Path | None:
@@ -88,32 +88,40 @@ def read_file(path: Path) -> ProjectSchemes:
         whole = _parsed(path)
     except (FileNotFoundError, NotADirectoryError):
         return nothing
+    except WrongUse as error:
+        raise _unreadable(path, error.problem) from None
+    except RecursionError:
+        raise _unreadable(path, Problem(ConfigCode.PROJECT_FILE_TOO_DEEP, {})) from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise WrongUse(f"{path.name} cannot be read: {why}", help=f"the file is {path}") from None
+        raise _unreadable(path, Quoted(str(why))) from None
     tool = whole.get("tool")
     ours = tool.get("quantreg") if isinstance(tool, dict) else None
     if ours is None:
         return nothing
-    check_keys(mapping(ours, f"{FILE} [tool.quantreg]"), ("schemes",), f"{FILE} [tool.quantreg]")
+    where = f"{FILE} [tool.quantreg]"
+    check_keys(entry(where, ours, check_table), ("schemes",), where)
     return _read(ours.get("schemes", {}), path.parent)
 
 
 def _parsed(path: Path) -> Mapping[str, Any]:
     if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes where at most {MOST_BYTES:,} can be right")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise WrongUse(ConfigCode.PROJECT_FILE_TOO_LARGE, size=size, most=MOST_BYTES)
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def _unreadable(path: Path, reason: Problem | Quoted) -> WrongUse:
+    return WrongUse(
+        ConfigCode.PROJECT_FILE_UNREADABLE, name=path.name, reason=reason, path=str(path)
+    )
 
 
 def _read(tables: Any, folder: Path) -> ProjectSchemes:
     own_schemes: list[ProjectScheme] = []
     checkpoints: dict[str, str | Mapping[str, str]] = {}
-    for name, table in mapping(tables, f"{FILE} [tool.quantreg.schemes]").items():
+    for name, table in entry(f"{FILE} [tool.quantreg.schemes]", tables, check_table).items():
         where = place(name)
-        check_keys(mapping(table, where), KEYS, where)
+        check_keys(entry(where, table, check_table), KEYS, where)
         built_in_name = built_in(name)
         if built_in_name is None:
             own_schemes.append(own_scheme(name, table))
@@ -121,22 +129,26 @@ def _read(tables: Any, folder: Path) -> ProjectSchemes:
             _refuse_redefined(name, built_in_name, table)
         canonical = built_in_name or name
         if canonical in checkpoints:
-            raise WrongUse(f"{where}: another table is about {canonical} too", help="keep one")
+            raise WrongUse(ConfigCode.TWO_TABLES_OF_SCHEME, where=where, scheme=canonical)
         if "checkpoint" in table:
-            checkpoints[canonical] = checkpoint_of(table["checkpoint"], where)
+            value = table["checkpoint"]
+            checkpoints[canonical] = entry(f"{where} checkpoint", value, check_checkpoint)
     _refuse_same_names(own_schemes)
     return ProjectSchemes(folder, Catalogue(tuple(own_schemes)), checkpoints)
 
 
 def _refuse_redefined(name: str, built_in_name: str, table: Mapping[str, Any]) -> None:
+    where = place(name)
     if not resolve(built_in_name).is_quantized:
-        raise WrongUse(f"{place(name)}: {built_in_name} is built in, and quantizes nothing")
-    if more := [key for key in table if key != "checkpoint"]:
-        called = built_in_name if built_in_name == name else f"{name}, which is {built_in_name},"
-        raise WrongUse(
-            f"{place(name)} {more[0]}: {called} is built in and takes nothing but checkpoint",
-            help="give a scheme of your own another name",
-        )
+        raise WrongUse(ConfigCode.UNQUANTIZED_TABLE, where=where, scheme=built_in_name)
+    key = next((key for key in table if key != "checkpoint"), None)
+    if key is None:
+        return
+    if name == built_in_name:
+        raise WrongUse(ConfigCode.BUILT_IN_REDEFINED, where=where, key=key, scheme=name)
+    raise WrongUse(
+        ConfigCode.BUILT_IN_ALIAS_REDEFINED, where=where, key=key, name=name, scheme=built_in_name
+    )
 
 
 def _refuse_same_names(schemes: Sequence[ProjectScheme]) -> None:
@@ -145,8 +157,10 @@ def _refuse_same_names(schemes: Sequence[ProjectScheme]) -> None:
         for name in (scheme.name, *scheme.aliases):
             if (other := Catalogue(tuple(seen)).find(name)) is not None:
                 raise WrongUse(
-                    f"{place(scheme.name)}: {name!r} is {other.name} already",
-                    help="case, separators and the order of words make no other name",
+                    ConfigCode.SCHEME_NAME_TAKEN,
+                    where=place(scheme.name),
+                    name=name,
+                    scheme=other.name,
                 )
         seen.append(scheme)
 

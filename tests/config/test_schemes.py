@@ -11,7 +11,8 @@ from textwrap import dedent
 import pytest
 
 from pytest_quantreg.config.schemes import ProjectSchemes, nearest_file, read_file
-from pytest_quantreg.core.errors import WrongUse
+
+from ..wording import says, wrong_use
 
 T = "pyproject.toml [tool.quantreg.schemes.ours]"
 
@@ -104,7 +105,7 @@ WEIGHTS = 'weights = {type = "int", bits = 3, granularity = "group"}'
         ([], f"{T}: neither like nor weights says what it is"),
         (["title = 'x'"], f"{T}: neither like nor weights says what it is"),
         (["like = 'w4a61'"], f"{T} like = 'w4a61': unknown scheme 'w4a61'\n  nearest: w4a16*"),
-        (["like = 'bf16'"], f"{T} like = 'bf16': not a quantized scheme"),
+        (["like = 'bf16'"], f"{T} like = 'bf16': bf16 is not a quantized scheme"),
         (["like = 4"], f"{T} like = 4: allowed is a text"),
         (["like = ''"], f"{T} like = '': allowed is a text"),
         (["like = 'fp8'", WEIGHTS], f"{T}: like says what weights says too"),
@@ -120,11 +121,11 @@ WEIGHTS = 'weights = {type = "int", bits = 3, granularity = "group"}'
         ),
         (
             ["weights = {type = 'int', bits = 9, granularity = 'group'}"],
-            f"{T} weights bits = 9: allowed are whole numbers from 1 to 8",
+            f"{T} weights bits = 9: allowed is a whole number from 1 to 8",
         ),
         (
             ["weights = {type = 'int', bits = true, granularity = 'group'}"],
-            f"{T} weights bits = True: allowed are whole numbers*",
+            f"{T} weights bits = True: allowed is a whole number*",
         ),
         (
             ["weights = {type = 'int', bits = 3, granularity = 'channel', group_size = 8}"],
@@ -164,10 +165,10 @@ def test_mistakes_are_named(tmp_path: Path, lines: list[str], message: str | Non
     if message is None:
         assert ours(tmp_path, *lines).catalogue.project_schemes[0].aliases == ("Ours",)
         return
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         ours(tmp_path, *lines)
     pattern = re.escape(message).replace(r"\*", ".*")
-    assert re.match(pattern, str(caught.value), re.DOTALL), str(caught.value)
+    assert re.match(pattern, says(caught.value), re.DOTALL), says(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +206,9 @@ def test_mistakes_are_named(tmp_path: Path, lines: list[str], message: str | Non
 )
 def test_tables_that_clash(tmp_path: Path, text: str, message: str) -> None:
     """Built-in names are not redefined, names are there once, and a torn file is told."""
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use() as caught:
         read(tmp_path, text)
-    assert message in str(caught.value)
+    assert message in says(caught.value)
 
 
 def test_files_without_schemes(tmp_path: Path) -> None:
@@ -238,9 +239,9 @@ def test_checkpoints_of_built_in_schemes(tmp_path: Path) -> None:
     assert ref is not None
     assert ref.ref == str(tmp_path / "models" / "fp8")
     assert project.checkpoint("w8a8-int8", None) is None
-    with pytest.raises(WrongUse, match=r"checkpoint=\./models/none: no such folder") as told:
+    with wrong_use(r"checkpoint=\./models/none: no such folder") as told:
         project.checkpoint("w8a8-fp8+kv-fp8", None)
-    assert str(tmp_path) in str(told.value)
+    assert str(tmp_path) in says(told.value)
 
 
 def test_checkpoints_by_model(tmp_path: Path) -> None:
@@ -253,11 +254,11 @@ def test_checkpoints_by_model(tmp_path: Path) -> None:
         "org/a-fp8",
         "org/b-fp8",
     ]
-    with pytest.raises(WrongUse, match="ours] checkpoint has no entry for org/c") as caught:
+    with wrong_use("ours] checkpoint has no entry for org/c") as caught:
         project.checkpoint("ours", "org/c")
-    assert "it knows org/a, b" in str(caught.value)
-    assert "--quant-checkpoint=ours=REF" in str(caught.value)
-    with pytest.raises(WrongUse, match="goes by model, and no model is named"):
+    assert "it knows org/a, b" in says(caught.value)
+    assert "--quant-checkpoint=ours=REF" in says(caught.value)
+    with wrong_use("goes by model, and no model is named"):
         project.checkpoint("ours", None)
 
 
@@ -284,5 +285,5 @@ def test_a_file_that_is_none(tmp_path: Path, spoil: Callable[[Path], object], sa
     path = tmp_path / "pyproject.toml"
     path.touch()
     spoil(path)
-    with pytest.raises(WrongUse, match=rf"pyproject\.toml cannot be read: .*{said}"):
+    with wrong_use(rf"pyproject\.toml cannot be read: .*{said}"):
         read_file(path)
