@@ -34,8 +34,10 @@ VALUES: tuple[str, ...] = (
     "measure/",
     "report/",
     "testing/",
+    "config/",
+    "core/checks.py",
+    "plugin/",
 )
-VALUES: tuple[str, ...] = ("config/", "core/checks.py", "plugin/")
 
 
 def raised(source: str) -> Iterator[ast.Call]:
