@@ -24,8 +24,9 @@ def _no_memory(headline: str, way_out: str) -> Templates:
 
     def choose(facts: Mapping[str, Fact]) -> Lines:
         cause = facts["cause"]
-        stated = isinstance(cause, Problem) and cause.code is SharedCode.STATED
-        if isinstance(cause, Problem) and (cause.facts["help"] if stated else True):
+        if isinstance(cause, Problem) and (
+            cause.code is not SharedCode.STATED or cause.facts["help"]
+        ):
             return (headline, _memory_left(facts), "{cause:help}")
         return (headline, _memory_left(facts), way_out, "it said: {cause}")
 
