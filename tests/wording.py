@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from pytest_quantreg.core.codes import SharedCode
 from pytest_quantreg.core.errors import QuantregError, Refusal, WrongUse
+from pytest_quantreg.core.facts import Fact, Problem
 from pytest_quantreg.core.records.evaluation import Result
 from pytest_quantreg.core.strict_json import CorruptFile
 from pytest_quantreg.report.words import words_of
@@ -47,3 +49,8 @@ def corrupt(match: str) -> Iterator[pytest.ExceptionInfo[CorruptFile]]:
 def suspicions_of(result: Result) -> dict[str, str]:
     """What makes the figures of a result suspect, by metric."""
     return {metric: words_of(problem).what for metric, problem in result.suspicions.items()}
+
+
+def shown(fact: Fact) -> str:
+    """What is read of one fact."""
+    return words_of(Problem(SharedCode.STATED, {"text": fact, "help": ()})).what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_quantreg.core.comparison.comparability import RULES, Level, Rule
+from pytest_quantreg.report.words import words_of
 
 HEADS = (
     (
@@ -40,7 +41,9 @@ def _table(rules: list[Rule], *, with_way_out: bool) -> list[str]:
     lines = [f"| {' | '.join(names)} |", f"|{'|'.join(['---'] * len(names))}|"]
     for rule in rules:
         drift = " (`quant_baseline_drift` relaxes it)" if rule.drift else ""
-        cells = [f"`{rule.field}`", rule.why + drift, *([rule.way_out] if with_way_out else [])]
+        cells = [f"`{rule.field}`", words_of(rule.why).what + drift]
+        if with_way_out and rule.way_out is not None:
+            cells.append(words_of(rule.way_out).what)
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, Union
 
 from .codes import Code, SharedCode
@@ -62,11 +62,18 @@ class Problem:
     code: Code
     facts: Mapping[str, Fact]
 
+    def __hash__(self) -> int:
+        return hash((self.code, frozenset(self.facts.items())))
+
     def __str__(self) -> str:
         if self.code is SharedCode.STATED:
             return _text_of(self.facts)
         given = ", ".join(f"{name}={value!r}" for name, value in self.facts.items())
         return f"{self.code.slug} ({given})" if given else self.code.slug
+
+
+Note: TypeAlias = str | Problem
+"""What is told beside a verdict."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,26 @@ class Words:
 
     def __str__(self) -> str:
         return "\n".join([self.what, *(f"  {line}" for line in self.help)])
+
+
+def noted(task: str, problem: Problem) -> Problem:
+    """The problem as a note on a task."""
+    return Problem(SharedCode.NOTED, {"task": task, "cause": problem})
+
+
+def with_alias(problem: Problem, alias: Scheme) -> Problem:
+    """Return the problem with ``alias`` wherever it names the scheme that this one is like."""
+    return replace(
+        problem, facts={name: _aliased(value, alias) for name, value in problem.facts.items()}
+    )
+
+
+def _aliased(value: Fact, alias: Scheme) -> Fact:
+    if isinstance(value, Problem):
+        return with_alias(value, alias)
+    if isinstance(value, tuple):
+        return tuple(_aliased(element, alias) for element in value)
+    return alias if value == Scheme(alias.like or "") else value
 
 
 def stated(what: str, *, help: str | tuple[str, ...] = ()) -> Problem:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..core.errors import Category, Refusal
+from ..core.codes import GateCode
+from ..core.errors import Refusal
+from ..core.facts import Fact, Problem, Scheme
 from ..core.records.run import UNVERIFIED, EffectiveScheme
 from .speed.preconditions import FULL_PRECISION
 
@@ -22,13 +24,12 @@ def refuse_quantized_baseline(claimed: str, effective: EffectiveScheme) -> None:
     quantized = effective.quantized_layers > 0
     if not quantized and not _SMALL_CACHE.search(effective.kv_cache):
         return
-    runs = effective.scheme if quantized else f"{claimed}, KV cache {effective.kv_cache}"
-    raise Refusal(
-        Category.NOT_COMPARABLE,
-        f"the baseline runs as {runs or effective.weights}, and its files hold {claimed}",
-        help=(
-            "an engine argument quantizes it; give that to the other model alone: "
-            "--quant-backend-arg=quantized:KEY=VALUE",
-            "and record the baseline of full precision: --quant-update=all",
-        ),
-    )
+    runs: Fact = Scheme(effective.scheme) if effective.scheme else effective.weights
+    if not quantized:
+        runs = with_cache(Scheme(claimed), effective)
+    raise Refusal(GateCode.BASELINE_RUNS_QUANTIZED, runs=runs, holds=Scheme(claimed))
+
+
+def with_cache(scheme: Fact, effective: EffectiveScheme) -> Problem:
+    """A scheme and the type of the KV cache beside it, as they are shown."""
+    return Problem(GateCode.WITH_KV_CACHE, {"scheme": scheme, "cache": effective.kv_cache})

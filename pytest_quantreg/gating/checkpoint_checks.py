@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..core.codes import Category, ModelCode
+from ..core.codes import GateCode, ModelCode
 from ..core.errors import Refusal
+from ..core.facts import Problem, Quoted, Scheme
 from ..core.hardware.accelerators import Accelerator
 from ..core.hardware.kernel_rules import Form
 from ..core.hardware.kernels import ENGINES, MADE_HERE, KernelChoice, form_of, reader_of, runs_as
@@ -133,36 +134,37 @@ def no_kernel(
     scheme: str, engine: str, version: str, device: Accelerator, choice: KernelChoice
 ) -> Refusal:
     """The refusal of a scheme that the engine cannot run on the device at hand."""
-    runs = [
-        built_in.name
+    runs = tuple(
+        Scheme(built_in.name)
         for built_in in SCHEMES
         if built_in.is_quantized
         and runs_as(built_in.name, engine, version, device, ENGINES).mode == "native"
-    ]
-    instead = f"{engine} runs here: {', '.join(runs)}" if runs else f"{engine} runs none here"
+    )
     return Refusal(
-        Category.NOT_JUDGED,
-        f"{engine} {version} has no kernel for {scheme} on {device.name}: {choice.why}",
-        help=(
-            f"known from: {choice.source}",
-            instead,
-            "gate it on the device and with the engine that it will be served by; "
-            "`quantreg hardware` lists what runs where",
-        ),
+        GateCode.SCHEME_WITHOUT_KERNEL,
+        engine=engine,
+        version=version,
+        scheme=Scheme(scheme),
+        device=device.name,
+        why=Quoted(choice.why),
+        source=Quoted(choice.source),
+        runs=runs,
     )
 
 
 def refuse_missing(scheme: str, engine: str, choice: KernelChoice, form: Form) -> None:
     """Refuses what needs a package that is not installed. Raises Refusal."""
-    missing = [package for package in choice.packages if not is_installed(package)]
+    missing = tuple(package for package in choice.packages if not is_installed(package))
     if not missing:
         return
-    subject = scheme if form.method == MADE_HERE.method else f"files of the method {form.method}"
+    typed = " ".join(missing)
+    files = Problem(GateCode.FILES_OF_METHOD, {"method": form.method})
     raise Refusal(
-        Category.MISSING_EXTRA,
-        f"{engine} needs {' and '.join(missing)} for {subject}, and "
-        f"{'that is' if len(missing) == 1 else 'those are'} not installed",
-        help=f"pip install {' '.join(missing)}",
+        GateCode.KERNEL_NEEDS_PACKAGES,
+        engine=engine,
+        packages=missing,
+        install=typed,
+        subject=Scheme(scheme) if form.method == MADE_HERE.method else files,
     )
 
 

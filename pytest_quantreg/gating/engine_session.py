@@ -11,8 +11,10 @@ from functools import partial
 from ..backends import find
 from ..backends.engine_slot import EngineSlot
 from ..backends.process.remote import RemoteEngine
+from ..core.codes import GateCode, SpeedCode
 from ..core.engine import Backend, Capabilities, Engine, capabilities_of
-from ..core.errors import Category, Refusal
+from ..core.errors import Refusal
+from ..core.facts import Scheme
 from ..core.records.run import (
     UNVERIFIED,
     Accuracy,
@@ -129,11 +131,13 @@ class EngineSession:
         if earlier != loaded:
             self.slot.close()
             raise Refusal(
-                Category.ENGINE,
-                f"{spec.name} {spec.scheme} was loaded again and is another now: it runs as "
-                f"{loaded.effective.scheme} on {loaded.machine.accelerator}, and ran as "
-                f"{earlier.effective.scheme} on {earlier.machine.accelerator} before",
-                help="something changed meanwhile; run the tests anew",
+                GateCode.OTHER_WHEN_LOADED_AGAIN,
+                model=spec.name,
+                scheme=Scheme(spec.scheme),
+                runs=str(loaded.effective.scheme),
+                device=loaded.machine.accelerator,
+                ran=str(earlier.effective.scheme),
+                earlier_device=earlier.machine.accelerator,
             )
         return engine
 
@@ -232,7 +236,6 @@ def _batch_size(spec: ModelSpec, default: int) -> int:
     size = spec.args.get("batch_size", default)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise Refusal(
-            Category.WRONG_USE,
-            f"--quant-backend-arg=batch_size={size}: allowed is a whole number, 1 or more",
+            SpeedCode.NOT_A_COUNT, name="--quant-backend-arg=batch_size", value=str(size), least=1
         )
     return size

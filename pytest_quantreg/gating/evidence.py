@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from ..core.codes import GateCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison, Pair
 from ..core.comparison.alignment import same_kinds, value_of
 from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.perplexity import compare_tokens
-from ..core.errors import Category, QuantregError, Refusal
+from ..core.errors import QuantregError, Refusal
+from ..core.facts import Note, RecordBaseline
 from ..core.gates.outcome import Context
 from ..core.gates.outcomes import GateOutcome
 from ..core.records.acceptance import CandidateFile, Drift, Reference
@@ -41,7 +43,7 @@ class TaskMeasurement:
     baseline: Accuracy
     candidate: Accuracy
     context: Context
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     claims: str = ""
     accepted: Reference | None = None
     kept: CandidateFile | None = None
@@ -116,9 +118,7 @@ class TaskMeasurement:
             )
         if comparison is None:
             raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"the tokens of {self.task} were not counted for both models alike",
-                help="record the baseline again: pytest --quant-update=all",
+                GateCode.TOKENS_COUNTED_UNLIKE, task=self.task, record=RecordBaseline(again=True)
             )
         return replace(comparison, claims=self.claims)
 
@@ -136,7 +136,7 @@ class GroupMeasurement:
     weights: Callable[[str], tuple[float, ...]]
     parts: tuple[TaskMeasurement, ...]
     context: Context
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     claims: str = ""
     expected: float | None = None
 

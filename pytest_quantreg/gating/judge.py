@@ -145,6 +145,7 @@ def _nothing_accepted(
         for measurement in measured
         if measurement.accepted and measurement.accepted.accuracy is None
     )
+    assert reference.why is not None  # there is no run
     return NothingAccepted(
         gate,
         reference.why,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from ..baselines import Store
-from ..core.comparison.suspicion import RERUN
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import GateCode
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Fact, Note, Problem, Scheme, SetOption
 from ..core.gates.outcome import Context
 from ..core.records.run import (
     UNVERIFIED,
@@ -22,11 +23,10 @@ from ..core.schemes.names import SchemeChoice, resolve, same_identity
 from ..core.schemes.on_the_fly import KV_FROM_FILES, NO_KV, making
 from ..core.schemes.words import described, understood
 from ..core.settings import GateMode, Settings
-from .baseline_precision import refuse_quantized_baseline
+from .baseline_precision import refuse_quantized_baseline, with_cache
 
 _SCHEME_OF_DTYPE = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 _NATIVE = "native"
-_WARN = 'allow it and have it said: ini key quant_effective = "warn"'
 
 LEAST_QUANTIZED = 0.5
 """A model of which fewer linear layers are quantized does not run as the scheme it claims."""
@@ -42,22 +42,15 @@ def model_name(settings: Settings, store: Store) -> str:
     stored = store.find_models(settings.backend) or store.find_models()
     if len(stored) == 1:
         return stored[0]
-    have = f"holds {', '.join(stored)}" if stored else "is empty"
     raise Refusal(
-        Category.WRONG_USE,
-        f"which model is the baseline? {settings.baselines.name}/ {have}",
-        help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
+        GateCode.WHICH_BASELINE_MODEL, store=settings.baselines.name, stored=tuple(stored)
     )
 
 
 def baseline_spec(settings: Settings, name: str) -> ModelSpec:
     """The full-precision model of this session."""
     if settings.model is None:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"the full-precision {name} is needed here, and --quant-model does not name it",
-            help="name it: --quant-model=ORG/NAME or --quant-model=FOLDER",
-        )
+        raise Refusal(GateCode.BASELINE_MODEL_NOT_NAMED, model=name)
     return ModelSpec(
         ref=settings.model.ref,
         name=name,
@@ -73,13 +66,7 @@ def quantized_spec(settings: Settings, name: str, scheme: str) -> ModelSpec:
     checkpoint = settings.checkpoint_of(scheme)
     source = checkpoint or settings.model
     if source is None:
-        raise WrongUse(
-            f"--quant-scheme={scheme}: nothing to test",
-            help=(
-                f"give the checkpoint: --quant-checkpoint={scheme}=REF",
-                "or the model to quantize on the fly: --quant-model=REF",
-            ),
-        )
+        raise WrongUse(GateCode.NOTHING_TO_TEST, scheme=Scheme(scheme))
     return ModelSpec(
         ref=source.ref,
         name=name,
@@ -114,52 +101,34 @@ def refuse_wrong_checkpoint(spec: ModelSpec, stored: str | None, catalogue: Cata
     if choice.kv is not None:
         _refuse_without_cache(spec, stored, _uncached(catalogue.claims(spec.scheme)))
     if stored is None and choice.scheme.weights is not None:
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"nothing in the checkpoint is quantized, and it is tested as {spec.scheme}",
-            help="its files say nothing of a quantization; was the full-precision model given? "
-            "Check --quant-checkpoint",
-        )
+        raise Refusal(GateCode.CHECKPOINT_NOT_QUANTIZED, scheme=Scheme(spec.scheme))
     if stored is not None and not same_identity(catalogue.claims(spec.scheme), stored):
-        raise Refusal(
-            Category.UNUSABLE_MODEL,
-            f"the checkpoint is {stored}, and it is tested as "
-            f"{_with_claim(spec.scheme, catalogue)}",
-            help=_stored_scheme_advice(stored),
-        )
-
-
-def _stored_scheme_advice(stored: str) -> tuple[str, ...]:
-    right = "give the right checkpoint"
-    if understood(stored.partition("+")[0]) is not None:
-        return (f"{right}, or define a scheme that says this: `quantreg schemes --help`",)
-    return (f"test it as what it is (--quant-scheme={stored}) or {right}",)
+        tested = _with_claim(spec.scheme, catalogue)
+        if understood(stored.partition("+")[0]) is not None:
+            raise Refusal(GateCode.NAMELESS_SCHEME_STORED, stored=Scheme(stored), tested=tested)
+        raise Refusal(GateCode.OTHER_SCHEME_STORED, stored=Scheme(stored), tested=tested)
 
 
 def _refuse_without_cache(spec: ModelSpec, stored: str | None, without: str) -> None:
     """Refuses to load for a quantized KV cache what this engine will not run with one."""
     if spec.backend in NO_KV:
-        why = f"{spec.backend} is not known to run an FP8 KV cache"
+        why = Problem(GateCode.NO_FP8_CACHE, {"engine": spec.backend})
     elif spec.backend in KV_FROM_FILES and "+kv-fp8" not in (stored or ""):
-        why = (
-            f"{spec.backend} quantizes the KV cache only where the checkpoint asks for it, and "
-            f"this one holds {stored or 'nothing quantized'}"
-        )
+        holds = Scheme(stored) if stored else None
+        why = Problem(GateCode.CACHE_ONLY_FROM_FILES, {"engine": spec.backend, "holds": holds})
     else:
         return
     raise Refusal(
-        Category.UNUSABLE_MODEL,
-        f"{spec.scheme} cannot be tested here: {why}",
-        help=(
-            "use an engine that quantizes it, such as --quant-backend=vllm",
-            f"or test it without: --quant-scheme={without}",
-        ),
+        GateCode.CACHE_NOT_TESTABLE,
+        scheme=Scheme(spec.scheme),
+        cause=why,
+        without=SetOption("--quant-scheme", without),
     )
 
 
 def refuse_unlike_claim(
     claimed: str, effective: EffectiveScheme, mode: GateMode, settings: Settings
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """Refuses a model with nothing quantized, or with other weights than claimed.
 
     Under certify also one that computes otherwise. A KV cache that is not what was claimed
@@ -170,27 +139,33 @@ def refuse_unlike_claim(
     unread = effective.mode == UNVERIFIED
     if effective.quantized_layers == 0 and choice.scheme.weights is not None and not unread:
         raise Refusal(
-            Category.SUSPICIOUS,
-            f"nothing in the loaded weights is quantized, and the model is tested as {claimed}",
-            help=f"all {effective.linear_layers} linear layers hold {effective.weights}; the "
-            "engine ignored the quantization or the checkpoint has none",
+            GateCode.NOTHING_QUANTIZED_LOADED,
+            scheme=Scheme(claimed),
+            layers=effective.linear_layers,
+            weights=effective.weights,
         )
     lenient = settings.effective == "warn"
     if choice.kv is not None and not _has_fp8_cache(effective):
-        ran = f"{_running_scheme(effective) or effective.weights}, KV cache {effective.kv_cache}"
+        ran = with_cache(_running_scheme(effective) or effective.weights, effective)
         if not lenient:
-            raise _refused_cache(claimed, ran, _uncached(settings.catalogue.claims(claimed)))
-        return (f"runs as {ran}, not as {claimed}",)
+            raise Refusal(
+                GateCode.CACHE_RUNS_OTHERWISE,
+                runs=ran,
+                claimed=Scheme(claimed),
+                without=SetOption("--quant-scheme", _uncached(settings.catalogue.claims(claimed))),
+            )
+        return (Problem(GateCode.RUNS_UNLIKE_CLAIM, {"runs": ran, "claimed": Scheme(claimed)}),)
     if unread:
-        note = problem = f"what runs could not be read back: {claimed} is a claim"
+        note = problem = Problem(GateCode.CLAIM_NOT_READ_BACK, {"claimed": Scheme(claimed)})
     elif (runs := _unlike(choice, settings.catalogue.claims(claimed), effective)) is not None:
-        note = f"runs as {runs}, not as {claimed}"
-        problem = f"the engine runs it as {runs}, not as {claimed}"
+        unlike: dict[str, Fact] = {"runs": runs, "claimed": Scheme(claimed)}
+        note = Problem(GateCode.RUNS_UNLIKE_CLAIM, unlike)
+        problem = Problem(GateCode.ENGINE_RUNS_UNLIKE_CLAIM, unlike)
     else:
         return ()
     strict = mode is GateMode.CERTIFY or settings.require or _other_weights(choice, effective)
     if strict and not lenient:
-        raise Refusal(Category.NOT_COMPARABLE, problem, help=_WARN)
+        raise Refusal.of(problem)
     return (note,)
 
 
@@ -203,32 +178,25 @@ def _other_weights(choice: SchemeChoice, effective: EffectiveScheme) -> bool:
     return (claimed.type, claimed.bits, claimed.scale) != (ran.type, ran.bits, ran.scale)
 
 
-def _refused_cache(claimed: str, runs: str, without: str) -> Refusal:
-    return Refusal(
-        Category.NOT_COMPARABLE,
-        f"the engine runs it as {runs}, not as {claimed}",
-        help=(f"test it as what runs: --quant-scheme={without}", _WARN),
-    )
-
-
 def _uncached(claims: str) -> str:
     """The scheme without its KV cache."""
     return claims.partition("+")[0]
 
 
-def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> str | None:
+def _unlike(choice: SchemeChoice, claims: str, effective: EffectiveScheme) -> Fact:
     """What runs in place of what is claimed, None when that is what runs."""
     ran = _running_scheme(effective)
     if ran is None:
-        return f"{effective.weights} weights, {effective.activations} activations"
+        types = {"weights": effective.weights, "activations": effective.activations}
+        return Problem(GateCode.WEIGHTS_AND_ACTIVATIONS, types)
     if not same_identity(claims, ran):
         return ran
     if choice.kv is None and _holds_fp8(effective):
-        return f"{ran}, KV cache {effective.kv_cache}"
+        return with_cache(ran, effective)
     few = effective.quantized_layers < LEAST_QUANTIZED * effective.linear_layers
     if few and choice.scheme.weights is not None:
-        layers = f"{effective.quantized_layers} of {effective.linear_layers} linear layers"
-        return f"{ran} in only {layers}"
+        layers = {"quantized": effective.quantized_layers, "layers": effective.linear_layers}
+        return Problem(GateCode.IN_FEW_LAYERS, {"scheme": ran, **layers})
     return None
 
 
@@ -252,10 +220,10 @@ def _holds_fp8(effective: EffectiveScheme) -> bool:
     return "fp8" in effective.kv_cache.lower()
 
 
-def _with_claim(scheme: str, catalogue: Catalogue) -> str:
-    """A scheme's name, of the project's own with what it claims."""
+def _with_claim(scheme: str, catalogue: Catalogue) -> Scheme:
+    """A scheme, of the project's own with what it claims."""
     claims = catalogue.claims(scheme)
-    return scheme if claims == scheme else f"{scheme} (like {claims})"
+    return Scheme(scheme, None if claims == scheme else claims)
 
 
 def how_made(spec: ModelSpec, catalogue: Catalogue) -> tuple[str, ...]:
@@ -272,7 +240,7 @@ def how_made(spec: ModelSpec, catalogue: Catalogue) -> tuple[str, ...]:
 
 def baseline_itself(
     spec: ModelSpec, identity: ModelIdentity, baseline: Provenance, catalogue: Catalogue
-) -> str | None:
+) -> Problem | None:
     """Why a comparison is one of a model with itself, which nothing could lose; None if it is not.
 
     Raises Refusal for a baseline that was quantized by an argument.
@@ -283,25 +251,13 @@ def baseline_itself(
     same = weights and identity.weights_digest == baseline.model.weights_digest
     runs, claims = baseline.effective.scheme, catalogue.claims(spec.scheme)
     if same and not spec.quantize:
-        reason = "its weights are those of the baseline, to the bit"
+        reason = Problem(GateCode.WEIGHTS_OF_BASELINE, {})
     elif runs is not None and resolve(runs).is_quantized and same_identity(claims, runs):
-        reason = f"the baseline itself was recorded from a {runs} model"
+        reason = Problem(GateCode.BASELINE_OF_QUANTIZED_MODEL, {"runs": Scheme(runs)})
     else:
         return None
-    return f"the model tested as {spec.scheme} is compared with itself: {reason}"
-
-
-def refused_itself(why: str) -> Refusal:
-    """The refusal of a comparison of a model with itself."""
-    return Refusal(
-        Category.SUSPICIOUS,
-        why,
-        help=(
-            "record the baseline from the full-precision model: --quant-model=REF "
-            "--quant-update=all",
-            RERUN,
-        ),
-    )
+    facts: dict[str, Fact] = {"scheme": Scheme(spec.scheme), "cause": reason}
+    return Problem(GateCode.COMPARED_WITH_ITSELF, facts)
 
 
 def context_of(

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from ..baselines import BaselineKey, RunSettings, Store
+from ..core.codes import GateCode
 from ..core.comparison.comparability import (
-    RECORD,
     Candidate,
     Difference,
-    Level,
     compare_runs,
     refusal,
+    refused_of,
 )
-from ..core.errors import Refusal
+from ..core.facts import Fact, Problem, SetOption
 from ..core.hardware.kernels import KernelChoice
 from ..core.records.run import Items, ModelIdentity, ModelSpec, Run
-from ..core.settings import Settings, Update
+from ..core.settings import Settings
 from ..measure import PreparedTask
 from . import models
 from .accuracy.request import EvalRequest
-from .accuracy.stored_baselines import RecordCommand, StoredBaselines
+from .accuracy.stored_baselines import StoredBaselines
 from .checkpoint_checks import CheckpointChecks
 from .engine_session import EngineSession
 from .history import Attempts, FlipHistory, Origin
 from .memo import Memo
 from .provenance import now
-
-DifferenceCheck: TypeAlias = Callable[[Candidate], list[Difference]]
-"""Refuses a candidate that cannot be compared; returns the differences that are only noted."""
 
 
 class Preconditions:
@@ -128,12 +123,11 @@ class Preconditions:
         spec: ModelSpec,
         prepared: PreparedTask,
         n: int,
-        recording: RecordCommand,
     ) -> Run:
         """The stored baseline of ``spec``, with at least ``n`` items. Raises Refusal."""
         schemes = models.baseline_schemes(self.engines.identify(spec))
         keys = [self.key(call, prepared, scheme) for scheme in schemes]
-        return self.stored.load(keys, n, recording)
+        return self.stored.load(keys, n)
 
     def candidate(
         self, spec: ModelSpec, baseline: Run, prepared: PreparedTask, n: int
@@ -155,19 +149,15 @@ class Preconditions:
             base=identity if spec.quantize else self.base_at_hand(spec.name),
         )
 
-    def difference_check(
-        self, baseline: Run, call: EvalRequest, spec: ModelSpec, recording: RecordCommand
-    ) -> DifferenceCheck:
-        """Return the check that compares candidates with ``baseline``."""
-
-        def check_differences(candidate: Candidate) -> list[Difference]:
-            differences = compare_runs(baseline, candidate, drift=self.settings.drift)
-            if (error := refusal(differences, call.request.task)) is not None:
-                first = _dtype_advice(baseline, spec) if _is_dtype(differences) else ()
-                raise _with_command(error, recording, first)
-            return differences
-
-        return check_differences
+    def differences(
+        self, baseline: Run, call: EvalRequest, spec: ModelSpec, candidate: Candidate
+    ) -> list[Difference]:
+        """The differences of a candidate that are only noted. Raises Refusal for others."""
+        differences = compare_runs(baseline, candidate, drift=self.settings.drift)
+        advice = _dtype_advice(baseline, spec, differences)
+        if (error := refusal(differences, call.request.task, advice=advice)) is not None:
+            raise error
+        return differences
 
     def base_at_hand(self, name: str) -> ModelIdentity | None:
         """The full-precision model's identity, where it needs no download."""
@@ -197,28 +187,12 @@ class Preconditions:
         )
 
 
-def _is_dtype(differences: list[Difference]) -> bool:
-    return any(
-        difference.field == "model.dtype" and difference.level is Level.REFUSE
-        for difference in differences
-    )
-
-
-def _dtype_advice(baseline: Run, spec: ModelSpec) -> tuple[str, ...]:
+def _dtype_advice(
+    baseline: Run, spec: ModelSpec, differences: list[Difference]
+) -> tuple[Fact, ...]:
     """Where an engine argument chose another compute type: the one to choose instead."""
-    if not {"dtype", "torch_dtype"} & {*spec.args}:
+    fields = {difference.rule for difference in refused_of(differences)}
+    if "model.dtype" not in fields or not {"dtype", "torch_dtype"} & {*spec.args}:
         return ()
-    dtype = baseline.provenance.model.dtype
-    return (f"use the dtype of the baseline: --quant-backend-arg=dtype={dtype}",)
-
-
-def _with_command(
-    error: Refusal, recording: RecordCommand, advice: tuple[str, ...] = ()
-) -> Refusal:
-    """The same refusal with the whole command where it says to record again."""
-    command = f"record the baseline again: {recording(Update.ALL)}"
-    return Refusal(
-        error.category,
-        error.what,
-        help=(*advice, *(command if line == RECORD else line for line in error.help)),
-    )
+    option = SetOption("--quant-backend-arg=dtype", baseline.provenance.model.dtype)
+    return (Problem(GateCode.USE_DTYPE_OF_BASELINE, {"option": option}),)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from ..core.codes import GateCode
 from ..core.engine import Backend, Capabilities, ChatFormatter, Engine, Say, capabilities_of
 from ..core.errors import QuantregError, WrongUse
+from ..core.facts import Scheme, with_alias
 from ..core.records.run import ModelIdentity, ModelSpec, Software
 from ..core.schemes.catalogue import Catalogue
 
@@ -72,11 +74,7 @@ class SchemeAliasBackend:
         """As the backend's; raises WrongUse for what was written out, which nobody makes."""
         alias = self._catalogue.find(scheme)
         if alias is not None and not alias.makeable:
-            raise WrongUse(
-                f"scheme {alias.name}: its weights or activations are written out, and an engine "
-                "makes built-in schemes alone",
-                help=f"give a checkpoint: --quant-checkpoint={alias.name}=REF",
-            )
+            raise WrongUse(GateCode.WRITTEN_OUT_SCHEME, scheme=Scheme(alias.name))
         with self._errors_with_alias(scheme):
             self._backend.check_makes(self._catalogue.claims(scheme))
 
@@ -100,18 +98,13 @@ class SchemeAliasBackend:
 
     @contextmanager
     def _errors_with_alias(self, scheme: str) -> Iterator[None]:
-        """Errors name the scheme, and the options that mend them, as the project does."""
+        """Errors name the scheme as the project does."""
         try:
             yield
         except QuantregError as error:
             alias = self._catalogue.find(scheme)
             if alias is not None:
-                what = error.what.replace(alias.claims, f"{alias.name} (like {alias.claims})")
-                help = tuple(
-                    line.replace(f"-checkpoint={alias.claims}=", f"-checkpoint={alias.name}=")
-                    for line in error.help
-                )
-                error.restate(what, help)
+                error.problem = with_alias(error.problem, Scheme(alias.name, alias.claims))
             raise
 
 

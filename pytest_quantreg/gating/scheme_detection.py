@@ -7,15 +7,15 @@ from pathlib import Path
 
 from ..backends import find
 from ..backends.checkpoint.hub import local_copy
+from ..core.codes import GateCode
 from ..core.engine import Backend
 from ..core.errors import QuantregError, WrongUse
+from ..core.facts import Problem, Scheme
 from ..core.records.run import ModelSpec
 from ..core.schemes.catalogue import Catalogue
 from ..core.schemes.names import same_identity
 from ..core.settings import ModelRef, Settings
 from .scheme_alias_backend import with_scheme_aliases
-
-OPTION = "--quant-checkpoint"
 
 
 def named_by_files(settings: Settings) -> Settings:
@@ -34,8 +34,10 @@ def named_by_files(settings: Settings) -> Settings:
         other = checkpoints.get(scheme) or settings.checkpoints.get(scheme)
         if other is not None and (other.ref, other.revision) != (ref.ref, ref.revision):
             raise WrongUse(
-                f"{OPTION}={ref.given}: a second checkpoint of {scheme}, beside {other.given}",
-                help="test them one after the other",
+                GateCode.SECOND_CHECKPOINT,
+                given=ref.given,
+                scheme=Scheme(scheme),
+                other=other.given,
             )
         checkpoints[scheme] = ref
     schemes = tuple(scheme for scheme in checkpoints if scheme is not None)
@@ -51,16 +53,16 @@ def named_by_files(settings: Settings) -> Settings:
 def _scheme_of(ref: ModelRef, backend: Backend, settings: Settings) -> str:
     local_ref = ref.ref if Path(ref.ref).is_absolute() else local_copy(ref.ref, ref.revision)
     if local_ref is None:
-        raise _unknown_scheme(ref, "it is not on this machine, so its files cannot say its scheme")
+        raise _unknown_scheme(ref, Problem(GateCode.CHECKPOINT_ELSEWHERE, {}))
     spec = ModelSpec(local_ref, ref.name, "", settings.backend, args=settings.quantized_args)
     try:
         stored = backend.stored_scheme(spec)
     except QuantregError as error:
-        raise _unknown_scheme(ref, error.what, *error.help) from None
+        raise _unknown_scheme(ref, error.problem) from None
     if stored is None:
-        raise _unknown_scheme(ref, "its files name no scheme: nothing in it is quantized")
+        raise _unknown_scheme(ref, Problem(GateCode.FILES_NAME_NO_SCHEME, {}))
     if (scheme := _scheme_name(stored, settings.catalogue)) is None:
-        raise _unknown_scheme(ref, f"its files hold {stored}, which is no scheme known by name")
+        raise _unknown_scheme(ref, Problem(GateCode.SCHEME_WITHOUT_NAME, {"stored": stored}))
     return scheme
 
 
@@ -78,8 +80,5 @@ def _scheme_name(stored: str, catalogue: Catalogue) -> str | None:
     return choice.name if choice.is_quantized else None
 
 
-def _unknown_scheme(ref: ModelRef, why: str, *help: str) -> WrongUse:
-    return WrongUse(
-        f"{OPTION}={ref.given} without --quant-scheme: {why}",
-        help=(*help, "name the scheme: --quant-scheme=NAME (`quantreg schemes` lists them)"),
-    )
+def _unknown_scheme(ref: ModelRef, why: Problem) -> WrongUse:
+    return WrongUse(GateCode.SCHEME_NOT_NAMED, given=ref.given, cause=why)

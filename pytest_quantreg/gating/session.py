@@ -17,7 +17,6 @@ from .accuracy.candidate_runs import record_flips
 from .accuracy.compare import Comparer
 from .accuracy.record import RecordedBaseline, Recorder
 from .accuracy.request import EvalRequest
-from .accuracy.stored_baselines import RecordCommand
 from .engine_session import EngineSession, LoadedModel
 from .evidence import Evidence, Measurement
 from .preconditions import Preconditions
@@ -53,34 +52,31 @@ class Checker:
         """The full-precision model, its scheme (``bf16``, ...) read from its files."""
         return self._preconditions.baseline_spec()
 
-    def compare_accuracy(
-        self, call: EvalRequest, scheme: str, plan: Plan, recording: RecordCommand
-    ) -> Measurement:
+    def compare_accuracy(self, call: EvalRequest, scheme: str, plan: Plan) -> Measurement:
         """Measures the quantized model and pairs it with the stored baseline.
 
         Raises:
             Refusal: anything that must not be judged; before loading where possible.
         """
-        return self._comparer.compare_accuracy(call, scheme, plan, recording)
+        return self._comparer.compare_accuracy(call, scheme, plan)
 
-    def record(self, call: EvalRequest, recording: RecordCommand) -> list[RecordedBaseline]:
+    def record(self, call: EvalRequest) -> list[RecordedBaseline]:
         """Measures the baseline and stores it, unless a good one is there already.
 
         One per task where a group of them is asked for.
         """
-        return self._recorder.record(call, recording)
+        return self._recorder.record(call)
 
     def time(
         self,
         workloads: Sequence[Workload],
         scheme: str,
         plan: Plan,
-        recording: RecordCommand,
         *,
         blocks: int | None = None,
     ) -> Timing:
         """Times the quantized model beside its baseline. Raises Refusal as `compare`."""
-        timing = self._timer.time_models(workloads, scheme, plan, recording, blocks=blocks)
+        timing = self._timer.time_models(workloads, scheme, plan, blocks=blocks)
         self._contexts[scheme] = timing.context
         return timing
 

@@ -91,7 +91,8 @@ class KeptRuns:
             return AcceptResult(failed=f"quantreg: not accepted: {report.why_not_green()}")
         results = [findings(scheme, self._outcomes, self._kept) for scheme in settings.schemes]
         if never := [why for finding in results for why in finding.never]:
-            return AcceptResult(failed=f"quantreg: not accepted: {'; '.join(never)}")
+            reasons = "; ".join(words_of(why).what for why in never)
+            return AcceptResult(failed=f"quantreg: not accepted: {reasons}")
         if undecided := [gate for finding in results for gate in finding.undecided]:
             return AcceptResult(failed=self._keep_undecided(undecided, report, invoked_from))
         note = AcceptanceNote(now(), git_commit(settings.baselines.parent), settings.why)

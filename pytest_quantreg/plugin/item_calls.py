@@ -82,7 +82,7 @@ class ItemCalls:
             if self._recording:
                 return self._record(call)
             plan = self._plan()
-            measured = self._checker.compare_accuracy(call, scheme, plan, self._command.of_update)
+            measured = self._checker.compare_accuracy(call, scheme, plan)
         except QuantregError as error:
             self._session.note(error)
             evidence.refuse(error, call.request.task, self._checker.known_context(scheme))
@@ -103,9 +103,7 @@ class ItemCalls:
             if self._recording:
                 return self._record_speed(workloads)
             plan = self._plan()
-            timing = self._checker.time(
-                workloads, scheme, plan, self._command.of_update, blocks=blocks
-            )
+            timing = self._checker.time(workloads, scheme, plan, blocks=blocks)
         except QuantregError as error:
             self._session.note(error)
             evidence.refuse(error, None, self._checker.known_context(scheme), speed=True)
@@ -131,7 +129,7 @@ class ItemCalls:
         return with_itself(recorded, self.settings.confidence)
 
     def _record(self, call: EvalRequest) -> Comparison:
-        recorded = self._checker.record(call, self._command.of_update)
+        recorded = self._checker.record(call)
         pairs = []
         for baseline in recorded:
             accuracy = baseline.run.accuracy

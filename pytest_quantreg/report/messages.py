@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ..core import stats
 from ..core.codes import CommandCode, SharedCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.facts import Problem, Quoted
+from ..core.facts import Note, Problem, Quoted
 from ..core.gates.outcome import (
     KEPT,
     LOST,
@@ -50,7 +50,7 @@ def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outc
             *figures(comparison),
             *_floor(comparison),
             *_outlook(verdict, result, voice),
-            *comparison.notes,
+            *note_words(comparison.notes),
         ),
         gate=str(verdict.gate),
         minimum=verdict.gate.minimum,
@@ -70,7 +70,7 @@ def open_lines(verdict: Verdict, voice: Voice) -> tuple[str, ...]:
         *figures(comparison)[1:],
         *_floor(comparison),
         *([advice] if advice is not None else []),
-        *comparison.notes,
+        *note_words(comparison.notes),
     )
 
 
@@ -135,7 +135,7 @@ def of_recording(
     context: Context,
     *,
     present: bool,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Outcome:
     """A baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
@@ -151,7 +151,7 @@ def of_recording(
         baseline=accuracy.values.get(metric.name),
         n=n,
         total_items=accuracy.protocol.total_items,
-        notes=(*notes, *_rerun_notes(accuracy, metric)),
+        notes=(*note_words(notes), *_rerun_notes(accuracy, metric)),
     )
 
 
@@ -166,6 +166,11 @@ def _rerun_notes(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
     floor = stats.rerun_noise(runs).floor
     share = f"on {floor * 100:.1f} % of the items" if metric.kind == "binary" else f"by {floor:.4f}"
     return (f"{accuracy.protocol.task}: {len(runs)} runs, which differ from each other {share}",)
+
+
+def note_words(notes: Iterable[Note]) -> tuple[str, ...]:
+    """What is read of notes."""
+    return tuple(words_of(note).what if isinstance(note, Problem) else note for note in notes)
 
 
 def confidence(each: float, family: int | None) -> str:
@@ -225,7 +230,7 @@ def _measured(comparison: Comparison, context: Context, gated: str = "no gate") 
         of_first_accepted=comparison.of_first_accepted,
         baseline_truncated=comparison.truncated[0] if comparison.truncated else None,
         quantized_truncated=comparison.truncated[1] if comparison.truncated else None,
-        notes=(*comparison.notes, *_indistinguishable(comparison)),
+        notes=(*note_words(comparison.notes), *_indistinguishable(comparison)),
     )
 
 
@@ -337,7 +342,7 @@ def _advice(verdict: Verdict, result: str, voice: Voice) -> str | None:
     if result != UNDECIDED:
         return None
     if verdict.sparse is not None:
-        return verdict.sparse
+        return words_of(verdict.sparse).what
     minimum = verdict.gate.minimum
     if minimum >= 1:
         return "that everything is kept can be refuted but never shown: lower the minimum"
@@ -409,7 +414,7 @@ def _finite(value: float | None) -> float | None:
 
 def of_nothing_accepted(outcome: NothingAccepted) -> Outcome:
     """A gate on accepted runs in a session that accepts, where there is none to compare with."""
-    why = f"{outcome.gate}: {outcome.why}"
+    why = f"{outcome.gate}: {words_of(outcome.why).what}"
     return Outcome(
         NOT_APPLICABLE,
         False,

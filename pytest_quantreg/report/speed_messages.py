@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..core import stats
 from ..core.comparison.speed import SpeedComparison
 from ..core.errors import QuantregError
-from ..core.facts import Problem
+from ..core.facts import Note
 from ..core.gates.outcome import (
     KEPT,
     LOST,
@@ -26,10 +26,10 @@ from ..core.gates.speed import Choice, SpeedGate
 from ..core.gates.speed_verdict import SpeedVerdict
 from ..core.records.speed import Series, Workload
 from ..core.settings import GateMode
-from .messages import confidence, of_refusal
+from .messages import confidence, note_words, of_refusal
 from .number_format import figure, outwards
 from .speed_lines import described, stored_sessions
-from .words import PLAIN, Voice, words_of
+from .words import PLAIN, Voice
 
 SPEED = "speed"
 """What stands for a task where speed was asked for."""
@@ -45,7 +45,7 @@ def of_verdict(
     verdict: SpeedVerdict,
     context: Context,
     *,
-    notes: tuple[str | Problem, ...] = (),
+    notes: tuple[Note, ...] = (),
     lines: tuple[str, ...] = (),
     reasons: tuple[str, ...] = (),
 ) -> Outcome:
@@ -54,7 +54,7 @@ def of_verdict(
     ``lines`` are further figures of what it judged, ``reasons`` why it may be slow.
     """
     gate, estimate = verdict.gate, verdict.estimate
-    result, shown_notes = _result(verdict), _note_words(notes)
+    result, shown_notes = _result(verdict), note_words(notes)
     advice = _advice(verdict, result)
     details = [_basis(verdict), *(f"likely: {reason}" for reason in reasons)]
     if (detectable := _detectable(verdict, result)) is not None:
@@ -95,7 +95,7 @@ def of_measurement(
     comparison: SpeedComparison,
     context: Context,
     *,
-    notes: tuple[str | Problem, ...] = (),
+    notes: tuple[Note, ...] = (),
     lines: tuple[str, ...] = (),
 ) -> Outcome:
     """A workload whose speed-up no gate judged: listed, never called kept.
@@ -116,14 +116,9 @@ def of_measurement(
         f"{figure(figures.quantized)} {unit}, no gate",
         context=context,
         confidence=comparison.confidence,
-        notes=_note_words(notes),
+        notes=note_words(notes),
         speed=replace(figures, lines=lines),
     )
-
-
-def _note_words(notes: tuple[str | Problem, ...]) -> tuple[str, ...]:
-    """Notes as they are read; of a problem, what kept a model from being timed, its headline."""
-    return tuple(words_of(note).what if isinstance(note, Problem) else note for note in notes)
 
 
 def _speedup(comparison: SpeedComparison) -> SpeedFigures:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import EffectiveScheme
 from pytest_quantreg.gating.baseline_precision import refuse_quantized_baseline
+
+from ..wording import refused
 
 BF16 = EffectiveScheme("bf16", *("bfloat16",) * 3, "matmul", "full precision", 0, 22)
 NF4 = replace(BF16, scheme="bnb-nf4", weights="nf4", mode="native", quantized_layers=21)
@@ -32,14 +34,14 @@ def test_full_precision_is_let_in(cache: str) -> None:
 )
 def test_a_quantized_cache_is_refused(cache: str) -> None:
     """It would hide what a quantized cache loses."""
-    with pytest.raises(Refusal, match="the baseline runs as bf16, KV cache") as caught:
+    with refused("the baseline runs as bf16, KV cache") as caught:
         refuse_quantized_baseline("bf16", replace(BF16, kv_cache=cache))
     assert caught.value.category is Category.NOT_COMPARABLE
 
 
 def test_quantized_weights_are_refused() -> None:
     """An argument that quantizes both models leaves nothing to compare with."""
-    with pytest.raises(Refusal, match="the baseline runs as bnb-nf4, and its files hold bf16"):
+    with refused("the baseline runs as bnb-nf4, and its files hold bf16"):
         refuse_quantized_baseline("bf16", NF4)
 
 

@@ -104,7 +104,7 @@ def spec(folder: Path, scheme: str, **more: Any) -> ModelSpec:
 def refused(door: CheckpointChecks, model: ModelSpec) -> Refusal:
     """How a model is refused, by its kernel."""
     door.check_files(model)
-    with pytest.raises(Refusal) as caught:
+    with refused_with() as caught:
         door.kernel(model)
     return caught.value
 
@@ -119,11 +119,11 @@ def test_gptq_and_awq_need_packages(
     model = spec(make(tmp_path / "it"), "w4a16-int4")
     error = refused(enter(*packages[1:]), model)
     assert error.category is Category.MISSING_EXTRA
-    assert error.what == (
+    assert words_of(error.problem).what == (
         f"transformers needs gptqmodel for files of the method {make.__name__}, and that is not "
         "installed"
     )
-    assert error.help == ("pip install gptqmodel",)
+    assert words_of(error.problem).help == ("pip install gptqmodel",)
     choice = enter(*packages).kernel(model)
     assert choice is not None
     assert (choice.mode, choice.kernel, choice.measured) == ("native", "gptqmodel", True)
@@ -132,8 +132,8 @@ def test_gptq_and_awq_need_packages(
 def test_all_that_is_missing_is_named(enter: Enter, tmp_path: Path) -> None:
     """Two missing packages come in one command."""
     error = refused(enter(), spec(gptq(tmp_path / "it"), "w4a16-int4-gptq"))
-    assert "needs gptqmodel and optimum for" in error.what
-    assert error.help == ("pip install gptqmodel optimum",)
+    assert "needs gptqmodel and optimum for" in words_of(error.problem).what
+    assert words_of(error.problem).help == ("pip install gptqmodel optimum",)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_files_that_transformers_would_not_run_quantized(
     """What would be loaded as something else than it is, is refused before."""
     error = refused(enter(), spec(make(tmp_path / "it"), scheme))
     assert error.category is Category.NOT_JUDGED
-    assert why in error.what
-    assert "transformers 5.17.0 has no kernel for" in error.what
+    assert why in words_of(error.problem).what
+    assert "transformers 5.17.0 has no kernel for" in words_of(error.problem).what
 
 
 def test_the_claim_in_a_file_beside_is_the_stored_scheme(
@@ -201,7 +201,9 @@ def test_schemes_of_torchao_go_by_its_own_table(
     args = {"quantization_config": TORCHAO_INT4}
     model = spec(tmp_path, "w4a16-int4", quantize=True, args=args)
     error = refused(enter(), model)
-    assert error.what.startswith("torchao 0.18.0 has no kernel for w4a16-int4 on AMD EPYC")
+    assert words_of(error.problem).what.startswith(
+        "torchao 0.18.0 has no kernel for w4a16-int4 on AMD EPYC"
+    )
     runs = enter().kernel(spec(tmp_path, "w8a8-int8", quantize=True, args=args))
     assert runs is not None
     assert runs.mode == "native"
@@ -222,7 +224,7 @@ def test_the_examples_are_let_in(name: str, enter: Enter) -> None:
 def test_scales_that_scale_nothing(enter: Enter, tmp_path: Path) -> None:
     """Files with dead scales are refused, with all that contradicts itself up to a number."""
     folder = spoilt(CHECKPOINTS / "w8a8-fp8", tmp_path / "bad", ".weight_scale", b"\x00\x00")
-    with pytest.raises(Refusal) as caught:
+    with refused_with() as caught:
         enter().check_files(spec(folder, "w8a8-fp8"))
     assert caught.value.category is Category.SUSPICIOUS
     words = words_of(caught.value.problem)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import (
     EffectiveScheme,
     Machine,
@@ -20,6 +20,8 @@ from pytest_quantreg.core.records.run import (
 )
 from pytest_quantreg.core.schemes.catalogue import Catalogue
 from pytest_quantreg.gating.engine_session import EngineSession, LoadedModel
+
+from ..wording import refused, says
 
 SPEC = ModelSpec("/m", "m", "w8a8-int8", "scripted")
 IDENTITY = ModelIdentity("m", None, "A", 8, {}, "bfloat16", "t", None, "w")
@@ -73,7 +75,7 @@ def test_a_model_that_is_loaded_again_is_the_same(
     monkeypatch.setattr(session.slot, "acquire", acquire)
     session.engine_of(SPEC)
     session.engine_of(SPEC)
-    with pytest.raises(Refusal, match="loaded again and is another now") as caught:
+    with refused("loaded again and is another now") as caught:
         session.engine_of(SPEC)
     assert caught.value.category is Category.ENGINE
-    assert "w8a16-int8" in caught.value.what
+    assert "w8a16-int8" in says(caught.value)

@@ -16,6 +16,7 @@ from pytest_quantreg.core.settings import ModelRef
 from pytest_quantreg.gating.preconditions import Preconditions
 
 from ..core.comparison.test_comparability import BASELINE, CANDIDATE, MODEL
+from ..wording import shown
 
 OLD, NEW = "a" * 40, "b" * 40
 SPEC = ModelSpec("/int8", "org/x", "w8a8-int8", "scripted")
@@ -57,7 +58,7 @@ def test_another_revision_was_compared_by_its_name_alone(
     provenance = replace(BASELINE.provenance, model=replace(MODEL, revision=OLD))
     baseline = replace(BASELINE, provenance=provenance)
     (difference,) = compare_runs(baseline, replace(CANDIDATE, base=base))
-    assert (difference.field, difference.level) == (field, level)
+    assert (shown(difference.field), difference.level) == (field, level)
 
 
 def test_a_revision_in_the_hub_cache_was_not_looked_at() -> None:

@@ -7,11 +7,15 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_quantreg.core.engine import Backend, capabilities_of
-from pytest_quantreg.core.errors import WrongUse
+from pytest_quantreg.core.codes import GateCode
+from pytest_quantreg.core.engine import Backend, Engine, capabilities_of
+from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.facts import Scheme
 from pytest_quantreg.core.records.run import ModelSpec
 from pytest_quantreg.core.schemes.catalogue import Catalogue, ProjectScheme
 from pytest_quantreg.gating.scheme_alias_backend import SchemeAliasBackend, with_scheme_aliases
+
+from ..wording import refused, wrong_use
 
 CATALOGUE = Catalogue((ProjectScheme("ours", "w4a16-int4-gptq"),))
 SPEC = ModelSpec("/m", "m", "ours", "listener")
@@ -47,9 +51,7 @@ class Listener:
 
     def check_makes(self, scheme: str) -> None:
         """Makes nothing."""
-        raise WrongUse(
-            f"scheme {scheme}: not made", help=f"give it: --quant-checkpoint={scheme}=REF"
-        )
+        raise WrongUse(GateCode.NOTHING_TO_TEST, scheme=Scheme(scheme))
 
 
 @pytest.fixture
@@ -82,13 +84,24 @@ def test_a_prepared_spec_can_travel(listener: Listener) -> None:
 def test_errors_bear_the_own_name(listener: Listener) -> None:
     """Of the scheme, and of the option that mends it; of other schemes nothing changes."""
     backend = wrapped(listener)
-    with pytest.raises(WrongUse) as caught:
+    with wrong_use("give the checkpoint: --quant-checkpoint=ours=REF") as caught:
         backend.check_makes("ours")
-    assert caught.value.what == "scheme ours (like w4a16-int4-gptq): not made"
-    assert caught.value.help == ("give it: --quant-checkpoint=ours=REF",)
-    with pytest.raises(WrongUse) as other:
+    assert caught.value.problem.facts == {"scheme": Scheme("ours", "w4a16-int4-gptq")}
+    with wrong_use("give the checkpoint: --quant-checkpoint=w8a8-fp8=REF"):
         backend.check_makes("w8a8-fp8")
-    assert other.value.help == ("give it: --quant-checkpoint=w8a8-fp8=REF",)
+
+
+def test_words_of_others_stay_as_they_are(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a backend of somebody else says of the claim is not searched."""
+
+    def load(spec: ModelSpec) -> Engine:
+        raise Refusal(Category.ENGINE, f"no {spec.scheme} here")
+
+    monkeypatch.setattr(listener, "load", load, raising=False)
+    with refused("^no w4a16-int4-gptq here$"):
+        wrapped(listener).load(SPEC)
 
 
 def test_what_a_backend_lacks_is_lacking(listener: Listener) -> None:

@@ -13,6 +13,8 @@ from pytest_quantreg.core.comparison.partial_comparability import differences
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.imports.open_results import open_path
 
+from ..wording import shown
+
 Write = Callable[..., Path]
 
 
@@ -30,9 +32,11 @@ def test_the_real_mismatch_names_both_values(data: Path) -> None:
     first = differing[0]
     assert first.level is Level.REFUSE
     assert first.field == "protocol.system_instruction_digest"
-    assert "/no_think" in first.baseline
-    assert "no system instruction" in first.candidate
-    assert {difference.field for difference in differing if difference.level is Level.REFUSE} == {
+    assert "/no_think" in shown(first.baseline)
+    assert "no system instruction" in shown(first.candidate)
+    assert {
+        shown(difference.field) for difference in differing if difference.level is Level.REFUSE
+    } == {
         "protocol.system_instruction_digest",
         "items.missing",
         "items.digests",
@@ -51,7 +55,12 @@ def test_the_environment_is_told(results_file: Write) -> None:
     other = results_file("two/results.json", pretty_env_info=about.format("2.12.1+cu130", "610.2"))
     differing = between(first, other)
     assert {
-        (difference.field, difference.baseline, difference.candidate, difference.level)
+        (
+            shown(difference.field),
+            shown(difference.baseline),
+            shown(difference.candidate),
+            difference.level,
+        )
         for difference in differing
     } == {
         ("version of torch", "2.11.0+cu130", "2.12.1+cu130", Level.TELL),
@@ -96,7 +105,7 @@ def test_each_difference_of_protocol_is_refused(results_file: Write, change: str
     refused = [
         difference for difference in between(first, second) if difference.level is Level.REFUSE
     ]
-    assert any(named in difference.field for difference in refused), refused
+    assert any(named in shown(difference.field) for difference in refused), refused
     assert all(difference.way_out for difference in refused)
 
 
@@ -117,7 +126,7 @@ def test_model_arguments_that_change_prompts_are_refused(
     refused = [
         difference for difference in between(first, second) if difference.level is Level.REFUSE
     ]
-    assert [named in difference.field for difference in refused] == [True]
+    assert [named in shown(difference.field) for difference in refused] == [True]
 
 
 def test_a_filter_changed_in_the_task_file_is_refused(results_file: Write) -> None:
@@ -131,8 +140,8 @@ def test_a_filter_changed_in_the_task_file_is_refused(results_file: Write) -> No
         for place, config in enumerate(configs)
     ]
     differing = between(paths[0], paths[1])
-    assert differing[0].field == "filter_list in the task's file"
-    assert "'A'" in differing[0].baseline
+    assert shown(differing[0].field) == "filter_list in the task's file"
+    assert "'A'" in shown(differing[0].baseline)
 
 
 def test_a_patch_version_is_told(results_file: Write) -> None:
@@ -148,7 +157,7 @@ def test_what_one_side_does_not_say_is_told_once(results_file: Write) -> None:
     second = results_file("b/results.json")
     differing = between(first, second)
     assert [difference.level for difference in differing] == [Level.TELL]
-    assert differing[0].field == "not compared"
-    assert "lm_eval" in differing[0].baseline
-    assert "chat_template" in differing[0].baseline
-    assert differing[0].candidate == "says no more"
+    assert shown(differing[0].field) == "not compared"
+    assert "lm_eval" in shown(differing[0].baseline)
+    assert "chat_template" in shown(differing[0].baseline)
+    assert shown(differing[0].candidate) == "says no more"

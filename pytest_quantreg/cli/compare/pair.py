@@ -15,7 +15,7 @@ from ...core.comparison.partial_comparability import differences
 from ...core.comparison.suspicion import answers
 from ...core.comparison.unpaired import compare_totals
 from ...core.errors import Refusal, WrongUse
-from ...core.facts import Problem
+from ...core.facts import Note, Problem, noted
 from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
@@ -46,7 +46,7 @@ class Task:
     metric: Metric
     parts: tuple[tuple[Accuracy, Accuracy], ...]
     weights: tuple[float, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     pair_suspicion: PairSuspicion | None = None
     below: tuple[tuple[Result, Result], ...] = ()
     """The results of a group's tasks; what makes one of them suspect makes the group so."""
@@ -147,7 +147,7 @@ def pair_task(
     weights = _weights(parts, chosen)
     if len(parts) > 1 and not weights:
         parts = ()
-    notes = [f"{name}: {difference}" for difference in dict.fromkeys(map(str, remarks))]
+    notes: list[Note] = [noted(name, difference.problem) for difference in dict.fromkeys(remarks)]
     first = before.aggregates[0].metric
     if metric is None and chosen.metric != first:
         notes.append(

@@ -10,6 +10,7 @@ class SharedCode(Code):
 
     STATED = Category.WRONG_USE
     MISSING_EXTRA = Category.MISSING_EXTRA
+    NOTED = Category.NOT_JUDGED
 
     COMPARE_MORE_ITEMS = Category.TOO_WEAK
     GATE_THE_METRIC = Category.NOT_JUDGED

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import stats
+from ..facts import Note
 from ..records.run import Accuracy, Metric
 
 TOKEN_PERPLEXITY = Metric("token_perplexity", False, "perplexity")
@@ -104,7 +105,7 @@ class Comparison:
     counts: stats.PairedCounts | None = None
     lost_items: tuple[int, ...] = field(default=(), repr=False)
     won_items: tuple[int, ...] = field(default=(), repr=False)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     lost: int | None = None
     won: int | None = None
     surely: float | None = None

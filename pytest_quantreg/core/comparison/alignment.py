@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..errors import Category, Refusal
+from ..codes import GateCode
+from ..errors import Refusal
 from ..records.columns import picked
 from ..records.run import Accuracy, Columns, Items, Metric
 
@@ -35,12 +36,10 @@ def refuse_partial(baseline: Accuracy, candidate: Accuracy) -> None:
     for metric in baseline.protocol.metrics:
         scored = [metric.name in accuracy.items.scores for accuracy in (baseline, candidate)]
         if scored[0] != scored[1]:
-            owner = "the quantized model's" if scored[0] else "the baseline's"
-            raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"{metric.name} of {baseline.protocol.task} is missing for some of {owner} answers",
-                help="the task's scoring returns no such metric for them; let it return 0 instead",
-            )
+            task = baseline.protocol.task
+            if scored[0]:
+                raise Refusal(GateCode.UNSCORED_BY_CANDIDATE, metric=metric.name, task=task)
+            raise Refusal(GateCode.UNSCORED_BY_BASELINE, metric=metric.name, task=task)
 
 
 def same_kinds(baseline: Accuracy, candidate: Accuracy) -> tuple[Accuracy, Accuracy]:

@@ -1,63 +1,64 @@
-"""A recorded baseline beside the one it replaces: what changed, in one line."""
+"""A recorded baseline beside the one it replaces: what changed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..codes import GateCode
 from ..errors import Refusal
+from ..facts import Fact, Problem
 from ..records.run import Accuracy, Items, Metric
 from .alignment import items_at, refuse_partial, same_kinds, value_of_few
 from .pairs import compare_items
 
 
-def replacement_note(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float) -> str:
+def replacement_note(old: Accuracy, new: Accuracy, metric: Metric, *, confidence: float) -> Problem:
     """``sum: 0.816 -> 0.811 (12 lost, 4 won, retention 0.994, 0.982-1.006)``.
 
     Of the items that both hold, by their digests; where they cannot be paired, why.
     """
     task = new.protocol.task
     before, after = _shared_items(old, new)
-    if not len(before.items):
-        return f"{task}: not paired with what it replaces: no item asks the same as before"
     unlike = _reason_unpaired(before, after, metric)
     if unlike is not None:
-        return f"{task}: not paired with what it replaces: {unlike}"
+        return unpaired_note(task, unlike)
     before, after = same_kinds(before, after)
     named = next(entry for entry in after.protocol.metrics if entry.name == metric.name)
-    comparison = compare_items(
-        before, after, named, scheme=new.protocol.task, confidence=confidence
-    )
-    counts = (
-        [] if comparison.lost is None else [f"{comparison.lost:,} lost", f"{comparison.won:,} won"]
-    )
-    ratio = f"retention {comparison.retention:.3f}"
-    if comparison.low is not None and comparison.high is not None:
-        # Outwards, so that what is printed is still true.
-        low, high = (
-            math.floor(comparison.low * 1000) / 1000,
-            math.ceil(comparison.high * 1000) / 1000,
-        )
-        ratio += f", {low:.3f}-{high:.3f}"
+    comparison = compare_items(before, after, named, scheme=task, confidence=confidence)
     n = len(before.items)
-    shared = "" if n == len(new.items) == len(old.items) else f" on {n:,} shared items"
-    return (
-        f"{task}: {comparison.baseline:.3f} -> {comparison.quantized:.3f}{shared} "
-        f"({', '.join([*counts, ratio])})"
-    )
+    facts: dict[str, Fact] = {
+        "task": task,
+        "before": comparison.baseline,
+        "after": comparison.quantized,
+        "shared": None if n == len(new.items) == len(old.items) else n,
+        "lost": comparison.lost,
+        "won": comparison.won,
+        "retention": comparison.retention,
+        "low": comparison.low,
+        "high": comparison.high,
+    }
+    return Problem(GateCode.BASELINE_REPLACED, facts)
 
 
-def _reason_unpaired(before: Accuracy, after: Accuracy, metric: Metric) -> str | None:
+def unpaired_note(task: str, why: Problem) -> Problem:
+    """Why a recorded baseline was not compared with the one it replaces."""
+    return Problem(GateCode.NOT_PAIRED_WITH_REPLACED, {"task": task, "cause": why})
+
+
+def _reason_unpaired(before: Accuracy, after: Accuracy, metric: Metric) -> Problem | None:
+    if not len(before.items):
+        return Problem(GateCode.NO_ITEM_AS_BEFORE, {})
     names = {entry.name for entry in before.protocol.metrics}
     if metric.name not in names:
-        return f"it had no {metric.name}, but {', '.join(sorted(names))}"
+        had: dict[str, Fact] = {"metric": metric.name, "others": tuple(sorted(names))}
+        return Problem(GateCode.HAD_NO_SUCH_METRIC, had)
     if metric.kind == "aggregate":
-        return f"{metric.name} has no score per item"
+        return Problem(GateCode.METRIC_WITHOUT_SCORES, {"metric": metric.name})
     try:
         refuse_partial(before, after)
     except Refusal as error:
-        return error.what
+        return error.problem
     return None
 
 

@@ -9,7 +9,9 @@ from math import isfinite
 
 import numpy as np
 
-from ..errors import Category, Refusal
+from ..codes import GateCode
+from ..errors import Refusal
+from ..facts import Fact, Problem, RecordBaseline
 from ..hardware.accelerators import gpu_family
 from ..hardware.releases import changed_entries, normal_package, same_minor
 from ..records.columns import has_duplicates, picked, places
@@ -27,97 +29,105 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One field, what becomes of a difference in it, why, and the way out.
+    """One field, what becomes of a difference in it, and the way out.
 
     ``drift`` marks the rules that ``quant_baseline_drift = "warn"`` turns into a note.
+    ``reason`` is the name of why it matters in `report.words.comparability`; empty where that
+    is the field.
     """
 
     field: str
     level: Level
-    why: str
-    way_out: str = ""
+    way_out: Problem | None = None
     drift: bool = False
+    reason: str = ""
+
+    @property
+    def why(self) -> Problem:
+        """Why a difference in the field matters, or does not."""
+        return Problem(GateCode.COMPARABILITY_RULE, {"reason": self.reason or self.field})
 
 
-RECORD = "record the baseline again: pytest --quant-update=all"
-SAME_MODEL = "name the model this was quantized from with --quant-model"
-SAME_TOKENS = f"{SAME_MODEL}, and give both the same max_length and add_bos_token"
-SAME_CALL = "ask for the task as it was recorded, or record it as it is asked for now"
-SAME_RUN = "evaluate both models with the same arguments"
-SAME_SOFTWARE = 'install the recorded version, record again, or quant_baseline_drift = "warn"'
-SAME_MACHINE = "record a baseline on this kind of machine, in a folder of its own"
+RECORD = Problem(GateCode.RECORD_AGAIN, {"record": RecordBaseline(again=True)})
+SAME_MODEL = Problem(GateCode.NAME_ORIGINAL_MODEL, {})
+SAME_TOKENS = Problem(GateCode.NAME_MODEL_AND_TOKENS, {})
+SAME_CALL = Problem(GateCode.ASK_AS_RECORDED, {})
+SAME_RUN = Problem(GateCode.EVALUATE_WITH_SAME_ARGUMENTS, {})
+SAME_SOFTWARE = Problem(GateCode.RESTORE_SOFTWARE, {})
+SAME_MACHINE = Problem(GateCode.RECORD_ON_THIS_MACHINE, {})
+ENGINE_LOG = Problem(GateCode.READ_ENGINE_LOG, {})
 
 
-def _refuse(field: str, why: str, way_out: str, *, drift: bool = False) -> Rule:
-    return Rule(field, Level.REFUSE, why, way_out, drift)
+def _refuse(field: str, way_out: Problem, *, drift: bool = False) -> Rule:
+    return Rule(field, Level.REFUSE, way_out, drift)
 
 
 RULES: tuple[Rule, ...] = (
-    _refuse("model.architecture", "another architecture is another model", SAME_MODEL),
-    _refuse("model.vocab_size", "another vocabulary is another model", SAME_MODEL),
-    _refuse("model.shapes", "other layer sizes are another model", SAME_MODEL),
-    Rule("model.shapes?", Level.TELL, "one config.json leaves this figure to its default"),
-    _refuse("model.tokenizer_digest", "other tokens are other prompts", SAME_TOKENS),
-    _refuse("model.dtype", "the compute type moves scores as much as quantization does", RECORD),
-    Rule("model.name", Level.IGNORE, "a quantized checkpoint has a name of its own"),
-    Rule("model.revision", Level.IGNORE, "a quantized checkpoint has a history of its own"),
-    Rule("model.weights_digest", Level.IGNORE, "quantized weights are meant to differ"),
-    Rule("model.template_digest", Level.IGNORE, "protocol.template_digest says what was used"),
-    _refuse("base.weights_digest", "the full-precision weights are others now", RECORD),
-    _refuse("base.tokenizer_digest", "the full-precision tokenizer is another now", SAME_TOKENS),
-    Rule("base.revision", Level.TELL, "its weights and tokenizer are the same"),
-    _refuse("software.backend", "engines differ as much as quantization does", RECORD),
-    _refuse("version.transformers", "another minor version", SAME_SOFTWARE, drift=True),
-    _refuse("version.vllm", "another minor version", SAME_SOFTWARE, drift=True),
-    _refuse("version.llama_cpp_python", "another minor version", SAME_SOFTWARE, drift=True),
-    _refuse("version.server", "engines behind servers differ as engines do", RECORD),
-    _refuse("version.sglang", "another minor version", SAME_SOFTWARE, drift=True),
-    _refuse("version.tensorrt_llm", "another minor version", SAME_SOFTWARE, drift=True),
-    _refuse("version.llamacpp", "another build", SAME_SOFTWARE, drift=True),
-    _refuse("version.lm_eval", "another minor version", SAME_SOFTWARE, drift=True),
-    Rule("version.*", Level.TELL, "a patch version, or a package below the engine"),
-    _refuse("machine.kind", "kernels of another device differ as engines do", SAME_MACHINE),
-    _refuse("machine.family", "another GPU family runs other kernels", SAME_MACHINE),
-    Rule("machine.accelerator", Level.TELL, "the same family, or another CPU"),
-    Rule("machine.count", Level.TELL, "tensor parallelism sums in another order"),
-    Rule("machine.driver", Level.TELL, "drivers rarely change results"),
-    _refuse("protocol.task", "another task", SAME_CALL),
-    _refuse("protocol.task_version", "another version of the task", RECORD),
-    _refuse("protocol.output_type", "another way of asking", RECORD),
-    _refuse("protocol.num_fewshot", "other prompts", SAME_CALL),
-    _refuse("protocol.chat_template", "other prompts", SAME_CALL),
-    _refuse("protocol.template_digest", "another chat template makes other prompts", RECORD),
-    _refuse("protocol.fewshot_as_multiturn", "other prompts", SAME_CALL),
-    _refuse("protocol.system_instruction_digest", "other prompts", SAME_CALL),
-    _refuse("protocol.gen_kwargs", "other generation arguments", SAME_CALL),
-    _refuse("protocol.repeats", "repeats are averaged", SAME_CALL),
-    _refuse("protocol.seed", "other few-shot examples, other samples", SAME_CALL),
-    _refuse("protocol.config_digest", "prompts, filters, arguments or code changed", RECORD),
-    Rule("protocol.code_files", Level.IGNORE, "protocol.config_digest covers them"),
-    Rule("protocol.code_packages", Level.TELL, "another version may score answers otherwise"),
-    _refuse("protocol.metrics", "other metrics or filters", RECORD),
-    _refuse("protocol.total_items", "the task's data changed", RECORD),
-    _refuse("items.count", "nothing was measured", RECORD),
-    _refuse("items.missing", "the baseline lacks items that were asked for", RECORD),
-    _refuse("items.digests", "the same items ask something else now", RECORD),
-    _refuse("items.scores", "a score is no finite number", "look at the engine's own log"),
-    _refuse("imported.enable_thinking", "thoughts are part of the answers or not", SAME_RUN),
-    _refuse("imported.think_end_token", "thoughts are scored or cut off", SAME_RUN),
-    _refuse("imported.chat_template_args", "other prompts", SAME_RUN),
-    _refuse("imported.add_bos_token", "other prompts", SAME_RUN),
-    _refuse("imported.prefix_token_id", "other prompts", SAME_RUN),
-    Rule("imported.max_length", Level.TELL, "long prompts are cut at another place"),
-    Rule("imported.special_tokens", Level.TELL, "perhaps another tokenizer"),
-    Rule("imported.unknown", Level.TELL, "one of the two files does not say"),
-    Rule("batch_size", Level.TELL, "another batch size moves log-probabilities a little"),
-    Rule("values", Level.IGNORE, "aggregates follow from the items"),
-    Rule("chance", Level.IGNORE, "judged by itself"),
-    Rule("resumed_items", Level.IGNORE, "an interrupted recording measures the same"),
-    Rule("notes", Level.IGNORE, "told by itself"),
-    Rule("claimed", Level.IGNORE, "the scheme is what is under test"),
-    Rule("effective", Level.IGNORE, "the candidate's own is judged by itself"),
-    Rule("recorded_at", Level.IGNORE, "a baseline does not age by itself"),
-    Rule("git_commit", Level.IGNORE, "code around the model"),
+    _refuse("model.architecture", SAME_MODEL),
+    _refuse("model.vocab_size", SAME_MODEL),
+    _refuse("model.shapes", SAME_MODEL),
+    Rule("model.shapes?", Level.TELL),
+    _refuse("model.tokenizer_digest", SAME_TOKENS),
+    _refuse("model.dtype", RECORD),
+    Rule("model.name", Level.IGNORE),
+    Rule("model.revision", Level.IGNORE),
+    Rule("model.weights_digest", Level.IGNORE),
+    Rule("model.template_digest", Level.IGNORE),
+    _refuse("base.weights_digest", RECORD),
+    _refuse("base.tokenizer_digest", SAME_TOKENS),
+    Rule("base.revision", Level.TELL),
+    _refuse("software.backend", RECORD),
+    _refuse("version.transformers", SAME_SOFTWARE, drift=True),
+    _refuse("version.vllm", SAME_SOFTWARE, drift=True),
+    _refuse("version.llama_cpp_python", SAME_SOFTWARE, drift=True),
+    _refuse("version.server", RECORD),
+    _refuse("version.sglang", SAME_SOFTWARE, drift=True),
+    _refuse("version.tensorrt_llm", SAME_SOFTWARE, drift=True),
+    _refuse("version.llamacpp", SAME_SOFTWARE, drift=True),
+    _refuse("version.lm_eval", SAME_SOFTWARE, drift=True),
+    Rule("version.*", Level.TELL),
+    _refuse("machine.kind", SAME_MACHINE),
+    _refuse("machine.family", SAME_MACHINE),
+    Rule("machine.accelerator", Level.TELL),
+    Rule("machine.count", Level.TELL),
+    Rule("machine.driver", Level.TELL),
+    _refuse("protocol.task", SAME_CALL),
+    _refuse("protocol.task_version", RECORD),
+    _refuse("protocol.output_type", RECORD),
+    _refuse("protocol.num_fewshot", SAME_CALL),
+    _refuse("protocol.chat_template", SAME_CALL),
+    _refuse("protocol.template_digest", RECORD),
+    _refuse("protocol.fewshot_as_multiturn", SAME_CALL),
+    _refuse("protocol.system_instruction_digest", SAME_CALL),
+    _refuse("protocol.gen_kwargs", SAME_CALL),
+    _refuse("protocol.repeats", SAME_CALL),
+    _refuse("protocol.seed", SAME_CALL),
+    _refuse("protocol.config_digest", RECORD),
+    Rule("protocol.code_files", Level.IGNORE),
+    Rule("protocol.code_packages", Level.TELL),
+    _refuse("protocol.metrics", RECORD),
+    _refuse("protocol.total_items", RECORD),
+    _refuse("items.count", RECORD),
+    _refuse("items.missing", RECORD),
+    _refuse("items.digests", RECORD),
+    _refuse("items.scores", ENGINE_LOG),
+    _refuse("imported.enable_thinking", SAME_RUN),
+    _refuse("imported.think_end_token", SAME_RUN),
+    _refuse("imported.chat_template_args", SAME_RUN),
+    _refuse("imported.add_bos_token", SAME_RUN),
+    _refuse("imported.prefix_token_id", SAME_RUN),
+    Rule("imported.max_length", Level.TELL),
+    Rule("imported.special_tokens", Level.TELL),
+    Rule("imported.unknown", Level.TELL),
+    Rule("batch_size", Level.TELL),
+    Rule("values", Level.IGNORE),
+    Rule("chance", Level.IGNORE),
+    Rule("resumed_items", Level.IGNORE),
+    Rule("notes", Level.IGNORE),
+    Rule("claimed", Level.IGNORE),
+    Rule("effective", Level.IGNORE),
+    Rule("recorded_at", Level.IGNORE),
+    Rule("git_commit", Level.IGNORE),
 )
 
 
@@ -145,18 +155,37 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference that is refused or told, with both values as short texts."""
+    """One difference that is refused or told, with both values as they are shown.
 
-    field: str
+    ``rule`` is the field of its rule, ``field`` what that is called where it differs.
+    """
+
+    rule: str
     level: Level
-    baseline: str
-    candidate: str
-    why: str
-    way_out: str
+    field: Fact
+    baseline: Fact
+    candidate: Fact
+    why: Problem
+    way_out: Problem | None
 
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.field}: baseline {self.baseline}, now {self.candidate} ({self.why})"
+    @property
+    def problem(self) -> Problem:
+        """The difference from a baseline."""
+        return Problem(GateCode.DIFFERS, self._facts(self.why))
+
+    @property
+    def from_accepted(self) -> Problem:
+        """The difference where it is from the run that was accepted last."""
+        why = Problem(GateCode.COMPARABILITY_RULE_OF_ACCEPTED, self.why.facts)
+        return Problem(GateCode.DIFFERS_FROM_ACCEPTED, self._facts(why))
+
+    def _facts(self, why: Problem) -> Mapping[str, Fact]:
+        return {
+            "field": self.field,
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "why": why,
+        }
 
 
 def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") -> list[Difference]:
@@ -179,16 +208,29 @@ def compare_runs(baseline: Run, candidate: Candidate, *, drift: str = "refuse") 
     return log.in_order()
 
 
-def refusal(differences: Iterable[Difference], subject: str) -> Refusal | None:
-    """The one error for all refused differences of ``subject``; None when none is refused."""
-    refused = [difference for difference in differences if difference.level is Level.REFUSE]
+def refusal(
+    differences: Iterable[Difference], subject: str, *, advice: tuple[Fact, ...] = ()
+) -> Refusal | None:
+    """The one error for all refused differences of ``subject``; None when none is refused.
+
+    ``advice`` is what helps beside the ways out of the rules.
+    """
+    refused = refused_of(differences)
     if not refused:
         return None
     return Refusal(
-        Category.NOT_COMPARABLE,
-        f"{subject} cannot be compared with its baseline: {refused[0]}",
-        help=(*map(str, refused[1:]), *dict.fromkeys(difference.way_out for difference in refused)),
+        GateCode.UNLIKE_ITS_BASELINE,
+        subject=subject,
+        first=refused[0].problem,
+        advice=advice,
+        others=tuple(difference.problem for difference in refused[1:]),
+        ways_out=tuple(dict.fromkeys(difference.way_out for difference in refused)),
     )
+
+
+def refused_of(differences: Iterable[Difference]) -> list[Difference]:
+    """The differences that refuse a comparison."""
+    return [difference for difference in differences if difference.level is Level.REFUSE]
 
 
 def aligned(baseline: Items, candidate: Items) -> Items:
@@ -218,24 +260,41 @@ class DifferenceLog:
         return sorted(self.differences, key=lambda difference: difference.level is not Level.REFUSE)
 
     def differ(
-        self, field: str, baseline: object, candidate: object, *, name: str = "", way_out: str = ""
+        self,
+        field: str,
+        baseline: object,
+        candidate: object,
+        *,
+        name: str | Problem = "",
+        way_out: Problem | None = None,
     ) -> None:
         """Notes a difference if the values differ and the field's rule cares."""
         if baseline != candidate:
-            self.note(
-                field, _shortened(baseline), _shortened(candidate), name=name, way_out=way_out
-            )
+            shown = _shortened(baseline), _shortened(candidate)
+            self.note(field, *shown, name=name, way_out=way_out)
 
     def note(
-        self, field: str, baseline: str, candidate: str, *, name: str = "", way_out: str = ""
+        self,
+        field: str,
+        baseline: Fact,
+        candidate: Fact,
+        *,
+        name: str | Problem = "",
+        way_out: Problem | None = None,
     ) -> None:
-        """Notes a difference whose values are already texts."""
+        """Notes a difference whose values can be shown as they are."""
         rule = self.rules[field]
         level = Level.TELL if rule.drift and self.relax else rule.level
         if level is not Level.IGNORE:
             self.differences.append(
                 Difference(
-                    name or field, level, baseline, candidate, rule.why, way_out or rule.way_out
+                    field,
+                    level,
+                    name or field,
+                    baseline,
+                    candidate,
+                    rule.why,
+                    way_out or rule.way_out,
                 )
             )
 
@@ -281,7 +340,11 @@ class DifferenceLog:
             rule = self.rules.get(f"version.{package}")
             if rule is None or (rule.level is not Level.IGNORE and same_minor(old, new)):
                 rule = self.rules["version.*"]
-            self.differ(rule.field, old, new, name=f"{package} version")
+            self.differ(rule.field, old, new, name=_version_of(package))
+
+
+def _version_of(package: str) -> Problem:
+    return Problem(GateCode.PACKAGE_VERSION, {"package": package})
 
 
 def _packages(versions: Mapping[str, str]) -> dict[str, str]:
@@ -306,33 +369,46 @@ def _note_protocols(log: DifferenceLog, baseline: Protocol, candidate: Protocol)
         if field == "metrics":
             log.differ(
                 "protocol.metrics",
-                _metric_names(baseline.metrics),
-                _metric_names(candidate.metrics),
+                _named_metrics(baseline.metrics),
+                _named_metrics(candidate.metrics),
             )
         elif field == "code_packages":
             for package, old, new in changed_entries(
                 baseline.code_packages, candidate.code_packages
             ):
-                log.differ("protocol.code_packages", old, new, name=f"{package} version")
-        else:
-            files = (
-                changed_entries(baseline.code_files, candidate.code_files)
-                if field == "config_digest"
-                else ()
-            )
-            changed = f" (changed: {', '.join(change[0] for change in files)})" if files else ""
-            name = f"protocol.{field}"
+                log.differ("protocol.code_packages", old, new, name=_version_of(package))
+        elif field == "config_digest":
             log.differ(
-                name, getattr(baseline, field), getattr(candidate, field), name=name + changed
+                "protocol.config_digest",
+                baseline.config_digest,
+                candidate.config_digest,
+                name=_config_of(baseline, candidate),
             )
+        else:
+            log.differ(f"protocol.{field}", getattr(baseline, field), getattr(candidate, field))
 
 
-def _metric_names(metrics: tuple[Metric, ...]) -> str:
+def _config_of(baseline: Protocol, candidate: Protocol) -> str | Problem:
+    """The task's configuration, with those of its files that changed, where both list them."""
+    name = "protocol.config_digest"
+    files = changed_entries(baseline.code_files, candidate.code_files)
+    if not files:
+        return name
+    changed = tuple(file for file, _, _ in files)
+    return Problem(GateCode.FIELD_OF_CHANGED_FILES, {"field": name, "files": changed})
+
+
+def _named_metrics(metrics: tuple[Metric, ...]) -> Problem:
     """The metrics without their kind: whether scores came out 0/1 may differ by model."""
-    return " ".join(metric.name + _DIRECTIONS[metric.higher_is_better] for metric in metrics)
+    return Problem(GateCode.METRICS, {"metrics": tuple(map(_named_metric, metrics))})
 
 
-_DIRECTIONS = {True: "", False: " (lower is better)", None: " (direction unknown)"}
+def _named_metric(metric: Metric) -> str | Problem:
+    if metric.higher_is_better:
+        return metric.name
+    if metric.higher_is_better is None:
+        return Problem(GateCode.METRIC_WITHOUT_DIRECTION, {"metric": metric.name})
+    return Problem(GateCode.METRIC_BETTER_WHEN_LOWER, {"metric": metric.name})
 
 
 _PROTOCOL_FIELDS = tuple(
@@ -342,15 +418,20 @@ _PROTOCOL_FIELDS = tuple(
 
 def _note_items(log: DifferenceLog, baseline: Items, candidate: Items) -> None:
     if not len(candidate) or has_duplicates(candidate.doc_ids):
-        problem = "the same item twice" if len(candidate) else "none"
-        log.note("items.count", f"{len(baseline):,} items", problem)
+        found = Problem(GateCode.ITEM_TWICE, {}) if len(candidate) else "none"
+        log.note("items.count", item_count(baseline), found)
         return
     # Of a million items that all agree, nothing need be looked up one by one.
     if not _all_agree(baseline, candidate):
         _note_item_differences(log, baseline, candidate)
     non_finite = _first_non_finite(candidate)
-    if non_finite:
-        log.note("items.scores", "finite scores", non_finite)
+    if non_finite is not None:
+        log.note("items.scores", Problem(GateCode.SCORES_FINITE, {}), non_finite)
+
+
+def item_count(items: Items) -> Problem:
+    """How many items there are, as it is shown."""
+    return Problem(GateCode.ITEM_COUNT, {"n": len(items)})
 
 
 def _all_agree(baseline: Items, candidate: Items) -> bool:
@@ -369,13 +450,12 @@ def _note_item_differences(log: DifferenceLog, baseline: Items, candidate: Items
     baseline_digests = dict(zip(baseline.doc_ids, baseline.digests, strict=True))
     missing = [doc for doc in candidate.doc_ids if doc not in baseline_digests]
     if missing:
+        asked = {"asked": len(candidate), "missing": len(missing), "doc": missing[0]}
         log.note(
             "items.missing",
-            f"{len(baseline):,} items",
-            f"{len(candidate):,} asked, {len(missing):,} not recorded, first doc {missing[0]}",
-            way_out=f"{RECORD} (with no smaller limit), or --quant-limit={len(baseline)}"
-            if len(candidate) > len(baseline)
-            else "",
+            item_count(baseline),
+            Problem(GateCode.ITEMS_NOT_RECORDED, asked),
+            way_out=_record_or_fewer(baseline) if len(candidate) > len(baseline) else None,
         )
     changed = [
         (doc, baseline_digests[doc], digest)
@@ -384,11 +464,20 @@ def _note_item_differences(log: DifferenceLog, baseline: Items, candidate: Items
     ]
     if changed:
         doc, old, new = changed[0]
-        share = f"{len(changed):,} of {len(candidate):,} items, first doc {doc}"
-        log.note("items.digests", old[:12], f"{new[:12]} in {share}")
+        share: dict[str, Fact] = {"digest": new[:12], "changed": len(changed)}
+        log.note(
+            "items.digests",
+            old[:12],
+            Problem(GateCode.ITEMS_CHANGED, {**share, "n": len(candidate), "doc": doc}),
+        )
 
 
-def _first_non_finite(items: Items) -> str | None:
+def _record_or_fewer(baseline: Items) -> Problem:
+    facts: dict[str, Fact] = {"record": RecordBaseline(again=True), "limit": len(baseline)}
+    return Problem(GateCode.RECORD_AGAIN_OR_FEWER, facts)
+
+
+def _first_non_finite(items: Items) -> Problem | None:
     for metric, column in (*items.scores.items(), *items.weights.items()):
         if np.isfinite(np.asarray(column, dtype=np.float64)).all():
             continue
@@ -397,11 +486,15 @@ def _first_non_finite(items: Items) -> str | None:
             for doc, score in zip(items.doc_ids, column, strict=True)
             if not isfinite(score)
         )
-        return f"{metric} = {score} for doc {doc}"
+        return Problem(
+            GateCode.SCORE_NOT_FINITE, {"metric": metric, "score": float(score), "doc": doc}
+        )
     return None
 
 
-def _shortened(value: object) -> str:
+def _shortened(value: object) -> str | Problem:
+    if isinstance(value, Problem):
+        return value
     if value is None:
         return "none"
     text = str(value)

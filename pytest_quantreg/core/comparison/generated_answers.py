@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..codes import GateCode
+from ..facts import Problem
 from ..records.run import Accuracy, Columns
 
 LONG_TOKENS = 64
@@ -58,7 +60,7 @@ def answers_digest(accuracy: Accuracy) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def same_answers(baseline: Accuracy, candidate: Accuracy) -> str | None:
+def same_answers(baseline: Accuracy, candidate: Accuracy) -> Problem | None:
     """Name the generated answers that are all the other's; None where some differ or few are long.
 
     Both must hold the same items in the same order. Either 100 answers of 64 tokens, or as
@@ -75,5 +77,5 @@ def same_answers(baseline: Accuracy, candidate: Accuracy) -> str | None:
         count = int(chosen.sum())
         enough = count >= MANY_ANSWERS and float(shorter[chosen].sum()) >= ENOUGH_TOKENS
         if enough and bool((marks[0][chosen] == marks[1][chosen]).all()):
-            return f"all {count:,} generated answers of {least} tokens or more"
+            return Problem(GateCode.LONG_ANSWERS, {"count": count, "tokens": least})
     return None

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import stats
-from ..errors import Category, Refusal
+from ..codes import GateCode
+from ..errors import Refusal
+from ..facts import Note, Problem
 from ..records.metric_directions import refuse_undirected
 from ..records.run import Accuracy, Items, Metric
 from . import item_clusters
@@ -30,7 +32,7 @@ def compare_items(
     *,
     scheme: str,
     confidence: float,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Comparison:
     """Pairs two measurements of the same items in the same order.
 
@@ -56,7 +58,7 @@ def compare_items(
 
 
 def _without_bounds(
-    pair: Pair, scheme: str, confidence: float, notes: tuple[str, ...]
+    pair: Pair, scheme: str, confidence: float, notes: tuple[Note, ...]
 ) -> Comparison:
     """Return the figures of a pair that need no interval."""
     baseline, candidate, metric = pair.baseline, pair.candidate, pair.metric
@@ -111,7 +113,7 @@ def pool(
     metric: str,
     scheme: str,
     confidence: float,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Comparison:
     """Pools tasks into one comparison: retention = sum(w * quantized) / sum(w * baseline).
 
@@ -194,17 +196,13 @@ def refuse_unpoolable(metric: Metric, *measured: Accuracy, task: str | None = No
     refuse_undirected(metric, name)
     why = None
     if metric.kind not in ("binary", "mean"):
-        why = "has no score per item that could be averaged"
+        why = Problem(GateCode.NO_SCORE_TO_AVERAGE, {})
     elif not metric.higher_is_better:
-        why = "is better when it is lower"
+        why = Problem(GateCode.LOWER_IS_BETTER, {})
     elif any(_column(accuracy.items, metric).min(initial=0.0) < 0.0 for accuracy in measured):
-        why = "has scores below 0"
+        why = Problem(GateCode.SCORES_BELOW_ZERO, {})
     if why is not None:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{metric.name} of {name} cannot be pooled with others: it {why}",
-            help="measure each task in a call of its own, or name a metric= that all of them have",
-        )
+        raise Refusal(GateCode.NOT_POOLABLE, metric=metric.name, task=name, cause=why)
 
 
 def refuse_overlap(measured: Sequence[Accuracy]) -> None:
@@ -221,10 +219,11 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
         shared = [owner[digest] for digest in accuracy.items.digests if digest in owner]
         if len(shared) > MOST_SHARED * len(accuracy.items):
             raise Refusal(
-                Category.WRONG_USE,
-                f"{task} and {shared[0]} hold the same items ({len(shared):,} of "
-                f"{len(accuracy.items):,}), which would count twice in a pool",
-                help="pool tasks with items of their own",
+                GateCode.TASKS_SHARE_ITEMS,
+                task=task,
+                other=shared[0],
+                shared=len(shared),
+                n=len(accuracy.items),
             )
         owner.update(dict.fromkeys(accuracy.items.digests, task))
     if (
@@ -232,10 +231,7 @@ def refuse_overlap(measured: Sequence[Accuracy]) -> None:
         > (1.0 + MOST_SHARED) * tasks.total()
     ):
         raise Refusal(
-            Category.WRONG_USE,
-            f"the same items are in up to {max(tasks.values())} of the {len(measured)} tasks, and "
-            "would count as often in a pool",
-            help="pool tasks with items of their own",
+            GateCode.ITEMS_IN_SEVERAL_TASKS, most=max(tasks.values()), tasks=len(measured)
         )
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..codes import GateCode
+from ..facts import Problem
 from ..hardware.accelerators import gpu_family
 from ..hardware.releases import same_minor
 from ..records.evaluation import Result
 from ..records.run import Json, Run
 from ..redact_settings import is_seal, same
-from .comparability import RULES, SAME_RUN, Difference, DifferenceLog, compare_runs
+from .comparability import (
+    RULES,
+    SAME_RUN,
+    Difference,
+    DifferenceLog,
+    compare_runs,
+    item_count,
+)
 from .comparability import Candidate as RunCandidate
 
 ITEMS = "items.digests"
@@ -34,8 +43,8 @@ def differences(baseline: Result, candidate: Result) -> list[Difference]:
     _note_counts(log, baseline, candidate)
     named_alone = [_names_only_in(*pair) for pair in ((baseline, candidate), (candidate, baseline))]
     if any(named_alone):
-        shown = [f"says {', '.join(names)}" if names else "says no more" for names in named_alone]
-        log.note("imported.unknown", *shown, name="not compared")
+        shown = [Problem(GateCode.SAID_ALONE, {"names": tuple(names)}) for names in named_alone]
+        log.note("imported.unknown", *shown, name=Problem(GateCode.NOT_COMPARED, {}))
     return log.in_order()
 
 
@@ -76,9 +85,18 @@ def _note_difference(log: DifferenceLog, name: str, baseline: Result, candidate:
         rule.field,
         shown[0],
         shown[1],
-        name=name.replace("version.", "version of ").replace("imported.", "model_args "),
+        name=_shown_name(name),
         way_out=SAME_RUN,
     )
+
+
+def _shown_name(name: str) -> str | Problem:
+    part, _, rest = name.partition(".")
+    if part == "version":
+        return Problem(GateCode.VERSION_OF, {"name": rest})
+    if part == "imported":
+        return Problem(GateCode.MODEL_ARGUMENT, {"name": rest})
+    return name
 
 
 def _is_same_value(name: str, baseline: Json, candidate: Json) -> bool:
@@ -100,7 +118,7 @@ def _note_configs(log: DifferenceLog, baseline: Result, candidate: Result) -> No
                 "protocol.config_digest",
                 _text(old),
                 _text(new),
-                name=f"{key} in the task's file",
+                name=Problem(GateCode.TASK_FILE_ENTRY, {"key": key}),
                 way_out=SAME_RUN,
             )
 
@@ -118,9 +136,9 @@ def _note_counts(log: DifferenceLog, baseline: Result, candidate: Result) -> Non
         if missing:
             log.note(
                 "items.missing",
-                f"{len(old):,} items",
-                f"{len(new):,}, of which the baseline lacks {len(missing):,}",
-                way_out=f"evaluate both with --limit {min(len(old), len(new))}, or without limit",
+                item_count(old),
+                Problem(GateCode.ITEMS_UNKNOWN, {"n": len(new), "missing": len(missing)}),
+                way_out=Problem(GateCode.EVALUATE_WITH_LIMIT, {"limit": min(len(old), len(new))}),
             )
         changed = [
             doc
@@ -128,20 +146,24 @@ def _note_counts(log: DifferenceLog, baseline: Result, candidate: Result) -> Non
             if baseline_digests.get(doc, digest) != digest
         ]
         if changed:
+            share = {"changed": len(changed), "n": len(new), "doc": changed[0]}
             log.note(
                 ITEMS,
                 baseline_digests[changed[0]][:12],
-                f"other prompts or targets in {len(changed):,} of {len(new):,} items, "
-                f"first doc {changed[0]}",
-                way_out="evaluate both models with the same task files and arguments",
+                Problem(GateCode.PROMPTS_OR_TARGETS_CHANGED, share),
+                way_out=Problem(GateCode.EVALUATE_WITH_SAME_FILES, {}),
             )
         return
     counts = {
         aggregate.n for result in (baseline, candidate) for aggregate in result.aggregates[:1]
     }
     if None not in counts and len(counts) > 1:
-        shown = [f"{result.aggregates[0].n:,} items" for result in (baseline, candidate)]
-        log.note("items.missing", shown[0], shown[1], way_out="evaluate both with the same --limit")
+        shown = [
+            Problem(GateCode.ITEM_COUNT, {"n": result.aggregates[0].n})
+            for result in (baseline, candidate)
+        ]
+        same_limit = Problem(GateCode.EVALUATE_WITH_SAME_LIMIT, {})
+        log.note("items.missing", shown[0], shown[1], way_out=same_limit)
 
 
 def _candidate(run: Run) -> RunCandidate:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .. import stats
+from ..facts import Note
 from ..records.run import Accuracy, Metric
 from .accuracy import SURE, TOKEN_PERPLEXITY, Comparison, Floats
 from .alignment import bits, check_same_items, perplexity_form, ratio_of, value_of
@@ -21,7 +22,7 @@ def compare_tokens(
     *,
     scheme: str,
     confidence: float,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Comparison | None:
     """Perplexity per token, whatever the unit of ``metric`` (word, byte, bits).
 
@@ -54,7 +55,7 @@ def compare_perplexity(
     *,
     scheme: str,
     confidence: float,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Comparison:
     """A metric without a mean score: a perplexity, else its values without an interval.
 
@@ -117,7 +118,7 @@ def _per_unit(
     *,
     scheme: str,
     confidence: float,
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
 ) -> Comparison:
     """The ratio of exp(nats per unit), documents being what varies."""
     before, after = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from ..codes import GateCode
+from ..facts import Problem, RecordBaseline
 from ..records.run import EffectiveScheme, Machine, ModelIdentity, Software
 from ..records.speed_run import SpeedRun
 from .comparability import (
@@ -17,7 +19,7 @@ from .comparability import (
     Rule,
 )
 
-SAME_DEVICE = "record a baseline on this accelerator: pytest --quant-update"
+SAME_DEVICE = Problem(GateCode.RECORD_ON_ACCELERATOR, {"record": RecordBaseline()})
 
 _SHARED = tuple(
     rule
@@ -28,26 +30,26 @@ _SHARED = tuple(
 
 SPEED_RULES: tuple[Rule, ...] = (
     *_SHARED,
-    Rule("version.torch", Level.REFUSE, "another minor version", SAME_SOFTWARE, drift=True),
-    Rule("version.lm_eval", Level.IGNORE, "it has no part in timing"),
-    Rule("machine.kind", Level.REFUSE, "another device has a speed of its own", SAME_DEVICE),
-    Rule("machine.accelerator", Level.REFUSE, "another device has a speed of its own", SAME_DEVICE),
-    Rule("machine.count", Level.REFUSE, "a model on more devices runs faster", SAME_DEVICE),
-    Rule("machine.driver", Level.TELL, "drivers change speed a little"),
-    Rule("effective", Level.REFUSE, "sessions of other kernels are not one baseline", RECORD),
-    Rule("scheme", Level.IGNORE, "the scheme is what is under test"),
-    Rule("workload", Level.IGNORE, "it is part of what a baseline is filed under"),
-    Rule("recorded_at", Level.IGNORE, "a baseline does not age by itself"),
-    Rule("git_commit", Level.IGNORE, "code around the model"),
-    Rule("rounds", Level.IGNORE, "they are what is compared"),
-    Rule("footprint", Level.IGNORE, "judged by itself"),
-    Rule("load_seconds", Level.IGNORE, "judged by itself"),
-    Rule("bandwidth", Level.IGNORE, "told by itself"),
-    Rule("warmup", Level.REFUSE, "colder rounds are slower ones", RECORD),
-    Rule("args", Level.TELL, "engine arguments change speed"),
-    Rule("threads", Level.REFUSE, "more threads are faster", RECORD),
-    Rule("power_limit_w", Level.REFUSE, "another power limit is another speed", RECORD),
-    Rule("states", Level.IGNORE, "told by themselves"),
+    Rule("version.torch", Level.REFUSE, SAME_SOFTWARE, drift=True),
+    Rule("version.lm_eval", Level.IGNORE, reason="speed.version.lm_eval"),
+    Rule("machine.kind", Level.REFUSE, SAME_DEVICE, reason="speed.device"),
+    Rule("machine.accelerator", Level.REFUSE, SAME_DEVICE, reason="speed.device"),
+    Rule("machine.count", Level.REFUSE, SAME_DEVICE, reason="speed.machine.count"),
+    Rule("machine.driver", Level.TELL, reason="speed.machine.driver"),
+    Rule("effective", Level.REFUSE, RECORD, reason="speed.effective"),
+    Rule("scheme", Level.IGNORE),
+    Rule("workload", Level.IGNORE),
+    Rule("recorded_at", Level.IGNORE),
+    Rule("git_commit", Level.IGNORE),
+    Rule("rounds", Level.IGNORE),
+    Rule("footprint", Level.IGNORE),
+    Rule("load_seconds", Level.IGNORE),
+    Rule("bandwidth", Level.IGNORE),
+    Rule("warmup", Level.REFUSE, RECORD),
+    Rule("args", Level.TELL),
+    Rule("threads", Level.REFUSE, RECORD),
+    Rule("power_limit_w", Level.REFUSE, RECORD),
+    Rule("states", Level.IGNORE),
 )
 
 
@@ -75,9 +77,8 @@ def comparable_models(
     the other model: servers need not be of one engine.
     """
     rules = [rule for rule in SPEED_RULES if rule.field != "model.dtype"]
-    log = DifferenceLog(
-        (*rules, Rule("model.dtype", Level.TELL, "it is part of how fast it is")), "refuse"
-    )
+    dtype = Rule("model.dtype", Level.TELL, reason="speed.model.dtype")
+    log = DifferenceLog((*rules, dtype), "refuse")
     log.differ_models(reference, candidate)
     if software is not None:
         log.differ_software(software, candidate.software)

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import stats
-from ..errors import Category, Refusal
-from ..gates.power import n_items
+from ..codes import GateCode
+from ..errors import Refusal
+from ..facts import Fact, Note, Problem, noted
 from ..records.run import BASELINE_SCHEMES, UNVERIFIED, Accuracy, EffectiveScheme
 from .accuracy import SURE, Comparison, Slice
 from .generated_answers import same_answers
 
 TOO_GOOD = 1.05
 """A lossy copy that surely keeps more than this was asked something else."""
+
+MOST_NAMED = 3
+"""How many tasks at chance a refusal names."""
 
 MOST_DILUTED = 0.5
 """The weight that tasks at chance may have in a group."""
@@ -25,9 +29,6 @@ NOTED_RISE = 0.02
 
 FAR_MORE = 0.10
 """And refused above this one."""
-
-RERUN = "if this is a rerun of the baseline on purpose: ini key quant_allow_rerun = true"
-"""What declares that the same weights are meant."""
 
 _LIKELIHOOD = "likelihood"
 MOST_SAME = 0.5
@@ -48,13 +49,7 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
     chance = math.fsum(piece.weight * (piece.chance or 0.0) for piece in guessable) / whole
     n = sum(piece.n for piece in guessable)
     if _is_at_chance(accuracy, n, chance, confidence):
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"the baseline is not above chance on {name}: {accuracy:.3f} on {n_items(n)}, and "
-            f"guessing scores {chance:.3f}",
-            help="nothing can be lost on this task; check its prompts, few-shot examples and "
-            "chat template, or gate another task",
-        )
+        raise Refusal(GateCode.AT_CHANCE, name=name, accuracy=accuracy, n=n, chance=chance)
     idle = [
         piece
         for piece in guessable
@@ -62,19 +57,23 @@ def refuse_chance(slices: Sequence[Slice], minimum: float, *, name: str, confide
     ]
     diluted = math.fsum(piece.weight for piece in idle) / whole
     if diluted > MOST_DILUTED:
+        more = ("...",) if len(idle) > MOST_NAMED else ()
         raise Refusal(
-            Category.SUSPICIOUS,
-            f"the baseline is not above chance on {len(idle)} of the {len(guessable)} tasks of "
-            f"{name}, {diluted * 100:.0f} % of its weight: "
-            f"{', '.join(piece.task for piece in idle[:3])}" + (", ..." if len(idle) > 3 else ""),
-            help="nothing can be lost there, and what the others lose is diluted; gate those",
+            GateCode.DILUTED_BY_CHANCE,
+            name=name,
+            idle=len(idle),
+            tasks=len(guessable),
+            share=diluted * 100,
+            named=(*(piece.task for piece in idle[:MOST_NAMED]), *more),
         )
     if minimum * accuracy <= chance:
         raise Refusal(
-            Category.SUSPICIOUS,
-            f"guessing would meet this gate on {name}: {minimum:g} of the baseline's "
-            f"{accuracy:.3f} is {minimum * accuracy:.3f}, and guessing scores {chance:.3f}",
-            help="raise the minimum or gate a task the baseline is better at",
+            GateCode.GUESSING_MEETS_GATE,
+            name=name,
+            minimum=minimum,
+            accuracy=accuracy,
+            required=minimum * accuracy,
+            chance=chance,
         )
 
 
@@ -88,21 +87,18 @@ def refuse_too_good(comparison: Comparison) -> None:
     surely = comparison.surely
     if surely is not None and surely > TOO_GOOD:
         raise Refusal(
-            Category.SUSPICIOUS,
-            f"the quantized model is far above its baseline on {comparison.task}: "
-            f"{comparison.quantized:.4g} against {comparison.baseline:.4g}, with "
-            f"{SURE * 100:g} % confidence at least {surely:.3f} times as good",
-            help=(
-                "quantizing does not teach: the baseline was asked differently or answered badly; "
-                "look at its prompts, chat template and answers, and record it again",
-                "if it was trained further, set the ini key quant_allow_better = true",
-            ),
+            GateCode.FAR_ABOVE_BASELINE,
+            task=comparison.task,
+            quantized=comparison.quantized,
+            baseline=comparison.baseline,
+            confidence=SURE * 100,
+            surely=surely,
         )
 
 
 def refuse_same_answers(
     baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme, *, rerun: bool = False
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """Refuses a candidate whose weights nobody read and whose answers are the baseline's.
 
     Both must hold the same items in the same order. Quantizing moves every log-likelihood
@@ -115,29 +111,30 @@ def refuse_same_answers(
     if why is None:
         return ()
     if rerun:
-        return (f"{why}: judged as a rerun (quant_allow_rerun)",)
-    raise Refusal(
-        Category.SUSPICIOUS,
-        f"{why}, and nobody could read the weights",
-        help=("is the full-precision model served in place of the quantized one?", RERUN),
-    )
+        return (judged_as_rerun(why),)
+    raise Refusal(GateCode.ANSWERS_OF_BASELINE, cause=why)
+
+
+def judged_as_rerun(why: Problem) -> Problem:
+    """The note on one model compared with itself, where that is declared to be meant."""
+    return Problem(GateCode.JUDGED_AS_RERUN, {"cause": why})
 
 
 def _same_answers(
     baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme
-) -> str | None:
+) -> Problem | None:
     if effective.mode != UNVERIFIED or effective.scheme in BASELINE_SCHEMES:
         return None
     task = candidate.protocol.task
     for before, after in _likelihoods(baseline, candidate):
         same = sum(old == new for old, new in zip(before, after, strict=True))
         if same > MOST_SAME * len(before):
-            return (
-                f"{same:,} of {len(before):,} items of {task} have the baseline's log-likelihood "
-                "to the last bit"
-            )
+            facts: dict[str, Fact] = {"same": same, "n": len(before), "task": task}
+            return Problem(GateCode.LIKELIHOODS_EQUAL, facts)
     texts = same_answers(baseline, candidate)
-    return f"{texts} to {task} are the baseline's to the letter" if texts else None
+    if texts is None:
+        return None
+    return Problem(GateCode.ANSWERS_EQUAL, {"answers": texts, "task": task})
 
 
 def same_likelihoods(baseline: Accuracy, candidate: Accuracy) -> bool:
@@ -163,7 +160,7 @@ def _likelihoods(
     ]
 
 
-def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[str, ...]:
+def answers(baseline: Accuracy, candidate: Accuracy) -> tuple[Note, ...]:
     """Tells of empty or truncated answers that became more; none where few did.
 
     Raises:
@@ -185,13 +182,7 @@ def _refuse_empty_baseline(baseline: Accuracy, candidate: Accuracy) -> None:
         return
     shares = [float(np.mean(fact)) for fact in (before, after)]
     if shares[0] - shares[1] > FAR_MORE and _surely_more(after, before):
-        raise Refusal(
-            Category.SUSPICIOUS,
-            f"{shares[0] * 100:.1f} % of the baseline's answers are empty, "
-            f"{shares[1] * 100:.1f} % of the quantized model's",
-            help="what it did not answer cannot be lost; look for time-outs and errors where the "
-            "baseline was measured, and measure it again",
-        )
+        raise Refusal(GateCode.EMPTY_BASELINE, baseline=shares[0] * 100, quantized=shares[1] * 100)
 
 
 def _surely_more(fewer: Sequence[float], more: Sequence[float]) -> bool:
@@ -201,28 +192,19 @@ def _surely_more(fewer: Sequence[float], more: Sequence[float]) -> bool:
     return stats.mcnemar(fell, rose) < 1.0 - SURE
 
 
-def _note_increase(kind: str, baseline: Accuracy, candidate: Accuracy) -> str | None:
+def _note_increase(kind: str, baseline: Accuracy, candidate: Accuracy) -> Problem | None:
     facts = [accuracy.items.facts.get(kind) for accuracy in (baseline, candidate)]
+    task = baseline.protocol.task
     if facts[1] is not None and facts[0] is None:
-        return (
-            f"{baseline.protocol.task}: {kind} answers were not counted when the baseline was "
-            "recorded, and are not compared"
-        )
+        return Problem(GateCode.ANSWERS_NOT_COUNTED, {"task": task, "kind": kind})
     if facts[0] is None or facts[1] is None:
         return None
     before, after = (float(np.mean(fact)) for fact in (facts[0], facts[1]))
     rise = after - before
     if rise <= NOTED_RISE:
         return None
-    task = baseline.protocol.task
-    figures = f"{after * 100:.1f} % of the quantized model's answers are {kind}, " + (
-        f"{before * 100:.1f} % of the baseline's"
-    )
+    shares: dict[str, Fact] = {"kind": kind, "quantized": after * 100, "baseline": before * 100}
+    more = Problem(GateCode.MORE_SUCH_ANSWERS, shares)
     if rise > FAR_MORE and _surely_more(facts[0], facts[1]):
-        raise Refusal(
-            Category.SUSPICIOUS,
-            figures,
-            help="the scores say little then; look at its answers, stop strings, "
-            "max_gen_toks and chat template",
-        )
-    return f"{task}: {figures}"
+        raise Refusal.of(more)
+    return noted(task, more)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .. import stats
+from ..facts import Note
 from ..records.evaluation import Aggregate
 from ..strict_json import LARGEST
 from .accuracy import SURE, Comparison, Slice
@@ -28,7 +29,7 @@ def compare_totals(
     label: str,
     confidence: float,
     chance: float | None = None,
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
 ) -> Comparison:
     """Two totals of one task as a comparison, with the interval of independent answers.
 

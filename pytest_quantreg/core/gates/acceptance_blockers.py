@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..codes import GateCode
 from ..errors import Category
+from ..facts import Problem, Scheme
 from ..records.acceptance import CandidateRun, largest_judged
 from .outcome import JUDGED, LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
 
@@ -18,7 +20,7 @@ class Findings:
     accepts all the same, and that the history then names.
     """
 
-    never: tuple[str, ...]
+    never: tuple[Problem, ...]
     undecided: tuple[str, ...]
 
 
@@ -26,17 +28,14 @@ def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[CandidateR
     """What stands against accepting what was measured at ``scheme``."""
     at_scheme = [outcome for outcome in outcomes if outcome.scheme == scheme]
     obstacles = [
-        f"{_subject_of(outcome)} is {outcome.result}"
+        Problem(GateCode.SUBJECT_IS, {"subject": _subject_of(outcome), "result": outcome.result})
         for outcome in at_scheme
         if _forbids_acceptance(outcome)
     ]
     if not any(outcome.result in JUDGED for outcome in at_scheme):
-        obstacles.append(f"no gate was judged for {scheme}")
+        obstacles.append(Problem(GateCode.NO_GATE_JUDGED, {"scheme": Scheme(scheme)}))
     if not largest_judged([measurement for measurement in kept if measurement.scheme == scheme]):
-        obstacles.append(
-            f"no task of {scheme} was judged against its baseline by a min_retention that "
-            "promises anything (detect or certify)"
-        )
+        obstacles.append(Problem(GateCode.NO_TASK_JUDGED, {"scheme": Scheme(scheme)}))
     undecided = [
         f"{outcome.gate} on {_subject_of(outcome)}"
         for outcome in at_scheme

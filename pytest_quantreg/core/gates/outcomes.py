@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ..comparison.accuracy import Comparison
 from ..comparison.speed import SpeedComparison
 from ..errors import QuantregError
-from ..facts import Problem
+from ..facts import Note, Problem
 from ..hardware.roofline import Roof
 from ..records.run import Accuracy, Metric
 from ..records.speed import ModelSpeed, Series, Workload
@@ -75,7 +75,7 @@ class NothingAccepted:
     """
 
     gate: Gate
-    why: str
+    why: Problem
     scheme: str
     context: Context
     task: str
@@ -115,7 +115,7 @@ class JudgedSpeed:
 
     verdict: SpeedVerdict
     context: Context
-    notes: tuple[str | Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
     detail: TimedDetail | None = None
     slow: tuple[str, ...] = ()
 
@@ -127,7 +127,7 @@ class MeasuredSpeed:
     comparison: SpeedComparison
     context: Context
     detail: TimedDetail
-    notes: tuple[str | Problem, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class BaselineRecorded:
     metric: Metric
     context: Context
     present: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)

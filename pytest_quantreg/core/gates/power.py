@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Protocol
 
 from .. import stats
+from ..codes import GateCode
 from ..comparison.accuracy import Comparison, Slice
-from ..errors import Category, Refusal
+from ..errors import Refusal
+from ..facts import Fact
 from ..schemes.names import resolve
 from ..stats import binomial
 from .selection import Gate
@@ -132,19 +134,34 @@ def refuse_underpowered(power: GatePower, gate: Gate, task: str, *, max_undetect
     detectable = power.detectable
     if detectable is not None and detectable >= floor:
         return
-    visible = "nothing"
-    if detectable is not None:
-        visible = (
-            f"only a ratio of {_ceiling(1.0 / detectable)} or above"
-            if gate.of_perplexity
-            else f"only a retention of {_floor(detectable)} or below"
-        )
+    needed = power.enough(max(floor, 0.0))
     raise Refusal(
-        Category.TOO_WEAK,
-        f"too few items for {gate.marker}({gate.bound:.10g}) on {task}: {n_items(power.n)} would "
-        f"show, 4 times in 5, {visible}",
-        help=_ask_for_items(power, gate, max(floor, 0.0), max_undetected),
+        GateCode.TOO_FEW_ITEMS_TO_SEE,
+        **_as_ratios(gate, detectable, max(floor, 0.0)),
+        gate=gate.bare,
+        task=task,
+        n=power.n,
+        total=power.total,
+        needed=needed,
+        more=int(_may_compare_more(power, gate, needed)),
+        max_undetected=max_undetected,
     )
+
+
+def _as_ratios(gate: Gate, detectable: float | None, floor: float) -> dict[str, Fact]:
+    """What the items show, and what they were to show, in the terms of the gate's marker."""
+    if not gate.of_perplexity:
+        shown = None if detectable is None else math.floor(detectable * 1000) / 1000
+        return {"perplexity": 0, "detectable": shown, "wanted": floor}
+    shown = None if detectable is None else _ceiling(1.0 / detectable)
+    return {"perplexity": 1, "detectable": shown, "wanted": _ceiling(1.0 / floor)}
+
+
+def _may_compare_more(power: GatePower, gate: Gate, needed: int | None) -> bool:
+    """Whether the task has items that were not compared and that would show enough."""
+    if power.n >= power.total:
+        return False
+    return gate.of_perplexity if needed is None else power.n < needed <= power.total
 
 
 def refuse_unable_to_fail(comparison: Comparison, gate: Gate, *, confidence: float) -> None:
@@ -158,12 +175,7 @@ def refuse_unable_to_fail(comparison: Comparison, gate: Gate, *, confidence: flo
     right = counts.both + counts.baseline_only
     if stats.can_turn_red(right, counts.n - right, minimum=gate.minimum, confidence=confidence):
         return
-    raise Refusal(
-        Category.TOO_WEAK,
-        f"too few items for {gate.marker}({gate.bound:.10g}) on {comparison.task}: "
-        f"{n_items(counts.n)} would show nothing, even if all of them were lost",
-        help="compare more items (--quant-limit, limit=), or gate another task",
-    )
+    raise Refusal(GateCode.TOO_FEW_ITEMS_TO_FAIL, gate=gate.bare, task=comparison.task, n=counts.n)
 
 
 def n_items(n: int) -> str:
@@ -368,29 +380,5 @@ def _of_bounds(comparison: Comparison, minimum: float, confidence: float) -> _Bo
     return _Bounds(comparison.n, comparison.total_items, half, minimum, confidence)
 
 
-def _ask_for_items(
-    power: GatePower, gate: Gate, floor: float, max_undetected: float
-) -> tuple[str, ...]:
-    needed = power.enough(floor)
-    shows = f"a ratio of {_ceiling(1.0 / floor)}" if gate.of_perplexity else f"{floor:g}"
-    more = gate.of_perplexity if needed is None else power.n < needed <= power.total
-    if power.n < power.total and more:
-        enough = f"about {needed:,} items would show {shows}, and the task has {power.total:,}"
-        if needed is None:
-            enough = f"{n_items(power.n)} of the task's {power.total:,} were compared"
-        return (f"{enough}: raise --quant-limit or limit=",)
-    looser = "allow a larger ratio" if gate.of_perplexity else "lower the minimum"
-    return (
-        f"the task has {n_items(power.total)}, too few to show {shows}"
-        + (f" (about {needed:,} would)" if needed is not None else ""),
-        f"gate a task with more items, {looser}, or allow a larger undetected loss "
-        f"(quant_max_undetected, now {max_undetected:g})",
-    )
-
-
-def _floor(share: float) -> str:
-    return f"{math.floor(share * 1000) / 1000:.3f}"
-
-
-def _ceiling(ratio: float) -> str:
-    return f"{math.ceil(ratio * 1000) / 1000:.3f}"
+def _ceiling(ratio: float) -> float:
+    return math.ceil(ratio * 1000) / 1000

@@ -62,6 +62,11 @@ class Gate:
         """How many selectors it names; more win over fewer."""
         return (self.task is not None) + (self.metric is not None)
 
+    @property
+    def bare(self) -> str:
+        """The marker and its number, without selectors."""
+        return f"{self.marker}({self.bound:.10g})"
+
     def __str__(self) -> str:
         named = {"task": self.task, "metric": self.metric}
         rest = "".join(f", {name}={value!r}" for name, value in named.items() if value)

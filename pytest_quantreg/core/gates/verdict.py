@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import stats
+from ..codes import GateCode
 from ..comparison.accuracy import Comparison
 from ..comparison.suspicion import refuse_chance, refuse_too_good
-from ..errors import Category, Refusal
+from ..errors import Refusal
+from ..facts import Problem
 from ..settings import GateMode
 from .plan import Plan
 from .power import TRUTH_STEP, observed_power, refuse_unable_to_fail, refuse_underpowered
@@ -34,7 +36,7 @@ class Verdict:
     detectable: float | None
     needed: tuple[stats.ItemsNeeded, stats.ItemsNeeded] | None
     family: int = 1
-    sparse: str | None = None
+    sparse: Problem | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -54,11 +56,12 @@ def refuse_other_scores(gate: Gate, task: str, metric: str, kinds: Mapping[str, 
 
 
 def _no_scores(gate: Gate, task: str, metric: str, others: Sequence[str]) -> Refusal:
-    alternatives = f", or name a metric= that has: {', '.join(others)}" if others else ""
     return Refusal(
-        Category.NOT_JUDGED,
-        f"{gate} cannot judge {metric} of {task}: it has no score of 0 or more for each item",
-        help=f"take the marker off this test to have it measured and listed{alternatives}",
+        GateCode.NO_SCORE_TO_JUDGE,
+        gate=str(gate),
+        metric=metric,
+        task=task,
+        others=tuple(others),
     )
 
 
@@ -117,29 +120,18 @@ def judge(
 def refuse_sparse(support: stats.Support, gate: Gate, task: str) -> None:
     """Refuses a ``detect`` gate on so little that it could never turn red. Raises Refusal."""
     if (sparse := too_sparse(support)) is not None:
-        raise Refusal(
-            Category.TOO_WEAK,
-            f"{gate} on {task}: {sparse}",
-            help="compare more items (--quant-limit, limit=), or gate another task",
-        )
+        raise Refusal(GateCode.SPARSE, gate=str(gate), task=task, cause=sparse)
 
 
-def too_sparse(support: stats.Support) -> str | None:
+def too_sparse(support: stats.Support) -> Problem | None:
     """Why an interval that leans on averages cannot be trusted here; None where it can."""
     if support.suffices:
         return None
     if support.units < stats.LEAST_UNITS:
-        units = f"{support.units} independent items or groups of items"
-        return f"{units} are too few to judge, {stats.LEAST_UNITS} are the least"
+        return Problem(GateCode.FEW_UNITS, {"units": support.units, "least": stats.LEAST_UNITS})
     if support.right < stats.LEAST_RIGHT:
-        return (
-            f"the baseline's scores add up to {support.right:.3g} right answers, too few to "
-            f"judge: {stats.LEAST_RIGHT} are the least"
-        )
-    return (
-        "too much weighs on tasks of which the baseline has hardly anything right: one of their "
-        f"items is more than {stats.HEAVY_ITEM * 100:g} % of the whole"
-    )
+        return Problem(GateCode.FEW_RIGHT, {"right": support.right, "least": stats.LEAST_RIGHT})
+    return Problem(GateCode.HEAVY_ITEMS, {"share": stats.HEAVY_ITEM * 100})
 
 
 def _fails(

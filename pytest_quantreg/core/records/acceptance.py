@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..comparison.alignment import ratio_of
+from ..facts import Note, Problem
 from .run import Accuracy, Metric, Run
 
 MOST_WHY = 1000
@@ -96,8 +97,8 @@ class Reference:
     accuracy: Accuracy | None = None
     last: Acceptance | None = None
     first: Acceptance | None = None
-    why: str = ""
-    notes: tuple[str, ...] = ()
+    why: Problem | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...baselines import AcceptedRuns, BaselineKey
+from ...core.codes import GateCode
 from ...core.comparison.accuracy import Pair
 from ...core.comparison.alignment import first_items, refuse_partial
-from ...core.comparison.comparability import Candidate, Difference, Level, compare_runs
+from ...core.comparison.comparability import Candidate, Difference, compare_runs, refused_of
 from ...core.comparison.pairs import flipped
-from ...core.errors import Category, QuantregError, Refusal
+from ...core.errors import QuantregError, Refusal
+from ...core.facts import Problem, SetOption, noted
 from ...core.records.acceptance import Acceptance, Reference, first_with
 from ...core.records.run import Accuracy, Metric, Run
 from ...core.settings import Settings
 from ...measure import PreparedTask
 from ..history import FlipCount
 from ..memo import Memo
-
-_ACCEPT = (
-    "to make this run the new reference, type the same command with --quant-accept, and then the "
-    "command that it ends with (quantreg accept ... --force)"
-)
 
 
 class AcceptedReferences:
@@ -50,13 +47,8 @@ class AcceptedReferences:
         accepted = self._read.of((key,), lambda: self._load(key))
         if accepted is None:
             if self._settings.accept:
-                return Reference(key.stem, why="nothing was accepted yet")
-            raise Refusal(
-                Category.BASELINE_ABSENT,
-                f"no run of {key} was ever accepted, so there is nothing to regress from",
-                help="type the same command with --quant-accept: where it is green, its runs "
-                "become the reference",
-            )
+                return Reference(key.stem, why=Problem(GateCode.NOTHING_ACCEPTED_YET, {}))
+            raise Refusal(GateCode.NOTHING_ACCEPTED, key=str(key))
         run, last, first = accepted
         part = replace(first_items(run.accuracy, n), chance=prepared.chance_of(n))
         return self.check(Reference(key.stem, run, part, last, first), candidate)
@@ -97,10 +89,10 @@ class AcceptedReferences:
             except Refusal as partial:
                 error = partial
         if error is None:
-            notes = tuple(f"{task}: {_describe(difference)}" for difference in differences)
+            notes = tuple(noted(task, difference.from_accepted) for difference in differences)
             return replace(reference, notes=notes)
         if self._settings.accept:
-            return Reference(reference.stem, last=reference.last, why=error.what)
+            return Reference(reference.stem, last=reference.last, why=error.problem)
         raise error
 
     def _load(self, key: BaselineKey) -> tuple[Run, Acceptance, Acceptance] | None:
@@ -112,25 +104,17 @@ class AcceptedReferences:
 
 
 def _refusal(task: str, reference: Reference, differences: list[Difference]) -> Refusal | None:
-    refused = [difference for difference in differences if difference.level is Level.REFUSE]
+    refused = refused_of(differences)
     if not refused:
         return None
-    number = reference.last.number if reference.last is not None else 0
-    fewer = []
-    if reference.run is not None and any(
-        difference.field == "items.missing" for difference in refused
-    ):
-        fewer = [
-            f"compare the items that it holds: --quant-limit={len(reference.run.accuracy.items)}"
-        ]
+    fewer = None
+    if reference.run is not None and "items.missing" in {entry.rule for entry in refused}:
+        fewer = SetOption("--quant-limit", len(reference.run.accuracy.items))
     return Refusal(
-        Category.NOT_COMPARABLE,
-        f"{task} cannot be compared with the run accepted as number {number}: "
-        f"{_describe(refused[0])}",
-        help=(*map(_describe, refused[1:]), *fewer, _ACCEPT),
+        GateCode.UNLIKE_ACCEPTED_RUN,
+        task=task,
+        number=reference.last.number if reference.last is not None else 0,
+        first=refused[0].from_accepted,
+        others=tuple(difference.from_accepted for difference in refused[1:]),
+        fewer=fewer,
     )
-
-
-def _describe(difference: Difference) -> str:
-    why = difference.why.replace("the baseline", "the accepted run")
-    return f"{difference.field}: accepted {difference.baseline}, now {difference.candidate} ({why})"

@@ -9,13 +9,15 @@ from typing import TypeAlias
 
 from ...baselines import BaselineKey
 from ...core import stats
+from ...core.codes import GateCode
 from ...core.comparison.alignment import first_items, refuse_partial, same_kinds
 from ...core.comparison.comparability import Candidate, Difference
 from ...core.comparison.generated_answers import answers_digest
 from ...core.comparison.item_clusters import units_of
 from ...core.comparison.pairs import refuse_overlap, refuse_unpoolable
-from ...core.comparison.suspicion import answers, refuse_same_answers
-from ...core.errors import Category, Refusal
+from ...core.comparison.suspicion import answers, judged_as_rerun, refuse_same_answers
+from ...core.errors import Refusal
+from ...core.facts import Note, Problem, RecordBaseline, noted
 from ...core.gates.outcome import Context
 from ...core.gates.plan import Plan
 from ...core.gates.selection import POOLED, Gate, matching
@@ -23,7 +25,7 @@ from ...core.gates.verdict import refuse_sparse
 from ...core.records.acceptance import Reference
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
-from ...core.settings import GateMode, Update
+from ...core.settings import GateMode
 from ...measure import PreparedTask, TaskGroup
 from .. import models
 from ..engine_session import LoadedModel
@@ -37,7 +39,6 @@ from .gate_selection import assign, refuse_unjudged
 from .no_regression import require_min_retention
 from .pool import pool_includes
 from .request import EvalRequest, GateTarget, other_metric_note, same_metric, with_group_metric
-from .stored_baselines import RecordCommand
 
 Weights: TypeAlias = Callable[[str], tuple[float, ...]]
 """The name of a metric -> the weight of each task."""
@@ -62,10 +63,9 @@ class _ReadyTask:
     part: Accuracy
     metric: Metric
     candidate: Candidate
-    recording: RecordCommand
     key: BaselineKey
     accepted: Reference | None = None
-    itself: str = ""
+    itself: Problem | None = None
     seen: tuple[FlipCount, ...] = ()
     seen_elsewhere: tuple[FlipCount, ...] = ()
 
@@ -92,9 +92,7 @@ class Comparer:
         self._settings = preconditions.settings
         self._context = context
 
-    def compare_accuracy(
-        self, call: EvalRequest, scheme: str, plan: Plan, recording: RecordCommand
-    ) -> Measurement:
+    def compare_accuracy(self, call: EvalRequest, scheme: str, plan: Plan) -> Measurement:
         """Measures a task, or every task of a group, and pairs it with its baseline.
 
         Raises:
@@ -107,7 +105,6 @@ class Comparer:
             self._get_ready(
                 with_group_metric(task_call, group),
                 spec,
-                recording,
                 _needs_accepted(plan, call, task_call),
             )
             for task_call in calls
@@ -122,7 +119,7 @@ class Comparer:
         self._foresee(call.request.task, ready, weights, plan, scheme)
         self._preconditions.before_loading(spec)
         loaded = self._engines.load(spec)
-        notes = models.how_made(spec, self._settings.catalogue)
+        notes: tuple[Note, ...] = models.how_made(spec, self._settings.catalogue)
         notes += _unique(ready_task.itself for ready_task in ready)
         notes += self._preconditions.not_compared(spec, ready[0].baseline.provenance.model)
         notes += models.refuse_unlike_claim(scheme, loaded.effective, plan.mode, self._settings)
@@ -151,25 +148,23 @@ class Comparer:
             if ready_task.accepted is not None:
                 self._references.check(ready_task.accepted, candidate)
 
-    def _get_ready(
-        self, call: EvalRequest, spec: ModelSpec, recording: RecordCommand, accepted: bool
-    ) -> _ReadyTask:
+    def _get_ready(self, call: EvalRequest, spec: ModelSpec, accepted: bool) -> _ReadyTask:
         prepared = self._engines.prepare(call.request, spec)
         n = self._preconditions.items(call, prepared)
-        baseline = self._preconditions.baseline(call, spec, prepared, n, recording)
+        baseline = self._preconditions.baseline(call, spec, prepared, n)
         names = self._settings.catalogue
         identity = self._engines.identify(spec)
         itself = models.baseline_itself(spec, identity, baseline.provenance, names)
         if itself is not None and not self._settings.allow_rerun:
-            raise models.refused_itself(itself)
+            raise Refusal.of(itself)
         metric = call.metric_of(baseline.accuracy.protocol)
         candidate = self._preconditions.candidate(spec, baseline, prepared, n)
         part = replace(first_items(baseline.accuracy, n), chance=prepared.chance_of(n))
         key = self._preconditions.key(call, prepared, spec.scheme)
-        ready = _ReadyTask(call, prepared, baseline, part, metric, candidate, recording, key)
+        ready = _ReadyTask(call, prepared, baseline, part, metric, candidate, key)
         _refuse_guessed(baseline.accuracy.protocol, candidate.protocol)
         if itself is not None:
-            ready = replace(ready, itself=f"{itself}: judged as a rerun (quant_allow_rerun)")
+            ready = replace(ready, itself=judged_as_rerun(itself))
         self._check_differences(ready, spec, candidate)
         self._references.check_writable(key)
         flips, origin = self._preconditions.flips, self._preconditions.origin(spec, baseline)
@@ -271,9 +266,7 @@ class Comparer:
         self, ready: _ReadyTask, spec: ModelSpec, candidate: Candidate
     ) -> list[Difference]:
         """Refuse what cannot be compared; return the differences that are only noted."""
-        return self._preconditions.difference_check(
-            ready.baseline, ready.call, spec, ready.recording
-        )(candidate)
+        return self._preconditions.differences(ready.baseline, ready.call, spec, candidate)
 
     def _measure(
         self,
@@ -305,7 +298,7 @@ class Comparer:
                 *same_answers,
                 *answers(part, accuracy),
                 *other_metric_note(ready.call, part.protocol),
-                *(f"{task}: {difference}" for difference in differences),
+                *(noted(task, difference.problem) for difference in differences),
             ),
             claims=self._settings.catalogue.claims(spec.scheme),
             accepted=accepted,
@@ -365,7 +358,7 @@ def _needs_accepted(plan: Plan, call: EvalRequest, part: EvalRequest) -> bool:
     return any(gate.of_accepted and gate.task in tasks for gate in plan.gates)
 
 
-def _unique(notes: Iterable[str]) -> tuple[str, ...]:
+def _unique(notes: Iterable[Note | None]) -> tuple[Note, ...]:
     return tuple(note for note in dict.fromkeys(notes) if note)
 
 
@@ -385,8 +378,7 @@ def _refuse_uncounted(ready: _ReadyTask) -> None:
     """Refuses a perplexity per token of a baseline whose tokens were not counted."""
     if "tokens" not in ready.part.items.facts:
         raise Refusal(
-            Category.NOT_COMPARABLE,
-            f"the baseline of {ready.call.request.task} was recorded without counting tokens, and "
-            "its perplexity is judged per token",
-            help=f"record it again: {ready.recording(Update.ALL)}",
+            GateCode.BASELINE_WITHOUT_TOKENS,
+            task=ready.call.request.task,
+            record=RecordBaseline(again=True),
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...core.codes import GateCode
 from ...core.comparison.accuracy import TOKEN_PERPLEXITY
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.gates.plan import Plan
 from ...core.gates.selection import Gate, choose
 from ...core.records.metric_directions import refuse_undirected
@@ -81,21 +82,17 @@ def _judged_by(gate: Gate, subject: GateTarget) -> Metric | None:
 
 def _other_kind(gate: Gate, subject: GateTarget) -> Refusal:
     if gate.of_perplexity:
-        return Refusal(
-            Category.NOTHING_MEASURED,
-            f"{gate} judges perplexities, and {subject.task} has none",
-            help="say what its scores must keep with min_retention, or take the marker off",
-        )
-    others = [
-        metric.name
+        return Refusal(GateCode.NO_PERPLEXITY_TO_JUDGE, gate=str(gate), task=subject.task)
+    scored = (
+        metric.name.partition(",")[0]
         for protocol in subject.protocols
         for metric in protocol.metrics
         if metric.kind in ("binary", "mean")
-    ]
-    other = f", or name one with scores: metric={others[0].partition(',')[0]!r}" if others else ""
+    )
     return Refusal(
-        Category.NOTHING_MEASURED,
-        f"{gate} does not judge {subject.metric.name} of {subject.task}: a share of a "
-        "perplexity says little",
-        help=f"bound its rise with max_perplexity_ratio, e.g. 1.02{other}",
+        GateCode.SHARE_OF_PERPLEXITY,
+        gate=str(gate),
+        metric=subject.metric.name,
+        task=subject.task,
+        other=next(scored, None),
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ...core.codes import GateCode
 from ...core.comparison.accuracy import Comparison
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
 from ...core.records.acceptance import Drift
@@ -38,10 +39,10 @@ def require_min_retention(
     chosen = assign(matching(of_baseline, subject.task), subject).chosen
     if all(judged.name != metric.name for judged, _ in chosen):
         raise Refusal(
-            Category.NOT_JUDGED,
-            f"{gate} judges {metric.name} of {subject.task}, and no min_retention does: what is "
-            "lost in steps from one accepted run to the next would never be seen",
-            help="add min_retention for the same task and metric, e.g. min_retention(0.98)",
+            GateCode.REGRESSION_WITHOUT_RETENTION,
+            gate=str(gate),
+            metric=metric.name,
+            task=subject.task,
         )
 
 
@@ -87,11 +88,7 @@ def accepted_pool(gate: Gate, evidence: Evidence, plan: Plan) -> Comparison | No
 
 def _against_accepted(gate: Gate, measurement: Measurement) -> Measurement | None:
     if measurement.accepted is None:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{gate} was added while the test ran, and what was accepted had not been looked up",
-            help="put the marker on the test, its class or its module",
-        )
+        raise Refusal(GateCode.GATE_ADDED_LATE, gate=str(gate))
     return measurement.against_accepted()
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...core.codes import GateCode
 from ...core.comparison.accuracy import Comparison, Pair
 from ...core.comparison.pairs import pool, refuse_unpoolable
 from ...core.comparison.suspicion import refuse_chance, refuse_too_good
-from ...core.errors import Category, Refusal
+from ...core.errors import Refusal
+from ...core.facts import Problem
 from ...core.gates.selection import Gate
 from ...core.records.run import Metric
 from ..evidence import Evidence, Measurement
@@ -64,40 +66,22 @@ def pooled(gate: Gate, evidence: Evidence, confidence: float, *, allow_better: b
 
 
 def _refuse_incomplete(evidence: Evidence) -> None:
-    missing = [refusal.task or "a measurement" for refusal in evidence.refused]
     if evidence.cut_short:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"the test ended before its end, after {', '.join(evidence.tasks)}, and a pool of a "
-            "part of its tasks would be another gate",
-            help="let the test measure all of its tasks",
-        )
-    if missing:
-        raise Refusal(
-            Category.NOTHING_MEASURED,
-            f"{', '.join(dict.fromkeys(missing))} was refused, and a pool without it would be "
-            "another gate",
-            help="mend what was refused first",
-        )
+        raise Refusal(GateCode.POOL_CUT_SHORT, tasks=tuple(evidence.tasks))
+    if evidence.refused:
+        unnamed = Problem(GateCode.UNNAMED_MEASUREMENT, {})
+        refused = [refusal.task or unnamed for refusal in evidence.refused]
+        raise Refusal(GateCode.POOL_WITHOUT_REFUSED, refused=tuple(dict.fromkeys(refused)))
 
 
 def _refuse_twice(taken: Sequence[Measurement]) -> None:
     names = [part.task for measurement in taken for part in measurement.parts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{twice} was measured more than once in this test, and a pool counts each task once",
-            help="measure each way of asking it in a test of its own",
-        )
+        raise Refusal(GateCode.TASK_TWICE_IN_POOL, task=twice)
 
 
 def _refuse_large(pair: Pair) -> None:
     name = pair.metric.name
     if any(max(side.items.scores[name]) > 1.0 for side in (pair.baseline, pair.candidate)):
-        raise Refusal(
-            Category.WRONG_USE,
-            f"{name} of {pair.baseline.protocol.task} cannot be pooled with others: its scores are "
-            "not between 0 and 1, and would outweigh theirs",
-            help="measure it in a test of its own, or name a metric= that every task has",
-        )
+        raise Refusal(GateCode.SCORES_OUTWEIGH, metric=name, task=pair.baseline.protocol.task)

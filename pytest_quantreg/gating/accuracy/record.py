@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...baselines import BaselineKey, Changed
-from ...core.comparison.baseline_diff import replacement_note
+from ...core.codes import GateCode
+from ...core.comparison.baseline_diff import replacement_note, unpaired_note
 from ...core.comparison.pairs import refuse_unpoolable
+from ...core.facts import Note, Problem
 from ...core.records.run import Accuracy, Metric, ModelSpec, Provenance, Run
 from ...core.settings import Update
 from ...measure import PreparedTask, gains_from_reruns, with_reruns
@@ -16,7 +18,7 @@ from ..engine_session import LoadedModel
 from ..preconditions import Preconditions
 from ..provenance import git_commit, now
 from .request import EvalRequest, with_group_metric
-from .stored_baselines import RecordCommand, Size
+from .stored_baselines import Size
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class RecordedBaseline:
     run: Run
     metric: Metric
     present: bool = False
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     name: str = ""
 
 
@@ -42,15 +44,15 @@ class Recorder:
         self._settings = preconditions.settings
         self._store = preconditions.store
         self._stored = preconditions.stored
-        self._notes: dict[BaselineKey, tuple[str, ...]] = {}
+        self._notes: dict[BaselineKey, tuple[Note, ...]] = {}
 
-    def record(self, call: EvalRequest, recording: RecordCommand) -> list[RecordedBaseline]:
+    def record(self, call: EvalRequest) -> list[RecordedBaseline]:
         """The baseline of a task, or of every task of a group. Raises Refusal."""
         group = self._engines.group(call.request)
         calls = [call] if group is None else call.for_tasks(group.subtasks)
         if group is not None:
             self._refuse_unpoolable([with_group_metric(task_call, group) for task_call in calls])
-        return [self._record(with_group_metric(task_call, group), recording) for task_call in calls]
+        return [self._record(with_group_metric(task_call, group)) for task_call in calls]
 
     def _refuse_unpoolable(self, calls: Sequence[EvalRequest]) -> None:
         """Refuses a group that no gate could judge, before any of it is measured."""
@@ -59,15 +61,15 @@ class Recorder:
             protocol = self._engines.prepare(call.request, spec).protocol
             refuse_unpoolable(call.metric_of(protocol), task=call.request.task)
 
-    def _record(self, call: EvalRequest, recording: RecordCommand) -> RecordedBaseline:
+    def _record(self, call: EvalRequest) -> RecordedBaseline:
         """Recording anew never leaves fewer items, or runs, than were stored."""
         try:
-            return self._record_once(call, recording)
+            return self._record_once(call)
         except Changed:
             # What another process stored in the meantime may be larger: decide anew.
-            return self._record(call, recording)
+            return self._record(call)
 
-    def _record_once(self, call: EvalRequest, recording: RecordCommand) -> RecordedBaseline:
+    def _record_once(self, call: EvalRequest) -> RecordedBaseline:
         """The same. Raises Changed where another process recorded it in the meantime."""
         self._store.check_writable()
         spec = self._preconditions.baseline_spec()
@@ -78,7 +80,7 @@ class Recorder:
             return self._recorded(call, key, run, notes=self._notes[key])
         seen = self._store.state(key)
         self._stored.forget(key)
-        if (run := self._present(call, spec, prepared, key, n, recording)) is not None:
+        if (run := self._present(call, spec, prepared, key, n)) is not None:
             return self._recorded(call, key, run, present=True)
         self._store.check_writable(key)
         stored_size = self._stored.size(key)
@@ -91,7 +93,7 @@ class Recorder:
         replacement_notes = self._describe_replaced(call, key, run, stored_size)
         self._store.save(key, run, seen=seen)
         self._stored.note(key, run)
-        notes = self._engines.measurement_notes(
+        notes: tuple[Note, ...] = self._engines.measurement_notes(
             spec, accuracy, batch_size=self._engines.capabilities.batch_size
         )
         if n > requested:
@@ -104,13 +106,13 @@ class Recorder:
 
     def _describe_replaced(
         self, call: EvalRequest, key: BaselineKey, run: Run, stored_size: Size
-    ) -> tuple[str, ...]:
+    ) -> tuple[Note, ...]:
         """What became of the baseline that this one replaces; nothing where there was none."""
         if not self._store.exists(key):
             return ()
         task = call.request.task
         if not stored_size.items:
-            return (f"{task}: not paired with what it replaces: that could not be read",)
+            return (unpaired_note(task, Problem(GateCode.REPLACED_UNREADABLE, {})),)
         old, new = self._store.load(key).accuracy, run.accuracy
         metric = call.metric_of(new.protocol)
         return (replacement_note(old, new, metric, confidence=self._settings.confidence),)
@@ -122,7 +124,7 @@ class Recorder:
         run: Run,
         *,
         present: bool = False,
-        notes: tuple[str, ...] = (),
+        notes: tuple[Note, ...] = (),
     ) -> RecordedBaseline:
         name = "/".join((*key.folder, key.stem))
         return RecordedBaseline(run, call.metric_of(run.accuracy.protocol), present, notes, name)
@@ -154,7 +156,6 @@ class Recorder:
         prepared: PreparedTask,
         key: BaselineKey,
         n: int,
-        recording: RecordCommand,
     ) -> Run | None:
         """The stored baseline if it is sound and large enough; None to record anew.
 
@@ -163,13 +164,11 @@ class Recorder:
         """
         if self._settings.update is not Update.ABSENT or not self._store.exists(key):
             return None
-        run = self._stored.read(key, recording)
+        run = self._stored.read(key)
         items = run.accuracy.items
         candidate = self._preconditions.candidate(spec, run, prepared, min(n, len(items)))
         base = self._engines.identify(spec)
-        self._preconditions.difference_check(run, call, spec, recording)(
-            replace(candidate, base=base)
-        )
+        self._preconditions.differences(run, call, spec, replace(candidate, base=base))
         enough = len(items) >= n and 1 + len(items.reruns) >= self._runs(prepared)
         return run if enough else None
 

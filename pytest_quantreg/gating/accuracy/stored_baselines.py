@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...baselines import BaselineKey, Store
-from ...core.errors import Category, Refusal
+from ...core.codes import GateCode
+from ...core.errors import Refusal
+from ...core.facts import RecordBaseline
 from ...core.records.run import Run
-from ...core.settings import Update
-
-RecordCommand: TypeAlias = Callable[[Update], str]
-"""Gives the command that records the baseline which the current test misses, or anew."""
 
 
 class Size(NamedTuple):
@@ -29,30 +27,25 @@ class StoredBaselines:
         self._read: dict[BaselineKey, Run] = {}
         self._recorded: dict[BaselineKey, Run] = {}
 
-    def load(self, keys: Sequence[BaselineKey], n: int, recording: RecordCommand) -> Run:
+    def load(self, keys: Sequence[BaselineKey], n: int) -> Run:
         """The first of ``keys`` that is stored, with at least ``n`` items.
 
         The later keys are other full-precision schemes of the same model: comparing
         with one of those is refused, by name instead of as absent.
         """
         key = next((candidate for candidate in keys if self._store.exists(candidate)), keys[0])
-        run = self.read(key, recording)
+        run = self.read(key)
         have = len(run.accuracy.items)
         if have < n:
             raise Refusal(
-                Category.NOT_COMPARABLE,
-                f"the baseline holds {have:,} items and {n:,} are asked for",
-                help=(
-                    f"record the rest: {recording(Update.ABSENT)}",
-                    f"or compare fewer: --quant-limit={have}",
-                ),
+                GateCode.TOO_FEW_ITEMS_STORED, stored=have, asked=n, record=RecordBaseline()
             )
         return run
 
-    def read(self, key: BaselineKey, recording: RecordCommand) -> Run:
+    def read(self, key: BaselineKey) -> Run:
         """What is stored for ``key``, however many items. Raises Refusal."""
         if key not in self._read:
-            self._read[key] = self._load(key, recording)
+            self._read[key] = self._store.load(key)
         return self._read[key]
 
     def size(self, key: BaselineKey) -> Size:
@@ -76,18 +69,3 @@ class StoredBaselines:
     def forget(self, key: BaselineKey) -> None:
         """Read ``key`` from the store again when it is next asked for."""
         self._read.pop(key, None)
-
-    def _load(self, key: BaselineKey, recording: RecordCommand) -> Run:
-        try:
-            return self._store.load(key)
-        except Refusal as error:
-            if error.category is Category.BASELINE_ABSENT:
-                command = f"record it: {recording(Update.ABSENT)}"
-            elif error.category is Category.BASELINE_UNREADABLE:
-                command = f"or record it again: {recording(Update.ALL)}"
-            else:
-                raise
-            kept = [line for line in error.help if "pytest --quant-update" not in line]
-            if len(kept) == len(error.help):
-                raise  # what a newer version wrote is not to be recorded again by this one
-            raise Refusal(error.category, error.what, help=(*kept, command)) from None

@@ -27,7 +27,6 @@ from ...core.settings import GateMode
 from ...measure.accelerator import detect
 from ...measure.speed.measure import BLOCKS, measure_alone, measure_pair
 from .. import models
-from ..accuracy.stored_baselines import RecordCommand
 from ..engine_session import EngineSession
 from ..memo import Memo
 from ..preconditions import Preconditions
@@ -116,7 +115,6 @@ class Timer:
         workloads: Sequence[Workload],
         scheme: str,
         plan: Plan,
-        _recording: RecordCommand,
         *,
         blocks: int | None = None,
     ) -> Timing:
@@ -338,7 +336,7 @@ class Timer:
                 raise Refusal.of(same)
             notes.append(Problem(SpeedCode.TIMED_AS_RERUN, {"cause": same}))
         refuse_wider(base, ours.dtype, theirs.dtype)
-        return [*map(str, differences), *notes]
+        return [*(difference.problem for difference in differences), *notes]
 
 
 def _blocks(gates: Sequence[SpeedGate], plan: Plan) -> int:

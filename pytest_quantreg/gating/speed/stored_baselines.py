@@ -83,7 +83,7 @@ class SpeedBaselines:
             differences = comparable_speed(run, candidate, drift=self._settings.drift)
             if (error := refusal(differences, "the speed")) is not None:
                 raise error
-            notes += map(str, differences)
+            notes += [difference.problem for difference in differences]
         count = min(len(run.sessions) for run in runs)
         if count < sessions:
             raise Refusal(SpeedCode.ONE_STORED_SESSION, record=RecordBaseline())

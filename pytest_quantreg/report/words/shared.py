@@ -6,6 +6,7 @@ from ...core.codes import SharedCode
 from .template import Table
 
 WORDS: Table = {
+    SharedCode.NOTED: "{task}: {cause}",
     SharedCode.STATED: ("{text}", "{help:each}"),
     SharedCode.MISSING_EXTRA: (
         "{needed_by} needs the package {package!r}, which is not installed",

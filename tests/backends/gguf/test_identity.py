@@ -20,7 +20,7 @@ from pytest_quantreg.core.schemes.contradictions import contradictions
 from pytest_quantreg.core.schemes.inspection import Checkpoint
 from pytest_quantreg.report.words import words_of
 
-from ...wording import wrong_use
+from ...wording import shown, wrong_use
 from .gguf_samples import FEED, HIDDEN, write_gguf
 
 MIXED = {"attn_q": "Q4_K", "attn_output": "Q4_K", "ffn_up": "Q4_K", "ffn_down": "Q6_K"}
@@ -139,7 +139,7 @@ def test_quantized_files_state_no_compute_type(tmp_path: Path) -> None:
     for model, count in ((quantized, 0), (identity_of(opened(tmp_path / "c.gguf", "F32")), 1)):
         differences = DifferenceLog(RULES, "refuse")
         differences.differ_models(base, Candidate(model, Software("llamacpp", {})))
-        assert [difference.field for difference in differences.in_order()] == [
+        assert [shown(difference.field) for difference in differences.in_order()] == [
             "model.dtype"
         ] * count
 

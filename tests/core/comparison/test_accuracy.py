@@ -9,9 +9,9 @@ import pytest
 
 from pytest_quantreg.core.comparison.alignment import first_items, refuse_partial, same_kinds
 from pytest_quantreg.core.comparison.pairs import compare_items
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.records.run import Metric
 
+from ...wording import refused
 from .comparisons import ACC, accuracy, paired
 
 
@@ -74,7 +74,7 @@ def test_a_metric_that_some_answers_lack_is_refused() -> None:
     partial = accuracy([1, 1])
     partial = replace(partial, items=replace(partial.items, scores={}))
     for base, other in ((accuracy([1, 1]), partial), (partial, accuracy([1, 1]))):
-        with pytest.raises(Refusal, match="missing for some"):
+        with refused("missing for some"):
             refuse_partial(base, other)
     refuse_partial(accuracy([1, 1]), accuracy([1, 0]))
 

@@ -34,6 +34,9 @@ from pytest_quantreg.core.records.run import (
     Run,
     Software,
 )
+from pytest_quantreg.report.words import words_of
+
+from ...wording import says, shown
 
 
 def _sha(text: str) -> str:
@@ -139,7 +142,7 @@ def test_every_field_of_a_run_has_its_rule() -> None:
         *(item.name for item in fields(Accuracy)),
     } - {"model", "software", "machine", "protocol", "items"}
     assert expected <= known
-    assert all(rule.why for rule in RULES)
+    assert all(words_of(rule.why).what for rule in RULES)
     assert all(rule.way_out for rule in RULES if rule.level is Level.REFUSE)
     assert all(rule.level is Level.REFUSE for rule in RULES if rule.drift)
 
@@ -216,9 +219,10 @@ def test_what_must_be_equal_is_refused_with_both_values(
     """One line names the field, both values and why; drift relaxes versions only."""
     difference = _only(candidate, drift=drift)
     assert (difference.level, difference.field) == (Level.REFUSE, field)
-    assert (difference.baseline, difference.candidate) == (ours, theirs)
-    assert str(difference).startswith(f"{field}: baseline {ours}, now {theirs} (")
-    assert "\n" not in str(difference)
+    assert (shown(difference.baseline), shown(difference.candidate)) == (ours, theirs)
+    line = shown(difference.problem)
+    assert line.startswith(f"{field}: baseline {ours}, now {theirs} (")
+    assert "\n" not in line
 
 
 TOLD: list[tuple[Candidate, str]] = [
@@ -243,7 +247,7 @@ TOLD: list[tuple[Candidate, str]] = [
 def test_what_moves_results_little_is_told(candidate: Candidate, field: str) -> None:
     """It stands in the list, and alone it refuses nothing."""
     difference = _only(candidate)
-    assert (difference.level, difference.field) == (Level.TELL, field)
+    assert (difference.level, shown(difference.field)) == (Level.TELL, field)
     assert refusal([difference], "x") is None
 
 
@@ -276,7 +280,7 @@ def test_another_minor_version_is_refused_unless_drift_is_allowed(
         differences = compare_runs(baseline, candidate, drift=drift)
         # lm-eval spelt either way is one package, so it meets the other spelling's version.
         (difference,) = [entry for entry in differences if entry.level is level]
-        assert difference.field == f"{package.replace('-', '_')} version"
+        assert shown(difference.field) == f"{package.replace('-', '_')} version"
         assert (difference.baseline, difference.candidate) == (old or "none", new or "none")
 
 
@@ -296,7 +300,7 @@ def test_the_file_of_a_changed_task_is_named(
     accuracy = replace(BASELINE.accuracy, protocol=replace(PROTOCOL, code_files=ours))
     candidate = _protocol(config_digest="4" * 64, code_files=theirs)
     (difference,) = compare_runs(replace(BASELINE, accuracy=accuracy), candidate)
-    assert difference.field == f"protocol.config_digest{named}"
+    assert shown(difference.field) == f"protocol.config_digest{named}"
     assert difference.level is Level.REFUSE
 
 
@@ -319,7 +323,7 @@ def test_other_versions_of_scoring_packages_were_not_told(
     )
     assert all(difference.level is Level.TELL for difference in differences)
     assert [
-        str(difference).startswith(words)
+        shown(difference.problem).startswith(words)
         for difference, words in zip(differences, told, strict=True)
     ] == [True] * len(told)
 
@@ -384,18 +388,18 @@ def test_more_items_than_recorded_are_refused_with_the_way_out() -> None:
         scores={},
     )
     difference = _only(replace(CANDIDATE, items=more))
-    assert (difference.field, difference.baseline) == ("items.missing", "20 items")
-    assert difference.candidate == "22 asked, 2 not recorded, first doc 50"
-    assert "--quant-update=all" in difference.way_out
-    assert "--quant-limit=20" in difference.way_out
+    assert (difference.field, shown(difference.baseline)) == ("items.missing", "20 items")
+    assert shown(difference.candidate) == "22 asked, 2 not recorded, first doc 50"
+    assert "--quant-update=all" in shown(difference.way_out)
+    assert "--quant-limit=20" in shown(difference.way_out)
 
 
 def test_other_items_than_recorded_are_refused() -> None:
     """As many items but not the same ones: no advice to ask for fewer."""
     other = Items((20, 77), (_sha("20"), _sha("77")), {})
     difference = _only(replace(CANDIDATE, items=other))
-    assert difference.candidate == "2 asked, 1 not recorded, first doc 77"
-    assert "--quant-limit" not in difference.way_out
+    assert shown(difference.candidate) == "2 asked, 1 not recorded, first doc 77"
+    assert "--quant-limit" not in shown(difference.way_out)
 
 
 def test_changed_prompts_are_counted_and_the_first_is_named() -> None:
@@ -403,7 +407,7 @@ def test_changed_prompts_are_counted_and_the_first_is_named() -> None:
     digests = tuple("f" * 64 if doc in (17, 4) else _sha(str(doc)) for doc in ITEMS.doc_ids)
     difference = _only(replace(CANDIDATE, items=replace(ITEMS, digests=digests)))
     assert (difference.field, difference.baseline) == ("items.digests", _sha("17")[:12])
-    assert difference.candidate == "ffffffffffff in 2 of 20 items, first doc 17"
+    assert shown(difference.candidate) == "ffffffffffff in 2 of 20 items, first doc 17"
 
 
 @pytest.mark.parametrize("items", [Items((), (), {}), Items((1, 1), (_sha("1"),) * 2, {})])
@@ -418,10 +422,10 @@ def test_scores_that_are_no_numbers_are_refused(bad: float) -> None:
     """NaN compares with nothing; metric and item are named."""
     scores = {**ITEMS.scores, "acc_norm,none": (*(0.0,) * 19, bad)}
     difference = _only(replace(CANDIDATE, items=replace(ITEMS, scores=scores)))
-    assert difference.candidate == f"acc_norm,none = {bad} for doc 1"
+    assert shown(difference.candidate) == f"acc_norm,none = {bad} for doc 1"
     weights = {"acc,none": (bad, *(1.0,) * 19)}
     difference = _only(replace(CANDIDATE, items=replace(ITEMS, weights=weights)))
-    assert difference.candidate == f"acc,none = {bad} for doc 20"
+    assert shown(difference.candidate) == f"acc,none = {bad} for doc 20"
 
 
 def test_refusals_come_first_and_make_one_message() -> None:
@@ -437,7 +441,7 @@ def test_refusals_come_first_and_make_one_message() -> None:
     error = refusal(differences, "w8a8-int8 recall")
     assert error is not None
     assert error.category is Category.NOT_COMPARABLE
-    assert str(error).splitlines() == [
+    assert says(error).splitlines() == [
         "w8a8-int8 recall cannot be compared with its baseline: model.architecture: "
         "baseline LlamaForCausalLM, now Qwen3 (another architecture is another model)",
         "  model.vocab_size: baseline 1024, now 7 (another vocabulary is another model)",

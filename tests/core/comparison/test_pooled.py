@@ -12,10 +12,10 @@ from pytest_quantreg.core import stats
 from pytest_quantreg.core.comparison.accuracy import Comparison, Pair
 from pytest_quantreg.core.comparison.pairs import compare_items, pool
 from pytest_quantreg.core.comparison.perplexity import compare_tokens
-from pytest_quantreg.core.errors import Refusal
 from pytest_quantreg.core.gates.power import observed_power
 from pytest_quantreg.core.records.run import Accuracy, Metric
 
+from ...wording import refused
 from .comparisons import ACC, accuracy
 
 MEAN = Metric("f1,none", True, "mean")
@@ -106,7 +106,7 @@ def test_items_that_two_tasks_share_are_not_pooled() -> None:
     """The same items under two names would count twice; a repetition here and there is let be."""
     measured = accuracy([1.0] * 80 + [0.0] * 20)
     copy = replace(measured, protocol=replace(measured.protocol, task="copy"))
-    with pytest.raises(Refusal, match="copy and sum hold the same items"):
+    with refused("copy and sum hold the same items"):
         pool_of(measured, copy)
     names = (*measured.items.digests[:4], *(f"own-{i}" for i in range(96)))
     few = replace(copy, items=replace(copy.items, digests=names))
@@ -122,7 +122,7 @@ def test_items_that_two_tasks_share_are_not_pooled() -> None:
 )
 def test_what_cannot_be_averaged_is_refused(metric: Metric, text: str) -> None:
     """Figures over all items, and errors, make no pool."""
-    with pytest.raises(Refusal, match=text):
+    with refused(text):
         pool_of(accuracy([1.0, 0.0], metric), metric=metric)
 
 

@@ -17,6 +17,9 @@ from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import EffectiveScheme, Machine, ModelIdentity, Software
 from pytest_quantreg.core.records.speed import DeviceState, Request, Round, Workload
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
+from pytest_quantreg.report.words import words_of
+
+from ...wording import shown
 
 MODEL = ModelIdentity(
     "org/m", "abc", "LlamaForCausalLM", 1024, {"hidden_size": 64}, "bfloat16", "t", None, "w"
@@ -62,6 +65,7 @@ def test_every_field_of_a_speed_run_has_its_rule() -> None:
         *(item.name for item in fields(SpeedSession)),
     } - {"model", "software", "machine", "sessions"}
     assert expected <= known
+    assert all(words_of(rule.why).what for rule in SPEED_RULES)
     assert all(rule.way_out for rule in SPEED_RULES if rule.level is Level.REFUSE)
     # Of the device's state what changes speed lastingly has a rule of its own.
     levels = {rule.field: rule.level for rule in SPEED_RULES}
@@ -112,7 +116,7 @@ def test_every_field_of_a_speed_run_has_its_rule() -> None:
 def test_a_difference_is_refused_or_told(candidate: Candidate, field: str, level: Level) -> None:
     """One difference gives one line, with its own field and level."""
     (difference,) = comparable_speed(STORED, candidate)
-    assert (difference.field, difference.level) == (field, level)
+    assert (shown(difference.field), difference.level) == (field, level)
 
 
 def test_the_version_of_the_harness_is_of_no_interest() -> None:
@@ -128,7 +132,7 @@ def test_drift_relaxes_versions_and_nothing_else() -> None:
         machine=replace(MACHINE, accelerator="NVIDIA A40"),
     )
     levels = {
-        difference.field: difference.level
+        shown(difference.field): difference.level
         for difference in comparable_speed(STORED, moved, drift="warn")
     }
     assert levels == {
@@ -146,8 +150,9 @@ def test_another_accelerator_is_refused_by_name() -> None:
     error = refusal(comparable_speed(STORED, moved), "w8a8-int8 batch 1")
     assert error is not None
     assert error.category is Category.NOT_COMPARABLE
-    assert "baseline NVIDIA H100 80GB HBM3, now NVIDIA A40" in error.what
-    assert error.help == ("record a baseline on this accelerator: pytest --quant-update",)
+    words = words_of(error.problem)
+    assert "baseline NVIDIA H100 80GB HBM3, now NVIDIA A40" in words.what
+    assert words.help == ("record a baseline on this accelerator: pytest --quant-update",)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_sessions_of_another_baseline_do_not_mix(change: dict[str, Any], field: 
         for difference in comparable_sessions(STORED, replace(STORED, **change))
         if difference.level is Level.REFUSE
     ]
-    assert refused[0].field == field
-    assert {difference.way_out for difference in refused} == {
+    assert shown(refused[0].field) == field
+    assert {shown(difference.way_out) for difference in refused} == {
         "record the baseline again: pytest --quant-update=all"
     }

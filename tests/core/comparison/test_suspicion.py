@@ -8,8 +8,9 @@ import pytest
 
 from pytest_quantreg.core.comparison.accuracy import Slice
 from pytest_quantreg.core.comparison.suspicion import answers, refuse_chance, refuse_too_good
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 
+from ...wording import refused, shown
 from .comparisons import accuracy, paired
 
 
@@ -20,14 +21,14 @@ def _slice(accuracy: float, chance: float | None, weight: float = 1.0) -> Slice:
 def test_chance_of_a_group_is_that_of_its_tasks_weighed() -> None:
     """A group may hold tasks at chance; it is refused when it is at chance as a whole."""
     refuse_chance([_slice(0.25, 0.25), _slice(0.9, 0.25)], 0.9, name="g", confidence=0.95)
-    with pytest.raises(Refusal, match=r"not above chance on g: 0\.260"):
+    with refused(r"not above chance on g: 0\.260"):
         refuse_chance([_slice(0.25, 0.25, 9), _slice(0.35, 0.25)], 0.9, name="g", confidence=0.95)
 
 
 def test_tasks_at_chance_may_not_outweigh_a_group() -> None:
     """Six of seven tasks on which nothing can be lost would hide what the seventh lost."""
     idle = [_slice(0.25, 0.25)] * 6
-    with pytest.raises(Refusal, match="not above chance on 6 of the 7 tasks of g, 86 % of its"):
+    with refused("not above chance on 6 of the 7 tasks of g, 86 % of its"):
         refuse_chance([_slice(0.95, 0.25), *idle], 0.9, name="g", confidence=0.95)
 
 
@@ -40,7 +41,7 @@ def test_far_above_needs_certainty() -> None:
     """Twice as good on many items is refused, a little better or on few items is not."""
     refuse_too_good(paired(700, 40, 20, 240))
     refuse_too_good(paired(5, 4, 0, 3))
-    with pytest.raises(Refusal, match=r"far above .* at least 1\.\d+ times") as caught:
+    with refused(r"far above .* at least 1\.\d+ times") as caught:
         refuse_too_good(paired(400, 400, 0, 200))
     assert caught.value.category is Category.SUSPICIOUS
 
@@ -48,7 +49,8 @@ def test_far_above_needs_certainty() -> None:
 def _answered(shares: Sequence[float], kind: str = "empty") -> tuple[str, ...]:
     facts = {kind: shares}
     before = accuracy([1.0] * len(shares), facts={kind: [0.0] * len(shares)})
-    return answers(before, accuracy([1.0] * len(shares), facts=facts))
+    notes = answers(before, accuracy([1.0] * len(shares), facts=facts))
+    return tuple(map(shown, notes))
 
 
 @pytest.mark.parametrize("kind", ["empty", "truncated"])
@@ -62,7 +64,7 @@ def test_a_rise_of_two_points_is_told(kind: str) -> None:
 
 def test_a_great_rise_is_refused_unless_it_may_be_chance() -> None:
     """Eleven points on 200 items are refused; on ten items two more are chance."""
-    with pytest.raises(Refusal, match=r"11\.0 % of the quantized model's answers are empty"):
+    with refused(r"11\.0 % of the quantized model's answers are empty"):
         _answered([1.0] * 22 + [0.0] * 178)
     assert len(_answered([1.0] * 2 + [0.0] * 8)) == 1
 
@@ -71,4 +73,4 @@ def test_answers_nobody_looked_at_say_nothing() -> None:
     """Tasks that choose among answers have no such facts; an older baseline is told of."""
     assert answers(accuracy([1.0]), accuracy([1.0])) == ()
     (told,) = answers(accuracy([1.0]), accuracy([1.0], facts={"empty": [1.0]}))
-    assert "were not counted when the baseline was recorded" in told
+    assert "were not counted when the baseline was recorded" in shown(told)

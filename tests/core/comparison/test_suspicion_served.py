@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core.comparison.suspicion import refuse_same_answers
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Accuracy, EffectiveScheme, Metric
 
+from ...wording import refused, says
 from .comparisons import accuracy
 
 SERVED = EffectiveScheme(
@@ -41,10 +42,10 @@ def moved(documents: int) -> tuple[float, ...]:
 @pytest.mark.parametrize("documents", [0, 49])
 def test_the_same_likelihoods(documents: int) -> None:
     """More than half of the documents equal to the last bit: the same weights were served."""
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         refuse_same_answers(measured(BASELINE), measured(moved(documents)), SERVED)
     assert caught.value.category is Category.SUSPICIOUS
-    assert caught.value.what.startswith(f"{100 - documents} of 100 items of stories have")
+    assert says(caught.value).startswith(f"{100 - documents} of 100 items of stories have")
 
 
 def test_the_same_choices() -> None:
@@ -56,7 +57,7 @@ def test_the_same_choices() -> None:
         replace(model, items=replace(model.items, facts={"likelihood": column}))
         for model, column in ((base, BASELINE), (copy, moved(10)), (copy, moved(90)))
     ]
-    with pytest.raises(Refusal, match="90 of 100 items of stories"):
+    with refused("90 of 100 items of stories"):
         refuse_same_answers(noted[0], noted[1], SERVED)
     refuse_same_answers(noted[0], noted[2], SERVED)
 

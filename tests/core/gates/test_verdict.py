@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from pytest_quantreg.core.comparison.accuracy import Slice
 from pytest_quantreg.core.comparison.suspicion import refuse_chance
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.power import (
     about,
@@ -23,7 +23,9 @@ from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import Verdict, judge, refuse_other_scores
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.core.stats import IntervalVerdict
+from pytest_quantreg.report.words import words_of
 
+from ...wording import refused, says
 from ..comparison.comparisons import paired
 
 BROKEN, SOUND, CLOSE = (600, 0, 300, 100), (880, 10, 12, 98), (870, 5, 25, 100)
@@ -119,7 +121,7 @@ def test_chance() -> None:
         (320, 0.3, "guessing would meet"),
         (0, 0.9, "not above"),
     ):
-        with pytest.raises(Refusal, match=text) as caught:
+        with refused(text) as caught:
             refuse(right, minimum)
         assert caught.value.category is Category.SUSPICIOUS
 
@@ -127,7 +129,7 @@ def test_chance() -> None:
 @pytest.mark.parametrize("mode", GateMode)
 def test_chance_is_refused_in_every_mode(mode: GateMode) -> None:
     """Also a lost or certified gate means nothing on a guessing baseline."""
-    with pytest.raises(Refusal, match="not above chance"):
+    with refused("not above chance"):
         verdict((200, 50, 60, 690), mode, chance=0.25)
 
 
@@ -141,17 +143,17 @@ def test_too_weak_even_if_everything_were_lost() -> None:
         planned=0.04,
         exact=True,
     )
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         refuse_underpowered(
             seen, Gate(MIN_RETENTION, 0.5, None, None, 1), "sum", max_undetected=0.49
         )
     assert caught.value.category is Category.TOO_WEAK
-    assert "nothing" in caught.value.what
+    assert "nothing" in says(caught.value)
 
 
 def test_too_weak_after_measuring() -> None:
     """Flips beyond those of a sound model cost the gate its teeth."""
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         verdict((40, 30, 31, 49), minimum=0.9)
     assert caught.value.category is Category.TOO_WEAK
 
@@ -170,7 +172,7 @@ def test_a_kept_gate_was_refused_as_too_weak(mode: GateMode) -> None:
 @pytest.mark.parametrize("minimum", [0.94, 0.98])
 def test_what_the_same_flips_leave_undecided_is_too_weak(minimum: float) -> None:
     """Nothing was shown, and a loss of ten points would not have been."""
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         verdict((162, 31, 31, 176), minimum=minimum)
     assert caught.value.category is Category.TOO_WEAK
 
@@ -183,7 +185,7 @@ def test_a_kept_pool_was_refused_as_too_weak() -> None:
         plan = Plan((gate,), GateMode.DETECT, 0.95)
         assert judge(gate, made, plan, max_undetected=0.05).evidence is IntervalVerdict.KEPT
         high = replace(gate, bound=0.95)
-        with pytest.raises(Refusal) as caught:
+        with refused() as caught:
             judge(high, made, plan, max_undetected=0.05)
         assert caught.value.category is Category.TOO_WEAK
 
@@ -195,7 +197,7 @@ def test_a_gate_that_could_never_turn_red_is_too_weak_though_kept(own_width: boo
     gate = Gate(MIN_RETENTION, 0.5, None, None, 1)
     assert made.low is not None
     assert made.low > 0.5
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         judge(gate, made, Plan((gate,), GateMode.DETECT, 0.95), max_undetected=0.45)
     assert caught.value.category is Category.TOO_WEAK
 
@@ -210,10 +212,10 @@ def test_other_scores_are_not_judged() -> None:
     gate = Gate(MIN_RETENTION, 0.9, None, None, 1)
     kinds = {"acc": "binary", "bleu": "aggregate"}
     refuse_other_scores(gate, "sum", "acc", kinds)
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         refuse_other_scores(gate, "sum", "bleu", kinds)
     assert caught.value.category is Category.NOT_JUDGED
-    assert "that has: acc" in caught.value.help[0]
+    assert "that has: acc" in says(caught.value)
 
 
 @pytest.mark.parametrize(("items", "shown"), [(7, 10), (91, 100), (154, 160), (3001, 3100)])
@@ -233,9 +235,9 @@ def _advice(n: int, right: int, minimum: float, undetected: float, total: int) -
         exact=True,
     )
     gate = Gate(MIN_RETENTION, minimum, None, None, 1)
-    with pytest.raises(Refusal) as caught:
+    with refused() as caught:
         refuse_underpowered(seen, gate, "sum", max_undetected=undetected)
-    return caught.value.help
+    return words_of(caught.value.problem).help
 
 
 @pytest.mark.parametrize(
