@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..core.codes import StoredCode
 from ..core.comparison.alignment import first_items, value_of
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.records.acceptance import (
     Acceptance,
     AcceptedTask,
@@ -93,7 +95,9 @@ class _Batch:
         """Raises WrongUse where the history, as it is now, forbids it."""
         weights = {run.provenance.model.weights_digest for run in self.runs.values()}
         if len(weights) > 1:
-            raise WrongUse(f"the runs at {self.key.scheme} are of {len(weights)} checkpoints")
+            raise WrongUse(
+                StoredCode.SEVERAL_CHECKPOINTS, scheme=self.key.scheme, count=len(weights)
+            )
         for measurement, run in zip(self.kept, self.runs.values(), strict=True):
             last = last_with(history, measurement.stem)
             task = last.of(measurement.stem) if last is not None else None
@@ -101,19 +105,22 @@ class _Batch:
                 continue
             if task.digest == self.digests[measurement.stem]:
                 raise WrongUse(
-                    f"this run of {measurement.task} was already accepted as number {last.number}"
+                    StoredCode.ALREADY_ACCEPTED, task=measurement.task, number=last.number
                 )
-            if judgement := _judged_before(measurement, run, last, task.digest):
+            if judged := _judged_before(measurement, run, last, task.digest):
                 raise WrongUse(
-                    f"{measurement.task} was {judgement}, and number {last.number} was accepted "
-                    "since",
-                    help="judge it again: type the same pytest command once more",
+                    StoredCode.ACCEPTED_SINCE,
+                    task=measurement.task,
+                    cause=judged,
+                    number=last.number,
                 )
             if task.items > measurement.items:
                 raise WrongUse(
-                    f"{measurement.task}: number {last.number} holds {task.items:,} items, and "
-                    f"this run {measurement.items:,}: a reference never becomes smaller",
-                    help="run it with as many items (--quant-limit, limit=)",
+                    StoredCode.FEWER_THAN_ACCEPTED,
+                    task=measurement.task,
+                    number=last.number,
+                    stored=task.items,
+                    items=measurement.items,
                 )
 
     def check_baselines(self, store: Store) -> None:
@@ -127,9 +134,9 @@ class _Batch:
             ]
             if not any(_is_baseline(accuracy, measurement) for accuracy in accuracies):
                 raise WrongUse(
-                    f"{measurement.task} was judged against another baseline than "
-                    f"{store.root.name}/ holds",
-                    help="judge it with this store: --quant-baselines DIR",
+                    StoredCode.JUDGED_AGAINST_OTHER_BASELINE,
+                    task=measurement.task,
+                    store=store.root.name,
                 )
 
     def acceptance(self, statement: AcceptanceNote) -> Acceptance:
@@ -200,20 +207,22 @@ class _Batch:
         return drifts
 
 
-def _judged_before(measurement: CandidateRun, run: Run, last: Acceptance, digest: str) -> str:
-    """How a run was judged when ``last``, with this digest, was not yet accepted; or ""."""
-    if measurement.against is not None:
-        against = (
-            f"against number {measurement.against}"
-            if measurement.against
-            else "when nothing was accepted"
-        )
-        if measurement.against == last.number and measurement.against_run not in ("", digest):
-            return f"judged against another number {last.number}, of another store or history"
-        return f"judged {against}" if measurement.against != last.number else ""
-    # No gate asked for the accepted run, so that only the clock tells which came first.
-    measured = run.provenance.recorded_at
-    return f"measured at {measured}" if measured < last.accepted_at else ""
+def _judged_before(
+    measurement: CandidateRun, run: Run, last: Acceptance, digest: str
+) -> Problem | None:
+    """How a run was judged when ``last``, with this digest, was not yet accepted; None if later."""
+    against = measurement.against
+    if against is None:
+        # No gate asked for the accepted run, so that only the clock tells which came first.
+        measured = run.provenance.recorded_at
+        before = measured < last.accepted_at
+        return Problem(StoredCode.MEASURED_AT, {"when": measured}) if before else None
+    if against == last.number:
+        same = measurement.against_run in ("", digest)
+        return None if same else Problem(StoredCode.JUDGED_AGAINST_NAMESAKE, {"number": against})
+    if against:
+        return Problem(StoredCode.JUDGED_AGAINST, {"number": against})
+    return Problem(StoredCode.JUDGED_AGAINST_NONE, {})
 
 
 def _shorten_list(names: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import Category, Refusal
+from ..core.codes import StoredCode
+from ..core.errors import Refusal
 from ..core.printable import printable
 from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, numbers_in_use
 from ..core.records.run import Json, Run
@@ -83,9 +84,10 @@ class AcceptedRuns(StoreRoot):
         runs = _Numbered(self.root, acceptance.number)
         if not runs.exists(key) or runs.digest(key) != task.digest:
             raise Refusal(
-                Category.BASELINE_UNREADABLE,
-                f"{runs.path(key)} is not the run that was accepted as number {acceptance.number}",
-                help=f"restore it with: git checkout -- {self._display_path(self._folder(key))}",
+                StoredCode.NOT_THE_ACCEPTED_RUN,
+                file=runs.path(key),
+                number=acceptance.number,
+                folder=self._display_path(self._folder(key)),
             )
         return runs.load(key), acceptance
 
@@ -137,7 +139,7 @@ class AcceptedRuns(StoreRoot):
         except FileNotFoundError:
             return b""
         if not text:
-            raise CorruptFile("is empty")  # a history is never written without a line
+            raise CorruptFile(StoredCode.EMPTY_FILE)  # a history is never written without a line
         return text
 
     def _store_runs(self, runs: Mapping[BaselineKey, Run], acceptance: Acceptance) -> Acceptance:
@@ -163,11 +165,8 @@ class AcceptedRuns(StoreRoot):
         try:
             yield
         except CorruptFile as damage:
-            name = self._display_path(path)
             raise Refusal(
-                Category.BASELINE_UNREADABLE,
-                f"{name} {damage}",
-                help=damage.help or f"restore it with: git checkout -- {name}",
+                StoredCode.UNREADABLE_HISTORY, file=self._display_path(path), cause=damage.problem
             ) from None
 
 
@@ -198,7 +197,7 @@ def _line_digest(line: bytes) -> str:
 
 def _acceptances(text: bytes) -> Iterator[Acceptance]:
     if text and not text.endswith(b"\n"):
-        raise CorruptFile("breaks off in its last line")
+        raise CorruptFile(StoredCode.LAST_LINE_BREAKS_OFF)
     previous: str | None = None
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         yield _acceptance(line, number, previous)
@@ -209,17 +208,15 @@ def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
     try:
         document: Any = parse(line)
         if not isinstance(document, dict):
-            raise CorruptFile("is not a JSON object")
+            raise CorruptFile(StoredCode.NOT_AN_OBJECT)
         refuse_newer(document, HISTORY.current)
         if document.get("digest") != digest_of(document):
-            raise CorruptFile("was changed after it was written (its digest does not fit)")
+            raise CorruptFile(StoredCode.CHANGED_AFTER_WRITTEN)
         validate(document, HISTORY)
     except CorruptFile as damage:
-        raise CorruptFile(f"is damaged in line {number}: it {damage}", help=damage.help) from None
+        raise CorruptFile(StoredCode.DAMAGED_LINE, line=number, cause=damage.problem) from None
     if document["number"] != number or document["previous"] != previous:
-        raise CorruptFile(
-            f"was changed: line {number} does not follow the line before it (lines are only added)"
-        )
+        raise CorruptFile(StoredCode.LINE_OUT_OF_ORDER, line=number)
     return _from_plain(document)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..core.codes import StoredCode
+from ..core.facts import Problem, Quoted
 from ..core.strict_json import CorruptFile
 
 LOCK_PATIENCE = 60.0
@@ -25,8 +27,12 @@ _MODE = 0o644
 _PROBE = ".quantreg-probe-"
 
 
-class Busy(OSError):
-    """Another process kept the lock for longer than anyone should."""
+class InTheWay(OSError):
+    """A file cannot be written for a reason that the system has no name for."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem)
 
 
 def read_whole(path: Path, max_bytes: int) -> bytes:
@@ -34,35 +40,44 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
 
     Raises FileNotFoundError, and CorruptFile for everything else that stands in the way.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | _BLOCKING | _BINARY)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if isinstance(error, NotADirectoryError):
-            raise CorruptFile("lies below a file where a folder should be") from None
-        if os.path.islink(path):
-            raise CorruptFile("is a symbolic link to nothing") from None
-        raise
-    except PermissionError:
-        # Windows answers so for folders.
-        problem = "is a folder" if os.path.isdir(path) else "may not be read (no permission)"
-        raise CorruptFile(problem) from None
-    except OSError as error:
-        raise CorruptFile(f"cannot be opened: {error.strerror}") from None
+    handle = _open(path)
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            problem = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
-            raise CorruptFile(f"is a {problem}, not a file")
+            if stat.S_ISDIR(status.st_mode):
+                raise CorruptFile(StoredCode.FOLDER_NOT_FILE)
+            raise CorruptFile(StoredCode.DEVICE_NOT_FILE)
         if status.st_size > max_bytes:
-            raise CorruptFile(
-                f"has {status.st_size:,} bytes where at most {max_bytes:,} can be right"
-            )
+            raise CorruptFile(StoredCode.TOO_MANY_BYTES, bytes=status.st_size, most=max_bytes)
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(status.st_size + 1)
     except OSError as error:
-        raise CorruptFile(f"cannot be read: {error.strerror}") from None
+        raise CorruptFile(StoredCode.CANNOT_READ, reason=reason_of(error)) from None
     finally:
         os.close(handle)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | _BLOCKING | _BINARY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, NotADirectoryError):
+            raise CorruptFile(StoredCode.BELOW_A_FILE) from None
+        if os.path.islink(path):
+            raise CorruptFile(StoredCode.DANGLING_LINK) from None
+        raise
+    except PermissionError:
+        # Windows answers so for folders.
+        if os.path.isdir(path):
+            raise CorruptFile(StoredCode.FOLDER_NOT_FILE) from None
+        raise CorruptFile(StoredCode.NO_PERMISSION) from None
+    except OSError as error:
+        raise CorruptFile(StoredCode.CANNOT_OPEN, reason=reason_of(error)) from None
+
+
+def reason_of(error: OSError) -> Quoted:
+    """What the system says."""
+    return Quoted(error.strerror or str(error))
 
 
 def write_durably(path: Path, data: bytes, *, like: Path) -> None:
@@ -83,8 +98,7 @@ def replace_durably(path: Path, data: bytes) -> None:
     The caller holds the lock on the folder. Raises OSError; before the replacement that
     leaves the old file as it was.
     """
-    if path.is_dir():
-        raise IsADirectoryError(21, f"{path.name} is a folder", str(path))
+    refuse_folder(path)
     draft = path.with_name(f"{path.name}.tmp")
     try:
         write_durably(draft, data, like=path)
@@ -95,6 +109,12 @@ def replace_durably(path: Path, data: bytes) -> None:
             draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises InTheWay where a folder lies in place of a file."""
+    if path.is_dir():
+        raise InTheWay(Problem(StoredCode.FOLDER_IN_THE_WAY, {"name": path.name}))
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,11 +143,11 @@ def probe(folder: Path) -> None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """``path`` or the closest thing above it that exists; raises NotADirectoryError."""
+    """``path`` or the closest thing above it that exists; raises InTheWay where it is a file."""
     while not os.path.lexists(path):
         path = path.parent
     if not path.is_dir():
-        raise NotADirectoryError(20, "there is a file where a folder should be", str(path))
+        raise InTheWay(Problem(StoredCode.FILE_IN_THE_WAY, {}))
     return path
 
 
@@ -149,8 +169,8 @@ else:
     def locked(folder: Path) -> Iterator[None]:
         """Holds the only write lock on ``folder``; the system frees it with the process.
 
-        The folder itself is locked, so no lock file lies about. Raises Busy, and OSError
-        on file systems without locks.
+        The folder itself is locked, so no lock file lies about. Raises InTheWay when
+        another process keeps it too long, and OSError on file systems without locks.
         """
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -163,7 +183,7 @@ else:
         until = time.monotonic() + LOCK_PATIENCE
         while not _lock_now(handle):
             if time.monotonic() > until:
-                raise Busy(11, f"another process has been writing there for {LOCK_PATIENCE:.0f} s")
+                raise InTheWay(Problem(StoredCode.LOCKED_TOO_LONG, {"seconds": LOCK_PATIENCE}))
             time.sleep(0.005)
 
     def _lock_now(handle: int) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.codes import StoredCode
+from ..core.facts import Problem
 from ..core.records.columns import Numbers, Texts
 from ..core.strict_json import CorruptFile, parse
-from .validation import NO_DIGEST, NO_ID
 
 CHUNK = 1 << 18
 """Bytes of rows parsed at once: fast, and no more than these stand in memory as objects."""
@@ -47,24 +48,24 @@ def _pack(part: list[Any], name: str) -> Any:
             return _pack_texts(part, kinds)
         if name == "doc_id":
             if kinds != {int}:
-                raise CorruptFile(NO_ID)
+                raise CorruptFile(StoredCode.DOC_ID_NOT_WHOLE)
             return np.array(part, dtype=np.int64)
         if not kinds <= {int, float}:
-            raise CorruptFile(f"has a {name} that is no number")
+            raise CorruptFile(StoredCode.COLUMN_NOT_NUMBERS, column=name)
         if kinds == {int}:
             # Most scores are 0 or 1, and what fits into bytes is taken twice as fast.
             with suppress(ValueError):
                 return np.frombuffer(bytes(part), dtype=np.uint8).astype(np.float64)
         return np.array(part, dtype=np.float64)
     except OverflowError:
-        raise CorruptFile(f"has a {name} that is too large") from None
+        raise CorruptFile(StoredCode.COLUMN_TOO_LARGE, column=name) from None
 
 
 def _pack_texts(part: list[Any], kinds: set[type]) -> Texts:
     if kinds != {str}:
-        raise CorruptFile("has an item digest that is no text")
+        raise CorruptFile(StoredCode.DIGEST_NOT_TEXT)
     if len(set(map(len, part))) != 1 or not part[0]:
-        raise CorruptFile(NO_DIGEST)
+        raise CorruptFile(StoredCode.DIGEST_NOT_HEX)
     return Texts("".join(part), len(part[0]))
 
 
@@ -72,7 +73,7 @@ def _join(parts: list[Any]) -> Any:
     if not isinstance(parts[0], Texts):
         return Numbers(np.concatenate(parts))
     if len({part.width for part in parts}) != 1:
-        raise CorruptFile(NO_DIGEST)
+        raise CorruptFile(StoredCode.DIGEST_NOT_HEX)
     return Texts("".join(part.joined for part in parts), parts[0].width)
 
 
@@ -120,8 +121,9 @@ def _parse_rows(chunk: bytes, start: int, width: int) -> list[Any]:
         try:
             row = parse(line)
         except CorruptFile as error:
-            raise CorruptFile(f"is damaged in line {number}: it {error}") from None
+            raise CorruptFile(StoredCode.DAMAGED_LINE, line=number, cause=error.problem) from None
         if not isinstance(row, list) or len(row) != width:
-            raise CorruptFile(f"is damaged in line {number}: it is no row of {width} values")
+            no_row = Problem(StoredCode.NOT_A_ROW, {"width": width})
+            raise CorruptFile(StoredCode.DAMAGED_LINE, line=number, cause=no_row)
         values += row
     return values

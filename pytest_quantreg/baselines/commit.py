@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .atomic_files import locked, sync_folder, write_durably
+from .atomic_files import locked, refuse_folder, sync_folder, write_durably
 
 
 @dataclass(frozen=True)
@@ -108,5 +108,4 @@ def _has_digest(path: Path, sha256: str) -> bool:
 
 def _refuse_folders(files: Files) -> None:
     for path in (files.meta, files.items):
-        if path.is_dir():
-            raise IsADirectoryError(21, f"{path.name} is a folder", str(path))
+        refuse_folder(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import Category, StoredCode
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem, Quoted
 from ..core.records.run import (
     Accuracy,
     EffectiveScheme,
@@ -41,10 +43,10 @@ def open_sealed(data: bytes, current: Version) -> Document:
     """
     document = parse(data)
     if not isinstance(document, dict):
-        raise CorruptFile("is not a JSON object")
+        raise CorruptFile(StoredCode.NOT_AN_OBJECT)
     refuse_newer(document, current)
     if document.get("digest") != digest_of(document):
-        raise CorruptFile("was changed after it was recorded (its digest does not fit)")
+        raise CorruptFile(StoredCode.CHANGED_AFTER_RECORDED)
     return document
 
 
@@ -56,18 +58,20 @@ def encode_run(key: BaselineKey, run: Run) -> tuple[bytes, tuple[bytes, str]]:
         document = to_document(key, run, info)
         validate(document)
         if key_of(document) != key:
-            raise CorruptFile("has settings that cannot be read back")
+            raise CorruptFile(StoredCode.KEY_NOT_READ_BACK)
         meta = dump_readable(document)
         if len(meta) > MAX_META:
-            raise CorruptFile(f"has {len(meta):,} bytes beside its items")
+            raise CorruptFile(StoredCode.META_TOO_LARGE, bytes=len(meta))
     except (CorruptFile, ValueError) as error:
-        empty = len(run.accuracy.items) == 0
-        raise Refusal(
-            Category.NOTHING_MEASURED if empty else Category.NOT_COMPARABLE,
-            f"the measurement of {key} cannot be stored: it {error}",
-            help="no stored baseline was changed",
-        ) from None
+        raise not_storable(str(key), error, empty=len(run.accuracy.items) == 0) from None
     return item_bytes, (meta, info.sha256)
+
+
+def not_storable(key: str, error: ValueError, *, empty: bool) -> Refusal:
+    """The refusal of a measurement that must not be stored."""
+    cause = error.problem if isinstance(error, CorruptFile) else Quoted(str(error))
+    problem = Problem(StoredCode.NOT_STORABLE, {"key": key, "cause": cause})
+    return Refusal.of(problem, Category.NOTHING_MEASURED if empty else None)
 
 
 def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
@@ -112,7 +116,7 @@ def key_of(document: Any) -> BaselineKey:
             RunSettings(**settings),
         )
     except WrongUse as error:
-        raise CorruptFile(f"is filed under a key that cannot be: {error.what}") from None
+        raise CorruptFile(StoredCode.KEY_CANNOT_BE, cause=error.problem) from None
 
 
 def rows_of(document: Any) -> RowsInfo:
@@ -155,20 +159,18 @@ def to_run(document: Any, items: Items) -> Run:
 
 def check_whole(key: BaselineKey, run: Run) -> None:
     """Raises CorruptFile where a run contradicts its key or itself."""
-    wrong = key.mismatch(run)
-    if wrong:
-        raise CorruptFile(f"contradicts its key: {wrong}")
+    if (wrong := key.mismatch(run)) is not None:
+        raise CorruptFile.of(wrong)
     accuracy = run.accuracy
     names = [metric.name for metric in accuracy.protocol.metrics]
     if set(accuracy.values) != set(names):
-        raise CorruptFile("does not give one value for each of its metrics")
-    if len(accuracy.items) > accuracy.protocol.total_items:
-        raise CorruptFile(
-            f"holds {len(accuracy.items)} items of a task that has {accuracy.protocol.total_items}"
-        )
+        raise CorruptFile(StoredCode.NOT_ONE_VALUE_EACH)
+    items, total = len(accuracy.items), accuracy.protocol.total_items
+    if items > total:
+        raise CorruptFile(StoredCode.MORE_ITEMS_THAN_TASK, items=items, total=total)
     effective = run.provenance.effective
     if effective.quantized_layers > effective.linear_layers:
-        raise CorruptFile("counts more quantized layers than there are")
+        raise CorruptFile(StoredCode.MORE_QUANTIZED_THAN_LAYERS)
 
 
 def _valued(accuracy: Accuracy) -> list[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..core.codes import StoredCode
 from ..core.errors import WrongUse
 
 MAX_COMPONENT = 200
@@ -15,32 +16,27 @@ _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
-def to_component(noun: str, name: str) -> str:
+def to_component(part: str, name: str) -> str:
     """One path component for ``name``: ``org/model`` becomes ``org--model``.
 
     Letters, digits and ``._+-`` stay, other bytes of its UTF-8 become ``%XX``; so do
     hyphens that could be mistaken for the ``--`` of a slash, and whatever a file system
     gives a meaning of its own (a leading dot or hyphen, a trailing dot, ``CON``).
-    Raises WrongUse for names that are empty, paths or too long; ``noun`` says of what.
+    Raises WrongUse for names that are empty, paths or too long; ``part`` says of what:
+    ``model``, ``scheme``, ``engine`` or ``task``.
     """
-    parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\\" in name:
-        raise WrongUse(
-            f"{name!r} is no {noun} that a baseline can be filed under",
-            help="use a hub id (org/name) or a plain name, not a path",
-        )
+    folders = name.split("/")
+    if any(folder in ("", ".", "..") for folder in folders) or "\\" in name:
+        raise WrongUse(StoredCode.NOT_A_FILE_NAME, part=part, name=name)
     try:
-        text = "--".join(_escape(part) for part in parts)
+        text = "--".join(map(_escape, folders))
     except UnicodeEncodeError:
-        raise WrongUse(
-            f"the {noun} {name!r} is no valid Unicode text",
-            help="give the model another name with the ini key quant_model_name",
-        ) from None
-    return _guard(noun, name, text)
+        raise WrongUse(StoredCode.NAME_NOT_UNICODE, part=part, name=name) from None
+    return _guard(part, name, text)
 
 
-def words_to_component(noun: str, text: str) -> str:
-    """One path component for a name in words: ``NVIDIA H100 80GB`` becomes ``NVIDIA_H100_80GB``.
+def words_to_component(text: str) -> str:
+    """One path component for an accelerator: ``NVIDIA A40`` becomes ``NVIDIA_A40``.
 
     As `to_component`, but a space becomes ``_`` (and ``_`` its ``%5F``), and slashes mean
     nothing, so that any device's name can be filed. Raises WrongUse for an empty name, one
@@ -51,18 +47,15 @@ def words_to_component(noun: str, text: str) -> str:
     except UnicodeEncodeError:
         parts = []
     if not parts:
-        raise WrongUse(
-            f"{text!r} is no {noun} that a baseline can be filed under",
-            help="use the name that the engine gives its device",
-        )
-    return _guard(noun, text, "".join(parts))
+        raise WrongUse(StoredCode.NOT_A_DEVICE_NAME, name=text)
+    return _guard("accelerator", text, "".join(parts))
 
 
 def words_from_component(component: str) -> str | None:
     """The name that `words_to_component` turned into this; None if it made no such name."""
     try:
         text = _unescaped(component.replace("_", " "))
-        return text if words_to_component("name", text) == component else None
+        return text if words_to_component(text) == component else None
     except (UnicodeError, WrongUse):
         return None
 
@@ -76,18 +69,22 @@ def from_component(component: str) -> str | None:
         return None
 
 
-def _guard(noun: str, name: str, text: str) -> str:
+def _guard(part: str, name: str, text: str) -> str:
     """``text`` without what a file system gives a meaning; ``name`` is what it stands for."""
     if text[0] in ".-" or _DEVICE.match(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
     if text[-1] == ".":
         text = text[:-1] + "%2E"
     if len(text) > MAX_COMPONENT:
-        raise WrongUse(
-            f"the {noun} {name[:60]!r}... is too long for a file name",
-            help=f"it takes {len(text)} characters as a file name, {MAX_COMPONENT} are the most",
-        )
+        raise too_long(part, name, text)
     return text
+
+
+def too_long(part: str, name: str, text: str) -> WrongUse:
+    """The error of a name that stands in files' names as ``text``."""
+    return WrongUse(
+        StoredCode.NAME_TOO_LONG, part=part, name=name[:60], length=len(text), most=MAX_COMPONENT
+    )
 
 
 def _escape(part: str) -> str:

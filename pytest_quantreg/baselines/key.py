@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
+from ..core.codes import StoredCode
 from ..core.errors import WrongUse
+from ..core.facts import Fact, Problem, Quoted
 from ..core.records.run import AccuracyRequest, Json, Run
-from .file_names import MAX_COMPONENT, to_component
+from .file_names import MAX_COMPONENT, to_component, too_long
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,16 @@ class BaselineKey:
 
     def __post_init__(self) -> None:
         if type(self.num_fewshot) is not int or self.num_fewshot < 0:
-            raise WrongUse(
-                f"a baseline cannot be filed under num_fewshot={self.num_fewshot!r}",
-                help="few-shot counts are whole numbers from 0",
-            )
+            raise WrongUse(StoredCode.FEWSHOT_COUNT, count=repr(self.num_fewshot))
         _ = self.folder
         if len(self.stem) > MAX_COMPONENT:
-            raise WrongUse(
-                f"the task name {self.task[:60]!r}... is too long for a file name",
-                help=f"its file name has {len(self.stem)} characters, {MAX_COMPONENT} are the most",
-            )
+            raise too_long("task", self.task, self.stem)
 
     @property
     def folder(self) -> tuple[str, str, str]:
         """The folders below the store: model, scheme, engine."""
         return (
-            to_component("model name", self.model),
+            to_component("model", self.model),
             to_component("scheme", self.scheme),
             to_component("engine", self.engine),
         )
@@ -102,7 +98,7 @@ class BaselineKey:
     @property
     def stem(self) -> str:
         """The file names without their endings."""
-        task = to_component("task name", self.task)
+        task = to_component("task", self.task)
         return f"{task}.{self.num_fewshot}shot{self.settings.suffix()}"
 
     def __str__(self) -> str:
@@ -127,22 +123,29 @@ class BaselineKey:
             "settings": self.settings.non_defaults(),
         }
 
-    def mismatch(self, run: Run) -> str | None:
-        """The first part in which ``run`` contradicts this key, in words; None if none."""
+    def mismatch(self, run: Run) -> Problem | None:
+        """The first part in which ``run`` contradicts this key; None if none."""
         protocol, provenance = run.accuracy.protocol, run.provenance
-        parts: tuple[tuple[str, object, object], ...] = (
-            ("model name", self.model, provenance.model.name),
+        parts: tuple[tuple[str, Fact, Fact], ...] = (
+            ("model", self.model, provenance.model.name),
             ("scheme", self.scheme, provenance.claimed),
             ("engine", self.engine, provenance.software.backend),
             ("task", self.task, protocol.task),
-            ("few-shot count", self.num_fewshot, protocol.num_fewshot),
+            ("num_fewshot", self.num_fewshot, protocol.num_fewshot),
             ("repeats", self.settings.repeats, protocol.repeats),
             ("seed", self.settings.seed, protocol.seed),
         )
-        for part, expected, its in parts:
-            if expected != its:
-                return f"{part} is {its!r}, filed under {expected!r}"
-        return None
+        return first_contradiction(parts)
+
+
+def first_contradiction(parts: Iterable[tuple[str, Fact, Fact]]) -> Problem | None:
+    """The first of the parts, with what a key and its run say of each, that differs."""
+    for part, expected, found in parts:
+        if expected != found:
+            return Problem(
+                StoredCode.CONTRADICTS_KEY, {"part": part, "expected": expected, "found": found}
+            )
+    return None
 
 
 def text_digest(text: str | None) -> str | None:
@@ -160,10 +163,7 @@ def canonical_settings(gen_kwargs: Mapping[str, Json]) -> str:
             allow_nan=False,
         )
     except (TypeError, ValueError, RecursionError) as error:
-        raise WrongUse(
-            f"gen_kwargs cannot be stored: {error}",
-            help="use plain JSON values: texts, finite numbers, true, false, lists",
-        ) from None
+        raise WrongUse(StoredCode.GENERATION_SETTINGS, reason=Quoted(str(error))) from None
 
 
 def _plain_numbers(value: Json) -> Json:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.codes import StoredCode
 from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem
 from ..core.records.acceptance import Acceptance
 from ..core.strict_json import CorruptFile
 from .accepted import ACCEPTED, AcceptedRuns
@@ -36,7 +38,7 @@ class Entry:
     items: int = 0
     recorded_at: str = ""
     bytes: int = 0
-    damage: str = ""
+    damage: Problem | None = None
     sessions: int = 0
 
     @property
@@ -95,15 +97,9 @@ class Listing(StoreRoot):
         listed = {entry.name for entry in self.entries()}
         names = [self._as_listed(name) for name in names]
         if foreign := [name for name in names if name in listed and not _is_ours(name)]:
-            raise WrongUse(
-                f"{', '.join(foreign)}: not the name of a baseline, so it is not deleted",
-                help="where it is yours, delete the file itself",
-            )
+            raise WrongUse(StoredCode.NOT_A_BASELINE, names=tuple(foreign))
         if unknown := [name for name in names if name not in listed]:
-            raise WrongUse(
-                f"{self.root.name}/ holds no baseline {', '.join(unknown)}",
-                help="`quantreg baselines` lists their names",
-            )
+            raise WrongUse(StoredCode.NO_SUCH_BASELINE, store=self.root.name, names=tuple(unknown))
         return [path for name in dict.fromkeys(names) for path in self._delete_files(name)]
 
     def _as_listed(self, name: str) -> str:
@@ -118,7 +114,7 @@ class Listing(StoreRoot):
             document: Any = open_speed(self._read(path, MAX_BYTES))
             key = speed_key_of(document)
         except (CorruptFile, FileNotFoundError) as error:
-            return Entry(name, model, engine.name, bytes=size, damage=str(error))
+            return Entry(name, model, engine.name, bytes=size, damage=_damage_of(error))
         sessions = document["sessions"]
         when = str(sessions[-1]["recorded_at"])
         return Entry(name, key.model, key.engine, 0, when, size, sessions=len(sessions))
@@ -135,7 +131,7 @@ class Listing(StoreRoot):
                 raise rows
             when = _recorded_at(document)
         except (CorruptFile, FileNotFoundError) as error:
-            return Entry(name, model, engine.name, bytes=size, damage=str(error))
+            return Entry(name, model, engine.name, bytes=size, damage=_damage_of(error))
         return Entry(name, key.model, key.engine, info.count, when, size)
 
     def _delete_files(self, name: str) -> Iterator[str]:
@@ -154,6 +150,13 @@ def _is_ours(name: str) -> bool:
     """Return whether a store could have given a file this name: --baselines may be any folder."""
     *_, kind, _, stem = ("", *name.split("/"))
     return (_SPEED_STEM if kind == SPEED else _STEM).fullmatch(stem) is not None
+
+
+def _damage_of(error: CorruptFile | FileNotFoundError) -> Problem:
+    return error.problem if isinstance(error, CorruptFile) else _MISSING
+
+
+_MISSING = Problem(StoredCode.MISSING_FILE, {})
 
 
 def _files(meta: Path) -> Files:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.codes import StoredCode
 from ..core.records.run import Columns, Items, Metric
 from ..core.strict_json import CorruptFile, dump
 from .column_reader import columns_of
@@ -82,9 +83,9 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     """
     known_columns = tuple(name for name in info.columns if _KNOWN_COLUMN.fullmatch(name))
     if known_columns != _expected_columns(known_columns, metrics):
-        raise CorruptFile("names columns that do not fit its metrics")
+        raise CorruptFile(StoredCode.COLUMNS_NOT_OF_METRICS)
     if not data.endswith(b"\n") or data.count(b"\n") != info.count:
-        raise CorruptFile(f"does not hold {info.count} whole lines")
+        raise CorruptFile(StoredCode.NOT_WHOLE_LINES, count=info.count)
     columns = columns_of(data, info.columns, known_columns)
     rerun_names = rerun_metric_names(metrics)
     items = Items(
@@ -104,7 +105,7 @@ def decode(data: bytes, info: RowsInfo, metrics: Sequence[Metric]) -> Items:
     )
     check_items(items, metrics)
     if len(items.digests[0]) != info.digest_length:
-        raise CorruptFile(f"has digests that are not {info.digest_length} digits long")
+        raise CorruptFile(StoredCode.DIGEST_LENGTH, length=info.digest_length)
     return items
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.codes import StoredCode
 from ..core.records.run import Json, Run
 from ..core.strict_json import CorruptFile, dump_readable, parse
 from . import rows
@@ -33,5 +34,5 @@ def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
     info = rows_of(document)
     data = rows.matches(packed["items"].encode(), info)
     if data is None:
-        raise CorruptFile(f"does not hold the {info.count:,} items that were measured")
+        raise CorruptFile(StoredCode.OTHER_ITEMS_MEASURED, count=info.count)
     return key_of(document), to_run(document, rows.decode(data, info, metrics_of(document)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..core.codes import SpeedCode
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import SpeedCode, StoredCode
+from ..core.errors import WrongUse
 from ..core.records.run import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from ..core.records.speed import DeviceState, Footprint, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.strict_json import CorruptFile, digest_of
-from .document import open_sealed
+from .document import not_storable, open_sealed
 from .json_values import known_fields, make, to_plain
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
@@ -30,17 +30,15 @@ def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
         document = to_document(key, stored)
         validate(document, SPEED)
         if key_of(document) != key:
-            raise CorruptFile("has a workload that cannot be read back")
+            raise CorruptFile(StoredCode.KEY_NOT_READ_BACK)
         data = readable(document)
         if len(data) > MAX_BYTES:
-            raise CorruptFile(f"has {len(data):,} bytes with its {len(run.sessions):,} sessions")
+            raise CorruptFile(
+                StoredCode.SESSIONS_TOO_LARGE, bytes=len(data), sessions=len(run.sessions)
+            )
     except (CorruptFile, ValueError) as error:
         measured = run.sessions and all(session.rounds for session in run.sessions)
-        raise Refusal(
-            Category.NOT_COMPARABLE if measured else Category.NOTHING_MEASURED,
-            f"the measurement of {key} cannot be stored: it {error}",
-            help="no stored baseline was changed",
-        ) from None
+        raise not_storable(str(key), error, empty=not measured) from None
     return data
 
 
@@ -49,7 +47,7 @@ def decode_speed(key: SpeedKey, data: bytes) -> SpeedRun:
     document = open_speed(data)
     stored_key = key_of(document)
     if stored_key != key:
-        raise CorruptFile(f"holds the baseline of {stored_key}, not of {key}")
+        raise CorruptFile(StoredCode.FILED_UNDER_ANOTHER_KEY, stored=str(stored_key), key=str(key))
     run = to_run(document)
     check_whole(key, run)
     return run
@@ -78,9 +76,8 @@ def as_stored(run: SpeedRun) -> SpeedRun:
 def check_whole(key: SpeedKey, run: SpeedRun) -> None:
     """Raises CorruptFile where a run contradicts its key or itself."""
     check_speed_run(run)
-    wrong = key.mismatch(run)
-    if wrong:
-        raise CorruptFile(f"contradicts its key: {wrong}")
+    if (wrong := key.mismatch(run)) is not None:
+        raise CorruptFile.of(wrong)
 
 
 def to_document(key: SpeedKey, run: SpeedRun) -> Document:
@@ -112,7 +109,7 @@ def key_of(document: Any) -> SpeedKey:
             int(plain["count"]),
         )
     except WrongUse as error:
-        raise CorruptFile(f"is filed under a key that cannot be: {error.what}") from None
+        raise CorruptFile(StoredCode.KEY_CANNOT_BE, cause=error.problem) from None
 
 
 def to_run(document: Any) -> SpeedRun:

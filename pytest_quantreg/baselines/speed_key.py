@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 
+from ..core.codes import StoredCode
 from ..core.errors import WrongUse
+from ..core.facts import Fact, Problem
 from ..core.records.run import Json
 from ..core.records.speed import SYNCHRONOUS, Workload
 from ..core.records.speed_run import SpeedRun
 from .file_names import to_component, words_from_component, words_to_component
+from .key import first_contradiction
 
 SPEED = "speed"
 """The folder of the speed baselines beside an engine's accuracy baselines."""
@@ -43,10 +46,7 @@ class SpeedKey:
 
     def __post_init__(self) -> None:
         if type(self.count) is not int or not 1 <= self.count < MOST:
-            raise WrongUse(
-                f"a speed baseline cannot be filed under {self.count!r} accelerators",
-                help="their count is a whole number from 1",
-            )
+            raise WrongUse(StoredCode.ACCELERATOR_COUNT, count=repr(self.count))
         plain = Workload()
         same = replace(self.workload, rounds=plain.rounds, warmup=plain.warmup)
         object.__setattr__(self, "workload", same)
@@ -68,7 +68,7 @@ class SpeedKey:
     def engine_folder(self) -> tuple[str, str, str]:
         """The folders below the store that accuracy baselines have too."""
         return (
-            to_component("model name", self.model),
+            to_component("model", self.model),
             to_component("scheme", self.scheme),
             to_component("engine", self.engine),
         )
@@ -76,7 +76,7 @@ class SpeedKey:
     @property
     def folder(self) -> tuple[str, ...]:
         """The folders below the store: model, scheme, engine, ``speed``, accelerator."""
-        device = words_to_component("accelerator name", self.accelerator)
+        device = words_to_component(self.accelerator)
         suffix = f"@{self.count}" if self.count > 1 else ""
         return (*self.engine_folder, SPEED, device + suffix)
 
@@ -124,22 +124,19 @@ class SpeedKey:
             "count": self.count,
         }
 
-    def mismatch(self, run: SpeedRun) -> str | None:
-        """The first part in which ``run`` contradicts this key, in words; None if none."""
-        parts: list[tuple[str, object, object]] = [
-            ("model name", self.model, run.model.name),
+    def mismatch(self, run: SpeedRun) -> Problem | None:
+        """The first part in which ``run`` contradicts this key; None if none."""
+        parts: list[tuple[str, Fact, Fact]] = [
+            ("model", self.model, run.model.name),
             ("scheme", self.scheme, run.scheme),
             ("engine", self.engine, run.software.backend),
             ("accelerator", self.accelerator, run.machine.accelerator),
-            ("accelerator count", self.count, run.machine.count),
+            ("count", self.count, run.machine.count),
         ]
         for name in WORKLOAD_FIELDS:
             both = (getattr(self.workload, name), getattr(run.workload, name))
-            parts.append((f"workload's {name}", *both))
-        for part, expected, its in parts:
-            if expected != its:
-                return f"{part} is {its!r}, filed under {expected!r}"
-        return None
+            parts.append((f"workload.{name}", *both))
+        return first_contradiction(parts)
 
 
 def devices_of(folder: str) -> str | None:

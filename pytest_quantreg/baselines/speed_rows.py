@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..core.codes import StoredCode
 from ..core.records.run import Json
 from ..core.records.speed import Request, Round
 from ..core.strict_json import CorruptFile, dump
@@ -74,7 +75,7 @@ def decode_rounds(rows: Iterable[Any], output_tokens: int) -> tuple[Round, ...]:
             for row in rows
         )
     except OverflowError:
-        raise CorruptFile("has a time that is too large") from None
+        raise CorruptFile(StoredCode.COLUMN_TOO_LARGE, column="time") from None
 
 
 def _request(times: Sequence[float], output_tokens: int) -> Request:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.codes import StoredCode
 from ..core.comparison.comparability import refusal
 from ..core.comparison.speed_comparability import comparable_sessions
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import RecordBaseline
 from ..core.records.speed_run import SpeedRun
 from ..core.strict_json import CorruptFile
 from .atomic_files import locked, replace_durably
@@ -62,9 +64,7 @@ class SpeedStore(StoreRoot):
         with self._locked_file(key) as path:
             self._refuse_another(key, path)
             if never_smaller and self.sessions(key) > len(run.sessions):
-                raise Smaller(
-                    f"{self._display_path(path)} holds more sessions than would replace them"
-                )
+                raise Smaller(StoredCode.MORE_SESSIONS_STORED, file=self._display_path(path))
             replace_durably(path, data)
 
     def sessions(self, key: SpeedKey) -> int:
@@ -147,23 +147,18 @@ class SpeedStore(StoreRoot):
         if stored_key != key:
             # Only where a file system does not tell upper from lower case.
             raise WrongUse(
-                f"{self._display_path(path)} already holds the baseline of {stored_key}",
-                help="give one of the models another name with the ini key quant_model_name",
+                StoredCode.ANOTHER_KEY_STORED,
+                file=self._display_path(path),
+                stored=str(stored_key),
             )
 
     def _absent_refusal(self, key: SpeedKey, path: Path) -> Refusal:
         siblings = [self._display_path(sibling) for sibling in sorted(path.parent.glob("*.json"))]
-        elsewhere = [
-            f"there is one of {name}, which has a speed of its own"
-            for name in self.accelerators(key)
-        ]
         return Refusal(
-            Category.BASELINE_ABSENT,
-            f"no speed baseline of {key}",
-            help=(
-                f"{self._display_path(path)} does not exist",
-                *(f"there is {sibling}" for sibling in siblings[:3]),
-                *elsewhere[:3],
-                "record it with: pytest --quant-update",
-            ),
+            StoredCode.SPEED_BASELINE_ABSENT,
+            key=str(key),
+            file=self._display_path(path),
+            siblings=tuple(siblings[:3]),
+            elsewhere=tuple(self.accelerators(key)[:3]),
+            record=RecordBaseline(),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from ..core.codes import StoredCode
+from ..core.facts import Problem
 from ..core.records.speed import Request, Round, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
 from ..core.strict_json import LARGEST, CorruptFile
@@ -16,13 +18,13 @@ def check_speed_run(run: SpeedRun) -> None:
     What the schema says of single fields is not repeated here.
     """
     if not run.sessions:
-        raise CorruptFile("holds no sessions")
+        raise CorruptFile(StoredCode.NO_SESSIONS)
     if run.effective.quantized_layers > run.effective.linear_layers:
-        raise CorruptFile("counts more quantized layers than there are")
+        raise CorruptFile(StoredCode.MORE_QUANTIZED_THAN_LAYERS)
     if len({session.rounds for session in run.sessions}) < len(run.sessions):
-        raise CorruptFile("holds the same rounds twice, as two sessions")
+        raise CorruptFile(StoredCode.SESSION_TWICE)
     for number, session in enumerate(run.sessions, 1):
-        _check_session(session, run.workload, f"session {number}")
+        _check_session(session, run.workload, number)
 
 
 def moment(recorded_at: str) -> datetime:
@@ -32,46 +34,58 @@ def moment(recorded_at: str) -> datetime:
     return datetime.fromisoformat(recorded_at[:19] + zone)
 
 
-def _check_session(session: SpeedSession, workload: Workload, where: str) -> None:
+def _check_session(session: SpeedSession, workload: Workload, number: int) -> None:
     if not session.rounds:
-        raise CorruptFile(f"holds no rounds in {where}")
+        raise CorruptFile(StoredCode.SESSION_WITHOUT_ROUNDS, session=number)
     try:
         moment(session.recorded_at)
     except ValueError:
         raise CorruptFile(
-            f"has recorded_at = {session.recorded_at!r} in {where}, no time"
+            StoredCode.SESSION_WITHOUT_TIME, recorded_at=session.recorded_at, session=number
         ) from None
-    for number, speed_round in enumerate(session.rounds, 1):
-        _check_round(speed_round, workload, f"round {number} of {where}")
+    for at, speed_round in enumerate(session.rounds, 1):
+        _check_round(speed_round, workload, at, number)
     for seconds in session.load_seconds:
         if not 0 < seconds <= LARGEST:
-            raise CorruptFile(f"has load_seconds = {seconds} in {where}, which must be positive")
+            raise CorruptFile(StoredCode.LOAD_SECONDS, seconds=seconds, session=number)
 
 
-def _check_round(speed_round: Round, workload: Workload, where: str) -> None:
+def _check_round(speed_round: Round, workload: Workload, at: int, session: int) -> None:
     if len(speed_round.requests) != workload.requests:
         raise CorruptFile(
-            f"holds {len(speed_round.requests):,} requests in {where} of a workload that has "
-            f"{workload.requests:,}"
+            StoredCode.ROUND_SIZE,
+            requests=len(speed_round.requests),
+            round=at,
+            session=session,
+            asked=workload.requests,
         )
     for number, request in enumerate(speed_round.requests, 1):
-        wrong = _fault(request, workload.output_tokens)
-        if wrong:
-            raise CorruptFile(f"has {wrong} (request {number} of {where})")
+        if (wrong := _fault(request, workload.output_tokens)) is not None:
+            raise CorruptFile(
+                StoredCode.BAD_REQUEST, cause=wrong, request=number, round=at, session=session
+            )
 
 
-def _fault(request: Request, output_tokens: int) -> str | None:
+def _fault(request: Request, output_tokens: int) -> Problem | None:
     if request.output_tokens != output_tokens:
-        return f"{request.output_tokens} tokens of a workload that asks for {output_tokens}"
+        return Problem(
+            StoredCode.REQUEST_TOKENS, {"tokens": request.output_tokens, "asked": output_tokens}
+        )
     for name in ("arrived", "first_token", "ended"):
         seconds = getattr(request, name)
         if not math.isfinite(seconds):
-            return f"{name} = {seconds}, which is no finite number"
+            return Problem(StoredCode.TIME_NOT_FINITE, {"name": name, "seconds": seconds})
         if seconds > LARGEST:
-            return f"{name} = {seconds:g}, and {LARGEST:g} is the most"
+            return Problem(
+                StoredCode.TIME_TOO_LARGE, {"name": name, "seconds": seconds, "most": LARGEST}
+            )
     if not 0 <= request.arrived < request.first_token <= request.ended:
-        return (
-            f"times out of order: arrived {request.arrived}, first_token {request.first_token}, "
-            f"ended {request.ended}"
+        return Problem(
+            StoredCode.TIMES_OUT_OF_ORDER,
+            {
+                "arrived": request.arrived,
+                "first_token": request.first_token,
+                "ended": request.ended,
+            },
         )
     return None

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import StoredCode
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import RecordBaseline
 from ..core.records.run import Run
 from ..core.strict_json import CorruptFile
 from . import rows
@@ -48,7 +50,9 @@ class Store(StoreRoot):
                 document = open_document(data)
                 stored_key = key_of(document)
                 if stored_key != key:
-                    raise CorruptFile(f"holds the baseline of {stored_key}, not of {key}")
+                    raise CorruptFile(
+                        StoredCode.FILED_UNDER_ANOTHER_KEY, stored=str(stored_key), key=str(key)
+                    )
                 info, metrics = rows_of(document), metrics_of(document)
             item_bytes = self.item_bytes(files, info)
             if isinstance(item_bytes, CorruptFile) and self._read_meta(key, files) != data:
@@ -59,7 +63,7 @@ class Store(StoreRoot):
                 items = rows.decode(item_bytes, info, metrics)
             with self._refusing_damage(files.meta):
                 return to_run(document, items)
-        raise self._unreadable(files.meta, CorruptFile("is being rewritten without a pause"))
+        raise self._unreadable(files.meta, CorruptFile(StoredCode.REWRITTEN_WITHOUT_PAUSE))
 
     def exists(self, key: BaselineKey) -> bool:
         """Whether anything is stored for ``key``, readable or not."""
@@ -87,9 +91,7 @@ class Store(StoreRoot):
 
         def current() -> str | None:
             if seen is not None and self.state(key) != seen:
-                raise Changed(
-                    f"another process wrote {self._display_path(files.meta)} in the meantime"
-                )
+                raise Changed(StoredCode.CHANGED_MEANWHILE, file=self._display_path(files.meta))
             self._refuse_rewriting(files.meta, MAX_META, CURRENT)
             return self._current_items_digest(key, files)
 
@@ -151,22 +153,22 @@ class Store(StoreRoot):
         """The rows that belong to a meta file, by their digest, or what is wrong with them."""
         # A writer killed after its commit leaves the items under their pending name; one
         # at work may rename them between our looks, hence the second look at the first.
-        item_bytes: bytes | CorruptFile = CorruptFile("is missing")
-        for path in (files.items, files.pending(info.sha256), files.items):
+        for path in (files.items, files.pending(info.sha256)):
             item_bytes = self._rows_at(path, info)
             if isinstance(item_bytes, bytes):
-                break
-        return item_bytes
+                return item_bytes
+        return self._rows_at(files.items, info)
 
     def _rows_at(self, path: Path, info: rows.RowsInfo) -> bytes | CorruptFile:
-        recorded = f"the {info.count:,} items that were recorded"
         try:
             data = rows.matches(self._read(path, info.bytes + info.count), info)
         except FileNotFoundError:
-            return CorruptFile(f"is missing, and with it {recorded}")
+            return CorruptFile(StoredCode.ITEMS_MISSING, count=info.count)
         except CorruptFile as damage:
             return damage
-        return CorruptFile(f"does not hold {recorded}") if data is None else data
+        if data is None:
+            return CorruptFile(StoredCode.OTHER_ITEMS_RECORDED, count=info.count)
+        return data
 
     def _current_items_digest(self, key: BaselineKey, files: Files) -> str | None:
         """The items' digest that a readable meta file names; refuses another key's."""
@@ -178,8 +180,9 @@ class Store(StoreRoot):
         if stored_key != key:
             # Only where a file system does not tell upper from lower case.
             raise WrongUse(
-                f"{self._display_path(files.meta)} already holds the baseline of {stored_key}",
-                help="give one of the models another name with the ini key quant_model_name",
+                StoredCode.ANOTHER_KEY_STORED,
+                file=self._display_path(files.meta),
+                stored=str(stored_key),
             )
         return rows_of(document).sha256
 
@@ -193,16 +196,14 @@ class Store(StoreRoot):
         siblings = sorted(
             self._display_path(path)
             for path in files.folder.glob("*.json")
-            if path.name.startswith(to_component("task name", key.task) + ".")
+            if path.name.startswith(to_component("task", key.task) + ".")
         )
         return Refusal(
-            Category.BASELINE_ABSENT,
-            f"no baseline of {key}",
-            help=(
-                f"{self._display_path(files.meta)} does not exist",
-                *(f"there is {path}" for path in siblings[:3]),
-                "record it with: pytest --quant-update",
-            ),
+            StoredCode.BASELINE_ABSENT,
+            key=str(key),
+            file=self._display_path(files.meta),
+            siblings=tuple(siblings[:3]),
+            record=RecordBaseline(),
         )
 
     def _checkout_path(self, name: str) -> str:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import Category, Refusal, WrongUse
+from ..core.codes import StoredCode
+from ..core.errors import Refusal, WrongUse
+from ..core.facts import Problem, Quoted, RecordBaseline
 from ..core.strict_json import CorruptFile
-from .atomic_files import nearest_folder, probe, read_whole
+from .atomic_files import InTheWay, nearest_folder, probe, read_whole, reason_of
 from .file_names import from_component
 from .speed_key import SPEED
 from .versions import Version, refuse_rewriting
@@ -49,7 +51,7 @@ class StoreRoot:
             except FileNotFoundError:
                 return []
             except OSError as error:
-                raise CorruptFile(f"cannot be listed: {error.strerror}") from None
+                raise CorruptFile(StoredCode.CANNOT_LIST, reason=reason_of(error)) from None
             for path in subfolders:
                 self._refuse_outside(path)
             return subfolders
@@ -67,7 +69,7 @@ class StoreRoot:
     def _refuse_outside(self, path: Path) -> None:
         inside, target = os.path.realpath(self.root), os.path.realpath(path)
         if target != inside and not target.startswith(os.path.join(inside, "")):
-            raise CorruptFile("is a symbolic link that leads out of the store")
+            raise CorruptFile(StoredCode.LINK_OUT_OF_STORE)
 
     def _refuse_rewriting(self, path: Path, max_bytes: int, current: Version) -> None:
         """Refuses to replace what a newer version wrote. What cannot be read may be replaced."""
@@ -87,14 +89,12 @@ class StoreRoot:
 
     def _unreadable(self, path: Path, damage: CorruptFile) -> Refusal:
         name = self._display_path(path)
-        remedies = (
-            f"restore it with: git checkout -- {self._checkout_path(name)}",
-            "or record it again with: pytest --quant-update=all",
-        )
         return Refusal(
-            Category.BASELINE_UNREADABLE,
-            f"{name} {damage}",
-            help=damage.help or remedies,
+            StoredCode.UNREADABLE_BASELINE,
+            file=name,
+            cause=damage.problem,
+            checkout=self._checkout_path(name),
+            again=RecordBaseline(again=True),
         )
 
     @contextmanager
@@ -110,18 +110,17 @@ class StoreRoot:
             yield
         except CorruptFile as damage:
             raise WrongUse(
-                f"{self._display_path(path)} {damage}", help=damage.help or _WRITE_HELP
+                StoredCode.NOT_REPLACED, file=self._display_path(path), cause=damage.problem
             ) from None
         except OSError as error:
-            reason = error.strerror or str(error)
-            if isinstance(error, FileExistsError | NotADirectoryError):
-                reason = "there is a file where a folder should be"
             raise WrongUse(
-                f"cannot write {self._display_path(path)}: {reason}", help=_WRITE_HELP
+                StoredCode.CANNOT_WRITE, file=self._display_path(path), cause=_cause_of(error)
             ) from None
 
 
-_WRITE_HELP = (
-    "no stored baseline was changed; make the folder writable,",
-    "or name another (--quant-baselines DIR; quantreg import --out DIR)",
-)
+def _cause_of(error: OSError) -> Problem | Quoted:
+    if isinstance(error, InTheWay):
+        return error.problem
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return Problem(StoredCode.FILE_IN_THE_WAY, {})
+    return reason_of(error)

@@ -10,17 +10,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.codes import StoredCode
+from ..core.facts import Problem
 from ..core.records.columns import Numbers, Texts, has_duplicates
 from ..core.records.run import Items, Metric
 from ..core.strict_json import LARGEST, CorruptFile
 
 Floats: TypeAlias = "NDArray[np.float64]"
-Rule: TypeAlias = "tuple[str, Callable[[Floats], NDArray[np.bool_]]]"
+Rule: TypeAlias = "tuple[Problem, Callable[[Floats], NDArray[np.bool_]]]"
 
 _HEX = b"0123456789abcdef"
-
-NO_ID = "has a doc_id that is no whole number from 0"
-NO_DIGEST = "has an item digest that is not 16 to 64 hex digits, all equally long"
 
 
 def _are_counts(values: Floats) -> NDArray[np.bool_]:
@@ -32,9 +31,9 @@ def _are_shares(values: Floats) -> NDArray[np.bool_]:
     return (values >= 0) & (values <= 1)
 
 
-COUNT: Rule = ("a whole number from 0", _are_counts)
-SHARE: Rule = ("from 0 to 1", _are_shares)
-LOGARITHM: Rule = ("finite", np.isfinite)
+COUNT: Rule = (Problem(StoredCode.WHOLE_FROM_ZERO, {}), _are_counts)
+SHARE: Rule = (Problem(StoredCode.ZERO_TO_ONE, {}), _are_shares)
+LOGARITHM: Rule = (Problem(StoredCode.FINITE, {}), np.isfinite)
 FACTS: Mapping[str, Rule] = MappingProxyType(
     {
         "answer": COUNT,
@@ -79,63 +78,63 @@ def check_items(items: Items, metrics: Sequence[Metric]) -> None:
 def _check_columns(items: Items, metrics: Sequence[Metric], kinds: Mapping[str, str]) -> None:
     """Raises CorruptFile unless each column that the metrics need is there, and equally long."""
     if len(items) == 0:
-        raise CorruptFile("holds no items")
+        raise CorruptFile(StoredCode.NO_ITEMS)
     if len(kinds) != len(metrics) or set(items.scores) != set(scored_names(metrics)):
-        raise CorruptFile("does not hold one score for each of its metrics")
+        raise CorruptFile(StoredCode.NOT_ONE_SCORE_EACH)
     if any(kinds.get(name) != "perplexity" for name in items.weights):
-        raise CorruptFile("holds weights for a metric that takes none")
+        raise CorruptFile(StoredCode.WEIGHTS_WITHOUT_PERPLEXITY)
     rerun_names = set(rerun_metric_names(metrics))
     if any(set(rerun) != rerun_names for rerun in items.reruns) or (
         items.reruns and not rerun_names
     ):
-        raise CorruptFile("does not hold one score for each of its metrics in each rerun")
+        raise CorruptFile(StoredCode.NOT_ONE_SCORE_EACH_RERUN)
     every = chain(
         [items.doc_ids],
         *(columns.values() for columns in (items.scores, items.weights, items.facts)),
         *(rerun.values() for rerun in items.reruns),
     )
     if any(len(column) != len(items) for column in every):
-        raise CorruptFile("has columns of unequal length")
+        raise CorruptFile(StoredCode.COLUMN_LENGTHS)
 
 
 def _check_weights(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
     weights = _check_scores(name, column, ids, binary=False)
     if weights.min() < 0:
-        raise CorruptFile(f"has a negative weight for {name}")
+        raise CorruptFile(StoredCode.NEGATIVE_WEIGHT, metric=name)
     if weights.max() == 0:
-        raise CorruptFile(f"has no weight above 0 for {name}")
+        raise CorruptFile(StoredCode.NO_POSITIVE_WEIGHT, metric=name)
 
 
 def _check_fact(name: str, column: Sequence[float], ids: Sequence[int]) -> None:
     if name not in FACTS:
-        raise CorruptFile(f"notes {name[:60]!r} of its items, which is unknown")
+        raise CorruptFile(StoredCode.NO_SUCH_ITEM_FACT, name=name[:60])
     values = _check_scores(name, column, ids, binary=False)
     rule, holds = FACTS[name]
     wrong = ~holds(values)
     if wrong.any():
         at, value = _first_wrong(column, ids, wrong)
-        raise CorruptFile(f"has {name} = {value} for doc {at}, which must be {rule}")
+        raise CorruptFile(StoredCode.ITEM_VALUE, name=name, value=value, doc=at, rule=rule)
 
 
 def _check_names(items: Items) -> None:
     ids = items.doc_ids
     if not isinstance(ids, Numbers) and set(map(type, ids)) != {int}:
-        raise CorruptFile(NO_ID)
+        raise CorruptFile(StoredCode.DOC_ID_NOT_WHOLE)
     try:
         doc_ids = np.asarray(ids, dtype=np.int64)
     except OverflowError:
-        raise CorruptFile("has a doc_id that is too large") from None
+        raise CorruptFile(StoredCode.COLUMN_TOO_LARGE, column="doc_id") from None
     if doc_ids.min() < 0:
-        raise CorruptFile(NO_ID)
+        raise CorruptFile(StoredCode.DOC_ID_NOT_WHOLE)
     if has_duplicates(ids):
-        raise CorruptFile("holds the same doc_id twice")
+        raise CorruptFile(StoredCode.DOC_ID_TWICE)
     digests = items.digests
     if not isinstance(digests, Texts) and set(map(type, digests)) != {str}:
-        raise CorruptFile("has an item digest that is no text")
+        raise CorruptFile(StoredCode.DIGEST_NOT_TEXT)
     length = len(digests[0])
     even = isinstance(digests, Texts) or len(set(map(len, digests))) == 1
     if not even or length not in range(16, 65, 2) or _characters_beyond_hex(digests):
-        raise CorruptFile(NO_DIGEST)
+        raise CorruptFile(StoredCode.DIGEST_NOT_HEX)
 
 
 def _characters_beyond_hex(digests: Sequence[str]) -> bytes:
@@ -151,13 +150,16 @@ def _check_scores(
     values = np.asarray(column, dtype=np.float64)
     if (wrong := ~np.isfinite(values)).any():
         at, value = _first_wrong(column, ids, wrong)
-        raise CorruptFile(f"has {name} = {value} for doc {at}, which is no finite number")
+        raise CorruptFile(StoredCode.ITEM_VALUE_NOT_FINITE, name=name, value=value, doc=at)
     if (wrong := np.abs(values) > LARGEST).any():
         at, value = _first_wrong(column, ids, wrong)
-        raise CorruptFile(f"has {name} = {value:g} for doc {at}, and {LARGEST:g} is the most")
+        raise CorruptFile(
+            StoredCode.ITEM_VALUE_TOO_LARGE, name=name, value=value, doc=at, most=LARGEST
+        )
     if binary and (wrong := (values != 0) & (values != 1)).any():
         at, value = _first_wrong(column, ids, wrong)
-        raise CorruptFile(f"has {name} = {value} for doc {at}, which must be 0 or 1")
+        rule = Problem(StoredCode.ZERO_OR_ONE, {})
+        raise CorruptFile(StoredCode.ITEM_VALUE, name=name, value=value, doc=at, rule=rule)
     return values
 
 

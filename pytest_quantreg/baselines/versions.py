@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator
 
+from ..core.codes import StoredCode
+from ..core.facts import Quoted
 from ..core.records.metric_directions import direction
 from ..core.records.run import Json
 from ..core.strict_json import CorruptFile, parse
@@ -88,7 +90,7 @@ def version_of(document: Document) -> Version:
     text = document.get("schema_version")
     match = _VERSION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise CorruptFile("has no schema_version like '1.0': it is no baseline")
+        raise CorruptFile(StoredCode.NO_SCHEMA_VERSION)
     return int(match[1]), int(match[2])
 
 
@@ -96,10 +98,7 @@ def refuse_newer(document: Document, current: Version = CURRENT) -> Version:
     """The version of a document; raises CorruptFile when its major version is a newer one."""
     version = version_of(document)
     if version[0] > current[0]:
-        raise CorruptFile(
-            f"has schema {_text(version)}; this pytest-quantreg reads up to {current[0]}.x",
-            help="update it: pip install --upgrade pytest-quantreg",
-        )
+        raise CorruptFile(StoredCode.NEWER_SCHEMA, version=_text(version), major=current[0])
     return version
 
 
@@ -115,9 +114,7 @@ def refuse_rewriting(data: bytes, current: Version = CURRENT) -> None:
         return
     if version > current:
         raise CorruptFile(
-            f"has schema {_text(version)}, and this pytest-quantreg writes {_text(current)}: "
-            "written again it would lose what a newer one put there",
-            help="update it: pip install --upgrade pytest-quantreg",
+            StoredCode.WRITTEN_BY_NEWER, version=_text(version), current=_text(current)
         )
 
 
@@ -132,7 +129,7 @@ def upgrade(
     while version < current:
         step = steps.get(version)
         if step is None:
-            raise CorruptFile(f"has schema {_text(version)}, which is no longer read")
+            raise CorruptFile(StoredCode.SCHEMA_TOO_OLD, version=_text(version))
         document = step(dict(document))
         after = version_of(document)
         if after <= version:
@@ -152,10 +149,11 @@ def validate(document: Document, form: Form = RUN) -> None:
         for error in _validator(form.schema).iter_errors(document):
             if newer and _is_new(error):
                 continue
-            where = ".".join(str(part) for part in error.absolute_path) or "the file"
-            raise CorruptFile(f"breaks the schema: {where}: {_shortened(error.message)}")
+            where = ".".join(str(part) for part in error.absolute_path)
+            violation = Quoted(_shortened(error.message))
+            raise CorruptFile(StoredCode.BREAKS_SCHEMA, where=where, violation=violation)
     except RecursionError:
-        raise CorruptFile("is nested too deeply") from None
+        raise CorruptFile(StoredCode.NESTED_TOO_DEEPLY) from None
 
 
 def _is_new(error: Any) -> bool:

@@ -68,7 +68,7 @@ def _entry_lines(entries: list[Entry]) -> Iterator[str]:
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         if entry.damage:
-            yield f"{entry.name.ljust(width)}  DAMAGED: it {printable(entry.damage)}"
+            yield f"{entry.name.ljust(width)}  DAMAGED: it {words_of(entry.damage).what}"
             continue
         size = f"{-(-entry.bytes // 1024):,} KiB"
         name, date = entry.name.ljust(width), entry.recorded_at[:10]

@@ -9,8 +9,8 @@ import re
 from types import MappingProxyType
 from typing import NoReturn
 
-from .codes import Code
-from .facts import Fact, Problem, stated
+from .codes import Code, StoredCode
+from .facts import Fact, Problem, Quoted, stated
 from .printable import printable_json
 from .records.run import Json
 
@@ -31,6 +31,13 @@ class CorruptFile(ValueError):
         self.help = help
         super().__init__(str(self.problem) if isinstance(what, str) else self.problem)
 
+    @classmethod
+    def of(cls, problem: Problem) -> CorruptFile:
+        """The error of a problem that is known already."""
+        error = cls(problem.code)
+        error.problem, error.args = problem, (problem,)
+        return error
+
 
 def parse(data: bytes, *, infinity: bool = False) -> Json:
     """The value in ``data``; raises CorruptFile for all that is not plain, finite JSON.
@@ -40,7 +47,8 @@ def parse(data: bytes, *, infinity: bool = False) -> Json:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorruptFile(_looks_like(data) or f"is not UTF-8 text (byte {error.start})") from None
+        not_text = Problem(StoredCode.NOT_UTF8, {"byte": error.start})
+        raise CorruptFile.of(_known_damage(data) or not_text) from None
     # Looking at every whole number by itself would take longer than all the rest.
     endless = _ENDLESS.search(data) is not None
     try:
@@ -49,15 +57,11 @@ def parse(data: bytes, *, infinity: bool = False) -> Json:
     except CorruptFile:
         raise
     except json.JSONDecodeError as error:
-        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
-        cut = " (cut off?)" if ends else ""
-        raise CorruptFile(
-            _looks_like(data) or f"is not valid JSON at line {error.lineno}: {error.msg}{cut}"
-        ) from None
+        raise CorruptFile.of(_known_damage(data) or _syntax_error(error, text)) from None
     except RecursionError:
-        raise CorruptFile("is nested too deeply") from None
+        raise CorruptFile(StoredCode.NESTED_TOO_DEEPLY) from None
     except ValueError as error:  # whole numbers of thousands of digits
-        raise CorruptFile(f"is not usable JSON: {error}") from None
+        raise CorruptFile(StoredCode.UNUSABLE_JSON, reason=Quoted(str(error))) from None
 
 
 def dump(value: Json) -> str:
@@ -80,24 +84,33 @@ def digest_of(document: dict[str, Json]) -> str:
         )
         return hashlib.sha256(text.encode()).hexdigest()
     except RecursionError:
-        raise CorruptFile("is nested too deeply") from None
+        raise CorruptFile(StoredCode.NESTED_TOO_DEEPLY) from None
     except UnicodeEncodeError:
-        raise CorruptFile("holds text that is not valid Unicode") from None
+        raise CorruptFile(StoredCode.NOT_UNICODE) from None
 
 
-def _looks_like(data: bytes) -> str | None:
+def _syntax_error(error: json.JSONDecodeError, text: str) -> Problem:
+    ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+    facts: dict[str, Fact] = {"line": error.lineno, "reason": Quoted(error.msg)}
+    if ends:
+        return Problem(StoredCode.JSON_CUT_OFF, facts)
+    return Problem(StoredCode.NOT_JSON, facts)
+
+
+def _known_damage(data: bytes) -> Problem | None:
+    """What often happens to files, which says more than the place where parsing stopped."""
     if data.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file (git lfs pull fetches it)"
+        return Problem(StoredCode.LFS_POINTER, {})
     if b"\n<<<<<<< " in data or data.startswith(b"<<<<<<< "):
-        return "holds the marks of a merge conflict"
+        return Problem(StoredCode.MERGE_CONFLICT, {})
     if data.startswith(b"\xef\xbb\xbf"):
-        return "begins with a byte order mark (BOM)"
+        return Problem(StoredCode.BYTE_ORDER_MARK, {})
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "is UTF-16 text; save it as UTF-8"
+        return Problem(StoredCode.UTF16_TEXT, {})
     if not data.strip():
-        return "is empty"
+        return Problem(StoredCode.EMPTY_FILE, {})
     if b"\0" in data:
-        return "is a binary file, not JSON"
+        return Problem(StoredCode.BINARY_FILE, {})
     return None
 
 
@@ -106,14 +119,14 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise CorruptFile(f"names {twice[:60]!r} twice in one object")
+        raise CorruptFile(StoredCode.NAME_TWICE, name=twice[:60])
     return document
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise CorruptFile(f"holds {text[:30]}, which is no finite number")
+        raise CorruptFile(StoredCode.NUMBER_NOT_FINITE, number=text[:30])
     return value
 
 
@@ -122,12 +135,12 @@ def _whole(text: str) -> int:
     try:
         float(value)
     except OverflowError:
-        raise CorruptFile(f"holds a whole number of {len(text)} digits, too large to use") from None
+        raise CorruptFile(StoredCode.NUMBER_TOO_LONG, digits=len(text)) from None
     return value
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise CorruptFile(f"holds {text}, which is no finite number")
+    raise CorruptFile(StoredCode.NUMBER_NOT_FINITE, number=text)
 
 
 def _infinity_alone(text: str) -> float:

@@ -13,11 +13,12 @@ import pytest
 
 from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
 from pytest_quantreg.baselines import accepted as module
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.acceptance import Acceptance, AcceptedTask, first_with
 from pytest_quantreg.core.records.run import Run
 from pytest_quantreg.core.strict_json import digest_of
 
+from ..wording import refused, wrong_use
 from .store_samples import KEY, make_items, make_run
 
 INT8 = replace(KEY, scheme="w8a8-int8")
@@ -142,7 +143,7 @@ def test_a_changed_history_is_refused(store: AcceptedRuns, change: Any, words: s
     path = history_file(store)
     before = path.read_bytes()
     path.write_bytes(change(before))
-    with pytest.raises(Refusal, match=words) as raised:
+    with refused(words) as raised:
         store.load(INT8)
     assert raised.value.category is Category.BASELINE_UNREADABLE
     changed = path.read_bytes()
@@ -158,10 +159,10 @@ def test_another_run_in_its_place_is_refused(store: AcceptedRuns) -> None:
     elsewhere.accept({INT8: run_of(INT8, salt="other")}, said(INT8))
     folder = history_file(store).parent / "0001"
     shutil.rmtree(folder)
-    with pytest.raises(Refusal, match="is not the run that was accepted as number 1"):
+    with refused("is not the run that was accepted as number 1"):
         store.load(INT8)
     shutil.copytree(history_file(elsewhere).parent / "0001", folder)
-    with pytest.raises(Refusal, match="is not the run that was accepted as number 1"):
+    with refused("is not the run that was accepted as number 1"):
         store.load(INT8)
 
 
@@ -170,7 +171,7 @@ def test_a_damaged_run_is_refused(store: AcceptedRuns) -> None:
     store.accept({INT8: run_of(INT8)}, said(INT8))
     path = next((history_file(store).parent / "0001").glob("*.json"))
     path.write_bytes(b"[" * 100_000)
-    with pytest.raises(Refusal, match="is nested too deeply") as raised:
+    with refused("is nested too deeply") as raised:
         store.load(INT8)
     assert raised.value.category is Category.BASELINE_UNREADABLE
 
@@ -231,9 +232,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """One clear error, and nothing accepted."""
     (tmp_path / "baselines").write_text("a file")
     store = AcceptedRuns(tmp_path / "baselines")
-    with pytest.raises(WrongUse, match="cannot write"):
+    with wrong_use("cannot write"):
         store.accept({INT8: run_of(INT8)}, said(INT8))
-    with pytest.raises(WrongUse, match="cannot write"):
+    with wrong_use("cannot write"):
         store.check_writable(INT8)
 
 

@@ -15,7 +15,9 @@ from pytest_quantreg.baselines.file_names import words_from_component, words_to_
 from pytest_quantreg.baselines.speed_key import devices_of
 from pytest_quantreg.core.errors import WrongUse
 from pytest_quantreg.core.records.speed import ASYNCHRONOUS, Workload
+from pytest_quantreg.report.words import words_of
 
+from ..wording import wrong_use
 from .speed_samples import KEY
 from .test_speed_store import workloads
 
@@ -79,7 +81,7 @@ def test_no_two_workloads_share_a_file(first: Workload, second: Workload) -> Non
 )
 def test_names_of_devices_are_readable_and_come_back(name: str, component: str) -> None:
     """Spaces are underscores, all that a file system would misread is escaped."""
-    assert words_to_component("accelerator name", name) == component
+    assert words_to_component(name) == component
     assert words_from_component(component) == name
 
 
@@ -111,6 +113,6 @@ def test_any_device_is_refused_or_one_reversible_safe_folder(name: str, count: i
 )
 def test_what_cannot_be_filed_is_wrong_use(change: dict[str, Any], says: str) -> None:
     """A key that no file could hold names the part and what is allowed."""
-    with pytest.raises(WrongUse, match=says) as caught:
+    with wrong_use(says) as caught:
         SpeedKey(**{**KEY.__dict__, **change})
-    assert caught.value.help
+    assert words_of(caught.value.problem).help

@@ -30,7 +30,9 @@ from pytest_quantreg.core.records.speed import (
     Workload,
 )
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession, sessions_of
+from pytest_quantreg.report.words import words_of
 
+from ..wording import refused
 from .speed_samples import GPU, KEY, make_rounds, make_session, make_speed, saved_speed, speed_path
 from .store_samples import KEY as TASK_KEY
 from .store_samples import make_run
@@ -220,10 +222,13 @@ def test_sessions_of_something_else_are_not_added(
     other = make_speed()
     for name, parts in changes.items():
         other = replace(other, **{name: replace(getattr(other, name), **parts)})
-    with pytest.raises(Refusal, match=says) as caught:
+    with refused(says) as caught:
         store.add(KEY, other)
     assert caught.value.category is Category.NOT_COMPARABLE
-    assert caught.value.help[-1] == "record the baseline again: pytest --quant-update=all"
+    assert (
+        words_of(caught.value.problem).help[-1]
+        == "record the baseline again: pytest --quant-update=all"
+    )
     assert store.load(KEY) == make_speed()
 
 
@@ -256,9 +261,9 @@ def test_the_same_rounds_are_not_added_twice(tmp_path: Path) -> None:
     """A session that is stored already is refused: it would count as another day."""
     store = saved_speed(tmp_path)
     again = make_speed(make_session(recorded_at="2026-02-02T00:00:00Z"))
-    with pytest.raises(Refusal, match="holds the same rounds twice, as two sessions") as caught:
+    with refused("holds the same rounds twice, as two sessions") as caught:
         store.add(KEY, again)
-    assert caught.value.help == ("no stored baseline was changed",)
+    assert words_of(caught.value.problem).help == ("no stored baseline was changed",)
     assert store.load(KEY) == make_speed()
 
 
@@ -307,16 +312,16 @@ def test_an_absent_baseline_names_file_neighbours_devices_and_command(tmp_path: 
         store.load(missing)
     assert caught.value.category is Category.BASELINE_ABSENT
     folder = "baselines/org--tiny/bf16/transformers/speed"
-    assert str(caught.value).splitlines() == [
+    assert str(words_of(caught.value.problem)).splitlines() == [
         "no speed baseline of batch 1 (128+64 tokens) of org/tiny at bf16 on transformers, "
         "AMD Instinct MI300X",
         f"  {folder}/AMD_Instinct_MI300X/batch-1.128+64.json does not exist",
         "  there is one of 2 x NVIDIA A40, which has a speed of its own",
         "  there is one of NVIDIA A40, which has a speed of its own",
         f"  there is one of {GPU}, which has a speed of its own",
-        "  record it with: pytest --quant-update",
+        "  record it: pytest --quant-update",
     ]
-    with pytest.raises(Refusal, match=r"there is .*HBM3/batch-1\.128\+64\.json"):
+    with refused(r"there is .*HBM3/batch-1\.128\+64\.json"):
         store.load(replace(KEY, workload=Workload(batch_size=2, requests=2)))
     assert not store.exists(missing)
     assert store.exists(KEY)

@@ -16,11 +16,13 @@ from typing import Any, cast
 import pytest
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, atomic_files
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
 from pytest_quantreg.core.settings import Settings, Update
 from pytest_quantreg.gating.speed.stored_baselines import SpeedBaselines
+from pytest_quantreg.report.words import words_of
 
+from ..wording import refused, wrong_use
 from . import test_store_writing as writing
 from .speed_samples import KEY, make_rounds, make_session, make_speed, saved_speed, speed_path
 
@@ -126,11 +128,11 @@ def test_a_full_disk_leaves_the_old_baseline(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
     try:
         for attempt in (store.save, store.add):
-            with pytest.raises(WrongUse, match="File too large") as caught:
+            with wrong_use("File too large") as caught:
                 attempt(KEY, NEW)
-            assert "no stored baseline was changed" in str(caught.value)
-            assert str(tmp_path) not in str(caught.value)
-        with pytest.raises(WrongUse, match="File too large"):
+            assert "no stored baseline was changed" in str(words_of(caught.value.problem))
+            assert str(tmp_path) not in str(words_of(caught.value.problem))
+        with wrong_use("File too large"):
             store.check_writable(KEY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -150,7 +152,7 @@ def test_an_error_in_the_middle_leaves_the_old_baseline(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(WrongUse, match="No space left on device"):
+        with wrong_use("No space left on device"):
             store.add(KEY, NEW)
     assert store.load(KEY) == OLD
     assert len(list(speed_path(store).parent.iterdir())) == 1
@@ -168,9 +170,9 @@ def test_no_write_permission_is_told_before_anything_is_measured(
         lambda: store.add(KEY, NEW),
     ]
     for attempt in attempts:
-        with pytest.raises(WrongUse, match=r"cannot write baselines.*Permission denied") as caught:
+        with wrong_use(r"cannot write baselines.*Permission denied") as caught:
             attempt()
-        assert "--quant-baselines DIR" in str(caught.value)
+        assert "--quant-baselines DIR" in str(words_of(caught.value.problem))
     assert store.load(KEY) == OLD
 
 
@@ -182,11 +184,11 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path, place: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("in the way")
     says = r"cannot write baselines.*: there is a file where a folder should be"
-    with pytest.raises(WrongUse, match=says):
+    with wrong_use(says):
         store.check_writable(KEY)
-    with pytest.raises(WrongUse, match=says):
+    with wrong_use(says):
         store.save(KEY, NEW)
-    with pytest.raises(Refusal, match="below a file where a folder should be"):
+    with refused("below a file where a folder should be"):
         store.load(KEY)
     assert path.read_text() == "in the way"
 
@@ -196,7 +198,7 @@ def test_a_folder_where_the_file_should_be_is_not_removed(tmp_path: Path) -> Non
     store = saved_speed(tmp_path, OLD)
     speed_path(store).unlink()
     speed_path(store).mkdir()
-    with pytest.raises(WrongUse, match="is a folder"):
+    with wrong_use("is a folder"):
         store.save(KEY, NEW)
     assert speed_path(store).is_dir()
 
@@ -214,9 +216,9 @@ def test_a_linked_folder_is_not_written_through(tmp_path: Path) -> None:
         lambda: store.add(KEY, NEW),
     ]
     for attempt in attempts:
-        with pytest.raises(WrongUse, match="leads out of the store"):
+        with wrong_use("leads out of the store"):
             attempt()
-    with pytest.raises(Refusal, match="leads out of the store"):
+    with refused("leads out of the store"):
         store.load(KEY)
     assert not list(away.iterdir())
 
@@ -229,7 +231,7 @@ def test_a_writer_that_hangs_is_not_waited_for_forever(
     monkeypatch.setattr(atomic_files, "LOCK_PATIENCE", 0.05)
     with (
         atomic_files.locked(speed_path(store).parent),
-        pytest.raises(WrongUse, match="another process has been writing there"),
+        wrong_use("another process has been writing there"),
     ):
         store.add(KEY, NEW)
     assert store.add(KEY, NEW) == OLD.continued(NEW)
@@ -240,9 +242,9 @@ def test_another_baseline_is_never_overwritten(tmp_path: Path) -> None:
     store = saved_speed(tmp_path, OLD)
     upper = replace(NEW, model=replace(NEW.model, name="org/TINY"))
     (store.root / "org--TINY").symlink_to(store.root / "org--tiny")
-    with pytest.raises(WrongUse, match="already holds the baseline of batch 1"):
+    with wrong_use("already holds the baseline of batch 1"):
         store.save(SpeedKey.of(upper), upper)
-    with pytest.raises(Refusal, match="holds the baseline of batch 1"):
+    with refused("holds the baseline of batch 1"):
         store.add(SpeedKey.of(upper), upper)
     assert store.load(KEY) == OLD
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_quantreg.baselines import Store
-from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.core.errors import Category
 from pytest_quantreg.core.records.run import Columns, Items, Run
 
+from ..wording import refused
 from .store_samples import KEY, items_path, make_items, make_run, meta_path, reseal, saved
 
 N = 40
@@ -81,7 +82,7 @@ def test_unsound_facts_and_reruns_are_not_stored(
 ) -> None:
     """Whatever could not be loaded again is refused before a file is touched."""
     store = Store(tmp_path / "baselines")
-    with pytest.raises(Refusal, match=says) as caught:
+    with refused(says) as caught:
         store.save(KEY, make_run(_noted(**changes)))
     assert caught.value.category is Category.NOT_COMPARABLE
     assert not store.root.exists()
@@ -115,7 +116,7 @@ def test_wrong_columns_are_damage(tmp_path: Path, old: str, new: str, says: str)
     store = saved(tmp_path, make_run(_noted()))
     columns = json.loads(meta_path(store).read_text())["items"]["columns"]
     _rewritten(store, [new if name == old else name for name in columns])
-    with pytest.raises(Refusal, match=says) as caught:
+    with refused(says) as caught:
         store.load(KEY)
     assert caught.value.category is Category.BASELINE_UNREADABLE
 
@@ -125,7 +126,7 @@ def test_a_rerun_that_is_cut_off_is_damage(tmp_path: Path) -> None:
     store = saved(tmp_path, make_run(_noted(reruns=())))
     columns = json.loads(meta_path(store).read_text())["items"]["columns"]
     _rewritten(store, [*columns, "rerun2:acc,none"], [1])
-    with pytest.raises(Refusal, match="do not fit its metrics"):
+    with refused("do not fit its metrics"):
         store.load(KEY)
 
 
@@ -135,7 +136,7 @@ def test_columns_of_a_newer_minor_version_are_passed_over(tmp_path: Path) -> Non
     store = saved(tmp_path, run)
     columns = json.loads(meta_path(store).read_text())["items"]["columns"]
     _rewritten(store, [*columns, "fact:mood", "trace:acc,none"], [0.5, "text"])
-    with pytest.raises(Refusal, match="breaks the schema"):
+    with refused("breaks the schema"):
         store.load(KEY)
     document = {**json.loads(meta_path(store).read_text()), "schema_version": "1.3"}
     reseal(meta_path(store), document)

@@ -10,7 +10,9 @@ import pytest
 
 from pytest_quantreg.baselines import BaselineKey, Store
 from pytest_quantreg.core.errors import Category, Refusal
+from pytest_quantreg.report.words import words_of
 
+from ..wording import refused
 from .store_samples import KEY, make_run, meta_path, saved, with_protocol
 
 
@@ -46,7 +48,7 @@ def test_finding_models_reads_no_file(tmp_path: Path) -> None:
     meta_path(store).write_text("damaged")
     assert store.find_models() == ["org/tiny"]
     assert store.exists(KEY)
-    with pytest.raises(Refusal, match="not valid JSON"):
+    with refused("not valid JSON"):
         store.keys()
 
 
@@ -61,7 +63,7 @@ def test_keys_are_listed(tmp_path: Path) -> None:
 def test_a_store_that_is_a_file_is_refused(tmp_path: Path) -> None:
     """It is not taken for an empty store."""
     (tmp_path / "baselines").write_text("")
-    with pytest.raises(Refusal, match="baselines cannot be listed"):
+    with refused("baselines cannot be listed"):
         Store(tmp_path / "baselines").find_models()
 
 
@@ -72,11 +74,11 @@ def test_an_absent_baseline_names_file_neighbours_and_command(tmp_path: Path) ->
     with pytest.raises(Refusal) as caught:
         store.load(replace(KEY, num_fewshot=0))
     assert caught.value.category is Category.BASELINE_ABSENT
-    assert str(caught.value).splitlines() == [
+    assert str(words_of(caught.value.problem)).splitlines() == [
         "no baseline of recall (0-shot) of org/tiny at bf16 on transformers",
         "  baselines/org--tiny/bf16/transformers/recall.0shot.json does not exist",
         "  there is baselines/org--tiny/bf16/transformers/recall.3shot.json",
-        "  record it with: pytest --quant-update",
+        "  record it: pytest --quant-update",
     ]
 
 

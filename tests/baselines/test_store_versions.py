@@ -12,9 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines.versions import SCHEMA_FILE, Document, upgrade
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
-from pytest_quantreg.core.strict_json import CorruptFile
+from pytest_quantreg.core.errors import Category
+from pytest_quantreg.report.words import words_of
 
+from ..wording import corrupt, refused, wrong_use
 from .store_samples import KEY, make_run, meta_path, reseal, saved
 
 
@@ -36,10 +37,10 @@ def test_a_newer_major_version_is_refused(tmp_path: Path, version: str) -> None:
     store = saved(tmp_path)
     path = meta_path(store)
     path.write_text(json.dumps({**_document(path), "schema_version": version}))
-    with pytest.raises(Refusal, match=f"has schema {version}; this .* reads up to 1.x") as caught:
+    with refused(f"has schema {version}; this .* reads up to 1.x") as caught:
         store.load(KEY)
     assert caught.value.category is Category.BASELINE_UNREADABLE
-    assert "pip install --upgrade pytest-quantreg" in str(caught.value)
+    assert "pip install --upgrade pytest-quantreg" in str(words_of(caught.value.problem))
 
 
 @pytest.mark.parametrize("version", ["1.9", "2.0"])
@@ -55,11 +56,9 @@ def test_what_a_newer_version_wrote_is_not_written_again(tmp_path: Path, version
         lambda: store.save(KEY, make_run()),
     ]
     for write in writes:
-        with pytest.raises(
-            WrongUse, match=f"has schema {version}, and this .* writes 1.2"
-        ) as caught:
+        with wrong_use(f"has schema {version}, and this .* writes 1.2") as caught:
             write()
-        assert "pip install --upgrade pytest-quantreg" in str(caught.value)
+        assert "pip install --upgrade pytest-quantreg" in str(words_of(caught.value.problem))
     assert path.read_bytes() == before
 
 
@@ -89,7 +88,7 @@ def test_unknown_fields_of_this_version_are_refused(tmp_path: Path, field: str) 
         place = place[parent]
     place[name] = 1
     reseal(path, document)
-    with pytest.raises(Refusal, match="breaks the schema"):
+    with refused("breaks the schema"):
         store.load(KEY)
 
 
@@ -99,7 +98,7 @@ def test_a_newer_minor_version_must_still_be_sound(tmp_path: Path) -> None:
     path = meta_path(store)
     document = {**_document(path), "schema_version": "1.7", "chance": "low"}
     reseal(path, document)
-    with pytest.raises(Refusal, match="chance"):
+    with refused("chance"):
         store.load(KEY)
 
 
@@ -109,7 +108,7 @@ def test_odd_versions_are_no_baselines(tmp_path: Path, version: object) -> None:
     store = saved(tmp_path)
     path = meta_path(store)
     reseal(path, {**_document(path), "schema_version": version})
-    with pytest.raises(Refusal, match="schema_version"):
+    with refused("schema_version"):
         store.load(KEY)
 
 
@@ -141,7 +140,7 @@ def test_older_documents_go_up_step_by_step() -> None:
 
 def test_a_gap_between_the_steps_is_refused() -> None:
     """A version from which nothing leads on is named, never read as if it were current."""
-    with pytest.raises(CorruptFile, match=r"schema 1\.0, which is no longer read"):
+    with corrupt(r"schema 1\.0, which is no longer read"):
         upgrade({"schema_version": "1.0"}, current=(3, 0), steps={})
 
 
@@ -171,7 +170,7 @@ def test_old_files_are_upgraded_when_they_are_loaded(
     def with_step(document: Document) -> Document:
         return upgrade(document, current=(1, 1), steps={(1, 0): step})
 
-    with pytest.raises(Refusal, match="breaks the schema"):
+    with refused("breaks the schema"):
         store.load(KEY)
     monkeypatch.setattr(module, "upgrade", with_step)
     assert store.load(KEY) == make_run()

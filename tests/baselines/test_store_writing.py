@@ -17,9 +17,11 @@ import pytest
 
 from pytest_quantreg.baselines import BaselineKey, Changed, Store, atomic_files
 from pytest_quantreg.baselines.document import encode_run
-from pytest_quantreg.core.errors import Category, Refusal, WrongUse
+from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.run import Run
+from pytest_quantreg.report.words import words_of
 
+from ..wording import refused, wrong_use
 from .store_samples import KEY, items_path, make_items, make_run, meta_path, saved
 
 PROJECT = Path(__file__).parents[2]
@@ -139,7 +141,7 @@ def test_a_torn_pending_file_is_not_taken(tmp_path: Path) -> None:
     pending = Path(f"{items_path(store)}.{encode_run(KEY, OLD)[1][1][:16]}.new")
     items_path(store).rename(pending)
     pending.write_bytes(pending.read_bytes()[:-5])
-    with pytest.raises(Refusal, match=r"items\.jsonl is missing"):
+    with refused(r"items\.jsonl is missing"):
         store.load(KEY)
 
 
@@ -208,14 +210,14 @@ def test_a_full_disk_leaves_the_old_baseline(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
     try:
-        with pytest.raises(WrongUse, match="File too large"):
+        with wrong_use("File too large"):
             store.check_writable()
-        with pytest.raises(WrongUse, match="File too large") as caught:
+        with wrong_use("File too large") as caught:
             store.save(KEY, NEW)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "no stored baseline was changed" in str(caught.value)
-    assert str(tmp_path) not in str(caught.value)
+    assert "no stored baseline was changed" in str(words_of(caught.value.problem))
+    assert str(tmp_path) not in str(words_of(caught.value.problem))
     assert store.load(KEY) == OLD
     assert len(list(meta_path(store).parent.iterdir())) == 2
     assert [path.name for path in store.root.iterdir()] == ["org--tiny"]
@@ -233,7 +235,7 @@ def test_an_error_in_the_middle_leaves_the_old_baseline(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(WrongUse, match="No space left on device"):
+        with wrong_use("No space left on device"):
             store.save(KEY, NEW)
     assert store.load(KEY) == OLD
     assert len(list(meta_path(store).parent.iterdir())) == 2
@@ -247,9 +249,9 @@ def test_no_write_permission_is_told_before_anything_is_measured(
     become_nobody()
     attempts: list[Callable[[], None]] = [store.check_writable, lambda: store.save(KEY, NEW)]
     for attempt in attempts:
-        with pytest.raises(WrongUse, match=r"cannot write baselines.*Permission denied") as caught:
+        with wrong_use(r"cannot write baselines.*Permission denied") as caught:
             attempt()
-        assert "--quant-baselines DIR" in str(caught.value)
+        assert "--quant-baselines DIR" in str(words_of(caught.value.problem))
     assert store.load(KEY) == OLD
 
 
@@ -263,7 +265,7 @@ def test_a_read_only_model_folder_is_found_by_its_key(
     if os.getuid() != 0:
         store.root.chmod(0o777)
     store.check_writable()
-    with pytest.raises(WrongUse, match="org--tiny/bf16/transformers: Permission denied"):
+    with wrong_use("org--tiny/bf16/transformers: Permission denied"):
         store.check_writable(KEY)
 
 
@@ -277,11 +279,11 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path, place: str) -> None:
     path.write_text("in the way")
     store = Store(tmp_path / "baselines")
     says = r"cannot write baselines.*: there is a file where a folder should be"
-    with pytest.raises(WrongUse, match=says):
+    with wrong_use(says):
         store.check_writable(KEY)
-    with pytest.raises(WrongUse, match=says):
+    with wrong_use(says):
         store.save(KEY, NEW)
-    with pytest.raises(Refusal, match="below a file where a folder should be"):
+    with refused("below a file where a folder should be"):
         store.load(KEY)
     assert path.read_text() == "in the way"
 
@@ -292,7 +294,7 @@ def test_a_folder_where_a_file_should_be_is_not_removed(tmp_path: Path) -> None:
         store = saved(tmp_path / path_of.__name__, OLD)
         path_of(store).unlink()
         path_of(store).mkdir()
-        with pytest.raises(WrongUse, match="is a folder"):
+        with wrong_use("is a folder"):
             store.save(KEY, NEW)
 
 
@@ -308,7 +310,7 @@ def test_a_linked_folder_is_not_written_through(tmp_path: Path) -> None:
         lambda: store.save(KEY, NEW),
     ]
     for attempt in attempts:
-        with pytest.raises(WrongUse, match="leads out of the store"):
+        with wrong_use("leads out of the store"):
             attempt()
     assert not list(away.iterdir())
 
@@ -321,7 +323,7 @@ def test_a_writer_that_hangs_is_not_waited_for_forever(
     monkeypatch.setattr(atomic_files, "LOCK_PATIENCE", 0.05)
     with (
         atomic_files.locked(meta_path(store).parent),
-        pytest.raises(WrongUse, match="another process has been writing there"),
+        wrong_use("another process has been writing there"),
     ):
         store.save(KEY, NEW)
     store.save(KEY, NEW)
@@ -334,7 +336,7 @@ def test_another_baseline_is_never_overwritten(tmp_path: Path) -> None:
     upper = BaselineKey("org/TINY", "bf16", "transformers", "recall", 3)
     (store.root / "org--TINY").symlink_to(store.root / "org--tiny")
     model = replace(NEW.provenance.model, name="org/TINY")
-    with pytest.raises(WrongUse, match="already holds the baseline of recall"):
+    with wrong_use("already holds the baseline of recall"):
         store.save(upper, replace(NEW, provenance=replace(NEW.provenance, model=model)))
     assert store.load(KEY) == OLD
 

@@ -23,6 +23,7 @@ RAISERS = frozenset({"Refusal", "WrongUse", "Problem", "CorruptFile", "Smaller",
 # Rooms whose errors are values; the others follow.
 VALUES: tuple[str, ...] = (
     "backends/",
+    "baselines/",
     "cli/",
     "core/gates/speed",
     "core/hardware/",
