@@ -14,16 +14,14 @@ from ..core.codes import StoredCode
 from ..core.errors import Refusal
 from ..core.printable import printable
 from ..core.records.acceptance import Acceptance, AcceptedTask, last_with, numbers_in_use
-from ..core.records.run import Json, Run
-from ..core.strict_json import CorruptFile, digest_of, dump, parse
+from ..core.records.run import Run
+from ..core.strict_json import CorruptFile, dump
 from .atomic_files import locked, replace_durably
-from .commit import Files
-from .document import open_document
 from .json_values import to_plain
 from .key import BaselineKey
 from .store import Store
 from .store_root import StoreRoot
-from .versions import HISTORY, refuse_newer, validate
+from .versions import HISTORY, RUN
 
 ACCEPTED = "accepted"
 HISTORY_FILE = "history.jsonl"
@@ -37,14 +35,13 @@ class _Numbered(Store):
 
     number: int = 0
 
-    def _files(self, key: BaselineKey) -> Files:
-        return Files(self.root.joinpath(*key.folder, ACCEPTED, _folder_name(self.number)), key.stem)
+    def _folder(self, key: BaselineKey) -> Path:
+        return self.root.joinpath(*key.folder, ACCEPTED, _folder_name(self.number))
 
     def digest(self, key: BaselineKey) -> str:
         """The digest that the stored run carries. Raises Refusal for a damaged one."""
-        files = self._files(key)
-        with self._refusing_damage(files.meta):
-            return str(open_document(self._read_meta(key, files))["digest"])
+        with self._refusing_damage(self._file(key)):
+            return str(RUN.open(self._read_file(key))["digest"])
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class AcceptedRuns(StoreRoot):
 
     def _store_runs(self, runs: Mapping[BaselineKey, Run], acceptance: Acceptance) -> Acceptance:
         store = _Numbered(self.root, acceptance.number)
-        for leftover in {store._files(key).folder for key in runs}:
+        for leftover in set(map(store._folder, runs)):
             # Of somebody who was killed before the line was written.
             shutil.rmtree(leftover, ignore_errors=True)
         for key, run in runs.items():
@@ -175,13 +172,8 @@ def _folder_name(number: int) -> str:
 
 
 def _to_line(acceptance: Acceptance, previous: str | None) -> bytes:
-    document: dict[str, Json] = {
-        "schema_version": f"{HISTORY.current[0]}.{HISTORY.current[1]}",
-        "previous": previous,
-        **to_plain(acceptance),
-    }
-    document["digest"] = digest_of(document)
-    validate(document, HISTORY)
+    document = HISTORY.seal({"previous": previous, **to_plain(acceptance)})
+    HISTORY.validate(document)
     return (dump(document) + "\n").encode()
 
 
@@ -206,13 +198,7 @@ def _acceptances(text: bytes) -> Iterator[Acceptance]:
 
 def _acceptance(line: bytes, number: int, previous: str | None) -> Acceptance:
     try:
-        document: Any = parse(line)
-        if not isinstance(document, dict):
-            raise CorruptFile(StoredCode.NOT_AN_OBJECT)
-        refuse_newer(document, HISTORY.current)
-        if document.get("digest") != digest_of(document):
-            raise CorruptFile(StoredCode.CHANGED_AFTER_WRITTEN)
-        validate(document, HISTORY)
+        document: Any = HISTORY.open(line)
     except CorruptFile as damage:
         raise CorruptFile(StoredCode.DAMAGED_LINE, line=number, cause=damage.problem) from None
     if document["number"] != number or document["previous"] != previous:

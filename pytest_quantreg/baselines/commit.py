@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .atomic_files import locked, refuse_folder, sync_folder, write_durably
+from .atomic_files import refuse_folder, sync_folder, write_durably
 
 
 @dataclass(frozen=True)
@@ -54,34 +53,33 @@ def commit(
     items: bytes,
     meta: tuple[bytes, str],
     *,
-    current: Callable[[], str | None],
+    current: str | None,
 ) -> None:
     """Replaces a baseline by new items and a new meta file (bytes, digest it names).
 
     The order is: items under their pending name, meta (from here on the new baseline is
-    the one that is read), items in place. ``current`` tells, under the lock, which
-    items the present meta file names. Raises OSError; before the meta file is replaced
-    that leaves the old baseline as it was.
+    the one that is read), items in place. ``current`` is the digest of the items that
+    the present meta file names. The caller holds the lock on the folder. Raises OSError;
+    before the meta file is replaced that leaves the old baseline as it was.
     """
     meta_bytes, sha256 = meta
-    with locked(files.folder):
-        _finish_and_clean(files, current())
-        _refuse_folders(files)
-        pending = files.pending(sha256)
-        try:
-            write_durably(pending, items, like=files.items)
-            write_durably(files.draft, meta_bytes, like=files.meta)
-            sync_folder(files.folder)
-            os.replace(files.draft, files.meta)
-        except OSError:
-            for path in (pending, files.draft):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
-            raise
-        # The meta file must be on disk before the old items may go.
+    _finish_and_clean(files, current)
+    _refuse_folders(files)
+    pending = files.pending(sha256)
+    try:
+        write_durably(pending, items, like=files.items)
+        write_durably(files.draft, meta_bytes, like=files.meta)
         sync_folder(files.folder)
-        os.replace(pending, files.items)
-        sync_folder(files.folder)
+        os.replace(files.draft, files.meta)
+    except OSError:
+        for path in (pending, files.draft):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+    # The meta file must be on disk before the old items may go.
+    sync_folder(files.folder)
+    os.replace(pending, files.items)
+    sync_folder(files.folder)
 
 
 def _finish_and_clean(files: Files, sha256: str | None) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.codes import Category, StoredCode
-from ..core.errors import Refusal, WrongUse
-from ..core.facts import Problem, Quoted
+from ..core.codes import StoredCode
+from ..core.errors import WrongUse
 from ..core.records.run import (
     Accuracy,
     EffectiveScheme,
@@ -19,66 +18,35 @@ from ..core.records.run import (
     Run,
     Software,
 )
-from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
+from ..core.strict_json import CorruptFile, dump_readable
 from .json_values import known_fields, make, to_plain
 from .key import BaselineKey, RunSettings, canonical_settings
 from .rows import RowsInfo, encode
-from .versions import CURRENT, Document, Version, refuse_newer, upgrade, validate
+from .sealed_document import Codec, Document, storing
+from .versions import RUN
 
 MAX_META = 1024 * 1024
 """Bytes of a meta file: real ones have about 3 KiB."""
 
 
-def open_document(data: bytes) -> Document:
-    """The validated document in the bytes of a meta file; raises CorruptFile."""
-    document = upgrade(open_sealed(data, CURRENT))
-    validate(document)
-    return document
-
-
-def open_sealed(data: bytes, current: Version) -> Document:
-    """The document in the bytes of a file, as it was recorded; raises CorruptFile.
-
-    CorruptFile is also a newer major version than ``current``; older ones are not upgraded.
-    """
-    document = parse(data)
-    if not isinstance(document, dict):
-        raise CorruptFile(StoredCode.NOT_AN_OBJECT)
-    refuse_newer(document, current)
-    if document.get("digest") != digest_of(document):
-        raise CorruptFile(StoredCode.CHANGED_AFTER_RECORDED)
-    return document
-
-
 def encode_run(key: BaselineKey, run: Run) -> tuple[bytes, tuple[bytes, str]]:
-    """Item rows, and the meta file with the digest of the rows it names."""
-    try:
+    """Item rows, and the meta file with the digest of the rows it names.
+
+    Raises Refusal for a run that must not be stored.
+    """
+    with storing(key, empty=len(run.accuracy.items) == 0):
         check_whole(key, run)
         item_bytes, info = encode(run.accuracy.items, run.accuracy.protocol.metrics)
-        document = to_document(key, run, info)
-        validate(document)
-        if key_of(document) != key:
-            raise CorruptFile(StoredCode.KEY_NOT_READ_BACK)
-        meta = dump_readable(document)
+        meta = RUNS.encode(key, _to_fields(key, run, info))
         if len(meta) > MAX_META:
             raise CorruptFile(StoredCode.META_TOO_LARGE, bytes=len(meta))
-    except (CorruptFile, ValueError) as error:
-        raise not_storable(str(key), error, empty=len(run.accuracy.items) == 0) from None
     return item_bytes, (meta, info.sha256)
 
 
-def not_storable(key: str, error: ValueError, *, empty: bool) -> Refusal:
-    """The refusal of a measurement that must not be stored."""
-    cause = error.problem if isinstance(error, CorruptFile) else Quoted(str(error))
-    problem = Problem(StoredCode.NOT_STORABLE, {"key": key, "cause": cause})
-    return Refusal.of(problem, Category.NOTHING_MEASURED if empty else None)
-
-
-def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
-    """What the meta file says, in the order in which it is read; digest included."""
+def _to_fields(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
+    """What the meta file says, in the order in which it is read."""
     provenance, accuracy = run.provenance, run.accuracy
-    document: Document = {
-        "schema_version": f"{CURRENT[0]}.{CURRENT[1]}",
+    return {
         "key": key.plain(),
         "provenance": {
             "recorded_at": provenance.recorded_at,
@@ -96,8 +64,6 @@ def to_document(key: BaselineKey, run: Run, rows: RowsInfo) -> Document:
         "resumed_items": accuracy.resumed_items,
         "items": to_plain(rows),
     }
-    document["digest"] = digest_of(document)
-    return document
 
 
 def key_of(document: Any) -> BaselineKey:
@@ -117,6 +83,9 @@ def key_of(document: Any) -> BaselineKey:
         )
     except WrongUse as error:
         raise CorruptFile(StoredCode.KEY_CANNOT_BE, cause=error.problem) from None
+
+
+RUNS = Codec(RUN, MAX_META, key_of, dump_readable)
 
 
 def rows_of(document: Any) -> RowsInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from ..core.strict_json import CorruptFile
 from .accepted import ACCEPTED, AcceptedRuns
 from .atomic_files import locked
 from .commit import Files
-from .document import MAX_META, key_of, open_document, rows_of
-from .speed_document import MAX_BYTES, open_speed
-from .speed_document import key_of as speed_key_of
+from .document import RUNS, rows_of
+from .speed_document import SPEEDS
 from .speed_key import SPEED
 from .store import Store
 from .store_root import StoreRoot
@@ -72,7 +71,7 @@ class Listing(StoreRoot):
             for path in sorted(folder.glob("*.json"))
         ]
         speed = [
-            self._speed_entry(model, folder, path)
+            self._entry(model, folder, path)
             for model, folder in engines
             for path in self._speed_files(folder)
         ]
@@ -107,32 +106,43 @@ class Listing(StoreRoot):
         name = name.removeprefix(f"{self.root.name}/")
         return name.removesuffix(".items.jsonl").removesuffix(".json")
 
-    def _speed_entry(self, model: str, engine: Path, path: Path) -> Entry:
-        name = path.relative_to(self.root).as_posix().removesuffix(".json")
-        size = path.stat().st_size if path.is_file() else 0
-        try:
-            document: Any = open_speed(self._read(path, MAX_BYTES))
-            key = speed_key_of(document)
-        except (CorruptFile, FileNotFoundError) as error:
-            return Entry(name, model, engine.name, bytes=size, damage=_damage_of(error))
-        sessions = document["sessions"]
-        when = str(sessions[-1]["recorded_at"])
-        return Entry(name, key.model, key.engine, 0, when, size, sessions=len(sessions))
-
     def _entry(self, model: str, engine: Path, path: Path) -> Entry:
         files = _files(path)
         name = path.relative_to(self.root).as_posix().removesuffix(".json")
         size = sum(file.stat().st_size for file in (files.meta, files.items) if file.is_file())
+        entry = Entry(name, model, engine.name, bytes=size)
         try:
-            document = open_document(self._read(path, MAX_META))
-            key = key_of(document)
-            info = rows_of(document)
-            if isinstance(rows := Store(self.root).item_bytes(files, info), CorruptFile):
-                raise rows
-            when = _recorded_at(document)
-        except (CorruptFile, FileNotFoundError) as error:
-            return Entry(name, model, engine.name, bytes=size, damage=_damage_of(error))
-        return Entry(name, key.model, key.engine, info.count, when, size)
+            return (
+                self._speed_entry(entry, path) if entry.of_speed else self._run_entry(entry, files)
+            )
+        except CorruptFile as error:
+            return replace(entry, damage=error.problem)
+        except FileNotFoundError:
+            return replace(entry, damage=Problem(StoredCode.MISSING_FILE, {}))
+
+    def _speed_entry(self, entry: Entry, path: Path) -> Entry:
+        document: Any = SPEEDS.kind.open(self._read(path, SPEEDS.max_bytes))
+        key, sessions = SPEEDS.key_of(document), document["sessions"]
+        return replace(
+            entry,
+            model=key.model,
+            engine=key.engine,
+            recorded_at=sessions[-1]["recorded_at"],
+            sessions=len(sessions),
+        )
+
+    def _run_entry(self, entry: Entry, files: Files) -> Entry:
+        document: Any = RUNS.kind.open(self._read(files.meta, RUNS.max_bytes))
+        key, info = RUNS.key_of(document), rows_of(document)
+        if isinstance(rows := Store(self.root).item_bytes(files, info), CorruptFile):
+            raise rows
+        return replace(
+            entry,
+            model=key.model,
+            engine=key.engine,
+            recorded_at=document["provenance"]["recorded_at"],
+            items=info.count,
+        )
 
     def _delete_files(self, name: str) -> Iterator[str]:
         files = _files(self.root / f"{name}.json")
@@ -152,17 +162,5 @@ def _is_ours(name: str) -> bool:
     return (_SPEED_STEM if kind == SPEED else _STEM).fullmatch(stem) is not None
 
 
-def _damage_of(error: CorruptFile | FileNotFoundError) -> Problem:
-    return error.problem if isinstance(error, CorruptFile) else _MISSING
-
-
-_MISSING = Problem(StoredCode.MISSING_FILE, {})
-
-
 def _files(meta: Path) -> Files:
     return Files(meta.parent, meta.name.removesuffix(".json"))
-
-
-def _recorded_at(document: object) -> str:
-    assert isinstance(document, dict)
-    return str(document["provenance"]["recorded_at"])

@@ -9,9 +9,9 @@ from ..core.codes import StoredCode
 from ..core.records.run import Json, Run
 from ..core.strict_json import CorruptFile, dump_readable, parse
 from . import rows
-from .document import encode_run, key_of, metrics_of, open_document, rows_of, to_run
+from .document import encode_run, key_of, metrics_of, rows_of, to_run
 from .key import BaselineKey
-from .versions import refuse_rewriting
+from .versions import RUN
 
 
 def pack(key: BaselineKey, run: Run) -> dict[str, Json]:
@@ -23,14 +23,14 @@ def pack(key: BaselineKey, run: Run) -> dict[str, Json]:
 def digest(key: BaselineKey, run: Run) -> str:
     """The digest that the run carries once it is stored."""
     _, (meta, _) = encode_run(key, run)
-    return str(open_document(meta)["digest"])
+    return str(RUN.open(meta)["digest"])
 
 
 def unpack(packed: Mapping[str, Any]) -> tuple[BaselineKey, Run]:
     """What `pack` was given. Raises CorruptFile for anything but that, and for a newer version."""
     meta = dump_readable(packed["meta"])
-    document = open_document(meta)
-    refuse_rewriting(meta)
+    document = RUN.open(meta)
+    RUN.refuse_rewriting(meta)
     info = rows_of(document)
     data = rows.matches(packed["items"].encode(), info)
     if data is None:

@@ -10,13 +10,13 @@ from ..core.errors import WrongUse
 from ..core.records.run import EffectiveScheme, Json, Machine, ModelIdentity, Software
 from ..core.records.speed import DeviceState, Footprint, Workload
 from ..core.records.speed_run import SpeedRun, SpeedSession
-from ..core.strict_json import CorruptFile, digest_of
-from .document import not_storable, open_sealed
+from ..core.strict_json import CorruptFile
 from .json_values import known_fields, make, to_plain
+from .sealed_document import Codec, Document, storing
 from .speed_key import WORKLOAD_FIELDS, SpeedKey
 from .speed_rows import decode_rounds, encode_rounds, readable, rounded, rounded_round
 from .speed_validation import check_speed_run
-from .versions import SPEED, Document, upgrade, validate
+from .versions import SPEED
 
 MAX_BYTES = 8 * 1024 * 1024
 """Bytes of a file: a session of 10 rounds of 64 requests has about 16 KiB."""
@@ -24,40 +24,23 @@ MAX_BYTES = 8 * 1024 * 1024
 
 def encode_speed(key: SpeedKey, run: SpeedRun) -> bytes:
     """The file of ``run``; raises Refusal for a run that must not be stored."""
-    try:
+    measured = run.sessions and all(session.rounds for session in run.sessions)
+    with storing(key, empty=not measured):
         stored = as_stored(run)
         check_whole(key, stored)
-        document = to_document(key, stored)
-        validate(document, SPEED)
-        if key_of(document) != key:
-            raise CorruptFile(StoredCode.KEY_NOT_READ_BACK)
-        data = readable(document)
+        data = SPEEDS.encode(key, _to_fields(key, stored))
         if len(data) > MAX_BYTES:
             raise CorruptFile(
                 StoredCode.SESSIONS_TOO_LARGE, bytes=len(data), sessions=len(run.sessions)
             )
-    except (CorruptFile, ValueError) as error:
-        measured = run.sessions and all(session.rounds for session in run.sessions)
-        raise not_storable(str(key), error, empty=not measured) from None
     return data
 
 
 def decode_speed(key: SpeedKey, data: bytes) -> SpeedRun:
     """Return the run in the bytes of a file; raises CorruptFile for all but a run of ``key``."""
-    document = open_speed(data)
-    stored_key = key_of(document)
-    if stored_key != key:
-        raise CorruptFile(StoredCode.FILED_UNDER_ANOTHER_KEY, stored=str(stored_key), key=str(key))
-    run = to_run(document)
+    run = to_run(SPEEDS.decode(key, data))
     check_whole(key, run)
     return run
-
-
-def open_speed(data: bytes) -> Document:
-    """The validated document in the bytes of a file; raises CorruptFile."""
-    document = upgrade(open_sealed(data, SPEED.current), current=SPEED.current, steps=SPEED.steps)
-    validate(document, SPEED)
-    return document
 
 
 def as_stored(run: SpeedRun) -> SpeedRun:
@@ -80,10 +63,9 @@ def check_whole(key: SpeedKey, run: SpeedRun) -> None:
         raise CorruptFile.of(wrong)
 
 
-def to_document(key: SpeedKey, run: SpeedRun) -> Document:
-    """What the file says, in the order in which it is read; digest included."""
-    document: Document = {
-        "schema_version": f"{SPEED.current[0]}.{SPEED.current[1]}",
+def _to_fields(key: SpeedKey, run: SpeedRun) -> Document:
+    """What the file says, in the order in which it is read."""
+    return {
         "key": key.plain(),
         "repeated": {"rounds": run.workload.rounds, "warmup": run.workload.warmup},
         "model": to_plain(run.model),
@@ -92,8 +74,6 @@ def to_document(key: SpeedKey, run: SpeedRun) -> Document:
         "machine": to_plain(run.machine),
         "sessions": [_session(session) for session in run.sessions],
     }
-    document["digest"] = digest_of(document)
-    return document
 
 
 def key_of(document: Any) -> SpeedKey:
@@ -110,6 +90,9 @@ def key_of(document: Any) -> SpeedKey:
         )
     except WrongUse as error:
         raise CorruptFile(StoredCode.KEY_CANNOT_BE, cause=error.problem) from None
+
+
+SPEEDS = Codec(SPEED, MAX_BYTES, key_of, readable)
 
 
 def to_run(document: Any) -> SpeedRun:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +12,10 @@ from ..core.comparison.speed_comparability import comparable_sessions
 from ..core.errors import Refusal, WrongUse
 from ..core.facts import RecordBaseline
 from ..core.records.speed_run import SpeedRun
-from ..core.strict_json import CorruptFile
-from .atomic_files import locked, replace_durably
-from .speed_document import MAX_BYTES, as_stored, decode_speed, encode_speed, key_of, open_speed
+from .atomic_files import replace_durably
+from .file_store import FileStore
+from .speed_document import SPEEDS, as_stored, decode_speed, encode_speed
 from .speed_key import SpeedKey, devices_of
-from .store_root import StoreRoot
-from .versions import SPEED
 
 
 class Smaller(WrongUse):
@@ -27,11 +23,13 @@ class Smaller(WrongUse):
 
 
 @dataclass(frozen=True)
-class SpeedStore(StoreRoot):
+class SpeedStore(FileStore[SpeedKey]):
     """Speed baselines below ``root``: ``MODEL/SCHEME/ENGINE/speed/ACCELERATOR/WORKLOAD.json``.
 
     The folder is that of `Store`, whose `Store.find_models` knows these too.
     """
+
+    codec = SPEEDS
 
     def load(self, key: SpeedKey) -> SpeedRun:
         """The run stored for ``key``, with all its sessions.
@@ -40,17 +38,9 @@ class SpeedStore(StoreRoot):
         anything but the very file that was written for this key. It never falls back to
         another baseline.
         """
-        path = self._file(key)
-        with self._refusing_damage(path):
-            try:
-                data = self._read(path, MAX_BYTES)
-            except FileNotFoundError:
-                raise self._absent_refusal(key, path) from None
+        data = self._read_file(key)
+        with self._refusing_damage(self._file(key)):
             return decode_speed(key, data)
-
-    def exists(self, key: SpeedKey) -> bool:
-        """Whether anything is stored for ``key``, readable or not."""
-        return os.path.lexists(self._file(key))
 
     def save(self, key: SpeedKey, run: SpeedRun, *, never_smaller: bool = False) -> None:
         """Stores ``run`` in place of what was; a kill leaves the old one or the new.
@@ -62,7 +52,7 @@ class SpeedStore(StoreRoot):
         """
         data = encode_speed(key, run)
         with self._locked_file(key) as path:
-            self._refuse_another(key, path)
+            self._replaced(key, path)
             if never_smaller and self.sessions(key) > len(run.sessions):
                 raise Smaller(StoredCode.MORE_SESSIONS_STORED, file=self._display_path(path))
             replace_durably(path, data)
@@ -101,34 +91,6 @@ class SpeedStore(StoreRoot):
         ]
         return sorted(name for name in devices if name is not None)
 
-    def check_writable(self, *keys: SpeedKey) -> None:
-        """Raises WrongUse unless the store, and the folders of ``keys``, can be written.
-
-        That is not so where a newer version wrote what is there. Called before a model
-        loads; makes no folder.
-        """
-        self._probe(self._file(key).parent for key in keys)
-        for key in keys:
-            self._refuse_rewriting(self._file(key), MAX_BYTES, SPEED.current)
-
-    def path(self, key: SpeedKey) -> str:
-        """Where ``key`` is stored, relative to the folder that holds the store."""
-        return self._display_path(self._file(key))
-
-    def _file(self, key: SpeedKey) -> Path:
-        return self.root.joinpath(*key.folder) / f"{key.stem}.json"
-
-    @contextmanager
-    def _locked_file(self, key: SpeedKey) -> Iterator[Path]:
-        """The file of ``key`` while no other process writes it; makes its folder."""
-        path = self._file(key)
-        with self._writing(path):
-            self._refuse_outside(path.parent)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(path.parent):
-                self._refuse_rewriting(path, MAX_BYTES, SPEED.current)
-                yield path
-
     def _with_stored_sessions(self, key: SpeedKey, run: SpeedRun) -> SpeedRun:
         if not self.exists(key):
             return run
@@ -137,20 +99,6 @@ class SpeedStore(StoreRoot):
         if refused is not None:
             raise refused
         return stored.continued(run)
-
-    def _refuse_another(self, key: SpeedKey, path: Path) -> None:
-        """Refuses to replace another key's readable baseline."""
-        try:
-            stored_key = key_of(open_speed(self._read(path, MAX_BYTES)))
-        except (FileNotFoundError, CorruptFile):
-            return
-        if stored_key != key:
-            # Only where a file system does not tell upper from lower case.
-            raise WrongUse(
-                StoredCode.ANOTHER_KEY_STORED,
-                file=self._display_path(path),
-                stored=str(stored_key),
-            )
 
     def _absent_refusal(self, key: SpeedKey, path: Path) -> Refusal:
         siblings = [self._display_path(sibling) for sibling in sorted(path.parent.glob("*.json"))]

@@ -15,7 +15,6 @@ from ..core.strict_json import CorruptFile
 from .atomic_files import InTheWay, nearest_folder, probe, read_whole, reason_of
 from .file_names import from_component
 from .speed_key import SPEED
-from .versions import Version, refuse_rewriting
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,6 @@ class StoreRoot:
         inside, target = os.path.realpath(self.root), os.path.realpath(path)
         if target != inside and not target.startswith(os.path.join(inside, "")):
             raise CorruptFile(StoredCode.LINK_OUT_OF_STORE)
-
-    def _refuse_rewriting(self, path: Path, max_bytes: int, current: Version) -> None:
-        """Refuses to replace what a newer version wrote. What cannot be read may be replaced."""
-        try:
-            data = self._read(path, max_bytes)
-        except (FileNotFoundError, CorruptFile):
-            return
-        with self._writing(path):
-            refuse_rewriting(data, current)
 
     def _display_path(self, path: Path) -> str:
         return path.relative_to(self.root.parent).as_posix()

@@ -10,16 +10,16 @@ from typing import Any
 
 from ..baselines.atomic_files import read_whole
 from ..baselines.json_values import make, to_plain
-from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate
-from ..core.codes import ImportCode
+from ..baselines.sealed_document import Document, SealedDocument
+from ..core.codes import ImportCode, StoredCode
 from ..core.comparison.partial_comparability import NOT_GIVEN
-from ..core.facts import stated
+from ..core.facts import Problem, stated
 from ..core.records.evaluation import Aggregate, Evaluation, Result
 from ..core.records.metric_directions import direction
 from ..core.records.run import Json, Metric
 from ..core.records.timings import Repeat, Timings
 from ..core.redact_settings import sealed
-from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
+from ..core.strict_json import CorruptFile, dump_readable
 from .foreign_files import object_of
 from .lm_eval_results.results import declared_direction
 
@@ -52,10 +52,11 @@ def _with_sure_direction(aggregate: Document, config: Mapping[str, Any]) -> Docu
     return {**aggregate, "metric": {**metric, "higher_is_better": higher_is_better}}
 
 
-FORM = Form(
+FORM = SealedDocument(
     (1, 1),
-    MappingProxyType({(1, 0): _to_1_1}),
     Path(__file__).parent / "schema" / "figures-1.json",
+    MappingProxyType({(1, 0): _to_1_1}),
+    changed=Problem(StoredCode.CHANGED_AFTER_IMPORTED, {}),
 )
 
 MOST_BYTES = 1024 * 1024
@@ -93,7 +94,7 @@ def task_document(
         {**to_plain(aggregate), "metric": to_plain(aggregate.metric)}
         for aggregate in result.aggregates
     ]
-    return _sealed_document(
+    return FORM.seal(
         {
             "figures_of": "task",
             "model": evaluation.model,
@@ -114,7 +115,7 @@ def task_document(
 
 def unmeasured_document(evaluation: Evaluation, task: str, scheme: str) -> Document:
     """A task that was asked for and has no figure: whoever compares must know of it."""
-    return _sealed_document(
+    return FORM.seal(
         {
             "figures_of": "nothing",
             "model": evaluation.model,
@@ -127,7 +128,7 @@ def unmeasured_document(evaluation: Evaluation, task: str, scheme: str) -> Docum
 
 def timings_document(timings: Timings, scheme: str) -> Document:
     """All repeats of one model's timings."""
-    return _sealed_document(
+    return FORM.seal(
         {
             "figures_of": "timings",
             "model": timings.model,
@@ -140,7 +141,7 @@ def timings_document(timings: Timings, scheme: str) -> Document:
 
 def encode(document: Document) -> bytes:
     """The bytes of a file. Raises CorruptFile for what a reader would refuse."""
-    validate(document, FORM)
+    FORM.validate(document)
     data = dump_readable(document)
     if len(data) > MOST_BYTES:
         raise CorruptFile(ImportCode.FIGURES_TOO_LARGE, bytes=len(data), most=MOST_BYTES)
@@ -149,15 +150,7 @@ def encode(document: Document) -> bytes:
 
 def read_document(path: Path) -> Document:
     """The validated document in a file. Raises CorruptFile, FileNotFoundError."""
-    document = parse(read_whole(path, MOST_BYTES))
-    if not isinstance(document, dict):
-        raise CorruptFile(ImportCode.FIGURES_NOT_AN_OBJECT)
-    refuse_newer(document, FORM.current)
-    if document.get("digest") != digest_of(document):
-        raise CorruptFile(ImportCode.CHANGED_AFTER_IMPORT)
-    document = upgrade(document, current=FORM.current, steps=FORM.steps)
-    validate(document, FORM)
-    return document
+    return FORM.open(read_whole(path, MOST_BYTES))
 
 
 def to_totals(label: str, document: Any) -> Evaluation:
@@ -198,11 +191,6 @@ def to_timings(label: str, document: Any) -> Timings:
     """The timings that a validated document spells out."""
     repeats = tuple(make(Repeat, repeat) for repeat in document["repeats"])
     return Timings(label, document["model"], document["program"], repeats, document["scheme"])
-
-
-def _sealed_document(content: Mapping[str, Any]) -> Document:
-    document: Document = {"schema_version": f"{FORM.current[0]}.{FORM.current[1]}", **content}
-    return {**document, "digest": digest_of(document)}
 
 
 def _sealed_settings(

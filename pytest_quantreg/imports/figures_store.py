@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..baselines.atomic_files import locked, replace_durably
 from ..baselines.file_names import to_component
+from ..baselines.sealed_document import Document
 from ..baselines.store_root import StoreRoot
-from ..baselines.versions import Document
 from ..core.codes import ImportCode
 from ..core.errors import WrongUse
 from ..core.strict_json import CorruptFile

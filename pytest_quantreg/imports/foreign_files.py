@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..baselines.atomic_files import read_whole
-from ..core.codes import ImportCode
+from ..core.codes import ImportCode, StoredCode
 from ..core.errors import Refusal
 from ..core.facts import Problem, Quoted
 from ..core.records.run import Json
@@ -64,7 +64,7 @@ def _refuse_deep(value: Json) -> None:
         level = [inner for parent in level for inner in _nested_values(parent)]
         if not level:
             return
-    raise CorruptFile(ImportCode.TOO_DEEP)
+    raise CorruptFile(StoredCode.NESTED_TOO_DEEPLY)
 
 
 def _nested_values(value: Json) -> list[Json]:
@@ -98,14 +98,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 row = parse_bytes(line)
             except CorruptFile as damage:
                 raise CorruptFile(
-                    ImportCode.DAMAGED_ROW, line=number, cause=damage.problem
+                    StoredCode.DAMAGED_LINE, line=number, cause=damage.problem
                 ) from None
             if not isinstance(row, dict):
                 cause = Problem(ImportCode.ROW_NOT_AN_OBJECT, {})
-                raise CorruptFile(ImportCode.DAMAGED_ROW, line=number, cause=cause)
+                raise CorruptFile(StoredCode.DAMAGED_LINE, line=number, cause=cause)
             yield row
         if number == 0:
-            raise CorruptFile(ImportCode.NO_ROWS)
+            raise CorruptFile(StoredCode.EMPTY_FILE)
 
 
 def _read_array(path: Path) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def _open_regular(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise CorruptFile(ImportCode.CANNOT_BE_OPENED, reason=Quoted(str(error.strerror))) from None
+        raise CorruptFile(StoredCode.CANNOT_OPEN, reason=Quoted(str(error.strerror))) from None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise CorruptFile(ImportCode.NOT_A_FILE)

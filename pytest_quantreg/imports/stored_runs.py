@@ -10,9 +10,9 @@ from typing import Any
 
 from ..baselines import rows
 from ..baselines.atomic_files import read_whole
-from ..baselines.document import MAX_META, metrics_of, open_document, rows_of, to_run
-from ..baselines.versions import Document
-from ..core.codes import ImportCode
+from ..baselines.document import RUNS, metrics_of, rows_of, to_run
+from ..baselines.sealed_document import Document
+from ..core.codes import ImportCode, StoredCode
 from ..core.comparison.partial_comparability import stored_values
 from ..core.errors import Refusal, WrongUse
 from ..core.facts import Problem, Scheme
@@ -105,13 +105,13 @@ def read_run(path: Path) -> tuple[Run, str]:
     Raises Refusal for anything but what was recorded.
     """
     with blaming(path):
-        document = open_document(read_whole(path, MAX_META))
+        document = RUNS.kind.open(read_whole(path, RUNS.max_bytes))
         info, metrics = rows_of(document), metrics_of(document)
     beside = path.with_name(f"{path.name.removesuffix('.json')}.items.jsonl")
     with blaming(beside):
         data = rows.matches(read_whole(beside, info.bytes + info.count), info)
         if data is None:
-            raise CorruptFile(ImportCode.NOT_THE_ITEMS_RECORDED, items=info.count)
+            raise CorruptFile(StoredCode.OTHER_ITEMS_RECORDED, count=info.count)
         items = rows.decode(data, info, metrics)
     with blaming(path):
         return to_run(document, items), info.sha256

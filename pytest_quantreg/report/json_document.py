@@ -9,9 +9,10 @@ from typing import Any
 
 from ..baselines.atomic_files import read_whole
 from ..baselines.json_values import known_fields, to_plain
-from ..baselines.versions import Document, Form, refuse_newer, upgrade, validate, version_of
-from ..core.codes import CommandCode
+from ..baselines.sealed_document import Document, SealedDocument, version_of
+from ..core.codes import CommandCode, StoredCode
 from ..core.errors import WrongUse
+from ..core.facts import Problem
 from ..core.gates.outcome import Outcome
 from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
 from .session_report import Report, Session
@@ -25,10 +26,11 @@ def _to_1_1(document: Document) -> Document:
     return upgraded
 
 
-FORM = Form(
+FORM = SealedDocument(
     (1, 1),
-    MappingProxyType({(1, 0): _to_1_1}),
     Path(__file__).parent / "schema" / "report-1.json",
+    MappingProxyType({(1, 0): _to_1_1}),
+    changed=Problem(StoredCode.CHANGED_AFTER_WRITTEN, {}),
 )
 
 MAX_REPORT = 256 * 1024 * 1024
@@ -38,23 +40,23 @@ MAX_REPORT = 256 * 1024 * 1024
 def encode(report: Report) -> bytes:
     """The document in bytes. Raises CorruptFile for what a reader would refuse."""
     document = to_document(report)
-    validate(document, FORM)
+    FORM.validate(document)
     return dump_readable(document)
 
 
 def to_document(report: Report) -> Document:
     """What the file says, the conclusion and what was excused first, a digest of it all last."""
-    document: Document = {
-        "schema_version": f"{FORM.current[0]}.{FORM.current[1]}",
-        "conclusion": report.conclusion,
-        **({"excused": excused} if (excused := excused_gates(report.outcomes)) else {}),
-        "session": {**to_plain(report.session), "ending": report.session.ending()},
-        "outcomes": [outcome.to_plain() for outcome in report.outcomes],
-        "closing": list(report.lines),
-        "runs": [dict(run) for run in report.runs],
-    }
-    document["digest"] = digest_of(document)
-    return document
+    excused = excused_gates(report.outcomes)
+    return FORM.seal(
+        {
+            "conclusion": report.conclusion,
+            **({"excused": excused} if excused else {}),
+            "session": {**to_plain(report.session), "ending": report.session.ending()},
+            "outcomes": [outcome.to_plain() for outcome in report.outcomes],
+            "closing": list(report.lines),
+            "runs": [dict(run) for run in report.runs],
+        }
+    )
 
 
 def is_document(data: bytes) -> bool:
@@ -72,16 +74,10 @@ def decode(data: bytes) -> Document:
 
     Fields of a newer minor version stay in it; a newer major version is refused.
     """
-    document = parse(data)
-    if not isinstance(document, dict):
-        raise CorruptFile(CommandCode.REPORT_NOT_AN_OBJECT)
-    if "session" not in document or "outcomes" not in document:
+    parsed = parse(data)
+    if isinstance(parsed, dict) and not {"session", "outcomes"} <= parsed.keys():
         raise CorruptFile(CommandCode.NO_SESSION)
-    refuse_newer(document, FORM.current)
-    if document.get("digest") != digest_of(document):
-        raise CorruptFile(CommandCode.CHANGED_AFTER_WRITING)
-    document = upgrade(document, current=FORM.current, steps=FORM.steps)
-    validate(document, FORM)
+    document = FORM.unseal(parsed)
     if version_of(document) == FORM.current:
         _check_conclusion(document)
     return document

@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pytest_quantreg.baselines import SpeedKey, SpeedStore, Store
-from pytest_quantreg.baselines.versions import SCHEMA_FILE, SPEED
+from pytest_quantreg.baselines.versions import RUN, SPEED
 from pytest_quantreg.core.errors import Category, Refusal
 from pytest_quantreg.core.records.speed import Footprint, Request, Round, Workload
 from pytest_quantreg.core.records.speed_run import SpeedRun
@@ -213,7 +213,7 @@ def test_versions_are_read_as_those_of_accuracy_are(tmp_path: Path) -> None:
 
 def test_the_schemas_agree() -> None:
     """The schema is one, and what both kinds of files hold is the same in both."""
-    speed, run = (json.loads(path.read_text()) for path in (SPEED.schema, SCHEMA_FILE))
+    speed, run = (json.loads(path.read_text()) for path in (SPEED.schema, RUN.schema))
     Draft202012Validator.check_schema(speed)
     ours, theirs = speed["$defs"], run["$defs"]
     for name in ("name", "sha256", "sha256_or_null", "name_or_null", "count", "model", "effective"):

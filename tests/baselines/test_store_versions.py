@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_quantreg.baselines.versions import SCHEMA_FILE, Document, upgrade
+from pytest_quantreg.baselines import Store
+from pytest_quantreg.baselines.sealed_document import Document, SealedDocument, Step, Version
+from pytest_quantreg.baselines.versions import RUN
 from pytest_quantreg.core.errors import Category
 from pytest_quantreg.report.words import words_of
 
@@ -26,7 +29,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 def test_the_schema_is_a_schema() -> None:
     """The shipped file is valid draft 2020-12 and every object in it is closed or typed."""
-    schema = json.loads(SCHEMA_FILE.read_text())
+    schema = json.loads(RUN.schema.read_text())
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"].endswith("2020-12/schema")
 
@@ -120,6 +123,10 @@ def _renamed(old: str, new: str, version: str) -> Callable[[Document], Document]
     return step
 
 
+def _upgrade(document: Document, current: Version, steps: Mapping[Version, Step]) -> Document:
+    return SealedDocument(current, RUN.schema, steps).upgrade(document)
+
+
 def test_older_documents_go_up_step_by_step() -> None:
     """Three synthetic versions: each step runs once, in order, and changes only a copy."""
     steps = {
@@ -129,33 +136,31 @@ def test_older_documents_go_up_step_by_step() -> None:
     }
     old: Document = {"schema_version": "1.0", "a": 1}
     kept = copy.deepcopy(old)
-    assert upgrade(old, current=(3, 2), steps=steps) == {"schema_version": "3.2", "d": 1}
+    assert _upgrade(old, current=(3, 2), steps=steps) == {"schema_version": "3.2", "d": 1}
     assert old == kept
     middle: Document = {"schema_version": "2.0", "c": 1}
-    assert upgrade(middle, current=(2, 0), steps=steps) == middle
-    assert upgrade(middle, current=(3, 2), steps=steps)["d"] == 1
+    assert _upgrade(middle, current=(2, 0), steps=steps) == middle
+    assert _upgrade(middle, current=(3, 2), steps=steps)["d"] == 1
     newer: Document = {"schema_version": "3.9", "d": 1}
-    assert upgrade(newer, current=(3, 2), steps=steps) == newer
+    assert _upgrade(newer, current=(3, 2), steps=steps) == newer
 
 
 def test_a_gap_between_the_steps_is_refused() -> None:
     """A version from which nothing leads on is named, never read as if it were current."""
     with corrupt(r"schema 1\.0, which is no longer read"):
-        upgrade({"schema_version": "1.0"}, current=(3, 0), steps={})
+        _upgrade({"schema_version": "1.0"}, current=(3, 0), steps={})
 
 
 def test_a_step_that_leads_nowhere_is_a_bug_not_a_loop() -> None:
     """A step that forgets to raise the version ends at once."""
     with pytest.raises(RuntimeError, match="leads nowhere"):
-        upgrade({"schema_version": "1.0"}, current=(1, 1), steps={(1, 0): dict})
+        _upgrade({"schema_version": "1.0"}, current=(1, 1), steps={(1, 0): dict})
 
 
 def test_old_files_are_upgraded_when_they_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stored file of an older version is read through its step, after its digest held."""
-    from pytest_quantreg.baselines import document as module
-
     store = saved(tmp_path)
     path = meta_path(store)
     old = _document(path)
@@ -167,10 +172,8 @@ def test_old_files_are_upgraded_when_they_are_loaded(
         document["chance"] = document.pop("guess")
         return {**document, "schema_version": "1.1"}
 
-    def with_step(document: Document) -> Document:
-        return upgrade(document, current=(1, 1), steps={(1, 0): step})
-
     with refused("breaks the schema"):
         store.load(KEY)
-    monkeypatch.setattr(module, "upgrade", with_step)
+    older = replace(RUN, current=(1, 1), steps={(1, 0): step})
+    monkeypatch.setattr(Store, "codec", replace(Store.codec, kind=older))
     assert store.load(KEY) == make_run()

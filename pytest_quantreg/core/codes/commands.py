@@ -40,9 +40,7 @@ class CommandCode(Code):
     NO_SUCH_REPORT = Category.WRONG_USE
     UNUSABLE_REPORT = Category.WRONG_USE
     NOT_A_JSON_REPORT = Category.WRONG_USE
-    REPORT_NOT_AN_OBJECT = Category.WRONG_USE
     NO_SESSION = Category.WRONG_USE
-    CHANGED_AFTER_WRITING = Category.WRONG_USE
     OTHER_CONCLUSION = Category.WRONG_USE
     JUDGING_FAILED = Category.FAULT
 

@@ -63,11 +63,7 @@ _REPORTS: Table = {
     CommandCode.NO_SUCH_REPORT: "{report}: no such file",
     CommandCode.UNUSABLE_REPORT: ("{report} {cause}", "{cause:help}"),
     CommandCode.NOT_A_JSON_REPORT: ("{report} {cause}", "{cause:help}", _WRITES),
-    CommandCode.REPORT_NOT_AN_OBJECT: "is not a JSON object",
     CommandCode.NO_SESSION: ("is no report of a session", _WRITES),
-    CommandCode.CHANGED_AFTER_WRITING: (
-        "was changed after it was written (its digest does not fit)"
-    ),
     CommandCode.OTHER_CONCLUSION: (
         "contradicts itself: it says {said}, and its outcomes say {follows}"
     ),

@@ -31,12 +31,8 @@ _FILES: Table = {
         "name the folder of the results",
     ),
     ImportCode.FILE_ABSENT: "does not exist",
-    ImportCode.CANNOT_BE_OPENED: "cannot be opened: {reason}",
     ImportCode.NOT_A_FILE: "is not a file",
-    ImportCode.NO_ROWS: "is empty",
-    ImportCode.TOO_DEEP: "is nested too deeply",
     ImportCode.NOT_A_LIST_OF_ROWS: "is not a list of rows",
-    ImportCode.DAMAGED_ROW: "is damaged in line {line:,}: it {cause}",
     ImportCode.ROW_NOT_AN_OBJECT: "is no object",
     ImportCode.LINE_TOO_LONG: "has a line of more than {most:,} bytes",
     ImportCode.ITEMS_OF_A_RUN: ("holds the items of a run", "name the .json beside it"),
@@ -174,7 +170,6 @@ _STORED: Table = {
         "{label} holds {imports} imports of timings",
         "name one of them, such as {folder}",
     ),
-    ImportCode.NOT_THE_ITEMS_RECORDED: "does not hold the {items:,} items that were recorded",
     ImportCode.IMPORT_INCOMPLETE: ("was imported, and {missing} is missing", _IMPORT_AGAIN),
     ImportCode.FIGURES_OF_OTHER_ITEMS: (
         "belongs to other items than those of {file}",
@@ -202,11 +197,7 @@ _STORED: Table = {
         "{file} {cause}",
         "delete it and import again, or import into another folder: --out FOLDER",
     ),
-    ImportCode.FIGURES_NOT_AN_OBJECT: "is not a JSON object",
     ImportCode.FIGURES_TOO_LARGE: "has {bytes:,} bytes, and {most:,} are the most",
-    ImportCode.CHANGED_AFTER_IMPORT: (
-        "was changed after it was imported (its digest does not fit)"
-    ),
 }
 
 WORDS: Table = {**_FILES, **_RESULTS, **_LOGS, **_SUSPICIONS, **_TIMINGS, **_STORED}

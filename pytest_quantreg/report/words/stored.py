@@ -100,6 +100,9 @@ WORDS: Table = {
     StoredCode.CHANGED_AFTER_RECORDED: (
         "was changed after it was recorded (its digest does not fit)"
     ),
+    StoredCode.CHANGED_AFTER_IMPORTED: (
+        "was changed after it was imported (its digest does not fit)"
+    ),
     StoredCode.CHANGED_AFTER_WRITTEN: "was changed after it was written (its digest does not fit)",
     StoredCode.NO_SCHEMA_VERSION: "has no schema_version like '1.0': it is no baseline",
     StoredCode.NEWER_SCHEMA: (
@@ -113,7 +116,7 @@ WORDS: Table = {
     ),
     StoredCode.SCHEMA_TOO_OLD: "has schema {version}, which is no longer read",
     StoredCode.BREAKS_SCHEMA: _violation,
-    StoredCode.DAMAGED_LINE: ("is damaged in line {line}: it {cause}", "{cause:help}"),
+    StoredCode.DAMAGED_LINE: ("is damaged in line {line:,}: it {cause}", "{cause:help}"),
     StoredCode.NOT_A_ROW: "is no row of {width} values",
     StoredCode.LAST_LINE_BREAKS_OFF: "breaks off in its last line",
     StoredCode.LINE_OUT_OF_ORDER: (

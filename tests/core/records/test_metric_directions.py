@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.baselines.versions import upgrade
+from pytest_quantreg.baselines.versions import RUN
 from pytest_quantreg.core.comparison.pairs import compare_items, refuse_unpoolable
 from pytest_quantreg.core.comparison.unpaired import compare_totals
 from pytest_quantreg.core.errors import Category
@@ -108,6 +108,6 @@ def test_a_direction_stored_by_an_older_version_was_trusted(
     """Such a false stood for None too: without lm-eval's word for it, it is unknown."""
     metric = {"name": name, "higher_is_better": stored, "kind": "mean"}
     old: Any = {"schema_version": version, "protocol": {"metrics": [metric], "task": "t"}}
-    now: Any = upgrade(old)
+    now: Any = RUN.upgrade(old)
     assert now["protocol"]["metrics"] == [{**metric, "higher_is_better": expected}]
     assert metric["higher_is_better"] == stored
