@@ -13,8 +13,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 from .codes import Category, Code, SharedCode
-from .facts import Fact, InstallExtra, Problem, Quoted, Words, stated
-from .printable import printable
+from .facts import Fact, InstallExtra, Problem, Words, stated
 
 __all__ = ["Category", "MissingExtra", "QuantregError", "Refusal", "WrongUse"]
 
@@ -32,24 +31,6 @@ class QuantregError(Exception):
 
     def __str__(self) -> str:
         return str(self.words or self.problem)
-
-    def restate(self, what: str, help: tuple[str, ...]) -> None:
-        """Until all errors are values."""
-        self.problem = stated(what, help=help)
-
-    @property
-    def what(self) -> str:
-        """Of errors not yet values."""
-        text = self.problem.facts.get("text")
-        return printable(text.text) if isinstance(text, Quoted) else str(self.problem)
-
-    @property
-    def help(self) -> tuple[str, ...]:
-        """Of errors not yet values."""
-        lines = self.problem.facts.get("help")
-        if not isinstance(lines, tuple):
-            return ()
-        return tuple(printable(line.text) for line in lines if isinstance(line, Quoted))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.__dict__)

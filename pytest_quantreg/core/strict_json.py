@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from .codes import Code, StoredCode
-from .facts import Fact, Problem, Quoted, stated
+from .facts import Fact, Problem, Quoted
 from .printable import printable_json
 from .records.run import Json
 
@@ -24,19 +24,14 @@ _ENDLESS = re.compile(rb"[0-9]{309}")
 class CorruptFile(ValueError):
     """A stored file says something it must not; the words complete "FILE ..."."""
 
-    def __init__(self, what: Code | str, /, *, help: str | None = None, **facts: Fact) -> None:
-        self.problem = (
-            stated(what, help=help or ()) if isinstance(what, str) else Problem(what, facts)
-        )
-        self.help = help
-        super().__init__(str(self.problem) if isinstance(what, str) else self.problem)
+    def __init__(self, code: Code, /, **facts: Fact) -> None:
+        self.problem = Problem(code, facts)
+        super().__init__(self.problem)
 
     @classmethod
     def of(cls, problem: Problem) -> CorruptFile:
         """The error of a problem that is known already."""
-        error = cls(problem.code)
-        error.problem, error.args = problem, (problem,)
-        return error
+        return cls(problem.code, **problem.facts)
 
 
 def parse(data: bytes, *, infinity: bool = False) -> Json:
