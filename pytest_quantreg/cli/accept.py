@@ -64,12 +64,11 @@ def accept_page(chosen: argparse.Namespace) -> str:
     kept, runs = _unpack_runs(chosen.run, report.runs)
     open_gates = _check_gates(chosen.run, report, kept, force=chosen.force)
     statement = AcceptanceNote(now(), git_commit(folder.parent), chosen.why, open_gates)
-    lines = accept_runs(
-        AcceptedRuns(folder),
-        kept,
-        lambda measurement: runs[measurement.owner, measurement.stem, measurement.items],
-        statement,
-    )
+
+    def run_of(measurement: CandidateRun) -> tuple[BaselineKey, Run]:
+        return runs[measurement.owner, measurement.stem, measurement.items]
+
+    lines = accept_runs(AcceptedRuns(folder), kept, run_of, statement)
     return "\n".join(map(printable, lines))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -42,16 +42,22 @@ def _inspect(chosen: argparse.Namespace) -> tuple[str, int]:
     from ..backends.checkpoint import headers
     from ..backends.gguf import inspect as gguf
     from ..core.schemes.contradictions import contradictions
-    from ..measure.accelerator import all_devices, imported, installed_engines
+    from ..measure.accelerator import all_devices, installed_engines
     from ..report.hardware_page import accelerator_of, known_accelerator
     from ..report.inspection_page import inspection_page
 
     if chosen.gpu is not None:
         device = accelerator_of(known_accelerator(chosen.gpu))
     else:
-        # Asking torch for the device would take longer than all the rest.
-        device = all_devices(lambda name: None if name == "torch" else imported(name))[0]
+        device = all_devices(_imported_without_torch)[0]
     reader = gguf if gguf.is_gguf(chosen.checkpoint) else headers
     checkpoint = reader.inspect(chosen.checkpoint)
     page = inspection_page(checkpoint, device, installed_engines())
     return page, CONTRADICTED if contradictions(checkpoint) else 0
+
+
+def _imported_without_torch(name: str) -> Any:
+    # Asking torch for the device would take longer than all the rest.
+    from ..measure.accelerator import imported
+
+    return None if name == "torch" else imported(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from ...baselines import BaselineKey
@@ -367,7 +368,7 @@ def _weights(group: TaskGroup | None, ready: Sequence[_ReadyTask]) -> Weights:
     if group is None:
         return _alone
     sizes = [ready_task.part.protocol.total_items for ready_task in ready]
-    return lambda metric: group.weights(sizes, metric)
+    return partial(group.weights, sizes)
 
 
 def _alone(_metric: str) -> tuple[float, ...]:
