@@ -23,23 +23,6 @@ WIDTH = 80
 _DUST = 1e-9
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED)
 
-_COMMAND_LINE_WORDS = {
-    "raise --quant-limit or limit=": "evaluate more with a larger --limit",
-    "(--quant-limit, limit=)": "(a larger --limit of lm-eval)",
-    "or allow a larger undetected loss (quant_max_undetected, now": (
-        "or allow a larger undetected loss (--max-undetected, now"
-    ),
-    "set the ini key quant_allow_better = true": "use --allow-better",
-    "record the baseline again: pytest --quant-update=all": "evaluate both again alike",
-    "take the marker off this test to have it measured and listed": (
-        "leave --min-retention out to have it listed"
-    ),
-    ", or name a metric= that has": ", or name a metric that has with --metric",
-    "or name a metric= that all of them have": "or name a metric that all of them have (--metric)",
-    "measure each task in a call of its own": "judge each task by itself (without --pooled)",
-}
-"""The same advice in the words of the command line, until all refusals of gates are values."""
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -207,8 +190,6 @@ def _lines(one: Compared) -> tuple[str, ...]:
     if isinstance(outcome, JudgedAccuracy) and one.row.result == UNDECIDED:
         beside = loss_lines(outcome.beside, COMMAND_LINE) if outcome.beside is not None else []
         lines = (*open_lines(outcome.verdict, COMMAND_LINE), *beside)
-    if isinstance(outcome, RefusedAccuracy):
-        lines = tuple(map(_for_command_line, lines))
     return tuple(line for line in lines if line not in one.row.notes)
 
 
@@ -246,12 +227,6 @@ def _verdict_word(outcome: Outcome) -> str:
     if outcome.result == MEASURED:
         return "suspect" if outcome.category else "-"
     return word_of(outcome)
-
-
-def _for_command_line(text: str) -> str:
-    for word, ours in _COMMAND_LINE_WORDS.items():
-        text = text.replace(word, ours)
-    return text
 
 
 def _figure(value: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ...core.codes import GateCode
 from ...core.facts import Fact
 from . import comparability
-from .template import Lines, Table
+from .template import Lines, Table, Templates
 
 _MORE_ITEMS = "compare more items (--quant-limit, limit=), or gate another task"
 _NAME_MODEL = "name it: --quant-model=ORG/NAME or --quant-model=FOLDER"
@@ -25,7 +25,15 @@ def _unfed(facts: Mapping[str, Fact]) -> Lines:
     )
 
 
-def _too_few_items(facts: Mapping[str, Fact]) -> Lines:
+def too_few_items(more: str, undetected: str) -> Templates:
+    """Of a gate that could see too little: ``more`` says how more items are compared.
+
+    ``undetected`` is the option or ini key of the loss that may stay undetected.
+    """
+    return lambda facts: (_too_little_seen(facts), *_where_more_items_are(facts, more, undetected))
+
+
+def _too_little_seen(facts: Mapping[str, Fact]) -> str:
     visible = "nothing"
     if facts["detectable"] is not None:
         visible = (
@@ -33,34 +41,33 @@ def _too_few_items(facts: Mapping[str, Fact]) -> Lines:
             if facts["perplexity"]
             else "only a retention of {detectable:.3f} or below"
         )
-    headline = (
+    return (
         f"too few items for {{gate}} on {{task}}: {{n:,}} item{{n:s}} would show, 4 times in 5, "
         f"{visible}"
     )
-    return (headline, *_where_more_items_are(facts))
 
 
-def _where_more_items_are(facts: Mapping[str, Fact]) -> tuple[str, ...]:
+def _where_more_items_are(facts: Mapping[str, Fact], more: str, undetected: str) -> tuple[str, ...]:
     shows = "a ratio of {wanted:.3f}" if facts["perplexity"] else "{wanted:g}"
     if facts["more"]:
         enough = f"about {{needed:,}} items would show {shows}, and the task has {{total:,}}"
         if facts["needed"] is None:
             enough = "{n:,} item{n:s} of the task's {total:,} were compared"
-        return (f"{enough}: raise --quant-limit or limit=",)
+        return (f"{enough}: {more}",)
     wanting = " (about {needed:,} would)" if facts["needed"] is not None else ""
     looser = "allow a larger ratio" if facts["perplexity"] else "lower the minimum"
     return (
         f"the task has {{total:,}} item{{total:s}}, too few to show {shows}{wanting}",
         f"gate a task with more items, {looser}, or allow a larger undetected loss "
-        "(quant_max_undetected, now {max_undetected:g})",
+        f"({undetected}, now {{max_undetected:g}})",
     )
 
 
-def _no_score_to_judge(facts: Mapping[str, Fact]) -> Lines:
-    named = ", or name a metric= that has: {others}" if facts["others"] else ""
-    return (
+def no_score_to_judge(list_it: str, name_other: str) -> Templates:
+    """Of a metric that no gate can judge: how it is listed all the same, and another named."""
+    return lambda facts: (
         "{gate} cannot judge {metric} of {task}: it has no score of 0 or more for each item",
-        f"take the marker off this test to have it measured and listed{named}",
+        f"{list_it}, or {name_other}: {{others}}" if facts["others"] else list_it,
     )
 
 
@@ -124,7 +131,9 @@ WORDS: Table = {
         "say what its scores must keep with min_retention, or take the marker off",
     ),
     GateCode.SHARE_OF_PERPLEXITY: _share_of_perplexity,
-    GateCode.NO_SCORE_TO_JUDGE: _no_score_to_judge,
+    GateCode.NO_SCORE_TO_JUDGE: no_score_to_judge(
+        "take the marker off this test to have it measured and listed", "name a metric= that has"
+    ),
     GateCode.REGRESSION_WITHOUT_RETENTION: (
         "{gate} judges {metric} of {task}, and no min_retention does: what is lost in steps from "
         "one accepted run to the next would never be seen",
@@ -134,7 +143,9 @@ WORDS: Table = {
         "{gate} was added while the test ran, and what was accepted had not been looked up",
         "put the marker on the test, its class or its module",
     ),
-    GateCode.TOO_FEW_ITEMS_TO_SEE: _too_few_items,
+    GateCode.TOO_FEW_ITEMS_TO_SEE: too_few_items(
+        "raise --quant-limit or limit=", "quant_max_undetected"
+    ),
     GateCode.TOO_FEW_ITEMS_TO_FAIL: (
         "too few items for {gate} on {task}: {n:,} item{n:s} would show nothing, even if all of "
         "them were lost",
