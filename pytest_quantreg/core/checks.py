@@ -166,13 +166,6 @@ def check_throughput(value: Any) -> float:
     raise WrongUse(OptionCode.EXPECTED_THROUGHPUT)
 
 
-def check_request_rate(value: Any) -> float:
-    """Check requests per second, above 0."""
-    if is_positive(value):
-        return float(value)
-    raise WrongUse(OptionCode.EXPECTED_REQUEST_RATE)
-
-
 def check_milliseconds(value: Any) -> float:
     """Check milliseconds, above 0."""
     if is_positive(value):

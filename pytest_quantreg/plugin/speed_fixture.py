@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.checks import check_count, check_request_rate, checked, checked_or_none
+from ..core.checks import check_count, checked
 from ..core.codes import OptionCode
 from ..core.comparison.speed import SpeedResult
 from ..core.errors import Refusal, WrongUse
-from ..core.facts import Problem
-from ..core.records.speed import ASYNCHRONOUS, SYNCHRONOUS, Workload
+from ..core.records.speed import ASYNCHRONOUS, MOST, SYNCHRONOUS, Workload
 from ..gating.speed.preconditions import saturating
 from .item_calls import ItemCalls
-
-MOST_TOKENS = 10_000_000
-"""Of a prompt or an answer; more is a slip, and no engine holds as many."""
 
 
 class CompareSpeed:
@@ -44,21 +40,18 @@ class CompareSpeed:
             Refusal: nothing may be concluded; the test is refused whatever it does next.
         """
         try:
-            shape = {
-                "prompt_tokens": _count("prompt_tokens", prompt_tokens),
-                "output_tokens": _count("output_tokens", output_tokens),
-                "rounds": _count("rounds", rounds),
-                "warmup": _count("warmup", warmup, least=0),
-            }
             in_blocks = None if blocks is None else _count("blocks", blocks)
             kinds = self._kinds(batch_size, concurrency, request_rate)
             workloads = [
                 Workload(
                     deployment=deployment,
                     batch_size=size,
-                    requests=_requests(requests, size, rate),
+                    prompt_tokens=prompt_tokens,
+                    output_tokens=output_tokens,
+                    rounds=rounds,
+                    warmup=warmup,
+                    requests=size if requests is None else requests,
                     request_rate=rate,
-                    **shape,
                 )
                 for deployment, size, rate in kinds
             ]
@@ -79,20 +72,8 @@ class CompareSpeed:
         if concurrency is None and request_rate is None:
             return [(SYNCHRONOUS, 1, None), (ASYNCHRONOUS, saturating(), None)]
         flight = saturating() if concurrency is None else _count("concurrency", concurrency)
-        rate = checked_or_none("request_rate", request_rate, check_request_rate)
-        return [(ASYNCHRONOUS, flight, rate)]
+        return [(ASYNCHRONOUS, flight, request_rate)]
 
 
-def _requests(value: Any, at_once: int, rate: float | None) -> int:
-    """How many a round has; at least as many as are at once, or they never are."""
-    if value is None:
-        return at_once
-    count = _count("requests", value)
-    if count < at_once and rate is None:
-        cause = Problem(OptionCode.FEWER_REQUESTS_THAN_AT_ONCE, {"least": at_once})
-        raise WrongUse(OptionCode.BAD_VALUE, name="requests", value=count, cause=cause)
-    return count
-
-
-def _count(name: str, value: Any, *, least: int = 1) -> int:
-    return checked(name, value, check_count, least=least, most=MOST_TOKENS)
+def _count(name: str, value: Any) -> int:
+    return checked(name, value, check_count, most=MOST)

@@ -28,7 +28,6 @@ NUMBERS = [
     checks.check_percentile,
     checks.check_perplexity_ratio,
     checks.check_published_retention,
-    checks.check_request_rate,
     checks.check_retention,
     checks.check_retention_loss,
     checks.check_speedup,

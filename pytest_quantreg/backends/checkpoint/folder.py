@@ -42,7 +42,7 @@ def read_config(folder: Path, name: str) -> dict[str, Any]:
     if folder.suffix == ".gguf" and folder.is_file():
         raise Refusal(ModelCode.CHECKPOINT_IS_GGUF_FILE, name=name)
     if not folder.is_dir():
-        raise Refusal(ModelCode.NO_SUCH_FOLDER, name=name, folder=str(folder))
+        raise Refusal(ModelCode.NO_MODEL_FOLDER, name=name, folder=str(folder))
     path = folder / CONFIG
     if not path.is_file():
         raise Refusal(ModelCode.NO_CONFIG, name=name, folder=str(folder))

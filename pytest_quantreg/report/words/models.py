@@ -146,7 +146,7 @@ _ARGUMENTS: Table = {
 }
 
 _FOLDERS: Table = {
-    ModelCode.NO_SUCH_FOLDER: ("{name}: there is no folder {folder}", _CHECK_PATH),
+    ModelCode.NO_MODEL_FOLDER: ("{name}: there is no folder {folder}", _CHECK_PATH),
     ModelCode.CHECKPOINT_IS_FILE: (
         "{name}: a file, not a checkpoint",
         "give its folder: {folder}",

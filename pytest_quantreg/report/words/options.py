@@ -54,7 +54,6 @@ _VALUES: Table = {
         "did you mean {meant:g}?"
     ),
     OptionCode.EXPECTED_THROUGHPUT: ("allowed are generated tokens per second, above 0, e.g. 250"),
-    OptionCode.EXPECTED_REQUEST_RATE: "allowed are requests per second, above 0",
     OptionCode.EXPECTED_MILLISECONDS: "allowed are milliseconds, above 0, e.g. 50",
     OptionCode.EXPECTED_SECONDS: "allowed are seconds, above 0, e.g. {example:g}",
     OptionCode.EXPECTED_GIB: "allowed are GiB (1024 to the third bytes), above 0, e.g. 24",
@@ -242,10 +241,6 @@ _CALLS: Table = {
         "batch_size= is one batch after another, concurrency= and request_rate= are many requests "
         "in flight; name one kind",
         "measure both with two calls, or with compare_speed() without any",
-    ),
-    OptionCode.FEWER_REQUESTS_THAN_AT_ONCE: (
-        "a round with so few never has {least} at once",
-        "give it {least} or more, or leave it out",
     ),
 }
 
