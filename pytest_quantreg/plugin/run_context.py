@@ -229,7 +229,9 @@ class RunContext:
         try:
             outcomes = self._judged(item_state, evidence, plan, added, when)
             self.checker.record_flips(evidence, outcomes, plan.confidence)
-            rows = _without_repeats([row_of(outcome, voice) for outcome in outcomes])
+            rows = list(dict.fromkeys(row_of(outcome, voice) for outcome in outcomes))
+            if added is not None:
+                rows = _without_repeats(rows)
             item_state.generated = judged_generation(evidence, rows)
             return with_earlier_losses(item_state, rows)
         except Exception as error:
@@ -415,13 +417,9 @@ class RunContext:
 
 
 def _without_repeats(rows: Sequence[Outcome]) -> list[Outcome]:
-    """The rows, each once, without those of a measurement that another row judges."""
+    """The rows without those of a measurement that another row judges."""
     judged = {_measured_value(row) for row in rows if row.result != MEASURED}
-    return [
-        row
-        for row in dict.fromkeys(rows)
-        if row.result != MEASURED or _measured_value(row) not in judged
-    ]
+    return [row for row in rows if row.result != MEASURED or _measured_value(row) not in judged]
 
 
 def _measured_value(outcome: Outcome) -> tuple[object, ...]:
