@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -157,14 +156,10 @@ class AcceptedRuns(StoreRoot):
             if numbered_folder.name in superseded:
                 shutil.rmtree(numbered_folder, ignore_errors=True)
 
-    @contextmanager
-    def _refusing_damage(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except CorruptFile as damage:
-            raise Refusal(
-                StoredCode.UNREADABLE_HISTORY, file=self._display_path(path), cause=damage.problem
-            ) from None
+    def _unreadable(self, path: Path, damage: CorruptFile) -> Refusal:
+        return Refusal(
+            StoredCode.UNREADABLE_HISTORY, file=self._display_path(path), cause=damage.problem
+        )
 
 
 def _folder_name(number: int) -> str:
