@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..codes import GateCode
@@ -35,10 +36,17 @@ def replacement_note(old: Accuracy, new: Accuracy, metric: Metric, *, confidence
         "lost": comparison.lost,
         "won": comparison.won,
         "retention": comparison.retention,
-        "low": comparison.low,
-        "high": comparison.high,
+        "low": _rounded(comparison.low, math.floor),
+        "high": _rounded(comparison.high, math.ceil),
     }
     return Problem(GateCode.BASELINE_REPLACED, facts)
+
+
+def _rounded(bound: float | None, whole: Callable[[float], int]) -> float | None:
+    """A bound to three digits, outwards, so that what is printed is still true."""
+    if bound is None or not math.isfinite(bound):
+        return bound
+    return whole(bound * 1000) / 1000
 
 
 def unpaired_note(task: str, why: Problem) -> Problem:
