@@ -21,7 +21,7 @@ from ..core.records.timings import Repeat, Timings
 from ..core.redact_settings import sealed
 from ..core.strict_json import CorruptFile, dump_readable
 from .foreign_files import object_of
-from .lm_eval_results.results import declared_direction
+from .lm_eval_results.results import declared_direction, unaveraged_metrics
 
 
 def _to_1_1(document: Document) -> Document:
@@ -181,6 +181,7 @@ def _to_result(document: Any) -> Result:
         task=document["task"],
         known=document["known"],
         config=document["config"],
+        unaveraged=unaveraged_metrics(document["config"]),
         aggregates=aggregates,
         suspicions={name: stated(text) for name, text in document["suspicions"].items()},
         **kept,

@@ -12,7 +12,8 @@ from typing import Any
 from ..core.gates.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
 from ..core.gates.outcomes import GateOutcome, JudgedAccuracy, LostUnjudged, RefusedAccuracy
 from .markdown_text import cell, escaped
-from .messages import bare, floor_3, open_lines
+from .messages import bare, open_lines
+from .number_format import floor_3
 from .rows import row_of
 from .summary_table import word_of
 from .unjudged_messages import loss_lines
@@ -26,14 +27,10 @@ _ORDER = (KEPT, LOST, UNDECIDED, REFUSED)
 
 @dataclass(frozen=True)
 class Compared:
-    """What came of one comparison, and how it is told: its row, to which notes are added."""
+    """What came of one comparison, and its row in the words of the command line."""
 
     outcome: GateOutcome
     row: Outcome
-
-    def with_notes(self, *notes: str) -> Compared:
-        """With further notes."""
-        return replace(self, row=replace(self.row, notes=(*self.row.notes, *notes)))
 
 
 def compared(outcome: GateOutcome) -> Compared:

@@ -31,10 +31,10 @@ from ..core.gates.verdict import Verdict
 from ..core.printable import first_line, quoted_lines
 from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
+from .number_format import DUST, floor_3
 from .words import PLAIN, Voice, words_of
 
 _SHOWN_ITEMS = 5
-_DUST = 1e-9  # 0.57 * 1000 is 569.9999999999999
 
 
 def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outcome:
@@ -42,7 +42,7 @@ def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outc
     comparison = verdict.comparison
     result = _result(verdict)
     return replace(
-        _measured(comparison, context),
+        _measured(comparison, context, voice),
         result=result,
         fails=verdict.fails,
         headline=_headline(verdict, result),
@@ -50,7 +50,7 @@ def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outc
             *figures(comparison),
             *_floor(comparison),
             *_outlook(verdict, result, voice),
-            *note_words(comparison.notes),
+            *note_words(comparison.notes, voice),
         ),
         gate=str(verdict.gate),
         minimum=verdict.gate.minimum,
@@ -70,19 +70,19 @@ def open_lines(verdict: Verdict, voice: Voice) -> tuple[str, ...]:
         *figures(comparison)[1:],
         *_floor(comparison),
         *([advice] if advice is not None else []),
-        *note_words(comparison.notes),
+        *note_words(comparison.notes, voice),
     )
 
 
 def of_measurement(
-    comparison: Comparison, context: Context, *, part_of: str | None = None
+    comparison: Comparison, context: Context, voice: Voice = PLAIN, *, part_of: str | None = None
 ) -> Outcome:
     """A comparison that no gate judged: listed, never called kept.
 
     ``part_of`` names the group or pool that it is judged in, with others.
     """
-    outcome = _measured(comparison, context, f"judged in {part_of}" if part_of else "no gate")
-    return replace(outcome, part_of=part_of)
+    gated = f"judged in {part_of}" if part_of else "no gate"
+    return replace(_measured(comparison, context, voice, gated), part_of=part_of)
 
 
 def of_refusal(
@@ -98,7 +98,7 @@ def of_refusal(
     """A refusal; with ``comparison`` its figures are listed beside it."""
     category = error.category.value if isinstance(error, Refusal) else "wrong use"
     base = (
-        _measured(comparison, context)
+        _measured(comparison, context, voice)
         if comparison is not None and context is not None
         else Outcome(REFUSED, True, scheme, "", context=context, task=task)
     )
@@ -168,9 +168,11 @@ def _rerun_notes(accuracy: Accuracy, metric: Metric) -> tuple[str, ...]:
     return (f"{accuracy.protocol.task}: {len(runs)} runs, which differ from each other {share}",)
 
 
-def note_words(notes: Iterable[Note]) -> tuple[str, ...]:
+def note_words(notes: Iterable[Note], voice: Voice = PLAIN) -> tuple[str, ...]:
     """What is read of notes."""
-    return tuple(words_of(note).what if isinstance(note, Problem) else note for note in notes)
+    return tuple(
+        words_of(note, voice).what if isinstance(note, Problem) else note for note in notes
+    )
 
 
 def confidence(each: float, family: int | None) -> str:
@@ -183,14 +185,7 @@ def confidence(each: float, family: int | None) -> str:
 
 def percent(share: float) -> str:
     """``67.8 %`` rounded towards nothing: never shows 98.0 % for 97.96 %."""
-    return f"{math.floor(share * 1000 + _DUST) / 10:.1f} %"
-
-
-def floor_3(share: float) -> str:
-    """Three digits, rounded down: a promise that still holds as printed."""
-    if abs(share) > 1e6:  # no share at all, as files that somebody made up may hold
-        return f"{share:.3g}"
-    return f"{math.floor(share * 1000 + _DUST) / 1000:.3f}"
+    return f"{math.floor(share * 1000 + DUST) / 10:.1f} %"
 
 
 def _result(verdict: Verdict) -> str:
@@ -203,7 +198,9 @@ def _result(verdict: Verdict) -> str:
     }[verdict.evidence]
 
 
-def _measured(comparison: Comparison, context: Context, gated: str = "no gate") -> Outcome:
+def _measured(
+    comparison: Comparison, context: Context, voice: Voice, gated: str = "no gate"
+) -> Outcome:
     floor = comparison.floor
     return Outcome(
         MEASURED,
@@ -230,7 +227,7 @@ def _measured(comparison: Comparison, context: Context, gated: str = "no gate") 
         of_first_accepted=comparison.of_first_accepted,
         baseline_truncated=comparison.truncated[0] if comparison.truncated else None,
         quantized_truncated=comparison.truncated[1] if comparison.truncated else None,
-        notes=(*note_words(comparison.notes), *_indistinguishable(comparison)),
+        notes=(*note_words(comparison.notes, voice), *_indistinguishable(comparison)),
     )
 
 
@@ -398,7 +395,7 @@ def upper(bound: float | None, below: float = math.inf) -> str:
         return "any share"
     for digits in (1, 2, 3):
         scale = 10 ** (digits + 2)
-        rounded = math.ceil(bound * scale - _DUST) / scale
+        rounded = math.ceil(bound * scale - DUST) / scale
         if rounded < below:
             break
     return f"{rounded * 100:.{digits}f} %"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+DUST = 1e-9  # 0.57 * 1000 is 569.9999999999999
+
 
 def figure(value: float | None) -> str:
     """Four significant digits at most, thousands apart."""
@@ -29,3 +31,10 @@ def outwards(value: float | None, *, up: bool, beyond: float | None = None) -> s
         if beyond is None or (shown < beyond if up else shown > beyond):
             break
     return f"{shown:,.{digits}g}" if abs(shown) < 1000 else f"{shown:,.0f}"
+
+
+def floor_3(share: float) -> str:
+    """Three digits, rounded down: a promise that still holds as printed."""
+    if abs(share) > 1e6:  # no share at all, as files that somebody made up may hold
+        return f"{share:.3g}"
+    return f"{math.floor(share * 1000 + DUST) / 1000:.3f}"

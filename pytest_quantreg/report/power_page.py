@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..core import stats
 from ..core.gates.power import TRUTH_STEP, about
 from ..core.settings import GateMode
-from .messages import floor_3
+from .number_format import floor_3
 from .power_question import Question
 
 COLUMN = 13

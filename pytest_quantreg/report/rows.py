@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..core.codes import Category
+from ..core.facts import Note
 from ..core.gates.outcome import Outcome
 from ..core.gates.outcomes import (
     BaselineRecorded,
@@ -33,17 +37,31 @@ def row_of(outcome: GateOutcome, voice: Voice = PLAIN) -> Outcome:
     if isinstance(outcome, (BaselineRecorded, SpeedBaselineRecorded)):
         return _row_of_recording(outcome)
     if isinstance(outcome, JudgedAccuracy):
-        row = messages.of_verdict(outcome.verdict, outcome.context, voice)
+        verdict = messages.of_verdict(outcome.verdict, outcome.context, voice)
+        row = _with_notes(verdict, outcome.notes, voice)
         return row if outcome.beside is None else with_losses_beside(row, outcome.beside, voice)
     if isinstance(outcome, LostUnjudged):
         judged = messages.of_verdict(outcome.verdict, outcome.context, voice)
         return of_lost_unjudged(outcome.comparison, judged, outcome.beside, outcome.context, voice)
     if isinstance(outcome, MeasuredAccuracy):
-        part_of = outcome.part_of or (_POOL if outcome.in_pool else None)
-        return messages.of_measurement(outcome.comparison, outcome.context, part_of=part_of)
+        return _row_of_measurement(outcome, voice)
     if isinstance(outcome, NothingAccepted):
         return messages.of_nothing_accepted(outcome)
     return _row_of_refusal(outcome, voice)
+
+
+def _row_of_measurement(outcome: MeasuredAccuracy, voice: Voice) -> Outcome:
+    part_of = outcome.part_of or (_POOL if outcome.in_pool else None)
+    row = messages.of_measurement(outcome.comparison, outcome.context, voice, part_of=part_of)
+    return replace(
+        _with_notes(row, outcome.notes, voice),
+        gate=str(outcome.gate) if outcome.gate is not None else None,
+        category=Category.SUSPICIOUS.value if outcome.doubt is not None else None,
+    )
+
+
+def _with_notes(row: Outcome, notes: tuple[Note, ...], voice: Voice) -> Outcome:
+    return replace(row, notes=(*row.notes, *messages.note_words(notes, voice)))
 
 
 def _row_of_refusal(outcome: RefusedAccuracy, voice: Voice) -> Outcome:

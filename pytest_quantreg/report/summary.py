@@ -20,7 +20,8 @@ from ..core.gates.outcome import (
     Outcome,
 )
 from ..core.gates.outcomes import NOT_RECORDED
-from .messages import bare, confidence, factor, floor_3
+from .messages import bare, confidence, factor
+from .number_format import floor_3
 from .speed_messages import speed_bound
 from .speed_table import required
 from .summary_table import WORDS, minima, of_accepted

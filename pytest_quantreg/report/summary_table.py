@@ -19,7 +19,8 @@ from ..core.gates.outcome import (
 )
 from ..core.gates.outcomes import NOT_RECORDED
 from ..core.gates.selection import NO_REGRESSION
-from .messages import bare, floor_3
+from .messages import bare
+from .number_format import floor_3
 
 GATE_HEAD = ("task", "metric", "base", "quant", "retention", "interval", "n", "lost", "won", "")
 ACCEPTED_HEAD = tuple("accepted" if word == "base" else word for word in GATE_HEAD)

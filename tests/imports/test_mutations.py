@@ -16,7 +16,8 @@ from pytest_quantreg.core.errors import QuantregError
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.core.records.timings import Timings, compare_timings
 from pytest_quantreg.imports.open_results import open_path
-from pytest_quantreg.report.words import words_of
+from pytest_quantreg.report.rows import row_of
+from pytest_quantreg.report.words import COMMAND_LINE, words_of
 from tests.cli.lm_eval_folders import BASE, evaluated, flipped, rows
 
 ROUNDS = pytest.mark.parametrize("rounds", [25, pytest.param(2_000, marks=pytest.mark.slow)])
@@ -80,8 +81,8 @@ def shape_changed(data: bytes, rng: random.Random) -> bytes:
 
 def use(path: Path) -> None:
     """Reads, and compares with itself what could be read."""
-    from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
-    from pytest_quantreg.cli.compare.pool import ComparePolicy
+    from pytest_quantreg.gating.files.judge import conclude, judge_candidate
+    from pytest_quantreg.gating.files.policy import ComparePolicy
 
     imported = open_path(path)
     if isinstance(imported, Timings):
@@ -90,9 +91,9 @@ def use(path: Path) -> None:
     assert isinstance(imported, Evaluation)
     wish = ComparePolicy(minimum=0.5)
     judged = judge_candidate(imported, imported, wish)
-    assert status_of([judged], wish) in range(4)
-    for outcome in judged.every:
-        json.dumps(outcome.to_plain(), allow_nan=False)
+    assert conclude([judged], wish) in range(4)
+    for outcome in judged.outcomes:
+        json.dumps(row_of(outcome, COMMAND_LINE).to_plain(), allow_nan=False)
 
 
 def refusal_of(path: Path) -> str | None:
@@ -170,14 +171,14 @@ def test_no_mutation_lets_a_lost_candidate_pass(
 
 def status_against(baseline: Evaluation, path: Path) -> int:
     """The exit status of a certified .95 on what lies at ``path``."""
-    from pytest_quantreg.cli.compare.judge import judge_candidate, status_of
-    from pytest_quantreg.cli.compare.pool import ComparePolicy
     from pytest_quantreg.core.settings import GateMode
+    from pytest_quantreg.gating.files.judge import conclude, judge_candidate
+    from pytest_quantreg.gating.files.policy import ComparePolicy
 
     wish = ComparePolicy(minimum=0.95, mode=GateMode.CERTIFY)
     try:
         imported = open_path(path)
         assert isinstance(imported, Evaluation)
-        return status_of([judge_candidate(baseline, imported, wish)], wish)
+        return conclude([judge_candidate(baseline, imported, wish)], wish)
     except QuantregError:
         return 2

@@ -9,7 +9,8 @@ from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import judge
 from pytest_quantreg.core.settings import GateMode
-from pytest_quantreg.report.messages import floor_3, of_verdict, percent
+from pytest_quantreg.report.messages import of_verdict, percent
+from pytest_quantreg.report.number_format import floor_3
 from tests.core.comparison.comparisons import paired
 
 CONTEXT = Context("model", None, "bf16", "w8a8-int8", "scripted 1.0", "cpu")

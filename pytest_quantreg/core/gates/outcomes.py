@@ -42,6 +42,7 @@ class JudgedAccuracy:
     verdict: Verdict
     context: Context
     beside: UnjudgedLosses | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,17 @@ class LostUnjudged:
 class MeasuredAccuracy:
     """A comparison that no gate judges by itself.
 
-    ``part_of`` names the group, ``in_pool`` says that a pool judges it with others.
+    ``part_of`` names the group, ``in_pool`` says that a pool judges it with others. ``gate`` was
+    requested and does not judge this metric. ``doubt`` is why any gate would be refused.
     """
 
     comparison: Comparison
     context: Context
     part_of: str | None = None
     in_pool: bool = False
+    gate: Gate | None = None
+    doubt: Problem | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Result:
     ``words`` are texts for values of ``known`` that mean nothing to people, ``date`` is when
     it was evaluated, in seconds since 1970 (before lm-eval 0.4.2 files do not say), ``written``
     when its file was last written, ``cache`` stands for the place where lm-eval looked
-    for answers before it asked the model.
+    for answers before it asked the model. ``unaveraged`` are metrics, without their filters,
+    that are no means of their items' scores by the task's file.
     """
 
     task: str
@@ -80,6 +81,11 @@ class Result:
     written: float | None = None
     cache: str | None = None
     ordered: bool = True
+    unaveraged: frozenset[str] = frozenset()
+
+    def is_mean(self, metric: str) -> bool:
+        """Whether a metric is the mean of its items' scores, as it is unless the file objects."""
+        return metric.partition(",")[0] not in self.unaveraged
 
     def find(self, metric: str | None) -> Aggregate | None:
         """The aggregate called ``acc`` (under its first filter) or ``acc,none``.

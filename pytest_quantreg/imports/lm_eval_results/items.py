@@ -136,7 +136,7 @@ def _kind(result: Result, aggregate: Aggregate, samples: Samples) -> str:
         return "perplexity"
     mean = math.fsum(column) / len(column)
     if abs(mean - aggregate.value) > _CLOSE * max(1.0, abs(aggregate.value)):
-        if not is_mean(result, name.partition(",")[0]):
+        if not result.is_mean(name):
             return "aggregate"
         raise CorruptFile(
             ImportCode.OTHER_MEAN,
@@ -146,15 +146,6 @@ def _kind(result: Result, aggregate: Aggregate, samples: Samples) -> str:
             declared=aggregate.value,
         )
     return "binary" if set(column) <= {0.0, 1.0} else "mean"
-
-
-def is_mean(result: Result, metric: str) -> bool:
-    """Whether the task's file averages a metric; where it does not say, lm-eval does."""
-    entries = result.config.get("metric_list")
-    for entry in entries if isinstance(entries, list) else []:
-        if object_of(entry).get("metric") == metric:
-            return object_of(entry).get("aggregation", "mean") in ("mean", "nanmean")
-    return True
 
 
 def _text(facts: Mapping[str, Json], name: str) -> str:

@@ -147,6 +147,7 @@ def _read_result(
         known=protocol,
         aggregates=aggregates,
         config=config_of(config),
+        unaveraged=unaveraged_metrics(config),
         parts=parts,
         total=total,
         chance=_chance(document, parts) if parts else chance_of(config),
@@ -296,6 +297,14 @@ def declared_direction(config: Mapping[str, Any], metric: str) -> object:
         entry.get("higher_is_better") for entry in metric_entries if entry.get("metric") == metric
     )
     return next(declared, None)
+
+
+def unaveraged_metrics(config: Mapping[str, Any]) -> frozenset[str]:
+    """The metrics that a task's file makes of its items otherwise than by their mean."""
+    aggregations: dict[str, object] = {}
+    for entry in map(object_of, list_of(config.get("metric_list"))):
+        aggregations.setdefault(str(entry.get("metric")), entry.get("aggregation", "mean"))
+    return frozenset(name for name, how in aggregations.items() if how not in ("mean", "nanmean"))
 
 
 def _kind(metric: str, value: float) -> str:

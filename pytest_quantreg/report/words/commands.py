@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...core.codes import CommandCode
-from .template import Table
+from ...core.facts import Fact
+from ..number_format import floor_3
+from .template import Lines, Table
 
 _WRITES = "--quant-report=PATH.json writes one"
 _CHOOSE = "choose the tasks that count with --task"
@@ -206,6 +210,66 @@ _SUSPICIONS: Table = {
         "knows questions and no models"
     ),
     CommandCode.DECLARED_RERUN: "{cause}: judged as a rerun, declared by --allow-rerun",
+    CommandCode.IDENTICAL_CANDIDATES: (
+        "{first} and {second} gave identical answers on {tasks}: they may be one model under two "
+        "names"
+    ),
 }
 
-WORDS: Table = {**_OPTIONS, **_REPORTS, **_PAIRS, **_JUDGING, **_SUSPICIONS}
+
+def _part_keeps(facts: Mapping[str, Fact]) -> Lines:
+    retention = facts["retention"]
+    assert isinstance(retention, float)
+    return f"{{task}} keeps {floor_3(retention)}"
+
+
+def _losses_hidden(facts: Mapping[str, Fact]) -> Lines:
+    more = facts["more"]
+    assert isinstance(more, int)
+    rest = " and {more} more" if more > 0 else ""
+    return (
+        f"{{label}}: {{group}} as a whole hides a loss below {{minimum:g}}: {{losses}}{rest}; "
+        "gate such tasks with --task"
+    )
+
+
+def _intervals_of_totals(facts: Mapping[str, Fact]) -> Lines:
+    narrowest, widest = (f"{facts[name]:.1f}" for name in ("narrowest", "widest"))
+    times = narrowest if narrowest == widest else f"{narrowest} to {widest}"
+    return (
+        "intervals without lost and won are made of totals, as if both models had answered "
+        f"different questions; with every item's score they would be about {times} times as wide "
+        "if as many answers change as usual: evaluate with lm-eval's --log_samples and keep the "
+        "samples_*.jsonl beside the results"
+    )
+
+
+_NOTES: Table = {
+    CommandCode.NO_SCORE_CHANGED: (
+        "{label}: no score of {task} changed: it cannot be told from the baseline"
+    ),
+    CommandCode.OTHER_METRIC_MOVES_AWAY: (
+        "{label}: {metric} of {task} goes the other way, {baseline:.3f} -> {quantized:.3f}"
+    ),
+    CommandCode.OTHER_METRIC_COMPARED: (
+        "{task}: the direction of {first} is unknown, so {metric} is compared instead"
+    ),
+    CommandCode.PERPLEXITY_LISTED: (
+        "{task}: {metric} is listed and not judged: a share of a perplexity says little; name "
+        "another of its metrics with --metric"
+    ),
+    CommandCode.NOT_AVERAGED: (
+        "scores of {tasks} cannot be averaged with others: each task is judged by itself, and none "
+        "together"
+    ),
+    CommandCode.ONLY_ONE_SIDE_HAS: "only {label} has {tasks}",
+    CommandCode.INTERVALS_OF_TOTALS: _intervals_of_totals,
+    CommandCode.SEVERAL_CERTIFIED: (
+        "{candidates} candidates under certify: {percent:g} % is promised for one that was chosen "
+        "before; the best of several had as many chances to pass"
+    ),
+    CommandCode.PART_KEEPS: _part_keeps,
+    CommandCode.LOSSES_HIDDEN_IN_GROUP: _losses_hidden,
+}
+
+WORDS: Table = {**_OPTIONS, **_REPORTS, **_PAIRS, **_JUDGING, **_SUSPICIONS, **_NOTES}

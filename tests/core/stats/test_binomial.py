@@ -59,7 +59,7 @@ def test_shapes_broadcast() -> None:
 def test_judging_imports_no_more_of_scipy_than_its_special_functions() -> None:
     """Importing all of what verdicts are made of leaves the slow rooms of scipy alone."""
     code = (
-        "import sys, pytest_quantreg.core.gates.verdict, pytest_quantreg.cli.compare.judge; "
+        "import sys, pytest_quantreg.core.gates.verdict, pytest_quantreg.gating.files.judge; "
         "print(*[one for one in ('scipy.stats', 'scipy.optimize') if one in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.cli.compare.judge import judge_candidate
-from pytest_quantreg.cli.compare.pool import ComparePolicy
+from pytest_quantreg.core.gates.outcomes import MeasuredAccuracy
 from pytest_quantreg.core.records.evaluation import Evaluation
+from pytest_quantreg.gating.files.judge import judge_candidate
+from pytest_quantreg.gating.files.policy import ComparePolicy
 from pytest_quantreg.imports.open_results import open_path
 from pytest_quantreg.imports.to_runs import run_of
 
@@ -146,14 +147,15 @@ def test_two_evaluations_compare_item_by_item(evaluated: list[Path]) -> None:
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
     judged = judge_candidate(sides[0], sides[1], ComparePolicy())
-    group = next(outcome for outcome in judged.every if outcome.task == "both")
+    compared = [
+        outcome.comparison for outcome in judged.outcomes if isinstance(outcome, MeasuredAccuracy)
+    ]
+    assert len(compared) == len(judged.outcomes)
+    group = next(comparison for comparison in compared if comparison.task == "both")
     assert group.n == 60
     assert group.lost is not None
     assert group.won is not None
-    assert group.baseline is not None
-    assert group.quantized is not None
     assert group.won - group.lost == pytest.approx(60 * (group.quantized - group.baseline))
-    assert {outcome.result for outcome in judged.every} == {"measured"}
 
 
 def test_each_task_makes_a_run(evaluated: list[Path]) -> None:

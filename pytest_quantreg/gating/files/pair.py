@@ -15,12 +15,11 @@ from ...core.comparison.partial_comparability import differences
 from ...core.comparison.suspicion import answers
 from ...core.comparison.unpaired import compare_totals
 from ...core.errors import Refusal, WrongUse
-from ...core.facts import Note, Problem, noted
+from ...core.facts import Fact, Note, Problem, noted
 from ...core.records.evaluation import Aggregate, Evaluation, Result
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
-from ...report.words import COMMAND_LINE, words_of
 from .sanity_checks import (
     PairSuspicion,
     declared_rerun,
@@ -150,15 +149,13 @@ def pair_task(
     notes: list[Note] = [noted(name, difference.problem) for difference in dict.fromkeys(remarks)]
     first = before.aggregates[0].metric
     if metric is None and chosen.metric != first:
-        notes.append(
-            f"{name}: the direction of {first.name} is unknown, so {chosen.metric.name} is "
-            "compared instead"
-        )
+        named: dict[str, Fact] = {"task": name, "first": first.name, "metric": chosen.metric.name}
+        notes.append(Problem(CommandCode.OTHER_METRIC_COMPARED, named))
     for accuracies in parts:
         notes += answers(*accuracies)
     if declared and not rerun:
         identical = filter(None, (identical_answers(*pair) for pair in pairs))
-        notes += [words_of(declared_rerun(answers), COMMAND_LINE).what for answers in identical]
+        notes += map(declared_rerun, identical)
     suspect = next(filter(None, suspicions), same)
     shown = _shown_metric(parts, chosen.metric)
     return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)

@@ -9,41 +9,33 @@ from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.errors import Refusal
 from ...core.gates.outcome import Context
-from ...core.gates.outcomes import JudgedAccuracy, LostUnjudged
-from ...core.gates.plan import Plan
+from ...core.gates.outcomes import AccuracyOutcome, JudgedAccuracy, LostUnjudged
 from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
-from ...core.records.evaluation import Evaluation, Result
+from ...core.records.evaluation import Evaluation
 from ...core.settings import GateMode
-from ...imports.lm_eval_results.items import is_mean
-from ...report.comparison_page import Compared, compared
-from ...report.unjudged_messages import with_losses_beside
-from ...report.words import COMMAND_LINE
 from .pair import Task, claimed_scheme, pair_task
-from .pool import ComparePolicy
+from .policy import ComparePolicy
 
 
 def with_unjudged_losses(
-    judged: Compared,
+    outcome: AccuracyOutcome,
     tasks: list[Task],
     baseline: Evaluation,
     candidate: Evaluation,
     policy: ComparePolicy,
-    plan: Plan,
     context: Context,
-) -> list[Compared]:
+) -> list[AccuracyOutcome]:
     """The verdict on some tasks, with what is lost of their other metrics."""
-    outcome = judged.outcome
     if not isinstance(outcome, JudgedAccuracy) or policy.minimum is None:
-        return [judged]
+        return [outcome]
     other_metrics = [other for task in tasks for other in _other_metrics(task, baseline, candidate)]
-    beside = surely_lost(other_metrics, policy.minimum, confidence=plan.confidence)
+    beside = surely_lost(other_metrics, policy.minimum, confidence=policy.plan.confidence)
     if beside is None:
-        return [judged]
-    row = with_losses_beside(judged.row, beside, COMMAND_LINE)
-    extended = [Compared(replace(outcome, beside=beside), row)]
-    if plan.mode is GateMode.CERTIFY:
+        return [outcome]
+    extended: list[AccuracyOutcome] = [replace(outcome, beside=beside)]
+    if policy.mode is GateMode.CERTIFY:
         extended += [
-            compared(LostUnjudged(comparison, outcome.verdict, beside, context))
+            LostUnjudged(comparison, outcome.verdict, beside, context)
             for comparison in beside.comparisons
         ]
     return extended
@@ -59,14 +51,10 @@ def _other_metrics(
             continue
         for aggregate in ours.aggregates:
             metric = aggregate.metric.name
-            if metric != task.metric.name and _is_scored(metric, ours) and theirs.find(metric):
+            if metric == task.metric.name or not theirs.find(metric):
+                continue
+            if is_score(aggregate.metric) and ours.is_mean(metric):
                 yield _deferred_comparison(name, metric, task, baseline, candidate)
-
-
-def _is_scored(metric: str, result: Result) -> bool:
-    aggregate = result.find(metric)
-    averaged = is_mean(result, metric.partition(",")[0])
-    return aggregate is not None and is_score(aggregate.metric) and averaged
 
 
 def _deferred_comparison(

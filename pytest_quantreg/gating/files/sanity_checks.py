@@ -15,7 +15,6 @@ from ...core.records.evaluation import Evaluation, Result
 from ...core.records.run import UNVERIFIED
 from ...core.redact_settings import same_settings
 from ...core.schemes.names import resolve
-from ...report.words import COMMAND_LINE, words_of
 
 LOADS_WEIGHTS = frozenset({"lm-eval-hf", "lm-eval-vllm", "lm-eval-sglang"})
 """Engines whose model name says which weights ran; behind a server it may be any word."""
@@ -119,22 +118,20 @@ def same_model(
         yield _both_name(baseline, candidate)
 
 
-def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[str]:
-    """Tells of candidates that gave identical answers: they may be one model under two names."""
+def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[Problem]:
+    """Note candidates that gave identical answers: they may be one model under two names."""
     for first, second in combinations(sides, 2):
-        alike = [
+        alike = tuple(
             task
             for task, result in first.results.items()
             if task in second.results
             and identical_answers(result, second.results[task]) is not None
-        ]
+        )
         if alike:
-            yield (
-                f"{first.label} and {second.label} gave identical answers on {', '.join(alike)}: "
-                "they may be one model under two names"
-            )
+            names: dict[str, Fact] = {"first": first.label, "second": second.label, "tasks": alike}
+            yield Problem(CommandCode.IDENTICAL_CANDIDATES, names)
         elif _same_weights(first, second):
-            yield words_of(_both_name(first, second), COMMAND_LINE).what
+            yield _both_name(first, second)
 
 
 def declared_rerun(cause: Problem) -> Problem:

@@ -1,9 +1,9 @@
-"""What is wished of a comparison, and all tasks of one candidate judged together."""
+"""All tasks of one candidate judged together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
@@ -11,71 +11,39 @@ from ...core.comparison.pairs import pool
 from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import pool_totals
 from ...core.errors import Refusal
-from ...core.gates.outcome import REFUSED, Context, Outcome
-from ...core.gates.outcomes import JudgedAccuracy, MeasuredAccuracy, RefusedAccuracy
-from ...core.gates.plan import Plan
-from ...core.gates.selection import Gate
+from ...core.gates.outcome import Context
+from ...core.gates.outcomes import (
+    AccuracyOutcome,
+    JudgedAccuracy,
+    MeasuredAccuracy,
+    RefusedAccuracy,
+)
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
-from ...core.records.run import Metric
 from ...core.settings import GateMode
-from ...report.comparison_page import Compared, compared
 from .pair import Task, claimed_scheme, refuse_from_pool
+from .policy import ComparePolicy
 
-
-@dataclass(frozen=True)
-class ComparePolicy:
-    """What `quantreg compare` was asked for; ``minimum`` None: figures alone.
-
-    ``pooled`` judges all tasks together and none by itself. ``tasks`` and ``metric`` choose;
-    without them every task of the baseline is compared by its own first metric.
-    """
-
-    minimum: float | None = None
-    mode: GateMode = GateMode.DETECT
-    confidence: float = 0.95
-    pooled: bool = False
-    tasks: tuple[str, ...] = ()
-    metric: str | None = None
-    max_undetected: float = 0.10
-    allow_better: bool = False
-    allow_rerun: bool = False
-
-    def judges(self, metric: Metric) -> bool:
-        """Whether a gate on retention is for this metric: for perplexities only if named."""
-        return metric.kind != "perplexity" or self.metric is not None
-
-    def plan(self, task: str | None) -> tuple[Plan, Gate | None]:
-        """How one task is judged, or (None) all of them."""
-        gate = None
-        if self.minimum is not None and (task is None or not self.pooled):
-            gate = Gate("min_retention", self.minimum, None, None, 1)
-        return Plan.of([gate] if gate else [], self.mode, self.confidence, 1), gate
-
-
-def refused_task(error: Refusal, label: str, context: Context, task: str) -> Compared:
-    """A task of which nothing may be concluded."""
-    return compared(RefusedAccuracy(error, label, context, task))
+ALL_TASKS = "all tasks"
+"""What stands for a task where there is no pool, for want of a part of it."""
 
 
 def pool_tasks(
     tasks: Sequence[Task],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[AccuracyOutcome],
     candidate: Evaluation,
     context: Context,
     policy: ComparePolicy,
-) -> Iterator[Compared]:
+) -> Iterator[AccuracyOutcome]:
     """The outcome of all tasks together, where there are two or more."""
     every = tasks
     tasks = _tasks_to_pool(tasks, policy)
-    count = len(tasks) + sum(
-        outcome.result == REFUSED and outcome.baseline is None for outcome in outcomes
-    )
+    count = len(tasks) + len(_incomparable(outcomes))
     if not policy.pooled and (
         count < 2 or (policy.minimum is not None and unpoolable_names(tasks))
     ):
         return
-    plan, gate = policy.plan(None)
+    plan, gate = policy.plan, policy.gate
     try:
         if gate is not None:
             certified = policy.mode is GateMode.CERTIFY
@@ -88,7 +56,7 @@ def pool_tasks(
             raise Refusal(CommandCode.TOO_FEW_TO_POOL)
         comparison = _pool(usable, count, candidate, policy)
         if gate is None:
-            yield compared(MeasuredAccuracy(comparison, context))
+            yield MeasuredAccuracy(comparison, context)
             return
         _refuse_unusual(usable, gate.minimum, context.scheme, policy)
         verdict = judge(
@@ -98,10 +66,19 @@ def pool_tasks(
             max_undetected=policy.max_undetected,
             allow_better=policy.allow_better,
         )
-        yield compared(JudgedAccuracy(verdict, context))
+        yield JudgedAccuracy(verdict, context)
     except Refusal as error:
         if gate is not None:
-            yield refused_task(error, context.scheme, context, "all tasks")
+            yield RefusedAccuracy(error, context.scheme, context, ALL_TASKS)
+
+
+def _incomparable(outcomes: Sequence[AccuracyOutcome]) -> list[str]:
+    """The tasks without a figure that could be compared."""
+    return [
+        outcome.task or ""
+        for outcome in outcomes
+        if isinstance(outcome, RefusedAccuracy) and outcome.comparison is None
+    ]
 
 
 def _tasks_to_pool(tasks: Sequence[Task], policy: ComparePolicy) -> list[Task]:
@@ -137,9 +114,13 @@ def _is_share(task: Task) -> bool:
     return bool(task.metric.higher_is_better) and min(values) >= 0.0 and max(values) <= 1.0
 
 
-def _poolable(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Task]:
+def _poolable(tasks: Sequence[Task], outcomes: Sequence[AccuracyOutcome]) -> list[Task]:
     """Without gates: the tasks that can be averaged, and that nothing makes suspect."""
-    suspect = {outcome.task for outcome in outcomes if outcome.category is not None}
+    suspect = {
+        outcome.comparison.task
+        for outcome in outcomes
+        if isinstance(outcome, MeasuredAccuracy) and outcome.doubt is not None
+    }
     poolable = []
     for task in tasks:
         try:
@@ -182,14 +163,9 @@ def _pool(
 
 
 def _refuse_incomplete(
-    tasks: Sequence[Task], outcomes: Sequence[Outcome], unjudged: Sequence[str]
+    tasks: Sequence[Task], outcomes: Sequence[AccuracyOutcome], unjudged: Sequence[str]
 ) -> None:
-    bad = [*unjudged]
-    bad += [
-        outcome.task or ""
-        for outcome in outcomes
-        if outcome.result == REFUSED and outcome.baseline is None
-    ]
+    bad = [*unjudged, *_incomparable(outcomes)]
     bad += [task.name for task in tasks if task.suspicion is not None]
     if bad:
         raise Refusal(CommandCode.POOL_INCOMPLETE, tasks=tuple(dict.fromkeys(bad)))

@@ -10,12 +10,26 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.cli.compare.judge import Judged, judge_candidate, status_of
-from pytest_quantreg.cli.compare.pool import ComparePolicy
+from pytest_quantreg.core.codes import Category, CommandCode, GateCode, ImportCode
+from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_width
-from pytest_quantreg.core.gates.outcome import Outcome
+from pytest_quantreg.core.facts import Problem
+from pytest_quantreg.core.gates.outcomes import (
+    AccuracyOutcome,
+    JudgedAccuracy,
+    MeasuredAccuracy,
+    RefusedAccuracy,
+)
 from pytest_quantreg.core.records.evaluation import Aggregate, Evaluation
 from pytest_quantreg.core.records.run import Metric
+from pytest_quantreg.core.settings import GateMode
+from pytest_quantreg.gating.files.judge import (
+    Conclusion,
+    JudgedCandidate,
+    conclude,
+    judge_candidate,
+)
+from pytest_quantreg.gating.files.policy import ComparePolicy
 from pytest_quantreg.imports.open_results import open_path
 
 Row = Callable[..., dict[str, Any]]
@@ -71,16 +85,40 @@ def scores(n: int, wrong: Sequence[int]) -> list[float]:
     return [float(at not in wrong) for at in range(n)]
 
 
-def only(judged: Judged, task: str) -> Outcome:
+def compared(outcome: AccuracyOutcome) -> Comparison:
+    """The figures of an outcome that has some."""
+    if isinstance(outcome, JudgedAccuracy):
+        return outcome.verdict.comparison
+    assert isinstance(outcome, MeasuredAccuracy)
+    return outcome.comparison
+
+
+def only(judged: JudgedCandidate, task: str) -> AccuracyOutcome:
     """The outcome of one task."""
-    return next(outcome for outcome in judged.every if outcome.task == task)
+    return next(outcome for outcome in judged.outcomes if task_of(outcome) == task)
+
+
+def task_of(outcome: AccuracyOutcome) -> str | None:
+    """The task that an outcome is of."""
+    return outcome.task if isinstance(outcome, RefusedAccuracy) else compared(outcome).task
+
+
+def measured(baseline: Evaluation, candidate: Evaluation, task: str) -> Comparison:
+    """The figures of one task without a gate."""
+    return compared(only(judge_candidate(baseline, candidate, ComparePolicy()), task))
+
+
+def refusal(outcome: AccuracyOutcome) -> Problem:
+    """Why an outcome is a refusal."""
+    assert isinstance(outcome, RefusedAccuracy)
+    return outcome.error.problem
 
 
 def test_items_are_paired(evaluate: Evaluate) -> None:
     """Two lost and one won of 100: counts, and an interval narrower than that of totals."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(100, [*range(1, 20), 50, 51])})
-    outcome = only(judge_candidate(base, quant, ComparePolicy()), "t")
+    outcome = measured(base, quant, "t")
     assert (outcome.lost, outcome.won, outcome.n) == (2, 1, 100)
     assert outcome.low is not None
     assert outcome.high is not None
@@ -105,21 +143,23 @@ def test_a_group_is_pooled_from_the_items_of_its_tasks(evaluate: Evaluate) -> No
     quant = evaluate("quant", {"a": scores(60, range(12)), "b": scores(40, range(10))}, below)
     assert base.tasks == ("all",)
     judged = judge_candidate(base, quant, ComparePolicy())
-    outcome = only(judged, "all")
+    outcome = compared(only(judged, "all"))
     assert (outcome.lost, outcome.won, outcome.n) == (2, 0, 100)
     assert outcome.baseline == pytest.approx(0.8)
     assert outcome.retention == pytest.approx(0.78 / 0.8)
     assert judged.narrower == ()
-    assert only(judge_candidate(base, quant, ComparePolicy(tasks=("a",))), "a").lost == 2
+    chosen = judge_candidate(base, quant, ComparePolicy(tasks=("a",)))
+    assert compared(only(chosen, "a")).lost == 2
 
 
 def test_a_smaller_limit_is_compared_on_its_own_items(evaluate: Evaluate) -> None:
     """A baseline with more items serves a candidate with fewer, on those alone."""
     base = evaluate("base", {"t": scores(100, range(20))})
     quant = evaluate("quant", {"t": scores(50, range(20))})
-    outcome = only(judge_candidate(base, quant, ComparePolicy()), "t")
+    outcome = measured(base, quant, "t")
     assert (outcome.n, outcome.baseline, outcome.quantized) == (50, 0.6, 0.6)
-    assert only(judge_candidate(quant, base, ComparePolicy()), "t").category == "not comparable"
+    more = only(judge_candidate(quant, base, ComparePolicy()), "t")
+    assert refusal(more).code.category is Category.NOT_COMPARABLE
 
 
 def test_all_tasks_are_one_line_and_one_gate(evaluate: Evaluate) -> None:
@@ -128,12 +168,10 @@ def test_all_tasks_are_one_line_and_one_gate(evaluate: Evaluate) -> None:
     base, quant = evaluate("base", tasks), evaluate("quant", tasks)
     quant = replace(quant, scheme="w8a8-int8")
     judged = judge_candidate(base, quant, ComparePolicy())
-    assert judged.pooled[0].task == "all 4 tasks"
-    assert judged.pooled[0].n == 1200
-    from pytest_quantreg.core.settings import GateMode
-
+    pooled = compared(judged.together[0])
+    assert (pooled.task, pooled.n) == ("all 4 tasks", 1200)
     policy = ComparePolicy(0.99, GateMode.CERTIFY, pooled=True)
-    assert status_of([judge_candidate(base, quant, policy)], policy) == 0
+    assert conclude([judge_candidate(base, quant, policy)], policy) is Conclusion.HOLDS
 
 
 def test_a_loss_is_a_loss(evaluate: Evaluate) -> None:
@@ -142,18 +180,25 @@ def test_a_loss_is_a_loss(evaluate: Evaluate) -> None:
     quant = evaluate("quant", {"t": scores(400, range(80))})
     policy = ComparePolicy(0.98)
     judged = judge_candidate(base, quant, policy)
-    assert only(judged, "t").result == "lost"
-    assert status_of([judged], policy) == 1
+    outcome = only(judged, "t")
+    assert isinstance(outcome, JudgedAccuracy)
+    assert outcome.verdict.is_lost
+    assert conclude([judged], policy) is Conclusion.FELL_SHORT
 
 
 def test_a_candidate_far_above_is_suspect(evaluate: Evaluate) -> None:
     """Quantizing does not teach: 90 % against 60 % was asked differently."""
     base = evaluate("base", {"t": scores(400, range(160))})
     quant = evaluate("quant", {"t": scores(400, range(40))})
-    assert only(judge_candidate(base, quant, ComparePolicy()), "t").category == "suspicious"
-    assert only(judge_candidate(base, quant, ComparePolicy(0.9)), "t").category == "suspicious"
-    allowed = judge_candidate(base, quant, ComparePolicy(0.9, allow_better=True))
-    assert only(allowed, "t").result == "kept"
+    listed = only(judge_candidate(base, quant, ComparePolicy()), "t")
+    assert isinstance(listed, MeasuredAccuracy)
+    assert listed.doubt is not None
+    assert listed.doubt.code is GateCode.FAR_ABOVE_BASELINE
+    assert listed.notes == (listed.doubt,)
+    refused = only(judge_candidate(base, quant, ComparePolicy(0.9)), "t")
+    assert refusal(refused).code is GateCode.FAR_ABOVE_BASELINE
+    policy = ComparePolicy(0.9, allow_better=True)
+    assert conclude([judge_candidate(base, quant, policy)], policy) is Conclusion.HOLDS
 
 
 def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
@@ -161,8 +206,7 @@ def test_a_baseline_at_chance_is_suspect(evaluate: Evaluate) -> None:
     guessed = {"t": [float(at % 4 == 0) for at in range(200)]}
     base, quant = evaluate("base", guessed), evaluate("quant", guessed)
     outcome = only(judge_candidate(base, quant, ComparePolicy(0.9)), "t")
-    assert outcome.category == "suspicious"
-    assert "not above chance" in outcome.headline
+    assert refusal(outcome).code is GateCode.AT_CHANCE
 
 
 def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
@@ -174,8 +218,14 @@ def test_a_stored_run_that_quantized_nothing_is_suspect() -> None:
     base = Evaluation("base", "m", "e", {"recall": result_of(run)})
     quant = Evaluation("quant", "m", "e", {"recall": result_of(claimed)})
     outcome = only(judge_candidate(base, quant, ComparePolicy(0.98)), "recall")
-    assert outcome.category == "suspicious"
-    assert "nothing in its loaded weights was quantized" in outcome.headline
+    problem = refusal(outcome)
+    assert problem.code is CommandCode.SUSPECT
+    cause = problem.facts["cause"]
+    assert isinstance(cause, Problem)
+    assert cause.code is CommandCode.SIDE_SUSPECT
+    reason = cause.facts["cause"]
+    assert isinstance(reason, Problem)
+    assert reason.code is ImportCode.NOTHING_QUANTIZED
 
 
 def test_the_same_model_on_both_sides_is_told(twice: list[Path]) -> None:
@@ -184,7 +234,8 @@ def test_the_same_model_on_both_sides_is_told(twice: list[Path]) -> None:
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
     notes = judge_candidate(sides[0], sides[1], ComparePolicy()).notes
-    assert any("both name meta-llama/Meta-Llama-3-8B-Instruct" in note for note in notes)
+    named = [note for note in notes if isinstance(note, Problem)]
+    assert CommandCode.SAME_MODEL_NAMED in [note.code for note in named]
 
 
 ACC = Metric("acc,none", True, "mean")
@@ -248,7 +299,7 @@ def test_a_task_beside_its_group_counts_once(data: Path) -> None:
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
     judged = judge_candidate(sides[0], sides[1], ComparePolicy(tasks=("mmlu_pro", "mmlu_pro_law")))
-    assert [outcome.task for outcome in judged.every] == ["mmlu_pro", "mmlu_pro_law"]
+    assert list(map(task_of, judged.outcomes)) == ["mmlu_pro", "mmlu_pro_law"]
 
 
 def test_a_pool_of_totals_knows_how_many_items_there_are(data: Path) -> None:
@@ -256,7 +307,6 @@ def test_a_pool_of_totals_knows_how_many_items_there_are(data: Path) -> None:
     sides = [open_path(data / f"lm-eval/qwen3.6-27b/{arm}") for arm in ("bf16", "nvfp4")]
     assert isinstance(sides[0], Evaluation)
     assert isinstance(sides[1], Evaluation)
-    pooled = judge_candidate(sides[0], sides[1], ComparePolicy(tasks=("mmlu_pro", "gsm8k"))).pooled[
-        0
-    ]
+    policy = ComparePolicy(tasks=("mmlu_pro", "gsm8k"))
+    pooled = compared(judge_candidate(sides[0], sides[1], policy).together[0])
     assert (pooled.n, pooled.total_items) == (1300, 12032 + 1319)

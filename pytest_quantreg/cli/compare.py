@@ -9,18 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ...core.checks import check_retention
-from ...core.codes import CommandCode
-from ...core.errors import WrongUse
-from ...core.printable import printable
-from ...core.records.evaluation import Evaluation
-from ...core.settings import GateMode
-from ...core.strict_json import dump_readable
+from ..core.checks import check_retention
+from ..core.codes import CommandCode
+from ..core.errors import WrongUse
+from ..core.printable import printable
+from ..core.records.evaluation import Evaluation
+from ..core.settings import GateMode
+from ..core.strict_json import dump_readable
 
 if TYPE_CHECKING:
-    from ...core.records.timings import Timings
-    from .judge import Judged
-    from .pool import ComparePolicy
+    from ..core.records.timings import Timings
+    from ..gating.files.policy import ComparePolicy
 
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -29,7 +28,7 @@ FORMATS = ("text", "md", "json")
 
 def compare_page(chosen: argparse.Namespace) -> tuple[str, int]:
     """The page and the exit status. Raises WrongUse and Refusal, which end with 2."""
-    from ...imports.open_results import open_path
+    from ..imports.open_results import open_path
 
     if len(chosen.paths) < 2:
         raise WrongUse(CommandCode.TOO_FEW_PATHS)
@@ -169,7 +168,7 @@ def _label_sides(
 
 
 def _policy(chosen: argparse.Namespace) -> ComparePolicy:
-    from .pool import ComparePolicy
+    from ..gating.files.policy import ComparePolicy
 
     return ComparePolicy(
         minimum=chosen.min_retention,
@@ -185,29 +184,28 @@ def _policy(chosen: argparse.Namespace) -> ComparePolicy:
 
 
 def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ...report import comparison_page
-    from .judge import judge_candidate, status_of
-    from .sanity_checks import identical_candidates
+    from ..gating.files.judge import conclude, judge_candidate
+    from ..gating.files.notes import notes_on_candidates
+    from ..report import comparison_page
+    from ..report.messages import note_words
+    from ..report.words import COMMAND_LINE
 
     policy = _policy(chosen)
-    baseline = sides[0]
-    judged = [judge_candidate(baseline, candidate, policy) for candidate in sides[1:]]
-    status = status_of(judged, policy)
-    every = [one for judged_candidate in judged for one in judged_candidate.by_task]
-    every += [one for judged_candidate in judged for one in judged_candidate.together]
-    labels = [judged_candidate.candidate.label for judged_candidate in judged]
+    baseline, *candidates = sides
+    judged = [judge_candidate(baseline, candidate, policy) for candidate in candidates]
+    status = int(conclude(judged, policy))
+    outcomes = [outcome for candidate in judged for outcome in candidate.by_task]
+    outcomes += [outcome for candidate in judged for outcome in candidate.together]
+    every = list(map(comparison_page.compared, outcomes))
+    labels = [candidate.label for candidate in candidates]
+    widths = [width for candidate in judged for width in candidate.narrower]
     notes = [
-        *dict.fromkeys(note for judged_candidate in judged for note in judged_candidate.notes),
-        *_paired_width_notes(judged),
+        *dict.fromkeys(note for candidate in judged for note in candidate.notes),
+        *notes_on_candidates(candidates, widths, policy),
     ]
-    notes += identical_candidates([judged_candidate.candidate for judged_candidate in judged])
-    if len(judged) > 1 and policy.minimum is not None and policy.mode is GateMode.CERTIFY:
-        notes.append(
-            f"{len(judged)} candidates under certify: {policy.confidence * 100:g} % is promised "
-            "for one that was chosen before; the best of several had as many chances to pass"
-        )
+    lines = note_words(notes, COMMAND_LINE)
     if chosen.format == "json":
-        plain = comparison_page.document(baseline.label, labels, every, notes, status)
+        plain = comparison_page.document(baseline.label, labels, every, lines, status)
         plain["gate"] = _gate_document(policy)
         return dump_readable(plain).decode().rstrip("\n"), status
     gate = None
@@ -216,7 +214,7 @@ def _scores_page(sides: Sequence[Evaluation], chosen: argparse.Namespace) -> tup
         gate = f"{policy.mode.value} {policy.minimum:g}{confidence}"
     head = comparison_page.title(baseline.label, labels, gate)
     page = comparison_page.text_page if chosen.format == "text" else comparison_page.markdown_page
-    return page(head, labels, every, notes), status
+    return page(head, labels, every, lines), status
 
 
 def _gate_document(policy: ComparePolicy) -> dict[str, object] | None:
@@ -231,23 +229,9 @@ def _gate_document(policy: ComparePolicy) -> dict[str, object] | None:
     }
 
 
-def _paired_width_notes(judged: Sequence[Judged]) -> list[str]:
-    widths = [width for judged_candidate in judged for width in judged_candidate.narrower]
-    if not widths:
-        return []
-    low, high = min(widths), max(widths)
-    times = f"{low:.1f}" if round(low, 1) == round(high, 1) else f"{low:.1f} to {high:.1f}"
-    return [
-        "intervals without lost and won are made of totals, as if both models had answered "
-        f"different questions; with every item's score they would be about {times} times as "
-        "wide if as many answers change as usual: evaluate with lm-eval's --log_samples and keep "
-        "the samples_*.jsonl beside the results"
-    ]
-
-
 def _timings_page(sides: Sequence[Timings], chosen: argparse.Namespace) -> tuple[str, int]:
-    from ...core.records.timings import compare_timings
-    from ...report import timings_page as pages
+    from ..core.records.timings import compare_timings
+    from ..report import timings_page as pages
 
     if chosen.min_retention is not None or chosen.task or chosen.metric:
         raise WrongUse(CommandCode.NOT_FOR_TIMINGS)

@@ -1,4 +1,4 @@
-"""Fixtures of the importers' tests that comparisons of imported results need too."""
+"""Fixtures of the importers' tests that judging imported results needs too."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Results of finished evaluations, compared and judged without a model."""
