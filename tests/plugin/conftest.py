@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,10 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+
+from .kept import Recordings, _kept_results, recordings
+
+__all__ = ["_kept_results", "recordings"]
 
 ITEMS = 400
 SCHEME = "w8a8-int8"
@@ -101,8 +106,13 @@ class Suite:
     answers lost), ``pytest.toml`` names model, backend and tasks.
     """
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, recordings: Recordings
+    ) -> None:
         self.pytester = pytester
+        self._recordings = recordings
+        self._monkeypatch = monkeypatch
+        self._own_patches = len(monkeypatch._setattr)
         self.path: Path = pytester.path
         self.ini_values: dict[str, Any] = {
             "quant_model": "model",
@@ -173,15 +183,32 @@ class Suite:
     # -- runs --------------------------------------------------------------------------
 
     def run(self, *args: str) -> pytest.RunResult:
-        """pytest in this process, lm-eval imported once for all runs."""
+        """pytest in this process, with no other installed plugin than this one."""
+        with pytest.MonkeyPatch.context() as patch:
+            # Reading the entry points of all packages takes as long as the rest of a session.
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            patch.setenv("PYTEST_PLUGINS", "pytest_quantreg.plugin")
+            return self.pytester.runpytest_inprocess(*args)
+
+    def run_with_plugins(self, *args: str) -> pytest.RunResult:
+        """pytest in this process, with every installed plugin."""
         return self.pytester.runpytest_inprocess(*args)
 
     def run_apart(self, *args: str) -> pytest.RunResult:
-        """pytest in a process of its own."""
+        """pytest in a process of its own, with every installed plugin."""
         return self.pytester.runpytest_subprocess(*args)
 
     def record(self, *args: str) -> pytest.RunResult:
-        """pytest --quant-update."""
+        """pytest --quant-update, or a copy of what the same recording left in another test.
+
+        A test that has replaced something of ours by then records anew.
+        """
+        if len(self._monkeypatch._setattr) > self._own_patches:
+            return self.record_anew(*args)
+        return self._recordings.of(self.path, ("--quant-update", *args), self.run)
+
+    def record_anew(self, *args: str) -> pytest.RunResult:
+        """pytest --quant-update, for tests of what happens in it."""
         return self.run("--quant-update", *args)
 
     def gate(
@@ -196,7 +223,11 @@ class Suite:
 
 @pytest.fixture
 def suite(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported_once: None
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    recordings: Recordings,
+    _imported_once: None,
+    _kept_results: None,
 ) -> Suite:
     """An empty suite: ``suite.test(source)``, ``suite.record()``, ``suite.gate()``."""
     monkeypatch.setenv("QUANTREG_CACHE_DIR", str(pytester.path / "cache"))
@@ -205,4 +236,6 @@ def suite(
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.delenv("BUILD_NUMBER", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    return Suite(pytester)
+    # A test file written twice in one second would be read from its compiled older text.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return Suite(pytester, monkeypatch, recordings)

@@ -12,6 +12,7 @@ import pytest
 from .conftest import Suite
 
 SCHEME = "w4a16-int4"
+WORDS = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int4")
 H100 = {"kind": "cuda", "accelerator": "NVIDIA H100 80GB HBM3"}
 
 BASE: dict[str, Any] = {
@@ -83,12 +84,11 @@ class Gated:
 
     def run(self, *args: str) -> pytest.RunResult:
         """pytest with both models, without pytest-benchmark, which would add its table."""
-        return self.run_with_benchmark("-p", "no:benchmark", *args)
+        return self.suite.run(*WORDS, *args)
 
     def run_with_benchmark(self, *args: str) -> pytest.RunResult:
         """pytest with both models and every plugin."""
-        words = [f"--quant-scheme={SCHEME}", "--quant-checkpoint=int4"]
-        return self.suite.run(*words, *args)
+        return self.suite.run_with_plugins(*WORDS, *args)
 
 
 def ended(result: pytest.RunResult) -> dict[str, str]:

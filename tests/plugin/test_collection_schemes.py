@@ -255,7 +255,7 @@ def test_workers_read_the_same_options(any_scheme: Suite, monkeypatch: pytest.Mo
     )
     monkeypatch.chdir(any_scheme.path / "sub")
     assert any_scheme.record().ret == 0
-    result = any_scheme.run(
+    result = any_scheme.run_with_plugins(
         "-n1", "-p", "no:benchmark", "-v", "--quant-scheme=w8a8-int8", "--quant-checkpoint=../int8"
     )
     assert result.ret == 0

@@ -57,7 +57,7 @@ def files(suite: Suite) -> dict[str, bytes]:
 )
 def test_each_test_that_compares_runs_once(recorded: Suite, args: tuple[str, ...]) -> None:
     """Schemes are ignored, no marker is judged, and the rest of the suite is left in peace."""
-    result = recorded.record("-rs", "-v", *args)
+    result = recorded.record_anew("-rs", "-v", *args)
     assert result.ret == 0
     result.assert_outcomes(passed=1, skipped=4)
     result.stdout.fnmatch_lines(
@@ -83,7 +83,7 @@ def test_a_second_time_everything_is_present(recorded: Suite) -> None:
     """Nothing is loaded and no file touched."""
     recorded.record()
     before, done = files(recorded), events(recorded.path / "model")
-    result = recorded.record("-rs")
+    result = recorded.record_anew("-rs")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["3 present", "SKIPPED *baseline present: sum, 400 items of model"])
     assert files(recorded) == before
@@ -107,7 +107,7 @@ def test_a_baseline_that_does_not_fit_is_not_replaced_unasked(recorded: Suite) -
     recorded.record()
     before = files(recorded)
     recorded.model(log="events.log", weights="v2")
-    result = recorded.record()
+    result = recorded.record_anew()
     assert result.ret == 1
     result.assert_outcomes(errors=3, skipped=1, passed=1)
     result.stdout.fnmatch_lines(
@@ -125,7 +125,7 @@ def test_changed_data_is_seen_in_every_item(recorded: Suite) -> None:
     recorded.record()
     path = recorded.path / "tasks" / "items.jsonl"
     path.write_text(path.read_text().replace("What is 7 plus 7?", "And 7 plus 7?"))
-    result = recorded.record("-k", "sum")
+    result = recorded.record_anew("-k", "sum")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (not comparable) baseline sum: *"])
 
@@ -133,8 +133,8 @@ def test_changed_data_is_seen_in_every_item(recorded: Suite) -> None:
 def test_more_items_extend(recorded: Suite) -> None:
     """A larger limit records the rest, a smaller one finds the baseline present."""
     recorded.record("--quant-limit=100", "-k", "sum")
-    recorded.record("--quant-limit=50", "-k", "sum").stdout.fnmatch_lines(["1 present"])
-    recorded.record("-k", "sum").stdout.fnmatch_lines(["sum * 400  recorded"])
+    recorded.record_anew("--quant-limit=50", "-k", "sum").stdout.fnmatch_lines(["1 present"])
+    recorded.record_anew("-k", "sum").stdout.fnmatch_lines(["sum * 400  recorded"])
     assert recorded.gate("-k", "sum").ret == 0
 
 
@@ -147,7 +147,7 @@ def test_tests_that_share_a_task_record_it_once(suite: Suite) -> None:
             compare_accuracy("sum", limit=limit)
         """
     )
-    suite.record().assert_outcomes(skipped=3)
+    suite.record_anew().assert_outcomes(skipped=3)
     assert suite.gate().ret == 0
     suite.run("--quant-update=all").assert_outcomes(skipped=3)
     assert suite.gate().ret == 0
@@ -164,11 +164,11 @@ def test_the_body_goes_on_with_a_comparison(suite: Suite) -> None:
             raise ValueError("mine")
         """
     )
-    result = suite.record()
+    result = suite.record_anew()
     assert result.ret == 1
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *ValueError: mine", "baseline recorded: sum, *"])
-    suite.record().stdout.fnmatch_lines(["1 present"])
+    suite.record_anew().stdout.fnmatch_lines(["1 present"])
 
 
 def test_a_body_that_compares_nothing_says_so(suite: Suite) -> None:
@@ -179,7 +179,7 @@ def test_a_body_that_compares_nothing_says_so(suite: Suite) -> None:
             pass
         """
     )
-    result = suite.record("-rs")
+    result = suite.record_anew("-rs")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["SKIPPED *nothing recorded: the test compared nothing"])
 
@@ -189,7 +189,7 @@ def test_an_unwritable_store_is_told_before_loading(
 ) -> None:
     """One clear message that names the folder; the model is not loaded."""
     (recorded.path / "baselines").write_text("a file is in the way")
-    result = recorded.record("-k", "sum")
+    result = recorded.record_anew("-k", "sum")
     assert result.ret == 1
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -202,7 +202,7 @@ def test_an_unwritable_store_is_told_before_loading(
 def test_an_unusable_model_is_told(recorded: Suite) -> None:
     """A baseline model without files is a refusal, not a traceback."""
     (recorded.path / "model" / "scripted.json").unlink()
-    result = recorded.record("-k", "sum")
+    result = recorded.record_anew("-k", "sum")
     assert result.ret == 1
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["REFUSED (unusable model) baseline: *", "1 refused"])
@@ -211,7 +211,7 @@ def test_an_unusable_model_is_told(recorded: Suite) -> None:
 def test_halving_is_told(recorded: Suite) -> None:
     """A baseline that was recorded with a smaller batch says so; gates reuse that size."""
     recorded.model(fail={"kind": "out_of_memory", "above_batch": 16})
-    result = recorded.record("-k", "sum")
+    result = recorded.record_anew("-k", "sum")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["note: sum: out of memory at batch size 32, measured with 16"])
     folder = recorded.checkpoint("logged", log="events.log")
@@ -245,7 +245,7 @@ def test_an_interrupted_recording_resumes(suite: Suite, had: bool) -> None:
     assert files(suite) == before
     (folder / "events.log").unlink()
     suite.model(log="events.log")
-    assert suite.record().ret == 0
+    assert suite.record_anew().ret == 0
     assert requests(folder) < 1600 - 512, "whole chunks that were measured are not asked again"
     assert died_after > 512
     assert suite.gate().ret == 0
@@ -287,10 +287,10 @@ def test_a_failed_engine_leaves_its_chunks(suite: Suite) -> None:
         """
     )
     folder = suite.model(log="events.log", fail={"after": 1200})
-    assert suite.record().ret == 1
+    assert suite.record_anew().ret == 1
     (folder / "events.log").unlink()
     suite.model(log="events.log")
-    assert suite.record().ret == 0
+    assert suite.record_anew().ret == 0
     assert 0 < requests(folder) < 1600
 
 
@@ -323,7 +323,7 @@ def test_a_torn_baseline_has_the_command_while_recording(recorded: Suite) -> Non
     recorded.record("-k", "sum")
     path = recorded.path / "baselines/model/bf16/scripted/sum.0shot.json"
     path.write_text("{")
-    result = recorded.record("-k", "sum", "--quant-limit=50")
+    result = recorded.record_anew("-k", "sum", "--quant-limit=50")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["*or record it again: pytest test_gate.py::test_task --quant-update=all"]
@@ -334,7 +334,7 @@ def test_a_failed_recording_has_the_columns_of_recordings(recorded: Suite) -> No
     """No empty columns of gates for a task whose baseline was refused."""
     recorded.record("-k", "sum")
     recorded.model(weights="v2")
-    result = recorded.record("-k", "sum")
+    result = recorded.record_anew("-k", "sum")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["task  metric  score  n", "sum   -           -  -  REFUSED"])
 

@@ -39,11 +39,11 @@ def noisy(suite: Suite) -> Suite:
 
 def test_several_runs_are_recorded(noisy: Suite) -> None:
     """Three runs are stored; asked for again they are present, and more are added."""
-    recorded = noisy.record("--quant-repeats=3")
+    recorded = noisy.record_anew("--quant-repeats=3")
     recorded.stdout.fnmatch_lines(["note: sum: 3 runs, which differ from each other on *% *"])
     assert _reruns(noisy) == 2
-    noisy.record("--quant-repeats=2").stdout.fnmatch_lines(["1 present"])
-    noisy.record("--quant-repeats=4").stdout.fnmatch_lines(["1 recorded"])
+    noisy.record_anew("--quant-repeats=2").stdout.fnmatch_lines(["1 present"])
+    noisy.record_anew("--quant-repeats=4").stdout.fnmatch_lines(["1 recorded"])
     assert _reruns(noisy) == 3
 
 
@@ -93,6 +93,6 @@ def test_a_gate_needs_no_repeats(noisy: Suite) -> None:
 @pytest.mark.parametrize("value", ["0", "-1"])
 def test_a_number_of_runs_is_at_least_one(noisy: Suite, value: str) -> None:
     """Anything less is a usage error."""
-    result = noisy.record(f"--quant-repeats={value}")
+    result = noisy.record_anew(f"--quant-repeats={value}")
     assert result.ret == 4
     result.stderr.fnmatch_lines([f"*--quant-repeats={value}: allowed is a whole number*"])

@@ -17,7 +17,7 @@ from .conftest import WRONG, Suite
 def recorded(suite: Suite) -> Suite:
     """One baseline of 400 items."""
     suite.test("def test_x(compare_accuracy): compare_accuracy('sum')")
-    assert suite.record().ret == 0
+    assert suite.record_anew().ret == 0
     return suite
 
 
@@ -89,7 +89,7 @@ def test_a_smaller_recording_that_ended_last_replaced_the_larger(
 ) -> None:
     """What another process stores while a baseline is measured never becomes smaller."""
     suite.test("def test_x(compare_accuracy): compare_accuracy('sum')")
-    assert suite.record("--quant-limit=300").ret == 0
+    assert suite.record_anew("--quant-limit=300").ret == 0
     store, larger = suite.path / "baselines", suite.path / "larger"
     store.rename(larger)
     measure = EngineSession.measure

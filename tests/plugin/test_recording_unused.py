@@ -23,7 +23,7 @@ TOLD = (
 def outgrown(suite: Suite) -> Suite:
     """Two baselines, and a suite that has come to need one of them."""
     suite.test(BOTH)
-    assert suite.record().ret == 0
+    assert suite.record_anew().ret == 0
     suite.test(ONE)
     return suite
 

@@ -26,7 +26,7 @@ def timed(suite: Suite) -> Iterator[TimedSuite]:
 
 def test_an_absent_baseline_is_recorded(timed: TimedSuite) -> None:
     """The test ends skipped with what was recorded, which the summary and the store hold."""
-    result = timed.record("-rs", "--quant-scheme=w8a8-int8", "--quant-checkpoint=int8")
+    result = timed.record_anew("-rs", "--quant-scheme=w8a8-int8", "--quant-checkpoint=int8")
     assert result.ret == 0
     result.assert_outcomes(skipped=1)
     device = timed.machine["accelerator"]
@@ -56,7 +56,7 @@ def test_a_second_time_it_is_present(timed: TimedSuite) -> None:
     """No process is started and no byte changed where the device can be told."""
     timed.record()
     before, done = timed.stored_path().read_bytes(), events(timed.path / "model")
-    result = timed.record("-rs")
+    result = timed.record_anew("-rs")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         ["batch 1 * 1  present", "1 present", "SKIPPED *baseline present: speed, batch 1, *"]
@@ -71,7 +71,7 @@ def test_present_on_a_device_that_only_the_engine_knows(timed: TimedSuite) -> No
     timed.model(machine=ELSEWHERE)
     timed.record()
     before = timed.stored_path().read_bytes()
-    timed.record().stdout.fnmatch_lines(["1 present", "loaded: model bf16 once"])
+    timed.record_anew().stdout.fnmatch_lines(["1 present", "loaded: model bf16 once"])
     assert timed.stored_path().read_bytes() == before
 
 
@@ -83,7 +83,7 @@ def test_another_model_is_not_called_present(timed: TimedSuite, known: bool) -> 
     timed.record()
     before = timed.stored_path().read_bytes()
     timed.model(machine=machine, weights="v2")
-    result = timed.record()
+    result = timed.record_anew()
     assert result.ret == 1
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -101,7 +101,7 @@ def test_another_model_is_not_added(timed: TimedSuite) -> None:
     timed.record()
     before = timed.stored_path().read_bytes()
     timed.model(weights="v2")
-    result = timed.record("--quant-repeats=2")
+    result = timed.record_anew("--quant-repeats=2")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (not comparable) baseline*base.weights_digest: *"])
     assert timed.stored_path().read_bytes() == before
@@ -124,15 +124,15 @@ def test_repeats_are_sessions_of_their_own(timed: TimedSuite) -> None:
     """--quant-repeats tops up to so many, each in a fresh process; enough are present."""
     timed.model(speed=VARIED)
     timed.record()
-    result = timed.record("--quant-repeats=3", "-rs")
+    result = timed.record_anew("--quant-repeats=3", "-rs")
     result.stdout.fnmatch_lines(
         ["batch 1 * 3  recorded", "loaded: model bf16 twice", "SKIPPED *3 sessions of model on*"]
     )
     assert len(timed.document()["sessions"]) == 3
     lives = [event.split()[0] for event in events(timed.path / "model") if "model" in event]
     assert lives == ["loaded", "closed"] * 3
-    timed.record("--quant-repeats=2").stdout.fnmatch_lines(["batch 1 * 3  present"])
-    timed.record("--quant-repeats=3").stdout.fnmatch_lines(["batch 1 * 3  present"])
+    timed.record_anew("--quant-repeats=2").stdout.fnmatch_lines(["batch 1 * 3  present"])
+    timed.record_anew("--quant-repeats=3").stdout.fnmatch_lines(["batch 1 * 3  present"])
     assert loads(timed.path / "model") == 3
 
 
@@ -149,9 +149,9 @@ def test_anew_never_fewer_sessions(timed: TimedSuite) -> None:
 def test_anew_over_a_torn_file(timed: TimedSuite) -> None:
     """What cannot be read is refused by --quant-update and replaced by =all."""
     timed.model(speed=VARIED)
-    assert timed.record("--quant-repeats=2").ret == 0
+    assert timed.record_anew("--quant-repeats=2").ret == 0
     timed.stored_path().write_text("{")
-    result = timed.record()
+    result = timed.record_anew()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["REFUSED (baseline unreadable) baseline*batch-1.4+4.json*"])
     timed.run("--quant-update=all").stdout.fnmatch_lines(["batch 1 * 1  recorded"])
@@ -178,7 +178,7 @@ def test_only_what_is_missing_is_added(timed: TimedSuite) -> None:
     timed.record()
     before = timed.stored_path().read_bytes()
     timed.test(f"def test_both(compare_speed):\n    compare_speed({SHAPE})\n")
-    result = timed.record()
+    result = timed.record_anew()
     result.stdout.fnmatch_lines(
         ["batch 1 * present", f"{saturating()} in flight * recorded", "1 recorded, 1 present"]
     )
@@ -199,7 +199,7 @@ def test_the_body_goes_on_with_the_baseline_beside_itself(timed: TimedSuite) -> 
         """
     )
     for word in ("recorded", "present"):
-        result = timed.record()
+        result = timed.record_anew()
         assert result.ret == 1
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["E *ValueError: mine", f"baseline {word}: speed, batch 1, *"])
@@ -208,7 +208,7 @@ def test_the_body_goes_on_with_the_baseline_beside_itself(timed: TimedSuite) -> 
 def test_a_body_that_times_nothing_says_so(timed: TimedSuite) -> None:
     """It ends skipped, and nothing is called recorded."""
     timed.test("def test_nothing(compare_speed):\n    pass\n")
-    result = timed.record("-rs")
+    result = timed.record_anew("-rs")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["SKIPPED *nothing recorded: the test compared nothing"])
     assert events(timed.path / "model") == []
@@ -217,7 +217,7 @@ def test_a_body_that_times_nothing_says_so(timed: TimedSuite) -> None:
 def test_an_unwritable_store_is_told_before_loading(timed: TimedSuite) -> None:
     """One clear message that names the folder; no process is started."""
     (timed.path / "baselines").write_text("a file is in the way")
-    result = timed.record()
+    result = timed.record_anew()
     assert result.ret == 1
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["REFUSED (wrong use) baseline*baselines*"])
@@ -234,7 +234,7 @@ def test_a_baseline_that_fails_is_not_stored(timed: TimedSuite) -> None:
         "test_a_first.py",
     )
     timed.model(speed={"die": "serve", "above": 1})
-    result = timed.record()
+    result = timed.record_anew()
     assert result.ret == 1
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(
@@ -257,7 +257,7 @@ def test_accuracy_and_speed_in_one_session(timed: TimedSuite) -> None:
         """,
         "test_a_first.py",
     )
-    result = timed.record("--quant-limit=40")
+    result = timed.record_anew("--quant-limit=40")
     assert result.ret == 0
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["sum * 40  recorded", "batch 1 * recorded", "2 recorded"])
