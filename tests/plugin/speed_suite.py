@@ -33,7 +33,8 @@ class TimedSuite:
         self.path = suite.path
         self.machine = here()
         self.test, self.ini = suite.test, suite.ini
-        self.run, self.record, self.gate = suite.run, suite.record, suite.gate
+        self.run, self.gate = suite.run, suite.gate
+        self.record, self.record_anew = suite.record, suite.record_anew
         self.model()
         self.checkpoint()
         self.test(SPEED)
