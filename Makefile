@@ -25,7 +25,7 @@ test-slow: .venv/installed
 LIGHT := tests/baselines tests/cli tests/config tests/core tests/gating tests/imports tests/report \
 	tests/tools tests/test_layers.py tests/test_module_state.py tests/test_contributing.py
 # Files in these folders that do need one of them.
-LIGHT_NOT := tests/cli/compare/test_pair.py tests/cli/test_hardware.py \
+LIGHT_NOT := tests/gating/files/test_pair.py tests/cli/test_hardware.py \
 	tests/cli/test_inspect_gguf.py tests/gating/test_checkpoint_checks.py \
 	tests/gating/test_flip_history.py tests/imports/lm_eval_results/test_real_files.py
 

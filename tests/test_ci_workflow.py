@@ -69,7 +69,7 @@ def test_make_targets_exist() -> None:
     assert [step["run"] for step in steps("full") if "run" in step] == [".ci/run"]
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     full = re.findall(r"^stage ([\w-]+)$", script, re.MULTILINE)
-    assert full == ["lint", "test-wheel", "test", "demo", "test-vllm"]
+    assert full == ["lint", "test-wheel", "test", "test-slow", "demo", "test-vllm"]
     assert targets() >= {*light, *full}
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 import pytest_quantreg
+from pytest_quantreg.core import facts
 from pytest_quantreg.core.codes import Category, Code, SharedCode
 from pytest_quantreg.core.errors import MissingExtra, Refusal
 from pytest_quantreg.core.facts import Problem, Quoted, RecordBaseline, Scheme
@@ -78,6 +81,21 @@ def fields(templates: object) -> set[str] | None:
         for _, name, _, _ in string.Formatter().parse(line)
         if name
     }
+
+
+def test_facts_are_no_prose() -> None:
+    """What an error may state is figures, names, texts of others, remedies and other problems."""
+    kinds = {kind for kind in get_args(facts.Fact) if isinstance(kind, type)}
+    assert kinds >= {str, int, float, Quoted, Scheme, RecordBaseline, facts.SetOption}
+    for kind in (RecordBaseline, facts.SetOption, facts.InstallExtra, Scheme):
+        hints = get_type_hints(kind)
+        assert {hints[field.name] for field in dataclasses.fields(kind)} <= {
+            bool,
+            str,
+            str | None,
+            str | int | float,
+        }
+    assert get_type_hints(Problem)["code"] is Code
 
 
 def test_slugs_differ() -> None:
