@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -184,19 +186,27 @@ class Suite:
 
     def run(self, *args: str) -> pytest.RunResult:
         """pytest in this process, with no other installed plugin than this one."""
-        with pytest.MonkeyPatch.context() as patch:
-            # Reading the entry points of all packages takes as long as the rest of a session.
-            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-            patch.setenv("PYTEST_PLUGINS", "pytest_quantreg.plugin")
+        with plugins("pytest_quantreg.plugin"):
             return self.pytester.runpytest_inprocess(*args)
+
+    def run_interrupted(self, *args: str) -> pytest.RunResult:
+        """The same for a test that is interrupted, by Ctrl-C or ``pytest.exit``."""
+        with plugins("pytest_quantreg.plugin"):
+            return self.pytester.runpytest_inprocess(*args, no_reraise_ctrlc=True)
 
     def run_with_plugins(self, *args: str) -> pytest.RunResult:
         """pytest in this process, with every installed plugin."""
         return self.pytester.runpytest_inprocess(*args)
 
+    def run_on_workers(self, *args: str, n: int = 2) -> pytest.RunResult:
+        """pytest with ``n`` workers of xdist, its controller in this process."""
+        with plugins("xdist.plugin,pytest_quantreg.plugin"):
+            return self.pytester.runpytest_inprocess(f"-n{n}", *args)
+
     def run_apart(self, *args: str) -> pytest.RunResult:
-        """pytest in a process of its own, with every installed plugin."""
-        return self.pytester.runpytest_subprocess(*args)
+        """pytest in a process of its own, with no other installed plugin than this one."""
+        with plugins("pytest_quantreg.plugin"):
+            return self.pytester.runpytest_subprocess(*args)
 
     def record(self, *args: str) -> pytest.RunResult:
         """pytest --quant-update, or a copy of what the same recording left in another test.
@@ -219,6 +229,18 @@ class Suite:
         if checkpoint is not None:
             words.append(f"--quant-checkpoint={checkpoint}")
         return self.run(*words, *args)
+
+
+@contextmanager
+def plugins(names: str) -> Iterator[None]:
+    """Lets pytest load these plugins and no others, in this process and those it starts.
+
+    Reading the entry points of all packages takes as long as the rest of a short session.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        patch.setenv("PYTEST_PLUGINS", names)
+        yield
 
 
 @pytest.fixture

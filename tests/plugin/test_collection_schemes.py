@@ -247,6 +247,7 @@ def test_recording_runs_each_test_once(any_scheme: Suite) -> None:
     result.stdout.fnmatch_lines(["SKIPPED * recording baselines: no quantized model is run"])
 
 
+@pytest.mark.slow
 def test_workers_read_the_same_options(any_scheme: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Started in a subfolder, xdist's workers find the same paths, and the ids are the same."""
     any_scheme.test(
@@ -255,8 +256,8 @@ def test_workers_read_the_same_options(any_scheme: Suite, monkeypatch: pytest.Mo
     )
     monkeypatch.chdir(any_scheme.path / "sub")
     assert any_scheme.record().ret == 0
-    result = any_scheme.run_with_plugins(
-        "-n1", "-p", "no:benchmark", "-v", "--quant-scheme=w8a8-int8", "--quant-checkpoint=../int8"
+    result = any_scheme.run_on_workers(
+        "-v", "--quant-scheme=w8a8-int8", "--quant-checkpoint=../int8", n=1
     )
     assert result.ret == 0
     result.assert_outcomes(passed=1)

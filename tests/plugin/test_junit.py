@@ -153,12 +153,6 @@ def test_types_and_figures(gated: Suite) -> None:
     assert (text.text or "").startswith(f"LOST {SCHEME} pick: keeps ")
 
 
-def test_the_same_under_xdist(gated: Suite) -> None:
-    """The types survive the way from the workers."""
-    assert gated.run_apart("-n2", *words()).ret == 1
-    assert types(cases(gated.path)) == TYPES
-
-
 def test_a_teardown_that_fails_as_well(gated: Suite) -> None:
     """Of a test that lost and whose teardown was refused, each failure has its own type."""
     gated.test(

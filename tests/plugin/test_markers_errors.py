@@ -249,7 +249,7 @@ def test_told_without_any_option(suite: Suite) -> None:
     suite.ini(quant_model=None, quant_backend=None, quant_include_path=None)
     suite.test("@pytest.mark.min_retention(98)\ndef test_x(compare_accuracy): pass")
     assert len(collection_error(suite.run())) == 1
-    result = suite.run_with_plugins("-n", "2", "-p", "no:benchmark")
+    result = suite.run_on_workers()
     assert result.ret not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
     result.stdout.fnmatch_lines(["*min_retention(98): expected *; did you mean 0.98?*"])
     assert is_clean(result)
@@ -383,7 +383,7 @@ def test_wrong_mark_added_by_a_hook_on_a_worker(suite: Suite) -> None:
     )
     suite.test("def test_x(compare_accuracy): pass")
     words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8")
-    result = suite.run_with_plugins("-n", "1", "-p", "no:benchmark", *words)
+    result = suite.run_on_workers(*words, n=1)
     assert result.ret not in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
     output = result.stdout.str() + result.stderr.str()
     assert f"min_retention(98): {FRACTION}; did you mean 0.98?" in output

@@ -64,13 +64,17 @@ def test_other_gates_alone_are_not(suite: Suite) -> None:
 
 
 def test_the_controller_decides(suite: Suite) -> None:
-    """Under xdist no worker knows of the others' tests; the controller adds them up."""
-    made(suite, PICK, SUM)
-    words = ("-n2", f"--quant-scheme={SCHEME}", "--quant-checkpoint=kv")
-    assert suite.run_apart(*words).ret == 0
-    alone = suite.run_apart(*words, "test_0.py")
-    assert alone.ret == 1
-    assert alone.outlines[-1] == LAST
+    """Under xdist it adds up the gates of all workers, for each scheme: one lacks generation."""
+    both = SUM.replace("@pytest", '@pytest.mark.quant_schemes("w8a8-int8+kv-fp8")\n@pytest', 1)
+    made(suite, PICK, both).checkpoint("other", "w8a8-int8+kv-fp8")
+    result = suite.run_on_workers(
+        f"--quant-scheme={SCHEME},w8a8-int8+kv-fp8",
+        f"--quant-checkpoint={SCHEME}=kv",
+        "--quant-checkpoint=w8a8-int8+kv-fp8=other",
+    )
+    assert result.ret == 1
+    result.assert_outcomes(passed=3)
+    assert [line for line in result.outlines if "no gate judged generated" in line] == [LAST]
 
 
 def test_measuring_without_a_gate_is_not_enough(suite: Suite) -> None:

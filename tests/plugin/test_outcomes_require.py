@@ -97,7 +97,7 @@ def test_other_exit_statuses_stay(gated: Suite) -> None:
     assert LAST not in result.outlines[-1]
     gated.test("raise KeyboardInterrupt")
     words = ("--quant-scheme=w8a8-int8", "--quant-checkpoint=int8", "--quant-require")
-    assert gated.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True).ret == 2
+    assert gated.run_interrupted(*words).ret == 2
     assert gated.gate("--quant-require", "nowhere").ret == 4
 
 

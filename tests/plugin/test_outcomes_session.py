@@ -128,36 +128,41 @@ def test_exitfirst_stops_after_a_refusal(suite: Suite) -> None:
     suite.gate("--lf").assert_outcomes(errors=1)
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ("-p", "no:cacheprovider"),
-        ("-q",),
-        ("-vv",),
-        ("--tb=no",),
-        ("--tb=native",),
-        ("--full-trace",),
-        ("--no-summary",),
-        ("-p", "no:terminal"),
-        ("--setup-show",),
-        ("-W", "error"),
-    ],
-    ids=" ".join,
-)
+OWN_OPTIONS = [
+    ("-p", "no:cacheprovider"),
+    ("-q",),
+    ("-vv",),
+    ("--tb=no",),
+    ("--tb=native",),
+    ("--full-trace",),
+    ("--no-summary",),
+    ("-p", "no:terminal"),
+    ("--setup-show",),
+    ("-W", "error"),
+]
+
+
+@pytest.mark.parametrize("args", OWN_OPTIONS, ids=" ".join)
 def test_pytests_own_options(recorded: Suite, args: tuple[str, ...]) -> None:
-    """None of them changes the exit status of a kept or a lost gate."""
-    assert recorded.gate(*args).ret == 0
+    """None of them turns a lost gate green, or shows where it was raised."""
     recorded.checkpoint("bad", also_wrong=LOSES)
-    result = recorded.gate(*args, checkpoint="bad")
+    result = recorded.gate(*args, "-k", "task and sum", checkpoint="bad")
     assert result.ret == 1
     assert "Traceback" not in result.stdout.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 
+def test_pytests_own_options_fail_nothing(recorded: Suite) -> None:
+    """All of them together leave kept gates green."""
+    words = [word for args in OWN_OPTIONS if "no:terminal" not in args for word in args]
+    assert recorded.gate(*words).ret == 0
+    assert recorded.gate("-p", "no:terminal", "-k", "task and sum").ret == 0
+
+
 def test_warnings_as_errors_in_a_fresh_process(recorded: Suite) -> None:
-    """Nothing that we import on first use warns its way into a verdict."""
+    """Nothing that we import on first use warns its way into a verdict, beside all plugins."""
     words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8", "-W", "error")
-    result = recorded.run_apart(*words, "--quant-require")
+    result = recorded.pytester.runpytest_subprocess(*words, "--quant-require")
     assert result.ret == 0
     result.assert_outcomes(passed=4)
 

@@ -242,11 +242,9 @@ def test_a_mistake_stops_at_the_start(suite: Suite) -> None:
 
 def test_workers_know_own_schemes(gated: Suite) -> None:
     """Under xdist each worker reads the same file."""
-    result = gated.run_apart(
-        "-n2", "--quant-scheme=our-int8", "--quant-checkpoint=int8", "--quant-require"
-    )
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*= quantreg: our-int8 against bf16, detect, 95 % =*"])
+    gated.test('def test_x(quant_scheme): assert quant_scheme == "our-int8"')
+    result = gated.run_on_workers("--quant-scheme=our-int8", "--quant-checkpoint=int8", n=1)
+    result.assert_outcomes(passed=1)
 
 
 def test_certifying_it_again_counts_on(gated: Suite) -> None:

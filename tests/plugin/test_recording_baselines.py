@@ -222,7 +222,7 @@ def test_halving_is_told(recorded: Suite) -> None:
 
 def interrupted(suite: Suite, folder: Path, *args: str) -> int:
     """Runs with Ctrl-C in the middle; returns the requests that were made until then."""
-    result = suite.pytester.runpytest_inprocess(*args, no_reraise_ctrlc=True)
+    result = suite.run_interrupted(*args)
     assert result.ret == 2
     return requests(folder)
 
@@ -346,7 +346,7 @@ def test_an_interruption_says_what_is_left(suite: Suite, started: bool) -> None:
     suite.test(f"def test_sum(compare_accuracy):\n    {body}\n")
     suite.write_tasks(items=1600)
     suite.model(fail={"kind": "interrupt", "after": 1200})
-    result = suite.pytester.runpytest_inprocess("--quant-update", no_reraise_ctrlc=True)
+    result = suite.run_interrupted("--quant-update")
     assert result.ret == 2
     line = (
         "quantreg: interrupted; nothing stored was changed, and finished items are kept: "
@@ -368,7 +368,7 @@ def test_an_interruption_after_a_recording(suite: Suite) -> None:
             raise KeyboardInterrupt
         """
     )
-    result = suite.pytester.runpytest_inprocess("--quant-update", no_reraise_ctrlc=True)
+    result = suite.run_interrupted("--quant-update")
     assert result.ret == 2
     assert result.outlines[-1].startswith("quantreg: interrupted; what was recorded is whole, ")
     assert (suite.path / "baselines/model/bf16/scripted/sum.0shot.json").exists()
@@ -385,8 +385,6 @@ def test_an_interrupted_gate_says_so(suite: Suite) -> None:
     )
     suite.record()
     suite.checkpoint("flaky", fail={"kind": "interrupt", "after": 100})
-    result = suite.pytester.runpytest_inprocess(
-        f"--quant-scheme={SCHEME}", "--quant-checkpoint=flaky", no_reraise_ctrlc=True
-    )
+    result = suite.run_interrupted(f"--quant-scheme={SCHEME}", "--quant-checkpoint=flaky")
     assert result.ret == 2
     assert result.outlines[-1].startswith("quantreg: interrupted; nothing stored was changed")

@@ -53,14 +53,7 @@ def test_only_a_whole_suite_can_tell(words: tuple[str, ...], outgrown: Suite) ->
 
 def test_a_failed_recording_does_not_tell(outgrown: Suite) -> None:
     """What was refused was asked for all the same."""
-    outgrown.test(ONE + "\ndef test_z(compare_accuracy): compare_accuracy('nothing')\n")
+    outgrown.test(ONE + "\ndef test_z(compare_accuracy): compare_accuracy('pick', limit=0)\n")
     result = outgrown.run("--quant-update")
     assert result.ret == 1
     assert "no test asked for" not in result.stdout.str()
-
-
-def test_with_xdist(outgrown: Suite) -> None:
-    """The controller hears what the workers asked for."""
-    result = outgrown.run_apart("-n2", "--quant-update")
-    assert result.ret == 0
-    assert TOLD in result.outlines

@@ -252,12 +252,11 @@ def test_with_xdist(recorded: Suite) -> None:
     """Two schemes on two workers: one line each, by the controller, and nothing left over."""
     recorded.checkpoint("fp8", "w8a8-fp8", also_wrong=())
     words = (
-        "-n2",
         f"--quant-scheme={SCHEME},w8a8-fp8",
         f"--quant-checkpoint={SCHEME}=int8",
         "--quant-checkpoint=w8a8-fp8=fp8",
     )
-    result = recorded.run_apart(*words, ACCEPT)
+    result = recorded.run_on_workers(*words, ACCEPT)
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
@@ -268,7 +267,7 @@ def test_with_xdist(recorded: Suite) -> None:
     )
     assert len(history(recorded)) == len(history(recorded, "w8a8-fp8")) == 1
     assert kept(recorded) == []
-    again = recorded.run_apart(*words)
+    again = recorded.run(*words)
     assert again.ret == 0
     again.stdout.fnmatch_lines(["task * accepted *", "sum * 1.000 * kept"])
 

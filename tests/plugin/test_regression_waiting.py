@@ -69,7 +69,7 @@ def test_a_folder_went_with_the_run_id_of_xdist(named: str, suite: Suite) -> Non
     kept = runs_of(suite) / "mine" / "kept.txt"
     kept.parent.mkdir(parents=True)
     kept.write_text("weeks of work", "utf-8")
-    result = suite.run_apart("-n1", f"--testrunuid={named}", "--quant-scheme=w8a8-int8")
+    result = suite.run_on_workers(f"--testrunuid={named}", "--quant-scheme=w8a8-int8", n=1)
     assert result.ret == 0
     assert kept.read_text("utf-8") == "weeks of work"
 

@@ -137,22 +137,6 @@ def test_red_undecided_and_refused(recorded: Suite) -> None:
     assert report_of(recorded).session.tests == {"passed": 1, "failed": 1, "refused": 1}
 
 
-def test_the_same_under_xdist(recorded: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The controller alone writes, and what one process would have written."""
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(recorded.path / "step.md"))
-    recorded.checkpoint("bad", also_wrong=LOSES)
-    words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=bad", *BOTH)
-    recorded.run(*words)
-    alone = report_of(recorded)
-    assert recorded.run_apart("-n2", *words).ret == 1
-    spread = report_of(recorded)
-    assert sorted(spread.outcomes, key=repr) == sorted(alone.outcomes, key=repr)
-    assert (spread.lines, spread.session.tests) == (alone.lines, alone.session.tests)
-    assert spread.session.versions == alone.session.versions
-    assert spread.conclusion == "red"
-    assert page_of(recorded, "step.md").count("## \N{CROSS MARK} RED: 2 lost\n") == 2
-
-
 def test_recording(suite: Suite) -> None:
     """A session that records says so, and calls nothing kept."""
     suite.test(TESTS)
@@ -224,8 +208,8 @@ def test_sessions_that_do_not_end_well(
 ) -> None:
     """What was measured until then is there, and why the rest is not."""
     recorded.test(source, "test_z.py")
-    # An interruption would reach the test that looks on.
-    recorded.run_apart(f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8", *BOTH, *words)
+    gated = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8")
+    recorded.run_interrupted(*gated, *BOTH, *words)
     made = report_of(recorded)
     [why] = made.session.incomplete
     assert Path(why).match(incomplete) or why == incomplete
@@ -240,7 +224,8 @@ def test_a_killed_session_leaves_no_older_report(recorded: Suite) -> None:
     """Where a report of an earlier, green session lay, one says that this one did not end."""
     assert recorded.gate(*BOTH).ret == 0
     recorded.test("import os\ndef test_z(quant_scheme): os._exit(9)", "test_z.py")
-    words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8")
+    # The tests before it would import an engine into the process of its own.
+    words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8", "-k", "test_z")
     assert recorded.run_apart(*words, *BOTH).ret == 9
     made = report_of(recorded)
     assert (made.conclusion, made.session.exit_status, made.outcomes) == ("incomplete", None, ())

@@ -217,7 +217,7 @@ def test_an_interruption_leaves_no_process(timed: TimedSuite, recording: bool) -
         words = [f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8"]
         folder = timed.checkpoint(speed=slow)
     with interrupted_in(folder) as sent:
-        result = timed.suite.pytester.runpytest_inprocess(*words, no_reraise_ctrlc=True)
+        result = timed.suite.run_interrupted(*words)
     ended = time.monotonic()
     assert result.ret == 2
     assert left_over(timed.suite) == []

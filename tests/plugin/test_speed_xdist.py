@@ -14,8 +14,6 @@ from .events import events, loads
 from .speed_suite import SHAPE, TimedSuite, timed_suite
 
 WORDS = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8", "--quant-require")
-SPREAD = (*WORDS, "-p", "no:hypothesispytest")
-"""In each process its import takes longer than all that is shown here."""
 TWO = f"""
 @pytest.mark.min_speedup(1.5)
 @pytest.mark.parametrize("size", [1, 2])
@@ -41,7 +39,7 @@ def as_if_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_workers_are_refused(timed: TimedSuite) -> None:
     """They start no model, and the refusal has the ways out."""
-    result = timed.suite.run_apart("-n2", *SPREAD)
+    result = timed.suite.run_on_workers(*WORDS)
     assert result.ret == 1
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
@@ -86,11 +84,11 @@ def test_one_worker_gates_and_publishes_nothing(
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         # This test may itself run in a worker, where pytest-benchmark would be disabled.
         monkeypatch.delenv(name, raising=False)
-    alone = timed.run(*WORDS, "--benchmark-json=alone.json")
+    alone = timed.suite.run_with_plugins(*WORDS, "--benchmark-json=alone.json")
     assert alone.ret == 0
     alone.stdout.fnmatch_lines(["*benchmark: 2 tests*"])
     assert (timed.path / "alone.json").exists()
-    result = timed.suite.run_apart("-n1", *SPREAD)
+    result = timed.suite.run_on_workers(*WORDS, n=1)
     assert result.ret == 0
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
