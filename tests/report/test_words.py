@@ -28,7 +28,6 @@ VALUES: tuple[str, ...] = (
     "backends/",
     "baselines/",
     "cli/",
-    "core/gates/speed",
     "core/hardware/",
     "core/comparison/",
     "core/gates/",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.comparison.comparability import Candidate, Level, refusal
+from pytest_quantreg.core.comparison.comparability import RULES, Candidate, Level, refusal
 from pytest_quantreg.core.comparison.speed_comparability import (
     SPEED_RULES,
     comparable_sessions,
@@ -18,6 +18,7 @@ from pytest_quantreg.core.records.run import EffectiveScheme, Machine, ModelIden
 from pytest_quantreg.core.records.speed import DeviceState, Request, Round, Workload
 from pytest_quantreg.core.records.speed_run import SpeedRun, SpeedSession
 from pytest_quantreg.report.words import words_of
+from pytest_quantreg.report.words.comparability import REASONS
 
 from ...wording import shown
 
@@ -175,3 +176,9 @@ def test_sessions_of_another_baseline_do_not_mix(change: dict[str, Any], field: 
     assert {shown(difference.way_out) for difference in refused} == {
         "record the baseline again: pytest --quant-update=all"
     }
+
+
+def test_reasons_are_those_of_rules() -> None:
+    """Each rule has the words of its reason, and no words are left over."""
+    rules = {rule.why.facts["reason"] for rule in (*RULES, *SPEED_RULES)}
+    assert {*REASONS} == rules | {"speed.model.dtype"}
