@@ -13,9 +13,9 @@ from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.perplexity import compare_tokens
 from ..core.errors import QuantregError, Refusal
 from ..core.facts import Note, RecordBaseline
-from ..core.gates.outcome import Context
-from ..core.gates.outcomes import GateOutcome
+from ..core.gates.outcome import Outcome
 from ..core.records.acceptance import CandidateFile, Drift, Reference
+from ..core.records.outcome_row import Context
 from ..core.records.run import Accuracy, Metric
 from .accuracy.request import GateTarget, same_metric
 from .history import Origin
@@ -236,7 +236,7 @@ class Evidence:
     fixtures: set[str] = field(default_factory=set)
     measured: list[Measurement] = field(default_factory=list)
     refused: list[RefusalRecord] = field(default_factory=list)
-    recorded: list[GateOutcome] = field(default_factory=list)
+    recorded: list[Outcome] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     timed: list[Timing] = field(default_factory=list)
     cut_short: bool = False

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from ..core.codes import GateCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Refusal
-from ..core.gates.outcome import Context
-from ..core.gates.outcomes import (
-    GateOutcome,
+from ..core.gates.outcome import (
     JudgedAccuracy,
     MeasuredAccuracy,
     NothingAccepted,
+    Outcome,
     RefusedAccuracy,
 )
 from ..core.gates.plan import Plan
 from ..core.gates.selection import POOLED, Gate, choose, gates_without_metrics, matching
 from ..core.gates.verdict import judge as judge_gate
+from ..core.records.outcome_row import Context
 from ..core.records.run import Metric
 from ..core.settings import Settings
 from .accuracy.gate_selection import assign, refuse_unjudged
@@ -45,12 +45,12 @@ def fed_gates(plan: Plan, evidence: Evidence) -> list[Gate]:
 
 def judge_evidence(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool = True
-) -> list[GateOutcome]:
+) -> list[Outcome]:
     """All outcomes of one test: refusals, what it measured, in order, pools, unfed gates.
 
     While the body has not run (``body_ended``) no gate can be unfed.
     """
-    outcomes: list[GateOutcome] = [
+    outcomes: list[Outcome] = [
         _refusal_outcome(refusal) for refusal in evidence.refused if not refusal.speed
     ]
     unjudged = UnjudgedMetrics(plan, evidence)
@@ -81,7 +81,7 @@ def _levels(plan: Plan, measurement: Measurement) -> Iterator[tuple[Measurement,
 
 def _judge_call(
     plan: Plan, measurement: Measurement, settings: Settings, unjudged: UnjudgedMetrics
-) -> Iterator[GateOutcome]:
+) -> Iterator[Outcome]:
     in_pool = any(gate.pools and pool_includes(gate, measurement.subject) for gate in plan.gates)
     for level, (part, gates) in enumerate(_levels(plan, measurement)):
         group_name = measurement.task if level else None
@@ -98,7 +98,7 @@ def _judge_task(
     part_of: str | None,
     *,
     in_pool: bool,
-) -> Iterator[GateOutcome]:
+) -> Iterator[Outcome]:
     assigned = assign(gates, measurement.subject)
     for gate, error in assigned.unknown:
         yield _refused_outcome(error, measurement, gate)
@@ -123,7 +123,7 @@ def _judge_metric(
     settings: Settings,
     *,
     part: bool,
-) -> GateOutcome:
+) -> Outcome:
     try:
         if gate.of_accepted:
             comparison = accepted_task(gate, metric, measurement, plan, part=part)
@@ -138,7 +138,7 @@ def _judge_metric(
 
 def _nothing_accepted(
     gate: Gate, measured: Sequence[Measurement], task: str, metric: str | None
-) -> GateOutcome:
+) -> Outcome:
     """A gate that has nothing to compare with, in a session that may accept the first run."""
     reference = next(
         measurement.accepted
@@ -163,7 +163,7 @@ def _feeds(pool: Gate, evidence: Evidence) -> bool:
 
 def _judge_pools(
     pools: Sequence[Gate], plan: Plan, evidence: Evidence, settings: Settings
-) -> Iterator[GateOutcome]:
+) -> Iterator[Outcome]:
     measured = evidence.measured
     scheme, context = measured[0].scheme, measured[0].context
     chosen = [gate for gate, _ in choose([(gate, gate.metric or "") for gate in pools])]
@@ -192,7 +192,7 @@ def _judge_gate(
     context: Context,
     plan: Plan,
     settings: Settings,
-) -> GateOutcome:
+) -> Outcome:
     try:
         verdict = judge_gate(
             gate,
@@ -208,15 +208,15 @@ def _judge_gate(
     return JudgedAccuracy(verdict, context)
 
 
-def _refusal_outcome(refused: RefusalRecord) -> GateOutcome:
+def _refusal_outcome(refused: RefusalRecord) -> Outcome:
     return RefusedAccuracy(refused.error, refused.scheme, refused.context, refused.task)
 
 
-def _refused_outcome(error: Refusal, measurement: Measurement, gate: Gate | None) -> GateOutcome:
+def _refused_outcome(error: Refusal, measurement: Measurement, gate: Gate | None) -> Outcome:
     return RefusedAccuracy(error, measurement.scheme, measurement.context, measurement.task, gate)
 
 
-def _unfed_outcome(gate: Gate, evidence: Evidence) -> GateOutcome:
+def _unfed_outcome(gate: Gate, evidence: Evidence) -> Outcome:
     named = gate.task if gate.task != POOLED else None
     error = Refusal(GateCode.UNFED, tasks=tuple(evidence.tasks), gate=str(gate), task=named)
     return RefusedAccuracy(error, evidence.scheme, None, named, gate)

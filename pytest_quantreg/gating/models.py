@@ -8,7 +8,7 @@ from ..baselines import Store
 from ..core.codes import GateCode
 from ..core.errors import Refusal, WrongUse
 from ..core.facts import Fact, Note, Problem, Scheme, SetOption
-from ..core.gates.outcome import Context
+from ..core.records.outcome_row import Context
 from ..core.records.run import (
     UNVERIFIED,
     EffectiveScheme,

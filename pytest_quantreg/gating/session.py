@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.engine import Engine
-from ..core.gates.outcome import Context
-from ..core.gates.outcomes import GateOutcome
+from ..core.gates.outcome import Outcome
 from ..core.gates.plan import Plan
+from ..core.records.outcome_row import Context
 from ..core.records.run import ModelSpec, Provenance, Run
 from ..core.records.speed import Workload
 from ..core.settings import Settings
@@ -85,7 +85,7 @@ class Checker:
         return self._speed_recorder.record(workloads)
 
     def record_flips(
-        self, evidence: Evidence, outcomes: Sequence[GateOutcome], confidence: float
+        self, evidence: Evidence, outcomes: Sequence[Outcome], confidence: float
     ) -> None:
         """Keeps how much a judged checkpoint flips, for the plans of later sessions."""
         record_flips(self._preconditions.flips, evidence, outcomes, confidence)

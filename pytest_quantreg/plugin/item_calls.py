@@ -12,7 +12,7 @@ from ..core.comparison.accuracy import Comparison, Pair
 from ..core.comparison.pairs import compare_items, pool
 from ..core.comparison.speed import SpeedResult
 from ..core.errors import Category, QuantregError, Refusal
-from ..core.gates.outcomes import BaselineRecorded, SpeedBaselineRecorded
+from ..core.gates.outcome import BaselineRecorded, SpeedBaselineRecorded
 from ..core.gates.plan import Plan
 from ..core.records.speed import Workload
 from ..core.settings import Settings, Update

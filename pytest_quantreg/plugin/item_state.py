@@ -13,9 +13,9 @@ from warnings import WarningMessage
 import pytest
 
 from ..core.errors import QuantregError
-from ..core.gates.outcome import JUDGED, REFUSED, Outcome
 from ..core.printable import printable, printable_lines
 from ..core.records.acceptance import CandidateRun
+from ..core.records.outcome_row import JUDGED, REFUSED, OutcomeRow
 from ..core.secret_values import Secrets
 from ..gating import Evidence
 from ..report.junit import FAILURE, failure_type
@@ -48,7 +48,7 @@ class EndOfTest:
     """What the gates said after the phase ``when``; ``error`` is the test's own exception."""
 
     when: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[OutcomeRow, ...]
     error: BaseException | None
 
     @property
@@ -57,7 +57,7 @@ class EndOfTest:
         return any(outcome.result == REFUSED for outcome in self.outcomes)
 
     @property
-    def failing(self) -> list[Outcome]:
+    def failing(self) -> list[OutcomeRow]:
         """The outcomes that turn the test red."""
         return [outcome for outcome in self.outcomes if outcome.fails]
 
@@ -83,8 +83,8 @@ class ItemState:
     idle: tuple[str, ...] = ()
     generated: bool = False
     kept: tuple[CandidateRun, ...] = ()
-    lost: tuple[Outcome, ...] = ()
-    losing: tuple[Outcome, ...] = ()
+    lost: tuple[OutcomeRow, ...] = ()
+    losing: tuple[OutcomeRow, ...] = ()
 
     @property
     def is_ours(self) -> bool:
@@ -110,7 +110,7 @@ def reason(report: pytest.TestReport) -> str:
     return str(getattr(crash, "message", "")).partition("\n")[0]
 
 
-def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
+def lost_before(item: pytest.Item) -> tuple[OutcomeRow, ...]:
     """The gates that earlier tries of a test failed on evidence; a refusal may be tried again."""
     item_state = item.stash.get(ITEM_STATE, None)
     return (
@@ -118,7 +118,7 @@ def lost_before(item: pytest.Item) -> tuple[Outcome, ...]:
     )
 
 
-def with_earlier_losses(item_state: ItemState, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_earlier_losses(item_state: ItemState, outcomes: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     """The outcomes of a try, and the gates lost before it that it did not lose again."""
     again = {_gate_of(outcome) for outcome in outcomes if outcome.fails}
     lost = [outcome for outcome in item_state.lost if _gate_of(outcome) not in again]
@@ -131,7 +131,7 @@ def with_earlier_losses(item_state: ItemState, outcomes: Sequence[Outcome]) -> l
     return [*outcomes, *noted]
 
 
-def _gate_of(outcome: Outcome) -> tuple[object, ...]:
+def _gate_of(outcome: OutcomeRow) -> tuple[object, ...]:
     timed = (outcome.speed.subject, outcome.speed.quantity) if outcome.speed is not None else ()
     return (outcome.scheme, outcome.task, outcome.metric, outcome.gate, *timed)
 
@@ -159,7 +159,7 @@ def own_error(error: BaseException | None) -> BaseException | None:
     return None if isinstance(error, passing) else error
 
 
-def message(outcomes: Sequence[Outcome]) -> str:
+def message(outcomes: Sequence[OutcomeRow]) -> str:
     """Refusals first: they say that nothing may be concluded from the rest."""
     lines: list[str] = []
     for outcome in sorted(
@@ -207,13 +207,13 @@ def annotate_report(
 
 
 def without_gate(
-    item: pytest.Item, item_state: ItemState, outcomes: Sequence[Outcome]
+    item: pytest.Item, item_state: ItemState, outcomes: Sequence[OutcomeRow]
 ) -> list[str]:
     """What a test measured for --quant-require in vain, in words."""
     return unjudged(item.nodeid, item_state.evidence, outcomes)
 
 
-def judged_generation(evidence: Evidence, outcomes: Sequence[Outcome]) -> bool:
+def judged_generation(evidence: Evidence, outcomes: Sequence[OutcomeRow]) -> bool:
     """Whether a gate judged answers that the model generated, alone or in a pool."""
     # Outcomes hold names as people read them.
     names, tasks = (set(map(printable, group)) for group in (evidence.generating, evidence.tasks))
@@ -238,7 +238,7 @@ def place_skip(item: pytest.Item, report: pytest.TestReport) -> None:
     report.longrepr = (os.fspath(path), (line or 0) + 1, text)
 
 
-def redact_outcomes(outcomes: Iterable[Outcome], secrets: Secrets) -> list[Outcome]:
+def redact_outcomes(outcomes: Iterable[OutcomeRow], secrets: Secrets) -> list[OutcomeRow]:
     """The outcomes without secrets in their words; what programs read in them stays."""
     redact = secrets.redact
     return [
@@ -288,7 +288,7 @@ def _rewrite(shown: Any, change: Callable[[str], str]) -> Any:
     return shown
 
 
-def _passing(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _passing(outcomes: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     return [outcome for outcome in outcomes if not outcome.fails]
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from ..core.gates.outcome import JUDGED, MEASURED, NOT_APPLICABLE, Outcome
 from ..core.printable import printable
+from ..core.records.outcome_row import JUDGED, MEASURED, NOT_APPLICABLE, OutcomeRow
 from ..core.secret_values import Secrets
 from ..gating import Evidence, Timing
 
@@ -55,7 +55,7 @@ def write_line(config: pytest.Config, line: str, *, red: bool = False) -> None:
         print(line, file=sys.stderr)
 
 
-def unjudged(test: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[str]:
+def unjudged(test: str, evidence: Evidence, outcomes: Sequence[OutcomeRow]) -> list[str]:
     """One text per call of ``test`` whose measurement no gate judged, none where all were.
 
     A loss that an xfail excused counts as not judged.
@@ -67,7 +67,9 @@ def unjudged(test: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list
     ]
 
 
-def _calls(evidence: Evidence, outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+def _calls(
+    evidence: Evidence, outcomes: Sequence[OutcomeRow]
+) -> Iterator[tuple[str, list[OutcomeRow]]]:
     """What each call measured, and the outcomes that bear on it.
 
     Of a group that no gate judges as a whole each task counts, where any is judged.
@@ -81,11 +83,11 @@ def _calls(evidence: Evidence, outcomes: Sequence[Outcome]) -> Iterator[tuple[st
         yield "speed", _of_timing(timing, outcomes)
 
 
-def _judges(bearing: Sequence[Outcome]) -> bool:
+def _judges(bearing: Sequence[OutcomeRow]) -> bool:
     return any(outcome.result in JUDGED for outcome in bearing)
 
 
-def _of_task(task: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _of_task(task: str, evidence: Evidence, outcomes: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     scores = [outcome for outcome in outcomes if outcome.speed is None]
     task_outcomes = [outcome for outcome in scores if outcome.task == task]
     # What is judged in no task or group that was measured is judged in the pool of all of them,
@@ -98,7 +100,7 @@ def _of_task(task: str, evidence: Evidence, outcomes: Sequence[Outcome]) -> list
     return task_outcomes
 
 
-def _of_timing(timing: Timing, outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _of_timing(timing: Timing, outcomes: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     subjects = {"", *(workload.label for workload in timing.workloads)}
     return [
         outcome
@@ -107,7 +109,7 @@ def _of_timing(timing: Timing, outcomes: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def _why(bearing: Sequence[Outcome]) -> str:
+def _why(bearing: Sequence[OutcomeRow]) -> str:
     if any(outcome.excused for outcome in bearing):
         return "and an xfail excused its failed gate"
     if any(outcome.result == NOT_APPLICABLE and outcome.speed is not None for outcome in bearing):

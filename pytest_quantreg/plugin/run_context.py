@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from ..core.errors import QuantregError, Refusal, WrongUse
-from ..core.gates.outcome import JUDGED, MEASURED, Outcome
-from ..core.gates.outcomes import NOT_RECORDED, GateOutcome, RefusedAccuracy, RefusedSpeed
+from ..core.gates.outcome import NOT_RECORDED, Outcome, RefusedAccuracy, RefusedSpeed
 from ..core.gates.plan import Plan
 from ..core.gates.selection import unused_gates
 from ..core.printable import printable
+from ..core.records.outcome_row import JUDGED, MEASURED, OutcomeRow
 from ..core.settings import Update
 from ..gating import (
     Checker,
@@ -204,7 +204,7 @@ class RunContext:
         if when == "call" and self.recording and evidence.fixtures & COMPARE_FIXTURES:
             raise pytest.skip.Exception(_recorded_headlines(evidence))
 
-    def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[Outcome]:
+    def _outcomes(self, item: pytest.Item, item_state: ItemState, when: str) -> list[OutcomeRow]:
         """The rows of what a phase measured or was refused, in the voice of the test."""
         evidence = item_state.evidence
         voice = RecordingCommand(self.config, self.settings, item).voice
@@ -240,7 +240,7 @@ class RunContext:
 
     def _judged(
         self, item_state: ItemState, evidence: Evidence, plan: Plan, added: Plan | None, when: str
-    ) -> list[GateOutcome]:
+    ) -> list[Outcome]:
         if evidence.measured:
             fed = fed_gates(plan, evidence)
             spare = unused_gates(plan.gates, fed.__contains__, measured=True)
@@ -416,13 +416,13 @@ class RunContext:
         return SchemeScheduling(self.config, log, self.settings)
 
 
-def _without_repeats(rows: Sequence[Outcome]) -> list[Outcome]:
+def _without_repeats(rows: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     """The rows without those of a measurement that another row judges."""
     judged = {_measured_value(row) for row in rows if row.result != MEASURED}
     return [row for row in rows if row.result != MEASURED or _measured_value(row) not in judged]
 
 
-def _measured_value(outcome: Outcome) -> tuple[object, ...]:
+def _measured_value(outcome: OutcomeRow) -> tuple[object, ...]:
     """What was measured, whether or not a gate judged it."""
     timed = (outcome.speed.subject, outcome.speed.quantity) if outcome.speed is not None else ()
     return (outcome.task, outcome.metric, *timed)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.gates.outcome import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, Outcome
-from ..core.gates.outcomes import GateOutcome, JudgedAccuracy, LostUnjudged, RefusedAccuracy
+from ..core.gates.outcome import JudgedAccuracy, LostUnjudged, Outcome, RefusedAccuracy
+from ..core.records.outcome_row import KEPT, LOST, MEASURED, REFUSED, UNDECIDED, OutcomeRow
 from .markdown_text import cell, escaped
 from .messages import bare, open_lines
 from .number_format import floor_3
@@ -29,11 +29,11 @@ _ORDER = (KEPT, LOST, UNDECIDED, REFUSED)
 class Compared:
     """What came of one comparison, and its row in the words of the command line."""
 
-    outcome: GateOutcome
-    row: Outcome
+    outcome: Outcome
+    row: OutcomeRow
 
 
-def compared(outcome: GateOutcome) -> Compared:
+def compared(outcome: Outcome) -> Compared:
     """An outcome in the words of the command line."""
     return Compared(outcome, row_of(outcome, COMMAND_LINE))
 
@@ -97,7 +97,7 @@ def document(
 
 
 def rows(
-    labels: Sequence[str], outcomes: Sequence[Outcome]
+    labels: Sequence[str], outcomes: Sequence[OutcomeRow]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The head and the cells: by task, and where there are several candidates by model."""
     several = len(labels) > 1
@@ -120,7 +120,7 @@ def rows(
 
 
 def _cells(
-    outcome: Outcome, several: bool, paired: bool, judged: bool, *, again: bool
+    outcome: OutcomeRow, several: bool, paired: bool, judged: bool, *, again: bool
 ) -> tuple[str, ...]:
     metric = bare(outcome.metric) if outcome.metric else "-"
     cells = [outcome.task or "", metric]
@@ -190,7 +190,7 @@ def _lines(one: Compared) -> tuple[str, ...]:
     return tuple(line for line in lines if line not in one.row.notes)
 
 
-def _headline(outcome: GateOutcome, scheme: str) -> str:
+def _headline(outcome: Outcome, scheme: str) -> str:
     """The headline of an outcome under the name of one scheme, of several or of none."""
     if isinstance(outcome, RefusedAccuracy):
         outcome = replace(outcome, scheme=scheme)
@@ -202,7 +202,7 @@ def _headline(outcome: GateOutcome, scheme: str) -> str:
     return row_of(outcome, COMMAND_LINE).headline
 
 
-def _detectable(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _detectable(labels: Sequence[str], outcomes: Sequence[OutcomeRow]) -> Iterator[str]:
     """The smallest regressions that the green gates would have caught."""
     detectable = []
     for outcome in outcomes:
@@ -213,12 +213,12 @@ def _detectable(labels: Sequence[str], outcomes: Sequence[Outcome]) -> Iterator[
         yield f"would have turned red 4 times in 5 at a true retention of: {', '.join(detectable)}"
 
 
-def _is_left_unjudged(outcome: Outcome) -> bool:
+def _is_left_unjudged(outcome: OutcomeRow) -> bool:
     """Return whether a gate was requested that does not judge the outcome."""
     return outcome.result == MEASURED and outcome.gate is not None
 
 
-def _verdict_word(outcome: Outcome) -> str:
+def _verdict_word(outcome: OutcomeRow) -> str:
     if _is_left_unjudged(outcome):
         return "not judged"
     if outcome.result == MEASURED:
@@ -236,7 +236,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else floor_3(value)
 
 
-def _interval(outcome: Outcome) -> str:
+def _interval(outcome: OutcomeRow) -> str:
     """Rounded outwards, so that what is printed is still true."""
     if outcome.low is None:
         return "-"

@@ -13,7 +13,7 @@ from ..baselines.sealed_document import Document, SealedDocument, version_of
 from ..core.codes import CommandCode, StoredCode
 from ..core.errors import WrongUse
 from ..core.facts import Problem
-from ..core.gates.outcome import Outcome
+from ..core.records.outcome_row import OutcomeRow
 from ..core.strict_json import CorruptFile, digest_of, dump_readable, parse
 from .session_report import Report, Session
 from .summary import excused_gates
@@ -91,7 +91,7 @@ def to_report(document: Any) -> Report:
     }
     return Report(
         Session(**session),
-        tuple(Outcome.from_plain(plain) for plain in document["outcomes"]),
+        tuple(OutcomeRow.from_plain(plain) for plain in document["outcomes"]),
         tuple(document["closing"]),
         tuple(document.get("runs", ())),
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from ..core.gates.outcome import LOST, REFUSED, UNDECIDED, Outcome, SpeedFigures
+from ..core.records.outcome_row import LOST, REFUSED, UNDECIDED, OutcomeRow, SpeedFigures
 from .messages import bare
 from .summary_table import of_accepted
 
@@ -29,7 +29,7 @@ _SPEED_TEXTS = ("gate", "mode", "category")
 _SPEED_FIGURES = ("bound", "value", "low", "high", "baseline", "quantized", "units", "detectable")
 
 
-def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
+def properties(outcomes: Sequence[OutcomeRow]) -> Iterator[tuple[str, object]]:
     """Name and value of each figure: ``quantreg.sum.exact_match.retention`` and the like.
 
     First what all outcomes of the test share (``quantreg.scheme``, ``quantreg.model``).
@@ -55,7 +55,7 @@ def properties(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
             yield f"{prefix}.excused", True
 
 
-def failure_type(outcomes: Sequence[Outcome]) -> str:
+def failure_type(outcomes: Sequence[OutcomeRow]) -> str:
     """The type of a failure that these outcomes caused; a refusal outweighs the others."""
     results = {outcome.result for outcome in outcomes}
     for result, name in ((REFUSED, "Refused"), (LOST, "Lost"), (UNDECIDED, "Undecided")):
@@ -90,7 +90,7 @@ def typed(xml: bytes, excused: str = "") -> bytes:
     return head + ElementTree.tostring(root, encoding="unicode").encode()
 
 
-def _shared(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
+def _shared(outcomes: Sequence[OutcomeRow]) -> Iterator[tuple[str, object]]:
     contexts = [outcome.context for outcome in outcomes if outcome.context is not None]
     schemes = dict.fromkeys(outcome.scheme for outcome in outcomes if outcome.scheme)
     yield from ((f"{PREFIX}scheme", scheme) for scheme in [*schemes][:1])
@@ -100,7 +100,7 @@ def _shared(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, object]]:
             yield f"{PREFIX}{name}", values[-1]
 
 
-def _name(outcome: Outcome) -> str:
+def _name(outcome: OutcomeRow) -> str:
     if outcome.speed is not None:
         words = ["speed", outcome.speed.subject, outcome.speed.quantity]
     else:
@@ -109,7 +109,7 @@ def _name(outcome: Outcome) -> str:
     return ".".join(["quantreg", *(word.replace(" ", "_") for word in words if word)])
 
 
-def _speed(prefix: str, outcome: Outcome, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
+def _speed(prefix: str, outcome: OutcomeRow, speed: SpeedFigures) -> Iterator[tuple[str, object]]:
     """In the unit of the gate, such as ms."""
     yield from _present_fields(prefix, outcome, _SPEED_TEXTS)
     if speed.bound is not None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..core.gates.outcome import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
+from ..core.records.outcome_row import LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, OutcomeRow
 from .markdown_text import cell, escaped, inline
 from .session_outcomes import context_line
 from .session_report import GREEN, INCOMPLETE, NOTHING_JUDGED, RECORDED_ONLY, RED, Report
@@ -112,7 +112,7 @@ def _why(report: Report) -> str:
 
 
 def _parts(
-    report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]], rows: _Rows
+    report: Report, groups: Sequence[tuple[str, Sequence[OutcomeRow]]], rows: _Rows
 ) -> Iterator[Iterable[str]]:
     for scheme, every in groups:
         yield _group(scheme, every, rows)
@@ -122,11 +122,11 @@ def _parts(
     yield _notes(report, groups)
 
 
-def _has_result(result: str) -> Callable[[Outcome], bool]:
+def _has_result(result: str) -> Callable[[OutcomeRow], bool]:
     return lambda outcome: outcome.result == result
 
 
-def _group(scheme: str, every: Sequence[Outcome], rows: _Rows) -> Iterator[str]:
+def _group(scheme: str, every: Sequence[OutcomeRow], rows: _Rows) -> Iterator[str]:
     outcomes = without_repeats(every)
     yield f"### {escaped(title(scheme, outcomes))}"
     yield ""
@@ -167,7 +167,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _section(head: str, report: Report, chosen: Callable[[Outcome], bool]) -> Iterator[str]:
+def _section(head: str, report: Report, chosen: Callable[[OutcomeRow], bool]) -> Iterator[str]:
     outcomes = [outcome for outcome in report.outcomes if chosen(outcome)]
     if not outcomes:
         return
@@ -178,13 +178,13 @@ def _section(head: str, report: Report, chosen: Callable[[Outcome], bool]) -> It
     yield ""
 
 
-def _message(outcome: Outcome) -> Iterator[str]:
+def _message(outcome: OutcomeRow) -> Iterator[str]:
     excused = " (excused by xfail)" if outcome.excused else ""
     yield f"- {escaped(outcome.headline)}{excused}"
     yield from (f"  - {escaped(line)}" for line in outcome.details)
 
 
-def _undecided(groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
+def _undecided(groups: Sequence[tuple[str, Sequence[OutcomeRow]]]) -> Iterator[str]:
     outcomes = [outcome for _, every in groups for outcome in every if outcome.result == UNDECIDED]
     if not outcomes:
         return
@@ -197,7 +197,7 @@ def _undecided(groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]
     yield ""
 
 
-def _notes(report: Report, groups: Sequence[tuple[str, Sequence[Outcome]]]) -> Iterator[str]:
+def _notes(report: Report, groups: Sequence[tuple[str, Sequence[OutcomeRow]]]) -> Iterator[str]:
     lines = [line for _, every in groups for line in side_measurements(every)]
     others = [outcome for outcome in report.outcomes if outcome.result == NOT_APPLICABLE]
     lines += advice_lines(others)

@@ -1,4 +1,4 @@
-"""The words of one test's outcome: a verdict, a refusal or a measurement in, an Outcome out."""
+"""Rows of a report with their words: a verdict, a refusal or a measurement in, a row out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from ..core.codes import CommandCode, SharedCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Category, QuantregError, Refusal
 from ..core.facts import Note, Problem, Quoted
-from ..core.gates.outcome import (
+from ..core.gates.outcome import NothingAccepted
+from ..core.gates.power import TRUTH_STEP, about, n_items
+from ..core.gates.verdict import Verdict
+from ..core.printable import first_line, quoted_lines
+from ..core.records.outcome_row import (
     KEPT,
     LOST,
     MEASURED,
@@ -23,12 +27,8 @@ from ..core.gates.outcome import (
     REFUSED,
     UNDECIDED,
     Context,
-    Outcome,
+    OutcomeRow,
 )
-from ..core.gates.outcomes import NothingAccepted
-from ..core.gates.power import TRUTH_STEP, about, n_items
-from ..core.gates.verdict import Verdict
-from ..core.printable import first_line, quoted_lines
 from ..core.records.run import Accuracy, Metric
 from ..core.settings import GateMode
 from .number_format import DUST, floor_3
@@ -37,7 +37,7 @@ from .words import PLAIN, Voice, words_of
 _SHOWN_ITEMS = 5
 
 
-def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> Outcome:
+def of_verdict(verdict: Verdict, context: Context, voice: Voice = PLAIN) -> OutcomeRow:
     """The outcome of one judged gate; its headline carries the whole verdict."""
     comparison = verdict.comparison
     result = _result(verdict)
@@ -76,7 +76,7 @@ def open_lines(verdict: Verdict, voice: Voice) -> tuple[str, ...]:
 
 def of_measurement(
     comparison: Comparison, context: Context, voice: Voice = PLAIN, *, part_of: str | None = None
-) -> Outcome:
+) -> OutcomeRow:
     """A comparison that no gate judged: listed, never called kept.
 
     ``part_of`` names the group or pool that it is judged in, with others.
@@ -94,13 +94,13 @@ def of_refusal(
     comparison: Comparison | None = None,
     gate: str | None = None,
     voice: Voice = PLAIN,
-) -> Outcome:
+) -> OutcomeRow:
     """A refusal; with ``comparison`` its figures are listed beside it."""
     category = error.category.value if isinstance(error, Refusal) else "wrong use"
     base = (
         _measured(comparison, context, voice)
         if comparison is not None and context is not None
-        else Outcome(REFUSED, True, scheme, "", context=context, task=task)
+        else OutcomeRow(REFUSED, True, scheme, "", context=context, task=task)
     )
     who = " ".join(word for word in (scheme, task) if word)
     words = words_of(error.problem, voice)
@@ -115,7 +115,7 @@ def of_refusal(
     )
 
 
-def of_fault(error: Exception, *, scheme: str) -> Outcome:
+def of_fault(error: Exception, *, scheme: str) -> OutcomeRow:
     """An error of this plugin while it judged: a refusal, with where it happened."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     fault = Refusal(
@@ -136,11 +136,11 @@ def of_recording(
     *,
     present: bool,
     notes: tuple[Note, ...] = (),
-) -> Outcome:
+) -> OutcomeRow:
     """A baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
     n = len(accuracy.items)
-    return Outcome(
+    return OutcomeRow(
         word,
         False,
         context.scheme,
@@ -200,9 +200,9 @@ def _result(verdict: Verdict) -> str:
 
 def _measured(
     comparison: Comparison, context: Context, voice: Voice, gated: str = "no gate"
-) -> Outcome:
+) -> OutcomeRow:
     floor = comparison.floor
-    return Outcome(
+    return OutcomeRow(
         MEASURED,
         False,
         comparison.scheme,
@@ -409,10 +409,10 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def of_nothing_accepted(outcome: NothingAccepted) -> Outcome:
+def of_nothing_accepted(outcome: NothingAccepted) -> OutcomeRow:
     """A gate on accepted runs in a session that accepts, where there is none to compare with."""
     why = f"{outcome.gate}: {words_of(outcome.why).what}"
-    return Outcome(
+    return OutcomeRow(
         NOT_APPLICABLE,
         False,
         outcome.scheme,

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from ..core.codes import Category
 from ..core.facts import Note
-from ..core.gates.outcome import Outcome
-from ..core.gates.outcomes import (
+from ..core.gates.outcome import (
     BaselineRecorded,
-    GateOutcome,
     JudgedAccuracy,
     JudgedSpeed,
     LostUnjudged,
@@ -17,11 +15,13 @@ from ..core.gates.outcomes import (
     MeasuredSpeed,
     NothingAccepted,
     OtherDevice,
+    Outcome,
     RefusedAccuracy,
     RefusedSpeed,
     SpeedBaselineRecorded,
     TimedDetail,
 )
+from ..core.records.outcome_row import OutcomeRow
 from . import messages, speed_messages
 from .speed_lines import model_lines, workload_lines
 from .unjudged_messages import of_lost_unjudged, with_losses_beside
@@ -30,7 +30,7 @@ from .words import PLAIN, Voice
 _POOL = "the pool"
 
 
-def row_of(outcome: GateOutcome, voice: Voice = PLAIN) -> Outcome:
+def row_of(outcome: Outcome, voice: Voice = PLAIN) -> OutcomeRow:
     """What is read of an outcome, and what programs read."""
     if isinstance(outcome, (JudgedSpeed, MeasuredSpeed, OtherDevice, RefusedSpeed)):
         return _row_of_speed(outcome, voice)
@@ -50,7 +50,7 @@ def row_of(outcome: GateOutcome, voice: Voice = PLAIN) -> Outcome:
     return _row_of_refusal(outcome, voice)
 
 
-def _row_of_measurement(outcome: MeasuredAccuracy, voice: Voice) -> Outcome:
+def _row_of_measurement(outcome: MeasuredAccuracy, voice: Voice) -> OutcomeRow:
     part_of = outcome.part_of or (_POOL if outcome.in_pool else None)
     row = messages.of_measurement(outcome.comparison, outcome.context, voice, part_of=part_of)
     return replace(
@@ -60,11 +60,11 @@ def _row_of_measurement(outcome: MeasuredAccuracy, voice: Voice) -> Outcome:
     )
 
 
-def _with_notes(row: Outcome, notes: tuple[Note, ...], voice: Voice) -> Outcome:
+def _with_notes(row: OutcomeRow, notes: tuple[Note, ...], voice: Voice) -> OutcomeRow:
     return replace(row, notes=(*row.notes, *messages.note_words(notes, voice)))
 
 
-def _row_of_refusal(outcome: RefusedAccuracy, voice: Voice) -> Outcome:
+def _row_of_refusal(outcome: RefusedAccuracy, voice: Voice) -> OutcomeRow:
     return messages.of_refusal(
         outcome.error,
         scheme=outcome.scheme,
@@ -76,7 +76,7 @@ def _row_of_refusal(outcome: RefusedAccuracy, voice: Voice) -> Outcome:
     )
 
 
-def _row_of_recording(outcome: BaselineRecorded | SpeedBaselineRecorded) -> Outcome:
+def _row_of_recording(outcome: BaselineRecorded | SpeedBaselineRecorded) -> OutcomeRow:
     if isinstance(outcome, SpeedBaselineRecorded):
         return speed_messages.of_recorded(
             outcome.workload, outcome.series, outcome.context, present=outcome.present
@@ -92,7 +92,7 @@ def _row_of_recording(outcome: BaselineRecorded | SpeedBaselineRecorded) -> Outc
 
 def _row_of_speed(
     outcome: JudgedSpeed | MeasuredSpeed | OtherDevice | RefusedSpeed, voice: Voice
-) -> Outcome:
+) -> OutcomeRow:
     if isinstance(outcome, JudgedSpeed):
         return speed_messages.of_verdict(
             outcome.verdict,

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..core.gates.outcome import JUDGED, NOT_APPLICABLE, RECORDED, REFUSED, Context, Outcome
 from ..core.records.acceptance import CandidateRun
+from ..core.records.outcome_row import (
+    JUDGED,
+    NOT_APPLICABLE,
+    RECORDED,
+    REFUSED,
+    Context,
+    OutcomeRow,
+)
 from ..core.settings import GateMode, Settings, Update
 
 
 class SummarySource(Protocol):
     """Source of a summary: a session that runs, or the report of one that ran."""
 
-    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+    def groups(self) -> dict[tuple[str, str], list[OutcomeRow]]:
         """The outcomes by (model, scheme)."""
 
     def closing(self) -> list[str]:
@@ -30,9 +37,9 @@ class SessionReport:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[OutcomeRow] = []
         self.loads: dict[str, int] = {}
-        self._seen: set[Outcome] = set()
+        self._seen: set[OutcomeRow] = set()
         self._fed: set[str] = set()
         self._idle: dict[str, None] = {}
         self._generated: set[str] = set()
@@ -60,7 +67,7 @@ class SessionReport:
         """Takes the plain values of one report of ``test``."""
         if "outcomes" in plain and (tries := self._tries.pop(test, ())):
             self._reruns[test] = [why for _, why in tries]
-        for outcome in map(Outcome.from_plain, plain.get("outcomes", ())):
+        for outcome in map(OutcomeRow.from_plain, plain.get("outcomes", ())):
             # Many tests may measure one task, which is done once, and told once; a refusal
             # is each test's own.
             if outcome not in self._seen or outcome.result == REFUSED:
@@ -122,7 +129,7 @@ class SessionReport:
         """``detect, 95 %``: the session's gate."""
         return f"{self.settings.gate.value}, {self.settings.confidence * 100:g} %"
 
-    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+    def groups(self) -> dict[tuple[str, str], list[OutcomeRow]]:
         """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
         return grouped(self.outcomes, self.settings.schemes)
 
@@ -209,10 +216,10 @@ class SessionReport:
 
 
 def grouped(
-    outcomes: Iterable[Outcome], schemes: Sequence[str]
-) -> dict[tuple[str, str], list[Outcome]]:
+    outcomes: Iterable[OutcomeRow], schemes: Sequence[str]
+) -> dict[tuple[str, str], list[OutcomeRow]]:
     """Outcomes by (model, scheme), in the order of ``schemes``."""
-    groups: dict[tuple[str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, str], list[OutcomeRow]] = {}
     for outcome in outcomes:
         model = outcome.context.model if outcome.context is not None else ""
         groups.setdefault((model, outcome.scheme), []).append(outcome)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.codes import CommandCode
 from ..core.facts import Problem, Quoted
-from ..core.gates.outcome import JUDGED, PRESENT, RECORDED, Outcome
 from ..core.printable import Printable
+from ..core.records.outcome_row import JUDGED, PRESENT, RECORDED, OutcomeRow
 from .session_outcomes import grouped
 from .words import words_of
 
@@ -78,7 +78,7 @@ class Report(Printable):
     """
 
     session: Session
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[OutcomeRow, ...]
     lines: tuple[str, ...]
     runs: tuple[Mapping[str, Any], ...] = ()
 
@@ -86,7 +86,7 @@ class Report(Printable):
         """The last lines of the summary."""
         return list(self.lines)
 
-    def groups(self) -> dict[tuple[str, str], list[Outcome]]:
+    def groups(self) -> dict[tuple[str, str], list[OutcomeRow]]:
         """The outcomes by (model, scheme), in the order in which the schemes were asked for."""
         return grouped(self.outcomes, self.session.schemes)
 

@@ -1,4 +1,4 @@
-"""The words of what was timed: a verdict on speed, memory or load time in, an Outcome out."""
+"""Rows of what was timed: a verdict on speed, memory or load time in, a row out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ..core import stats
 from ..core.comparison.speed import SpeedComparison
 from ..core.errors import QuantregError
 from ..core.facts import Note
-from ..core.gates.outcome import (
+from ..core.gates.speed import Choice, SpeedGate
+from ..core.gates.speed_verdict import SpeedVerdict
+from ..core.records.outcome_row import (
     KEPT,
     LOST,
     MEASURED,
@@ -19,11 +21,9 @@ from ..core.gates.outcome import (
     RECORDED,
     UNDECIDED,
     Context,
-    Outcome,
+    OutcomeRow,
     SpeedFigures,
 )
-from ..core.gates.speed import Choice, SpeedGate
-from ..core.gates.speed_verdict import SpeedVerdict
 from ..core.records.speed import Series, Workload
 from ..core.settings import GateMode
 from .messages import confidence, note_words, of_refusal
@@ -48,7 +48,7 @@ def of_verdict(
     notes: tuple[Note, ...] = (),
     lines: tuple[str, ...] = (),
     reasons: tuple[str, ...] = (),
-) -> Outcome:
+) -> OutcomeRow:
     """The outcome of one judged gate; its headline carries the whole verdict.
 
     ``lines`` are further figures of what it judged, ``reasons`` why it may be slow.
@@ -59,7 +59,7 @@ def of_verdict(
     details = [_basis(verdict), *(f"likely: {reason}" for reason in reasons)]
     if (detectable := _detectable(verdict, result)) is not None:
         details.append(detectable)
-    return Outcome(
+    return OutcomeRow(
         result,
         verdict.fails,
         context.scheme,
@@ -97,7 +97,7 @@ def of_measurement(
     *,
     notes: tuple[Note, ...] = (),
     lines: tuple[str, ...] = (),
-) -> Outcome:
+) -> OutcomeRow:
     """A workload whose speed-up no gate judged: listed, never called kept.
 
     Under a request rate the throughput is what arrives; the latency is listed instead.
@@ -108,7 +108,7 @@ def of_measurement(
     elif comparison.baseline_throughput is None:
         figures = _alone(comparison)
     before = "" if figures.baseline is None else f"{figure(figures.baseline)} -> "
-    return Outcome(
+    return OutcomeRow(
         MEASURED,
         False,
         context.scheme,
@@ -160,10 +160,10 @@ def _listed(
     )
 
 
-def of_other_device(choice: Choice, context: Context, mode: GateMode) -> Outcome:
+def of_other_device(choice: Choice, context: Context, mode: GateMode) -> OutcomeRow:
     """A threshold that is for other accelerators: listed, never passed."""
     gate = choice.rivals[0]
-    return Outcome(
+    return OutcomeRow(
         NOT_APPLICABLE,
         False,
         context.scheme,
@@ -178,12 +178,12 @@ def of_other_device(choice: Choice, context: Context, mode: GateMode) -> Outcome
 
 def of_recorded(
     workload: Workload, series: Sequence[Series], context: Context, *, present: bool
-) -> Outcome:
+) -> OutcomeRow:
     """A speed baseline that was recorded, or was there already."""
     word = PRESENT if present else RECORDED
     typical = stats.typical([stats.typical(session.throughputs()).estimate for session in series])
     sessions = f"{len(series)} session" + ("" if len(series) == 1 else "s")
-    return Outcome(
+    return OutcomeRow(
         word,
         False,
         context.scheme,
@@ -209,7 +209,7 @@ def of_speed_refusal(
     gate: SpeedGate | None = None,
     workload: str | None = None,
     voice: Voice = PLAIN,
-) -> Outcome:
+) -> OutcomeRow:
     """A refusal to time a model, or to judge what was timed."""
     task = " ".join(word for word in (SPEED, workload) if word)
     outcome = of_refusal(

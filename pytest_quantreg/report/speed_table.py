@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core.gates.outcome import (
+from ..core.gates.outcome import NOT_RECORDED
+from ..core.records.outcome_row import (
     LOST,
     MEASURED,
     NOT_APPLICABLE,
     PRESENT,
     RECORDED,
-    Outcome,
+    OutcomeRow,
     SpeedFigures,
 )
-from ..core.gates.outcomes import NOT_RECORDED
 from .number_format import figure, outwards
 from .summary_table import Columns, Row, lay_out, word_of
 
@@ -22,7 +22,7 @@ _RECORDINGS = (RECORDED, PRESENT)
 RECORDING_HEAD = ("workload", "measured", "value", "", "sessions", "")
 
 
-def without_repeats(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def without_repeats(outcomes: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     """Without what one test only measured and another judged: it was timed once for both."""
     judged = {_figures(outcome) for outcome in outcomes if outcome.result != MEASURED}
     return [
@@ -32,20 +32,20 @@ def without_repeats(outcomes: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def _figures(outcome: Outcome) -> tuple[object, ...]:
+def _figures(outcome: OutcomeRow) -> tuple[object, ...]:
     speed = outcome.speed
     if speed is None:
         return ()
     return (speed.subject, speed.quantity, speed.baseline, speed.quantized, speed.value)
 
 
-def speed_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+def speed_table(outcomes: Sequence[OutcomeRow], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome, below ``width`` columns where possible."""
     columns = speed_columns(outcomes)
     return lay_out(*columns, width) if columns.cells else ("", [])
 
 
-def speed_columns(outcomes: Sequence[Outcome]) -> Columns:
+def speed_columns(outcomes: Sequence[OutcomeRow]) -> Columns:
     """A row of cells per outcome of what was timed, the verdict in the last one."""
     shown = [(outcome, outcome.speed) for outcome in outcomes if outcome.speed is not None]
     head: tuple[str, ...] = HEAD
@@ -59,7 +59,7 @@ def speed_columns(outcomes: Sequence[Outcome]) -> Columns:
     )
 
 
-def _cells(outcome: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+def _cells(outcome: OutcomeRow, speed: SpeedFigures) -> tuple[str, ...]:
     return (
         speed.subject or ("" if speed.quantity else "speed"),
         speed.quantity or "-",
@@ -72,7 +72,7 @@ def _cells(outcome: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
     )
 
 
-def _recording_cells(outcome: Outcome, speed: SpeedFigures) -> tuple[str, ...]:
+def _recording_cells(outcome: OutcomeRow, speed: SpeedFigures) -> tuple[str, ...]:
     units = "-" if speed.units is None else f"{speed.units:,}"
     return (
         speed.subject,

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from ..core.gates.outcome import (
+from ..core.gates.outcome import NOT_RECORDED
+from ..core.records.outcome_row import (
     JUDGED,
     KEPT,
     LOST,
@@ -17,9 +18,8 @@ from ..core.gates.outcome import (
     REFUSED,
     UNDECIDED,
     Context,
-    Outcome,
+    OutcomeRow,
 )
-from ..core.gates.outcomes import NOT_RECORDED
 from .messages import bare, confidence, factor
 from .number_format import floor_3
 from .speed_messages import speed_bound
@@ -30,7 +30,7 @@ _MOST_NAMES = 3
 _ORDER = (KEPT, LOST, UNDECIDED, REFUSED, NOT_APPLICABLE, MEASURED, RECORDED, PRESENT)
 
 
-def side_measurements(outcomes: Sequence[Outcome]) -> list[str]:
+def side_measurements(outcomes: Sequence[OutcomeRow]) -> list[str]:
     """List further measurements, and the reasons for which thresholds were chosen."""
     lines: list[str] = []
     blocks: list[tuple[str, ...]] = []
@@ -52,7 +52,7 @@ def side_measurements(outcomes: Sequence[Outcome]) -> list[str]:
     return [*lines, *dict.fromkeys(chosen)]
 
 
-def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
+def title(scheme: str, outcomes: Sequence[OutcomeRow]) -> str:
     """``w8a8-int8 against bf16, detect, 95 %``, as far as it is known and true."""
     if any(outcome.result in (RECORDED, PRESENT) for outcome in outcomes):
         return f"{scheme} baselines"
@@ -73,7 +73,7 @@ def title(scheme: str, outcomes: Sequence[Outcome]) -> str:
     return ", ".join(filter(None, parts))
 
 
-def excused_gates(outcomes: Sequence[Outcome]) -> str:
+def excused_gates(outcomes: Sequence[OutcomeRow]) -> str:
     """``LOST sum excused by xfail``; empty where nothing was.
 
     It stands in the first line of every report: a green session that lost something.
@@ -93,13 +93,13 @@ def excused_gates(outcomes: Sequence[Outcome]) -> str:
     return f"{' and '.join(parts)} excused by xfail" if parts else ""
 
 
-def contexts(outcomes: Sequence[Outcome]) -> list[Context]:
+def contexts(outcomes: Sequence[OutcomeRow]) -> list[Context]:
     """What is known of the models: the fullest, where a refusal came before the loading."""
     distinct = dict.fromkeys(outcome.context for outcome in outcomes if outcome.context is not None)
     return [context for context in distinct if context.runs_as is not None] or list(distinct)
 
 
-def closing_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def closing_lines(outcomes: Sequence[OutcomeRow]) -> Iterator[str]:
     """Counts, what was required, what green could have missed, what would decide the rest."""
     yield counted(outcomes)
     yield from required_lines(outcomes)
@@ -109,13 +109,13 @@ def closing_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield from (f"note: {note}" for outcome in outcomes for note in outcome.notes)
 
 
-def counted(outcomes: Sequence[Outcome]) -> str:
+def counted(outcomes: Sequence[OutcomeRow]) -> str:
     """``3 kept, 1 lost``: every outcome but the parts of a pool."""
     counts = Counter(outcome.result for outcome in outcomes if outcome.part_of is None)
     return ", ".join(_count(word, counts[word], outcomes) for word in _ORDER if counts[word])
 
 
-def detectable_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def detectable_lines(outcomes: Sequence[OutcomeRow]) -> Iterator[str]:
     """The smallest regression that each green ``detect`` gate would have caught."""
     name = _gate_namer(outcomes)
     green = [
@@ -149,7 +149,7 @@ def detectable_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"would have turned red 4 times in 5 at {condition}{colon} {items}"
 
 
-def advice_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def advice_lines(outcomes: Sequence[OutcomeRow]) -> Iterator[str]:
     """What would decide the undecided, said once for all tasks that it is the same for."""
     tasks: dict[str, list[str]] = {}
     name = _gate_namer(outcomes)
@@ -160,14 +160,14 @@ def advice_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"{', '.join(dict.fromkeys(names))}: {advice}"
 
 
-def _gate_namer(outcomes: Sequence[Outcome]) -> Callable[[Outcome], str]:
+def _gate_namer(outcomes: Sequence[OutcomeRow]) -> Callable[[OutcomeRow], str]:
     """The task, with the metric where several of its metrics were judged; of speed, what it is."""
     metrics: dict[str | None, set[str | None]] = {}
     for outcome in outcomes:
         if outcome.minimum:
             metrics.setdefault(outcome.task, set()).add(outcome.metric)
 
-    def name(outcome: Outcome) -> str:
+    def name(outcome: OutcomeRow) -> str:
         if outcome.speed is not None:
             return " ".join(
                 word for word in (outcome.speed.subject, outcome.speed.quantity) if word
@@ -179,7 +179,7 @@ def _gate_namer(outcomes: Sequence[Outcome]) -> Callable[[Outcome], str]:
     return name
 
 
-def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
+def _count(result: str, count: int, outcomes: Sequence[OutcomeRow]) -> str:
     text = f"{count:,} {WORDS.get(result, result)}"
     passed = any(outcome.result == UNDECIDED and not outcome.fails for outcome in outcomes)
     if result == UNDECIDED and passed:
@@ -194,7 +194,7 @@ def _count(result: str, count: int, outcomes: Sequence[Outcome]) -> str:
     return text
 
 
-def required_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def required_lines(outcomes: Sequence[OutcomeRow]) -> Iterator[str]:
     """What was required, of the baseline and of what was accepted: once where it is the same."""
     yield from _required([outcome for outcome in outcomes if not of_accepted(outcome)], "")
     yield from _required(
@@ -202,8 +202,8 @@ def required_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     )
 
 
-def _required(outcomes: Sequence[Outcome], reference: str) -> Iterator[str]:
-    modes: dict[str, list[Outcome]] = {}
+def _required(outcomes: Sequence[OutcomeRow], reference: str) -> Iterator[str]:
+    modes: dict[str, list[OutcomeRow]] = {}
     for outcome in outcomes:
         if outcome.result in JUDGED and outcome.mode is not None and outcome.minimum is not None:
             modes.setdefault(outcome.mode, []).append(outcome)

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.gates.outcome import (
+from ..core.gates.outcome import NOT_RECORDED
+from ..core.gates.selection import NO_REGRESSION
+from ..core.records.outcome_row import (
     JUDGED,
     MEASURED,
     NOT_APPLICABLE,
     PRESENT,
     RECORDED,
     REFUSED,
-    Outcome,
+    OutcomeRow,
 )
-from ..core.gates.outcomes import NOT_RECORDED
-from ..core.gates.selection import NO_REGRESSION
 from .messages import bare
 from .number_format import floor_3
 
@@ -41,7 +41,7 @@ class Row:
 
     figures: str
     word: str
-    outcome: Outcome
+    outcome: OutcomeRow
 
 
 class Columns(NamedTuple):
@@ -49,20 +49,20 @@ class Columns(NamedTuple):
 
     heads: Sequence[tuple[str, ...]]
     cells: Sequence[tuple[str, ...]]
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[OutcomeRow]
 
 
-def table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+def table(outcomes: Sequence[OutcomeRow], width: int) -> tuple[str, list[Row]]:
     """The head and a row per outcome of a task, below ``width`` columns where possible."""
     return lay_out(*columns(outcomes), width)
 
 
-def accepted_table(outcomes: Sequence[Outcome], width: int) -> tuple[str, list[Row]]:
+def accepted_table(outcomes: Sequence[OutcomeRow], width: int) -> tuple[str, list[Row]]:
     """The same of what was compared with the run accepted last."""
     return lay_out(*accepted_columns(outcomes), width)
 
 
-def columns(outcomes: Sequence[Outcome]) -> Columns:
+def columns(outcomes: Sequence[OutcomeRow]) -> Columns:
     """A row of cells per outcome of a task, the verdict in the last one."""
     shown = [outcome for outcome in _without_pool_parts(outcomes) if not of_accepted(outcome)]
     if any(
@@ -72,7 +72,7 @@ def columns(outcomes: Sequence[Outcome]) -> Columns:
     return _gate_columns(GATE_HEAD, shown)
 
 
-def accepted_columns(outcomes: Sequence[Outcome]) -> Columns:
+def accepted_columns(outcomes: Sequence[OutcomeRow]) -> Columns:
     """The same of what was compared with the run accepted last; where none was, lines say so."""
     shown = [outcome for outcome in _without_pool_parts(outcomes) if of_accepted(outcome)]
     return _gate_columns(
@@ -80,7 +80,7 @@ def accepted_columns(outcomes: Sequence[Outcome]) -> Columns:
     )
 
 
-def _gate_columns(head: tuple[str, ...], shown: Sequence[Outcome]) -> Columns:
+def _gate_columns(head: tuple[str, ...], shown: Sequence[OutcomeRow]) -> Columns:
     tight = tuple("keeps" if word == "retention" else word for word in head)
     least = tuple("last" if word == "accepted" else word for word in tight)
     several = len(minima(shown)) > 1
@@ -92,7 +92,7 @@ def _gate_columns(head: tuple[str, ...], shown: Sequence[Outcome]) -> Columns:
 def lay_out(
     heads: Sequence[tuple[str, ...]],
     cells: Sequence[tuple[str, ...]],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[OutcomeRow],
     width: int,
 ) -> tuple[str, list[Row]]:
     """A head and rows in columns: two of text, then figures, then the verdict's word."""
@@ -104,7 +104,7 @@ def lay_out(
     return _line(head, widths, gap).rstrip(), rows
 
 
-def _without_pool_parts(every: Sequence[Outcome]) -> list[Outcome]:
+def _without_pool_parts(every: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     """Of tasks, without the parts of a pool that have a row of their own, for their own gate."""
     outcomes = [outcome for outcome in every if outcome.task is not None]
     judged = {_measurement(outcome) for outcome in outcomes if outcome.result in (*JUDGED, REFUSED)}
@@ -115,11 +115,11 @@ def _without_pool_parts(every: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def _measurement(outcome: Outcome) -> tuple[object, ...]:
+def _measurement(outcome: OutcomeRow) -> tuple[object, ...]:
     return outcome.task, outcome.metric, outcome.n, outcome.baseline, outcome.quantized
 
 
-def minima(outcomes: Sequence[Outcome]) -> list[str]:
+def minima(outcomes: Sequence[OutcomeRow]) -> list[str]:
     """The different bounds that were judged, as people write them."""
     judged = [
         outcome for outcome in outcomes if outcome.result in JUDGED and outcome.minimum is not None
@@ -143,7 +143,7 @@ def _layout(
     return head, widths, gap
 
 
-def word_of(outcome: Outcome, several_minima: bool = False) -> str:
+def word_of(outcome: OutcomeRow, several_minima: bool = False) -> str:
     """``kept``, ``LOST``, ``undecided``; capitals turn the build red."""
     word = f"in {outcome.part_of}" if outcome.part_of else WORDS.get(outcome.result, outcome.result)
     word = word.upper() if outcome.fails else word
@@ -152,19 +152,19 @@ def word_of(outcome: Outcome, several_minima: bool = False) -> str:
     return word + (" (xfail)" if outcome.excused else "")
 
 
-def _bound(outcome: Outcome) -> str:
+def _bound(outcome: OutcomeRow) -> str:
     """``0.98``; ``1.02 max`` where a perplexity may rise by so much."""
     if outcome.maximum is not None:
         return f"{outcome.maximum:.10g} max"
     return f"{outcome.minimum or 0:.10g}"
 
 
-def of_accepted(outcome: Outcome) -> bool:
+def of_accepted(outcome: OutcomeRow) -> bool:
     """Whether a gate judged it against the run accepted last, not the baseline."""
     return outcome.gate is not None and outcome.gate.startswith(NO_REGRESSION)
 
 
-def _gate_cells(outcome: Outcome, several_minima: bool) -> tuple[str, ...]:
+def _gate_cells(outcome: OutcomeRow, several_minima: bool) -> tuple[str, ...]:
     return (
         outcome.task or "",
         bare(outcome.metric),
@@ -179,7 +179,7 @@ def _gate_cells(outcome: Outcome, several_minima: bool) -> tuple[str, ...]:
     )
 
 
-def _recording_cells(outcome: Outcome) -> tuple[str, ...]:
+def _recording_cells(outcome: OutcomeRow) -> tuple[str, ...]:
     return (
         outcome.task or "",
         bare(outcome.metric),
@@ -199,7 +199,7 @@ def _figure(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 
-def _ratio(outcome: Outcome) -> str:
+def _ratio(outcome: OutcomeRow) -> str:
     """Retention; under a gate on perplexity the factor by which it rises, ``x1.011``."""
     if outcome.retention is None:
         return "-"
@@ -208,7 +208,7 @@ def _ratio(outcome: Outcome) -> str:
     return floor_3(outcome.retention)
 
 
-def _interval(outcome: Outcome) -> str:
+def _interval(outcome: OutcomeRow) -> str:
     """Rounded outwards, so that what is printed is still true."""
     if outcome.low is None:
         return "-"

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..core.gates.outcome import (
+from ..core.printable import printable
+from ..core.records.outcome_row import (
     KEPT,
     LOST,
     MEASURED,
@@ -15,9 +16,8 @@ from ..core.gates.outcome import (
     RECORDED,
     REFUSED,
     UNDECIDED,
-    Outcome,
+    OutcomeRow,
 )
-from ..core.printable import printable
 from .session_outcomes import SummarySource, context_line
 from .speed_table import speed_table, without_repeats
 from .summary import closing_lines, contexts, side_measurements, title
@@ -46,7 +46,9 @@ def write_summary(report: SummarySource, terminal: pytest.TerminalReporter) -> N
         _write_wrapped(terminal, line)
 
 
-def _write_group(scheme: str, every: Sequence[Outcome], terminal: pytest.TerminalReporter) -> None:
+def _write_group(
+    scheme: str, every: Sequence[OutcomeRow], terminal: pytest.TerminalReporter
+) -> None:
     outcomes = without_repeats(every)
     terminal.write_sep("=", f"quantreg: {title(scheme, outcomes)}")
     for context in contexts(outcomes):

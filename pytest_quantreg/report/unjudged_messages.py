@@ -7,8 +7,8 @@ from dataclasses import replace
 from ..core.codes import SharedCode
 from ..core.comparison.accuracy import Comparison
 from ..core.facts import Problem
-from ..core.gates.outcome import LOST, Context, OtherLoss, Outcome
-from ..core.gates.outcomes import UnjudgedLosses
+from ..core.gates.outcome import UnjudgedLosses
+from ..core.records.outcome_row import LOST, Context, OtherLoss, OutcomeRow
 from ..core.settings import GateMode
 from .messages import bare, figures, of_measurement, percent, upper
 from .words import Voice, words_of
@@ -29,7 +29,7 @@ def _way_out(comparison: Comparison, voice: Voice) -> str:
     return words_of(Problem(SharedCode.GATE_THE_METRIC, {"metric": metric}), voice).what
 
 
-def with_losses_beside(judged: Outcome, beside: UnjudgedLosses, voice: Voice) -> Outcome:
+def with_losses_beside(judged: OutcomeRow, beside: UnjudgedLosses, voice: Voice) -> OutcomeRow:
     """The verdict ``judged``, with a line per metric that is lost beside it.
 
     Under ``certify`` an outcome of its own follows, and the lines are details alone.
@@ -46,11 +46,11 @@ def with_losses_beside(judged: Outcome, beside: UnjudgedLosses, voice: Voice) ->
 
 def of_lost_unjudged(
     comparison: Comparison,
-    judged: Outcome,
+    judged: OutcomeRow,
     beside: UnjudgedLosses,
     context: Context,
     voice: Voice,
-) -> Outcome:
+) -> OutcomeRow:
     """Under ``certify``: one of the metrics ``beside`` the verdict ``judged``, as lost."""
     share, required = _share(comparison, beside), _required(judged, beside)
     return replace(
@@ -70,7 +70,7 @@ def of_lost_unjudged(
     )
 
 
-def _required(judged: Outcome, beside: UnjudgedLosses) -> str:
+def _required(judged: OutcomeRow, beside: UnjudgedLosses) -> str:
     """State the minimum, of the judged metric, or of its task where several tasks are involved."""
     one_task = len({judged.task, *(comparison.task for comparison in beside.comparisons)}) == 1
     subject = bare(judged.metric) if one_task else None

@@ -15,8 +15,8 @@ from pytest_quantreg.baselines import AcceptedRuns, BaselineKey, Store
 from pytest_quantreg.baselines.run_codec import digest, pack, unpack
 from pytest_quantreg.cli import main
 from pytest_quantreg.core.comparison.alignment import value_of
-from pytest_quantreg.core.gates.outcome import KEPT, UNDECIDED, Context, Outcome
 from pytest_quantreg.core.records.acceptance import CandidateRun
+from pytest_quantreg.core.records.outcome_row import KEPT, UNDECIDED, Context, OutcomeRow
 from pytest_quantreg.core.records.run import Run
 from pytest_quantreg.core.strict_json import digest_of
 from pytest_quantreg.report.json_document import encode
@@ -87,7 +87,7 @@ def report_of(
         git_commit=None,
         versions={},
     )
-    outcome = Outcome(
+    outcome = OutcomeRow(
         result,
         fails,
         INT8.scheme,

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.gates.outcome import Context, Outcome
 from pytest_quantreg.core.printable import (
     first_line,
     printable,
@@ -17,6 +16,7 @@ from pytest_quantreg.core.printable import (
     printable_lines,
     quoted_lines,
 )
+from pytest_quantreg.core.records.outcome_row import Context, OutcomeRow
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_the_lines_of_an_engines_error_are_kept_apart() -> None:
 def test_an_outcome_held_what_acts() -> None:
     """Every text of an outcome and its context is printable from the start."""
     context = Context("m\x1b", None, "bf16", "w8a8-int8", "e\n", "GPU\x07")
-    outcome = Outcome("lost", True, "w8a8-int8", "a\x1b", ("::error::b",), context, task="t\n")
+    outcome = OutcomeRow("lost", True, "w8a8-int8", "a\x1b", ("::error::b",), context, task="t\n")
     assert (outcome.headline, outcome.details, outcome.task) == (
         r"a\x1b",
         (r"\::error::b",),
         r"t\n",
     )
     assert (context.model, context.engine, context.machine) == (r"m\x1b", r"e\n", r"GPU\x07")
-    assert Outcome.from_plain(outcome.to_plain()) == outcome
+    assert OutcomeRow.from_plain(outcome.to_plain()) == outcome

@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import (
+from pytest_quantreg.core.records.outcome_row import (
     KEPT,
     LOST,
     MEASURED,
     NOT_APPLICABLE,
-    Outcome,
+    OutcomeRow,
     SpeedFigures,
 )
 from pytest_quantreg.gating import Evidence, Timing
@@ -239,10 +239,10 @@ def test_an_exit_status_set_to_0_hid_a_file_that_could_not_be_collected(recorded
     assert result.outlines[-1] == f"{FLAG} not every test ran: {why}"
 
 
-def timed(result: str, subject: str, **more: Any) -> Outcome:
+def timed(result: str, subject: str, **more: Any) -> OutcomeRow:
     """An outcome of what was timed."""
     speed = SpeedFigures(subject, "speed-up", "x")
-    return Outcome(result, False, SCHEME, "", speed=speed, **more)
+    return OutcomeRow(result, False, SCHEME, "", speed=speed, **more)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,9 @@ def timed(result: str, subject: str, **more: Any) -> Outcome:
         ([timed(LOST, "batch 1", excused=True)], "an xfail excused its failed gate"),
     ],
 )
-def test_a_misspelt_gpu_passed_for_a_judged_gate(outcomes: list[Outcome], why: str | None) -> None:
+def test_a_misspelt_gpu_passed_for_a_judged_gate(
+    outcomes: list[OutcomeRow], why: str | None
+) -> None:
     """What was timed needs a threshold that holds on this accelerator."""
     loads = [SimpleNamespace(label="batch 1"), SimpleNamespace(label="batch 8")]
     evidence = Evidence(SCHEME, timed=[cast(Timing, SimpleNamespace(workloads=loads))])

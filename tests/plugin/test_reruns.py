@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import REFUSED, Outcome
+from pytest_quantreg.core.records.outcome_row import REFUSED, OutcomeRow
 from pytest_quantreg.core.settings import Settings
 from pytest_quantreg.report.session_outcomes import SessionReport
 
@@ -93,7 +93,7 @@ def test_a_lost_gate_turned_green_on_a_rerun(recorded: Suite, skips: bool) -> No
 
 def test_a_try_that_no_other_followed_counts() -> None:
     """A session that ended between two tries has what the first one was refused."""
-    refused = Outcome(REFUSED, True, SCHEME, "REFUSED x")
+    refused = OutcomeRow(REFUSED, True, SCHEME, "REFUSED x")
     plain = {"outcomes": [refused.to_plain()]}
     collected = SessionReport(cast(Settings, SimpleNamespace(schemes=(SCHEME,))))
     collected.add_try(plain, "test_x", "REFUSED x")

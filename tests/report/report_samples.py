@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_quantreg.core.gates.outcome import (
+from pytest_quantreg.core.records.outcome_row import (
     KEPT,
     LOST,
     MEASURED,
@@ -14,7 +14,7 @@ from pytest_quantreg.core.gates.outcome import (
     REFUSED,
     UNDECIDED,
     Context,
-    Outcome,
+    OutcomeRow,
     SpeedFigures,
 )
 from pytest_quantreg.report.session_report import Report, Session
@@ -30,7 +30,7 @@ CONTEXT = Context(
     layers="21 of 22 linear layers",
 )
 
-KEEPS = Outcome(
+KEEPS = OutcomeRow(
     KEPT,
     False,
     "w8a8-int8",
@@ -80,7 +80,7 @@ WAVERS = replace(
     advice="about 3,100 items decide 0.98 if the model is lossless; the task has 1,319",
     notes=("gsm8k: 4.5 % of the answers are truncated",),
 )
-IS_REFUSED = Outcome(
+IS_REFUSED = OutcomeRow(
     REFUSED,
     True,
     "w8a8-int8",
@@ -90,7 +90,7 @@ IS_REFUSED = Outcome(
     category="baseline absent",
 )
 ONLY_MEASURED = replace(KEEPS, result=MEASURED, minimum=None, mode=None, gate=None, task="piqa")
-FASTER = Outcome(
+FASTER = OutcomeRow(
     KEPT,
     False,
     "w8a8-int8",
@@ -114,7 +114,7 @@ FASTER = Outcome(
         lines=("batch 16, 128+64 tokens, 10 rounds", "  baseline: 1,000 tok/s"),
     ),
 )
-ELSEWHERE = Outcome(
+ELSEWHERE = OutcomeRow(
     NOT_APPLICABLE,
     False,
     "w8a8-int8",
@@ -150,7 +150,7 @@ def session(**changes: Any) -> Session:
     return replace(made, **changes)
 
 
-def report(*outcomes: Outcome, lines: tuple[str, ...] = (), **changes: Any) -> Report:
+def report(*outcomes: OutcomeRow, lines: tuple[str, ...] = (), **changes: Any) -> Report:
     """A report of these outcomes; the exit status follows from them unless it is given."""
     fails = any(outcome.fails and not outcome.excused for outcome in outcomes)
     return Report(session(**{"exit_status": int(fails), **changes}), outcomes, lines)

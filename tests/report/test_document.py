@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_quantreg.core.gates.outcome import Context, OtherLoss, Outcome, SpeedFigures
+from pytest_quantreg.core.records.outcome_row import Context, OtherLoss, OutcomeRow, SpeedFigures
 from pytest_quantreg.core.strict_json import CorruptFile, digest_of, dump_readable
 from pytest_quantreg.report.json_document import FORM, decode, encode, read, to_report
 from pytest_quantreg.report.session_report import CONCLUSIONS, PURPOSES, Session
@@ -49,7 +49,7 @@ def test_the_schema_is_one_and_names_every_field() -> None:
     """The schema is valid itself, and knows exactly the fields that the values have."""
     Draft202012Validator.check_schema(SCHEMA)
     kinds = {
-        "outcome": Outcome,
+        "outcome": OutcomeRow,
         "context": Context,
         "speed": SpeedFigures,
         "other_loss": OtherLoss,

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import Outcome
+from pytest_quantreg.core.records.outcome_row import OutcomeRow
 from pytest_quantreg.report.junit import failure_type, properties, typed
 
 from .report_samples import FASTER, IS_REFUSED, KEEPS, LOSES, ONLY_MEASURED, WAVERS
@@ -84,7 +84,7 @@ def test_a_refusal_has_its_category() -> None:
         ([ONLY_MEASURED], "quantreg.Failed"),
     ],
 )
-def test_the_type_of_a_failure(outcomes: list[Outcome], name: str) -> None:
+def test_the_type_of_a_failure(outcomes: list[OutcomeRow], name: str) -> None:
     """A refusal outweighs a loss, and that what certify could not decide."""
     assert failure_type(outcomes) == name
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pytest_quantreg.core.gates.outcome import Outcome
+from pytest_quantreg.core.records.outcome_row import OutcomeRow
 from pytest_quantreg.report.markdown import COMMENT_LIMIT, markdown
 from pytest_quantreg.report.markdown_text import cell, escaped
 
@@ -67,7 +67,7 @@ def kinds(page: str) -> set[str]:
     ],
 )
 def test_the_verdict_comes_first(
-    outcomes: tuple[Outcome, ...], changes: dict[str, Any], first: str
+    outcomes: tuple[OutcomeRow, ...], changes: dict[str, Any], first: str
 ) -> None:
     """The first line has the word and the counts; green is only what is known to be."""
     line = markdown(report(*outcomes, **changes)).splitlines()[0]
@@ -177,7 +177,7 @@ def test_turned_around_and_hidden_characters_are_made_visible() -> None:
 
 @pytest.mark.parametrize("most", [COMMENT_LIMIT, 5_000])
 @pytest.mark.parametrize("outcome", [LOSES, IS_REFUSED, WAVERS])
-def test_what_is_too_long_is_cut_and_says_so(outcome: Outcome, most: int) -> None:
+def test_what_is_too_long_is_cut_and_says_so(outcome: OutcomeRow, most: int) -> None:
     """A thousand outcomes fit, with the verdict and the machines whole, and a line of the cut."""
     many = [replace(outcome, task=f"t{i}", headline=f"{'é' * 300} {i}") for i in range(1_000)]
     page = markdown(report(KEEPS, *many), most)
@@ -189,7 +189,7 @@ def test_what_is_too_long_is_cut_and_says_so(outcome: Outcome, most: int) -> Non
 
 
 @pytest.mark.parametrize("many", [KEEPS, WAVERS])
-def test_what_failed_is_never_left_out_for_what_did_not(many: Outcome) -> None:
+def test_what_failed_is_never_left_out_for_what_did_not(many: OutcomeRow) -> None:
     """Of very many rows the kept ones go first, then the undecided; lost and refused ones stay."""
     rows = [replace(many, task=f"t{i}", headline=f"{many.result} {i}") for i in range(2_000)]
     page = markdown(report(*rows, LOSES, IS_REFUSED))

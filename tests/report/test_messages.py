@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import Context, Outcome
 from pytest_quantreg.core.gates.plan import Plan
 from pytest_quantreg.core.gates.selection import MIN_RETENTION, Gate
 from pytest_quantreg.core.gates.verdict import judge
+from pytest_quantreg.core.records.outcome_row import Context, OutcomeRow
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.report.messages import of_verdict, percent
 from pytest_quantreg.report.number_format import floor_3
@@ -21,7 +21,7 @@ def outcome(
     minimum: float,
     mode: GateMode = GateMode.DETECT,
     total: int | None = None,
-) -> Outcome:
+) -> OutcomeRow:
     """What one gate says."""
     gate = Gate(MIN_RETENTION, minimum, None, None, 1)
     made = paired(*cells, total=total)
@@ -123,6 +123,6 @@ def test_outcomes_travel_as_plain_values() -> None:
     plain = judged.to_plain()
     allowed = (str, int, float, bool, list, dict, type(None))
     assert all(type(value) in allowed for value in plain.values())
-    assert Outcome.from_plain(plain) == judged
-    assert Outcome.from_plain({**plain, "later": 1}) == judged
-    assert Outcome.from_plain(judged.excuse().to_plain()).excused
+    assert OutcomeRow.from_plain(plain) == judged
+    assert OutcomeRow.from_plain({**plain, "later": 1}) == judged
+    assert OutcomeRow.from_plain(judged.excuse().to_plain()).excused

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import MEASURED, Outcome, SpeedFigures
+from pytest_quantreg.core.records.outcome_row import MEASURED, OutcomeRow, SpeedFigures
 from pytest_quantreg.core.secret_values import Secrets
 from pytest_quantreg.report.progress import TerminalProgress
 from pytest_quantreg.report.summary import side_measurements
@@ -59,9 +59,9 @@ def test_without_a_terminal_reporter_nothing_is_announced() -> None:
 def test_lines_of_one_workload_are_kept_whole() -> None:
     """Two workloads may share a line and each has its own; the same block twice is told once."""
 
-    def outcome(*lines: str) -> Outcome:
+    def outcome(*lines: str) -> OutcomeRow:
         speed = SpeedFigures(subject=lines[0], quantity="speed-up", unit="x", lines=lines)
-        return Outcome(MEASURED, False, "w4a16-int4", "", speed=speed)
+        return OutcomeRow(MEASURED, False, "w4a16-int4", "", speed=speed)
 
     first, second = ("batch 1", "  baseline: 32 tok/s"), ("batch 8", "  baseline: 32 tok/s")
     outcomes = [outcome(*first), outcome(*second), outcome(*first)]

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from pytest_quantreg.core.errors import Category, Refusal
-from pytest_quantreg.core.gates.outcome import Context, Outcome
 from pytest_quantreg.core.gates.speed import (
     MAX_LATENCY,
     MAX_LOAD_TIME,
@@ -18,6 +17,7 @@ from pytest_quantreg.core.gates.speed import (
     SpeedGate,
 )
 from pytest_quantreg.core.gates.speed_verdict import judge_model, judge_workload
+from pytest_quantreg.core.records.outcome_row import Context, OutcomeRow
 from pytest_quantreg.core.records.speed import DeviceState, Footprint, ModelSpeed, Series, Workload
 from pytest_quantreg.core.settings import GateMode
 from pytest_quantreg.report.number_format import figure, outwards
@@ -38,7 +38,7 @@ def outcome(
     stored: int = 0,
     why: str = "",
     family: int = 1,
-) -> Outcome:
+) -> OutcomeRow:
     """What one gate says of rounds of ``seconds`` beside a baseline of 2 s a round."""
     made = plan(gate, mode=mode, family=family)
     sessions = [(2.0 + 0.3 * n,) * len(seconds) for n in range(stored)]

@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_quantreg.core.gates.outcome import (
+from pytest_quantreg.core.gates.outcome import NOT_RECORDED
+from pytest_quantreg.core.records.outcome_row import (
     KEPT,
     LOST,
     NOT_APPLICABLE,
     RECORDED,
     REFUSED,
     UNDECIDED,
-    Outcome,
+    OutcomeRow,
 )
-from pytest_quantreg.core.gates.outcomes import NOT_RECORDED
 from pytest_quantreg.report.summary_table import accepted_table, table
 
-KEPT_ROW = Outcome(
+KEPT_ROW = OutcomeRow(
     KEPT,
     False,
     "w8a8-int8",
@@ -37,7 +37,7 @@ KEPT_ROW = Outcome(
 )
 
 
-def lines(*outcomes: Outcome, width: int = 80) -> list[str]:
+def lines(*outcomes: OutcomeRow, width: int = 80) -> list[str]:
     """Head and rows as printed."""
     head, rows = table(outcomes, width)
     return [head, *(row.figures + row.word for row in rows)]
@@ -92,7 +92,7 @@ def test_bounds_are_rounded_outwards() -> None:
 
 def test_unknown_figures_are_dashes() -> None:
     """A refused task has a line all the same."""
-    row = lines(Outcome(REFUSED, True, "w8a8-int8", "", task="sum"))[1]
+    row = lines(OutcomeRow(REFUSED, True, "w8a8-int8", "", task="sum"))[1]
     assert row.split() == ["sum", "-", "-", "-", "-", "-", "-", "-", "-", "REFUSED"]
 
 
@@ -108,13 +108,15 @@ def test_different_minima_stand_behind_the_verdicts() -> None:
 
 def test_recordings_have_columns_of_their_own() -> None:
     """No column for what a baseline has not."""
-    row = Outcome(RECORDED, False, "bf16", "", task="sum", metric="acc,none", baseline=0.8, n=1500)
+    row = OutcomeRow(
+        RECORDED, False, "bf16", "", task="sum", metric="acc,none", baseline=0.8, n=1500
+    )
     assert lines(row) == ["task  metric  score      n", "sum   acc     0.800  1,500  recorded"]
 
 
 def test_failed_recordings_have_the_same_columns() -> None:
     """Also where nothing could be recorded."""
-    row = Outcome(REFUSED, True, NOT_RECORDED, "", task="sum")
+    row = OutcomeRow(REFUSED, True, NOT_RECORDED, "", task="sum")
     assert lines(row) == ["task  metric  score  n", "sum   -           -  -  REFUSED"]
 
 

@@ -9,7 +9,7 @@ from ..codes import GateCode
 from ..errors import Category
 from ..facts import Problem, Scheme
 from ..records.acceptance import CandidateRun, largest_judged
-from .outcome import JUDGED, LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, Outcome
+from ..records.outcome_row import JUDGED, LOST, NOT_APPLICABLE, REFUSED, UNDECIDED, OutcomeRow
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Findings:
     undecided: tuple[str, ...]
 
 
-def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[CandidateRun]) -> Findings:
+def findings(scheme: str, outcomes: Sequence[OutcomeRow], kept: Sequence[CandidateRun]) -> Findings:
     """What stands against accepting what was measured at ``scheme``."""
     at_scheme = [outcome for outcome in outcomes if outcome.scheme == scheme]
     obstacles = [
@@ -44,18 +44,18 @@ def findings(scheme: str, outcomes: Sequence[Outcome], kept: Sequence[CandidateR
     return Findings(tuple(dict.fromkeys(obstacles)), tuple(dict.fromkeys(undecided)))
 
 
-def _forbids_acceptance(outcome: Outcome) -> bool:
+def _forbids_acceptance(outcome: OutcomeRow) -> bool:
     # One that an xfail excuses is lost all the same.
     return outcome.fails or outcome.result in (LOST, REFUSED)
 
 
-def _is_undecided(outcome: Outcome) -> bool:
+def _is_undecided(outcome: OutcomeRow) -> bool:
     """Undecided, or judged by nothing for want of an accepted run that compares."""
     incomparable = outcome.category == Category.NOT_COMPARABLE.value
     return outcome.result == UNDECIDED or (outcome.result == NOT_APPLICABLE and incomparable)
 
 
-def _subject_of(outcome: Outcome) -> str:
+def _subject_of(outcome: OutcomeRow) -> str:
     if outcome.speed is not None:
         return " ".join(word for word in (outcome.speed.subject, outcome.speed.quantity) if word)
     return outcome.task or outcome.scheme

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ..comparison.accuracy import Comparison
 from ..errors import Refusal
 from ..records.run import Metric
-from .outcomes import UnjudgedLosses
+from .outcome import UnjudgedLosses
 from .verdict import too_sparse
 
 ComparisonAt: TypeAlias = Callable[[float], Comparison]

@@ -14,11 +14,11 @@ from pathlib import Path
 from ...baselines import BaselineKey, Store
 from ...core.comparison.alignment import value_of
 from ...core.errors import Category, QuantregError, Refusal
-from ...core.gates.outcomes import (
-    GateOutcome,
+from ...core.gates.outcome import (
     JudgedAccuracy,
     LostUnjudged,
     NothingAccepted,
+    Outcome,
     RefusedAccuracy,
     RefusedSpeed,
 )
@@ -201,7 +201,7 @@ def _kept(part: TaskMeasurement, filed: CandidateFile, minimum: float | None) ->
 def record_flips(
     flips: FlipHistory,
     evidence: Evidence,
-    outcomes: Sequence[GateOutcome],
+    outcomes: Sequence[Outcome],
     confidence: float,
 ) -> None:
     """Keeps what a judged test shows of how much its checkpoint flips."""
@@ -227,7 +227,7 @@ def record_flips(
         flips.note(origin, part.compare_metric(part.metric, confidence), now())
 
 
-def _is_lost(outcome: GateOutcome) -> bool:
+def _is_lost(outcome: Outcome) -> bool:
     if isinstance(outcome, LostUnjudged):
         return True
     return isinstance(outcome, JudgedAccuracy) and outcome.verdict.is_lost
@@ -243,5 +243,5 @@ def _is_too_weak(outcome: RefusedAccuracy | RefusedSpeed) -> bool:
     )
 
 
-def _nothing_to_compare(outcomes: Sequence[GateOutcome]) -> bool:
+def _nothing_to_compare(outcomes: Sequence[Outcome]) -> bool:
     return any(isinstance(outcome, NothingAccepted) for outcome in outcomes)

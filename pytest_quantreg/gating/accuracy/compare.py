@@ -19,12 +19,12 @@ from ...core.comparison.pairs import refuse_overlap, refuse_unpoolable
 from ...core.comparison.suspicion import answers, judged_as_rerun, refuse_same_answers
 from ...core.errors import Refusal
 from ...core.facts import Note, Problem, RecordBaseline, noted
-from ...core.gates.outcome import Context
 from ...core.gates.plan import Plan
 from ...core.gates.selection import POOLED, Gate, matching
 from ...core.gates.verdict import refuse_sparse
 from ...core.records.acceptance import Reference
 from ...core.records.metric_directions import refuse_undirected
+from ...core.records.outcome_row import Context
 from ...core.records.run import UNVERIFIED, Accuracy, Metric, ModelSpec, Protocol, Provenance, Run
 from ...core.settings import GateMode
 from ...measure import PreparedTask, TaskGroup

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 
 from ...core.errors import Refusal
-from ...core.gates.outcome import Context
-from ...core.gates.outcomes import GateOutcome, JudgedAccuracy, LostUnjudged
+from ...core.gates.outcome import JudgedAccuracy, LostUnjudged, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
 from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
+from ...core.records.outcome_row import Context
 from ...core.records.run import Metric
 from ...core.settings import GateMode
 from ..evidence import Evidence, GroupMeasurement, Measurement, TaskMeasurement
@@ -39,17 +39,17 @@ class UnjudgedMetrics:
 
     def extend_task(
         self,
-        outcomes: Sequence[GateOutcome],
+        outcomes: Sequence[Outcome],
         measurement: Measurement,
         group: GroupMeasurement | None,
-    ) -> list[GateOutcome]:
+    ) -> list[Outcome]:
         """The outcomes of a task or group (of a part of ``group``), with what they miss."""
         gates = [gate for _, gate in self._judging_gates(measurement, group)]
         return self._extend(
             outcomes, gates, self._unjudged(measurement, group), measurement.context
         )
 
-    def extend_pools(self, outcomes: Sequence[GateOutcome]) -> list[GateOutcome]:
+    def extend_pools(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of pools, with what is missed of tasks that no other gate judges."""
         others = [
             other
@@ -62,11 +62,11 @@ class UnjudgedMetrics:
 
     def _extend(
         self,
-        outcomes: Sequence[GateOutcome],
+        outcomes: Sequence[Outcome],
         gates: Sequence[Gate],
         others: Sequence[ComparisonAt],
         context: Context,
-    ) -> list[GateOutcome]:
+    ) -> list[Outcome]:
         """The first verdict on retention names what is lost beside it."""
         judged = next((outcome for outcome in outcomes if _is_verdict(outcome)), None)
         # What the test's own plan judges, the plan of gates that its body added does not repeat.
@@ -122,7 +122,7 @@ class UnjudgedMetrics:
         return unjudged
 
 
-def _is_verdict(outcome: GateOutcome) -> bool:
+def _is_verdict(outcome: Outcome) -> bool:
     return isinstance(outcome, JudgedAccuracy) and outcome.verdict.gate.marker == MIN_RETENTION
 
 

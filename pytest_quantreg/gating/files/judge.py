@@ -12,8 +12,7 @@ from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import paired_width
 from ...core.errors import Refusal
 from ...core.facts import Note, Problem
-from ...core.gates.outcome import Context
-from ...core.gates.outcomes import (
+from ...core.gates.outcome import (
     AccuracyOutcome,
     JudgedAccuracy,
     LostUnjudged,
@@ -23,6 +22,7 @@ from ...core.gates.outcomes import (
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
 from ...core.records.metric_directions import refuse_undirected
+from ...core.records.outcome_row import Context
 from ...core.settings import GateMode
 from .notes import lost_parts, notes_on, perplexity_note, side_notes, unpooled_notes
 from .pair import Task, claimed_scheme, pair_task

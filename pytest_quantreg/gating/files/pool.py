@@ -11,8 +11,7 @@ from ...core.comparison.pairs import pool
 from ...core.comparison.suspicion import refuse_chance, refuse_too_good
 from ...core.comparison.unpaired import pool_totals
 from ...core.errors import Refusal
-from ...core.gates.outcome import Context
-from ...core.gates.outcomes import (
+from ...core.gates.outcome import (
     AccuracyOutcome,
     JudgedAccuracy,
     MeasuredAccuracy,
@@ -20,6 +19,7 @@ from ...core.gates.outcomes import (
 )
 from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
+from ...core.records.outcome_row import Context
 from ...core.settings import GateMode
 from .pair import Task, claimed_scheme, refuse_from_pool
 from .policy import ComparePolicy

@@ -8,10 +8,10 @@ from dataclasses import replace
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.errors import Refusal
-from ...core.gates.outcome import Context
-from ...core.gates.outcomes import AccuracyOutcome, JudgedAccuracy, LostUnjudged
+from ...core.gates.outcome import AccuracyOutcome, JudgedAccuracy, LostUnjudged
 from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
 from ...core.records.evaluation import Evaluation
+from ...core.records.outcome_row import Context
 from ...core.settings import GateMode
 from .pair import Task, claimed_scheme, pair_task
 from .policy import ComparePolicy

@@ -11,7 +11,6 @@ from ...core.comparison.speed import SpeedComparison, SpeedResult
 from ...core.comparison.speed_comparability import comparable_models
 from ...core.errors import Category, Refusal
 from ...core.facts import Problem
-from ...core.gates.outcome import Context
 from ...core.gates.plan import Plan
 from ...core.gates.speed import MIN_SPEEDUP, SpeedGate, device_name, fits
 from ...core.gates.speed_verdict import (
@@ -21,6 +20,7 @@ from ...core.gates.speed_verdict import (
     refuse_too_few,
     sensible,
 )
+from ...core.records.outcome_row import Context
 from ...core.records.run import EffectiveScheme, Machine, ModelSpec
 from ...core.records.speed import ModelSpeed, Series, Workload
 from ...core.settings import GateMode

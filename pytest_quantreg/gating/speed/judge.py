@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from ...core.codes import SpeedCode
 from ...core.comparison.speed import SpeedComparison, SpeedResult
 from ...core.errors import QuantregError, Refusal
-from ...core.gates.outcomes import (
-    GateOutcome,
+from ...core.gates.outcome import (
     JudgedSpeed,
     MeasuredSpeed,
     OtherDevice,
+    Outcome,
     RefusedSpeed,
     TimedDetail,
 )
@@ -26,7 +26,7 @@ from .compare import Timing
 
 def judge_speed(
     plan: Plan, evidence: Evidence, settings: Settings, *, body_ended: bool
-) -> Iterator[GateOutcome]:
+) -> Iterator[Outcome]:
     """All outcomes of what one test timed: refusals, each workload and the model, unfed gates."""
     refused = [refusal for refusal in evidence.refused if refusal.speed]
     for refusal in refused:
@@ -50,7 +50,7 @@ def fed_speed_gates(plan: Plan, evidence: Evidence) -> list[SpeedGate]:
     ]
 
 
-def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[GateOutcome]:
+def _judge_call(plan: Plan, timing: Timing, settings: Settings) -> Iterator[Outcome]:
     result = timing.result(plan.confidence)
     try:
         choices = list(choose(plan.speed, timing.machine, settings.gpu))
@@ -74,7 +74,7 @@ def _judge_workload(
     choices: Sequence[Choice],
     *,
     last: bool,
-) -> Iterator[GateOutcome]:
+) -> Iterator[Outcome]:
     roofs = _roofs(timing, comparison)
     models = (timing.quantized, timing.baseline) if last else None
     detail: TimedDetail | None = TimedDetail(comparison, roofs, models)
@@ -109,7 +109,7 @@ def _judge_workload(
 
 def _judge_model(
     plan: Plan, timing: Timing, result: SpeedResult, choice: Choice, gate: SpeedGate
-) -> GateOutcome:
+) -> Outcome:
     try:
         verdict = judge_model(gate, choice.why, result, plan)
     except Refusal as error:
@@ -129,6 +129,6 @@ def _roofs(timing: Timing, comparison: SpeedComparison) -> tuple[Roof | None, Ro
     return before, now
 
 
-def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> GateOutcome:
+def _unfed_outcome(gate: SpeedGate, evidence: Evidence) -> Outcome:
     error = Refusal(SpeedCode.NOTHING_TIMED, gate=str(gate))
     return RefusedSpeed(error, evidence.scheme, None, gate)

@@ -10,7 +10,7 @@ from ...core.codes import SpeedCode
 from ...core.comparison.comparability import Candidate
 from ...core.comparison.speed import SpeedComparison, SpeedResult
 from ...core.errors import Refusal
-from ...core.gates.outcome import Context
+from ...core.records.outcome_row import Context
 from ...core.records.run import Machine, ModelSpec
 from ...core.records.speed import ModelSpeed, Workload
 from ...core.records.speed_run import SpeedRun, sessions_of

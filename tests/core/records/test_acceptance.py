@@ -7,16 +7,16 @@ import math
 import pytest
 
 from pytest_quantreg.core.gates.acceptance_blockers import findings
-from pytest_quantreg.core.gates.outcome import (
+from pytest_quantreg.core.gates.selection import Gate, has_same_target
+from pytest_quantreg.core.records.acceptance import CandidateRun, Drift, largest_judged
+from pytest_quantreg.core.records.outcome_row import (
     KEPT,
     LOST,
     NOT_APPLICABLE,
     REFUSED,
     UNDECIDED,
-    Outcome,
+    OutcomeRow,
 )
-from pytest_quantreg.core.gates.selection import Gate, has_same_target
-from pytest_quantreg.core.records.acceptance import CandidateRun, Drift, largest_judged
 from pytest_quantreg.core.records.run import Metric
 
 ACC = Metric("acc,none", True, "binary")
@@ -31,9 +31,9 @@ def kept(*, items: int = 100, minimum: float | None = 0.9, scheme: str = INT8) -
     )
 
 
-def outcome(result: str, *, fails: bool = False, category: str | None = None) -> Outcome:
+def outcome(result: str, *, fails: bool = False, category: str | None = None) -> OutcomeRow:
     """An outcome of the task sum."""
-    return Outcome(
+    return OutcomeRow(
         result, fails, INT8, "", task="sum", gate="min_retention(0.9)", category=category
     )
 
@@ -98,7 +98,7 @@ def test_the_most_items_that_were_judged() -> None:
         ([], 1, 0),
     ],
 )
-def test_what_stands_against_it(outcomes: list[Outcome], never: int, undecided: int) -> None:
+def test_what_stands_against_it(outcomes: list[OutcomeRow], never: int, undecided: int) -> None:
     """What was lost or refused, excused or not, never; what is open needs --force."""
     result = findings(INT8, outcomes, [kept()])
     assert (len(result.never), len(result.undecided)) == (never, undecided)

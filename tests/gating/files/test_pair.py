@@ -14,7 +14,7 @@ from pytest_quantreg.core.codes import Category, CommandCode, GateCode, ImportCo
 from pytest_quantreg.core.comparison.accuracy import Comparison
 from pytest_quantreg.core.comparison.unpaired import compare_totals, paired_width
 from pytest_quantreg.core.facts import Problem
-from pytest_quantreg.core.gates.outcomes import (
+from pytest_quantreg.core.gates.outcome import (
     AccuracyOutcome,
     JudgedAccuracy,
     MeasuredAccuracy,

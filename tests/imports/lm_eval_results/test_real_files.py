@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_quantreg.core.gates.outcomes import MeasuredAccuracy
+from pytest_quantreg.core.gates.outcome import MeasuredAccuracy
 from pytest_quantreg.core.records.evaluation import Evaluation
 from pytest_quantreg.gating.files.judge import judge_candidate
 from pytest_quantreg.gating.files.policy import ComparePolicy
