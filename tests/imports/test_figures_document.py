@@ -23,8 +23,8 @@ from ..wording import refused, says, suspicions_of, wrong_use
 
 Edit = Callable[[dict[str, Any]], Any]
 
-LEFT = {"accuracy", "run", "words", "written"}
-"""Fields of a result that a document does not hold, on purpose."""
+LEFT = {"accuracy", "run", "unaveraged", "words", "written"}
+"""Fields of a result that a document does not hold, or holds as a part of the config."""
 
 TIMED = {"model", "scheme", "program", "repeats"}
 """What a document of timings holds."""

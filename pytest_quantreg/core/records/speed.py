@@ -74,7 +74,7 @@ class Workload:
 
 def _refuse_other_than_count(name: str, value: object, *, least: int) -> None:
     if type(value) is not int or not least <= value <= MOST:
-        raise WrongUse(SpeedCode.NOT_A_COUNT, name=name, value=repr(value), least=least)
+        raise WrongUse(SpeedCode.NOT_A_COUNT, name=name, value=repr(value), least=least, most=MOST)
 
 
 def _rate(value: object) -> float:

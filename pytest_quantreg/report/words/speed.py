@@ -38,7 +38,7 @@ WORDS: Table = {
         "deployment {deployment!r} is not known",
         "known: {known}",
     ),
-    SpeedCode.NOT_A_COUNT: "{name}={value}: allowed is a whole number, {least} or more",
+    SpeedCode.NOT_A_COUNT: "{name}={value}: allowed is a whole number from {least} to {most:,}",
     SpeedCode.NOT_A_RATE: "request_rate={value}: allowed are requests per second, above 0",
     SpeedCode.FEWER_REQUESTS_THAN_AT_ONCE: (
         "requests={requests}: a round with so few never has {at_once} at once",

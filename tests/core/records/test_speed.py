@@ -18,8 +18,16 @@ from ...wording import says
     ("fields", "code", "said"),
     [
         ({"deployment": "parallel"}, SpeedCode.UNKNOWN_DEPLOYMENT, "known: synchronous, asynch"),
-        ({"rounds": 0}, SpeedCode.NOT_A_COUNT, "rounds=0: allowed is a whole number, 1 or more"),
-        ({"warmup": -1}, SpeedCode.NOT_A_COUNT, "warmup=-1: allowed is a whole number, 0 or more"),
+        (
+            {"rounds": 0},
+            SpeedCode.NOT_A_COUNT,
+            "rounds=0: allowed is a whole number from 1 to 10,000,000",
+        ),
+        (
+            {"warmup": -1},
+            SpeedCode.NOT_A_COUNT,
+            "warmup=-1: allowed is a whole number from 0 to 10,000,000",
+        ),
         ({"batch_size": 0}, SpeedCode.NOT_A_COUNT, "batch_size=0: "),
         ({"output_tokens": True}, SpeedCode.NOT_A_COUNT, "output_tokens=True: "),
         ({"prompt_tokens": 2.5}, SpeedCode.NOT_A_COUNT, "prompt_tokens=2.5: "),
