@@ -28,6 +28,13 @@ def recorded_suite(suite: Suite) -> Suite:
     return suite
 
 
+def accepted_suite(suite: Suite) -> Suite:
+    """The same with a first accepted run, which loses 1 % of the answers."""
+    words = (f"--quant-scheme={SCHEME}", "--quant-checkpoint=int8")
+    assert suite.set_up(*words, "--quant-accept", "--quant-why=first release").ret == 0
+    return suite
+
+
 def history(suite: Suite, scheme: str = SCHEME) -> list[dict[str, Any]]:
     """The lines of the history of a scheme."""
     engine = suite.path / "baselines" / "model" / scheme / "scripted"

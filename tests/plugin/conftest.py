@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from .kept import Recordings, _kept_results, recordings
+from .kept import Settings, _kept_results, kept_settings
 
-__all__ = ["_kept_results", "recordings"]
+__all__ = ["_kept_results", "kept_settings"]
 
 ITEMS = 400
 SCHEME = "w8a8-int8"
@@ -109,10 +109,10 @@ class Suite:
     """
 
     def __init__(
-        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, recordings: Recordings
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, settings: Settings
     ) -> None:
         self.pytester = pytester
-        self._recordings = recordings
+        self._settings = settings
         self._monkeypatch = monkeypatch
         self._own_patches = len(monkeypatch._setattr)
         self.path: Path = pytester.path
@@ -189,6 +189,15 @@ class Suite:
         with plugins("pytest_quantreg.plugin"):
             return self.pytester.runpytest_inprocess(*args)
 
+    def set_up(self, *args: str) -> pytest.RunResult:
+        """The same as the setting of a test: a copy of what such a run left in another test.
+
+        A test that has replaced something of ours by then runs it anew.
+        """
+        if len(self._monkeypatch._setattr) > self._own_patches:
+            return self.run(*args)
+        return self._settings.of(self.path, args, self.run)
+
     def run_interrupted(self, *args: str) -> pytest.RunResult:
         """The same for a test that is interrupted, by Ctrl-C or ``pytest.exit``."""
         with plugins("pytest_quantreg.plugin"):
@@ -209,13 +218,8 @@ class Suite:
             return self.pytester.runpytest_subprocess(*args)
 
     def record(self, *args: str) -> pytest.RunResult:
-        """pytest --quant-update, or a copy of what the same recording left in another test.
-
-        A test that has replaced something of ours by then records anew.
-        """
-        if len(self._monkeypatch._setattr) > self._own_patches:
-            return self.record_anew(*args)
-        return self._recordings.of(self.path, ("--quant-update", *args), self.run)
+        """pytest --quant-update as the setting of a test."""
+        return self.set_up("--quant-update", *args)
 
     def record_anew(self, *args: str) -> pytest.RunResult:
         """pytest --quant-update, for tests of what happens in it."""
@@ -247,7 +251,7 @@ def plugins(names: str) -> Iterator[None]:
 def suite(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
-    recordings: Recordings,
+    kept_settings: Settings,
     _imported_once: None,
     _kept_results: None,
 ) -> Suite:
@@ -260,4 +264,4 @@ def suite(
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     # A test file written twice in one second would be read from its compiled older text.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    return Suite(pytester, monkeypatch, recordings)
+    return Suite(pytester, monkeypatch, kept_settings)

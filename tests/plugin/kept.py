@@ -28,16 +28,18 @@ PURE = [
     (pooled_planning, "table_chance"),
     (stats, "detectable_retention"),
     (stats, "detection_power"),
+    (stats, "pooled_detectable_retention"),
+    (stats, "pooled_items_needed"),
     (scripted, "installed"),
 ]
 """Pure functions of numbers that take most of the time of judging, and installed versions."""
 
 
-class Recordings:
-    """Recordings of baselines by the files, arguments and environment they started with.
+class Settings:
+    """What runs left behind, by the files, arguments and environment they started with.
 
-    A recording that wrote the path of its folder into a file is not kept, for a copy of it
-    would not be what a recording in another folder leaves behind.
+    A run that failed, or wrote the path of its folder into a file, is not kept: a copy would
+    not be what the run leaves behind in another folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -100,14 +102,24 @@ def _kept_results() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_session, "prepare", PreparedTasks().of)
         for module, name in PURE:
-            patch.setattr(module, name, cache(getattr(module, name)))
+            patch.setattr(module, name, _shared(getattr(module, name)))
         yield
 
 
 @pytest.fixture(scope="session")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
-    """The recordings of this process."""
-    return Recordings(tmp_path_factory.mktemp("recordings"))
+def kept_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of the tests of this process."""
+    return Settings(tmp_path_factory.mktemp("settings"))
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which keeps what it returned; lists may be arguments, too."""
+    kept = cache(function)
+
+    def call(*args: object, **words: object) -> Any:
+        return kept(*(tuple(arg) if isinstance(arg, list) else arg for arg in args), **words)
+
+    return call
 
 
 _COMPILED = shutil.ignore_patterns("__pycache__")
