@@ -25,6 +25,7 @@ from ..core.records.run import (
     ModelSpec,
     Software,
 )
+from ..core.records.speed import MOST
 from ..core.settings import Settings
 from ..measure import (
     Journal,
@@ -234,8 +235,12 @@ class EngineSession:
 
 def _batch_size(spec: ModelSpec, default: int) -> int:
     size = spec.args.get("batch_size", default)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MOST:
         raise Refusal(
-            SpeedCode.NOT_A_COUNT, name="--quant-backend-arg=batch_size", value=str(size), least=1
+            SpeedCode.NOT_A_COUNT,
+            name="--quant-backend-arg=batch_size",
+            value=str(size),
+            least=1,
+            most=MOST,
         )
     return size

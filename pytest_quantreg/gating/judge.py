@@ -8,7 +8,6 @@ from ..core.codes import GateCode
 from ..core.comparison.accuracy import TOKEN_PERPLEXITY, Comparison
 from ..core.errors import Refusal
 from ..core.gates.outcome import (
-    JudgedAccuracy,
     MeasuredAccuracy,
     NothingAccepted,
     Outcome,
@@ -16,8 +15,6 @@ from ..core.gates.outcome import (
 )
 from ..core.gates.plan import Plan
 from ..core.gates.selection import POOLED, Gate, choose, gates_without_metrics, matching
-from ..core.gates.verdict import judge as judge_gate
-from ..core.records.outcome_row import Context
 from ..core.records.run import Metric
 from ..core.settings import Settings
 from .accuracy.gate_selection import assign, refuse_unjudged
@@ -25,6 +22,7 @@ from .accuracy.no_regression import accepted_pool, accepted_task
 from .accuracy.pool import pool_includes, pooled
 from .accuracy.unjudged_metrics import UnjudgedMetrics
 from .evidence import Evidence, GroupMeasurement, Measurement, RefusalRecord
+from .gate_verdicts import judge_gate
 from .speed.judge import judge_speed
 
 _POOL = "pool"
@@ -133,7 +131,7 @@ def _judge_metric(
         return _refused_outcome(error, measurement, gate)
     if comparison is None:
         return _nothing_accepted(gate, [measurement], measurement.task, metric.name)
-    return _judge_gate(gate, comparison, measurement.scheme, measurement.context, plan, settings)
+    return judge_gate(gate, comparison, plan, measurement.context, settings)
 
 
 def _nothing_accepted(
@@ -176,36 +174,13 @@ def _judge_pools(
         if comparison is None:
             yield _nothing_accepted(gate, measured, f"pool of {len(measured)}", gate.metric)
         else:
-            yield _judge_gate(gate, comparison, scheme, context, plan, settings)
+            yield judge_gate(gate, comparison, plan, context, settings)
 
 
 def _pool(gate: Gate, evidence: Evidence, plan: Plan, settings: Settings) -> Comparison | None:
     if gate.of_accepted:
         return accepted_pool(gate, evidence, plan)
     return pooled(gate, evidence, plan.confidence, allow_better=settings.allow_better)
-
-
-def _judge_gate(
-    gate: Gate,
-    comparison: Comparison,
-    scheme: str,
-    context: Context,
-    plan: Plan,
-    settings: Settings,
-) -> Outcome:
-    try:
-        verdict = judge_gate(
-            gate,
-            comparison,
-            plan,
-            max_undetected=settings.max_undetected,
-            # A better run than the last accepted one is no sign of another protocol: that the
-            # gate on the baseline looks at.
-            allow_better=settings.allow_better or gate.of_accepted,
-        )
-    except Refusal as error:
-        return RefusedAccuracy(error, scheme, context, comparison.task, gate, comparison)
-    return JudgedAccuracy(verdict, context)
 
 
 def _refusal_outcome(refused: RefusalRecord) -> Outcome:

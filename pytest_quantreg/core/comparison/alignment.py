@@ -70,9 +70,12 @@ def first_items(accuracy: Accuracy, n: int) -> Accuracy:
 
     A value that scores of items cannot give (BLEU, F1) is NaN when items are left out.
     """
-    if n >= len(accuracy.items):
-        return accuracy
-    few = replace(accuracy, items=accuracy.items.first(n))
+    return accuracy if n >= len(accuracy.items) else on_items(accuracy, accuracy.items.first(n))
+
+
+def on_items(accuracy: Accuracy, items: Items) -> Accuracy:
+    """A measurement on some of its items, with the metrics' values on those (`first_items`)."""
+    few = replace(accuracy, items=items)
     values = {
         metric.name: value_of_few(few, metric, accuracy)
         for metric in accuracy.protocol.metrics

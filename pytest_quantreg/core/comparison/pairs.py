@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -151,6 +151,12 @@ def pool(
         floor=_floor(pairs),
         own_width=_has_own_width(pairs, strata),
     )
+
+
+def pooled_metric(names: Iterable[str]) -> str:
+    """What the metric of a pool is called: by its name, or scores where there are several."""
+    different = list(dict.fromkeys(names))
+    return different[0] if len(different) == 1 else "scores"
 
 
 def _check_poolable(pairs: Sequence[Pair]) -> None:

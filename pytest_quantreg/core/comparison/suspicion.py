@@ -96,6 +96,18 @@ def refuse_too_good(comparison: Comparison) -> None:
         )
 
 
+def refuse_unusual(comparison: Comparison, minimum: float, *, allow_better: bool) -> None:
+    """Refuses a baseline at chance, and unless ``allow_better`` a candidate far above it.
+
+    Raises Refusal (suspicious).
+    """
+    refuse_chance(
+        comparison.slices, minimum, name=comparison.task, confidence=comparison.confidence
+    )
+    if not allow_better:
+        refuse_too_good(comparison)
+
+
 def refuse_same_answers(
     baseline: Accuracy, candidate: Accuracy, effective: EffectiveScheme, *, rerun: bool = False
 ) -> tuple[Note, ...]:

@@ -12,6 +12,7 @@ from ..records.evaluation import Aggregate
 from ..strict_json import LARGEST
 from .accuracy import SURE, Comparison, Slice
 from .alignment import ratio_of
+from .pairs import pooled_metric
 
 USUAL_FLIPS = 0.05
 MOST_FLIPS = 0.3
@@ -79,11 +80,10 @@ def pool_totals(
     values = [
         math.fsum(task_data.means[side] for task_data in poolable) / len(parts) for side in (0, 1)
     ]
-    names = list(dict.fromkeys(before.metric.name for _, before, _ in parts))
     comparison = Comparison(
         scheme=label,
         task=f"all {len(parts)} tasks",
-        metric=names[0] if len(names) == 1 else "scores",
+        metric=pooled_metric(before.metric.name for _, before, _ in parts),
         n=n,
         total_items=n,
         confidence=confidence,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..records.run import Metric
+
 MIN_RETENTION = "min_retention"
 MAX_PERPLEXITY_RATIO = "max_perplexity_ratio"
 NO_REGRESSION = "no_regression"
@@ -71,6 +73,11 @@ class Gate:
         named = {"task": self.task, "metric": self.metric}
         rest = "".join(f", {name}={value!r}" for name, value in named.items() if value)
         return f"{self.marker}({self.bound:.10g}{rest})"
+
+
+def judges_retention(metric: Metric, *, named: bool) -> bool:
+    """Whether a gate on retention judges a metric: a perplexity only if the gate names it."""
+    return named or metric.kind != "perplexity"
 
 
 def matching(gates: Sequence[Gate], task: str) -> list[Gate]:

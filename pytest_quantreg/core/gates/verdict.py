@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .. import stats
 from ..codes import GateCode
 from ..comparison.accuracy import Comparison
-from ..comparison.suspicion import refuse_chance, refuse_too_good
+from ..comparison.suspicion import refuse_unusual
 from ..errors import Refusal
 from ..facts import Problem
 from ..settings import GateMode
@@ -82,9 +82,7 @@ def judge(
     """
     if comparison.low is None or comparison.high is None:
         raise _no_scores(gate, comparison.task, comparison.metric, ())
-    refuse_chance(comparison.slices, gate.minimum, name=comparison.task, confidence=plan.confidence)
-    if not allow_better:
-        refuse_too_good(comparison)
+    refuse_unusual(comparison, gate.minimum, allow_better=allow_better)
     support = comparison.support
     sparse = too_sparse(support) if support is not None and not comparison.exact else None
     evidence = stats.evidence(stats.Interval(comparison.low, comparison.high), gate.minimum)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from ..codes import TaskCode
 from ..errors import Refusal
+from ..facts import Fact, Problem
 from .run import Metric
 
 KNOWN: Mapping[str, bool] = MappingProxyType(
@@ -48,3 +49,9 @@ def refuse_undirected(metric: Metric, task: str) -> None:
         name=name,
         usual=KNOWN.get(name),
     )
+
+
+def compared_instead(task: str, first: Metric, metric: Metric) -> Problem:
+    """The note that ``metric`` stands in for the task's first one, whose direction is unknown."""
+    facts: dict[str, Fact] = {"task": task, "first": first.name, "metric": metric.name}
+    return Problem(TaskCode.OTHER_METRIC_COMPARED, facts)

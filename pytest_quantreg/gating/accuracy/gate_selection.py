@@ -9,7 +9,7 @@ from ...core.codes import GateCode
 from ...core.comparison.accuracy import TOKEN_PERPLEXITY
 from ...core.errors import Refusal
 from ...core.gates.plan import Plan
-from ...core.gates.selection import Gate, choose
+from ...core.gates.selection import Gate, choose, judges_retention
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.run import Metric
 from .pool import pool_includes
@@ -74,7 +74,7 @@ def _judged_by(gate: Gate, subject: GateTarget) -> Metric | None:
     if gate.of_perplexity:
         return TOKEN_PERPLEXITY if subject.perplexity() is not None else None
     metric = subject.find(gate.metric) if gate.metric else subject.metric
-    if not gate.metric and metric.kind == "perplexity":
+    if not judges_retention(metric, named=bool(gate.metric)):
         return None
     refuse_undirected(metric, subject.task)
     return metric

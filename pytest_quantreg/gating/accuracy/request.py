@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ...core.facts import Note
+from ...core.records.metric_directions import compared_instead
 from ...core.records.run import AccuracyRequest, Metric, Protocol
 from ...measure import TaskGroup, default_metric, find_metric
 
@@ -26,15 +28,12 @@ class EvalRequest:
         return find_metric(protocol, self.metric) if self.metric else default_metric(protocol)
 
 
-def other_metric_note(call: EvalRequest, protocol: Protocol) -> tuple[str, ...]:
+def other_metric_note(call: EvalRequest, protocol: Protocol) -> tuple[Note, ...]:
     """A note if the task's first metric has no known direction, so that another one counts."""
     first, metric = protocol.metrics[0], call.metric_of(protocol)
     if call.metric is not None or metric == first:
         return ()
-    return (
-        f"{call.request.task}: the direction of {first.name} is unknown (no higher_is_better in "
-        f"the task's YAML), so {metric.name} is compared instead",
-    )
+    return (compared_instead(call.request.task, first, metric),)
 
 
 def with_group_metric(call: EvalRequest, group: TaskGroup | None) -> EvalRequest:

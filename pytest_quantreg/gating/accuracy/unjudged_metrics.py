@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from ...core.errors import Refusal
-from ...core.gates.outcome import JudgedAccuracy, LostUnjudged, Outcome
+from ...core.gates.outcome import JudgedAccuracy, Outcome
 from ...core.gates.plan import Plan
 from ...core.gates.selection import MIN_RETENTION, Gate, matching
-from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
-from ...core.records.outcome_row import Context
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score
 from ...core.records.run import Metric
-from ...core.settings import GateMode
 from ..evidence import Evidence, GroupMeasurement, Measurement, TaskMeasurement
+from ..gate_verdicts import with_unjudged_losses
 from .gate_selection import assign
 from .pool import pool_includes
 from .request import same_metric
@@ -45,9 +43,7 @@ class UnjudgedMetrics:
     ) -> list[Outcome]:
         """The outcomes of a task or group (of a part of ``group``), with what they miss."""
         gates = [gate for _, gate in self._judging_gates(measurement, group)]
-        return self._extend(
-            outcomes, gates, self._unjudged(measurement, group), measurement.context
-        )
+        return self._extend(outcomes, gates, self._unjudged(measurement, group))
 
     def extend_pools(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """The outcomes of pools, with what is missed of tasks that no other gate judges."""
@@ -58,14 +54,13 @@ class UnjudgedMetrics:
             and not self._judging_gates(measurement, None)
             for other in self._unjudged(measurement, None)
         ]
-        return self._extend(outcomes, self._pools, others, self._measured[0].context)
+        return self._extend(outcomes, self._pools, others)
 
     def _extend(
         self,
         outcomes: Sequence[Outcome],
         gates: Sequence[Gate],
         others: Sequence[ComparisonAt],
-        context: Context,
     ) -> list[Outcome]:
         """The first verdict on retention names what is lost beside it."""
         judged = next((outcome for outcome in outcomes if _is_verdict(outcome)), None)
@@ -74,19 +69,8 @@ class UnjudgedMetrics:
         if not isinstance(judged, JudgedAccuracy) or not gates or repeated:
             return list(outcomes)
         minimum = min(gate.minimum for gate in gates)
-        beside = surely_lost(others, minimum, confidence=self._plan.confidence)
-        if beside is None:
-            return list(outcomes)
-        extended = [
-            replace(outcome, beside=beside) if outcome is judged else outcome
-            for outcome in outcomes
-        ]
-        if self._plan.mode is GateMode.CERTIFY:
-            extended += [
-                LostUnjudged(comparison, judged.verdict, beside, context)
-                for comparison in beside.comparisons
-            ]
-        return extended
+        verdict, *lost = with_unjudged_losses(judged, others, minimum, self._plan)
+        return [*(verdict if outcome is judged else outcome for outcome in outcomes), *lost]
 
     def _judging_gates(
         self, measurement: Measurement, group: GroupMeasurement | None

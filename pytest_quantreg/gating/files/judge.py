@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
-from ...core.comparison.suspicion import refuse_chance, refuse_too_good
+from ...core.comparison.suspicion import refuse_unusual
 from ...core.comparison.unpaired import paired_width
 from ...core.errors import Refusal
 from ...core.facts import Note, Problem
@@ -19,17 +19,17 @@ from ...core.gates.outcome import (
     MeasuredAccuracy,
     RefusedAccuracy,
 )
-from ...core.gates.verdict import judge
 from ...core.records.evaluation import Evaluation
 from ...core.records.metric_directions import refuse_undirected
 from ...core.records.outcome_row import Context
 from ...core.settings import GateMode
+from ..gate_verdicts import judge_gate
 from .notes import lost_parts, notes_on, perplexity_note, side_notes, unpooled_notes
 from .pair import Task, claimed_scheme, pair_task
 from .policy import ComparePolicy
 from .pool import pool_tasks
 from .sanity_checks import PairSuspicion, nothing_quantized, refuse_swapped
-from .unjudged_metrics import with_unjudged_losses
+from .unjudged_metrics import with_other_metrics
 
 MOST_TASKS = 8
 """Of one side that an error lists."""
@@ -140,7 +140,7 @@ def _judge_with_parts(
     if isinstance(outcome, MeasuredAccuracy) or not outcome.verdict.fails:
         notes += lost_parts(task, baseline, candidate, policy)
     noted = replace(outcome, notes=tuple(notes))
-    return with_unjudged_losses(noted, [task], baseline, candidate, policy, context)
+    return with_other_metrics(noted, [task], baseline, candidate, policy)
 
 
 def _judge_together(
@@ -152,17 +152,13 @@ def _judge_together(
     context: Context,
 ) -> list[AccuracyOutcome]:
     """The outcome of all tasks together; under --pooled with losses of their other metrics."""
-    pooled = list(pool_tasks(tasks, by_task, candidate, context, policy))
+    pooled = pool_tasks(tasks, by_task, candidate, context, policy)
+    if pooled is None:
+        return []
     if not policy.pooled:
-        return pooled
+        return [pooled]
     gated_tasks = [task for task in tasks if policy.judges(task.metric)]
-    return [
-        extended
-        for outcome in pooled
-        for extended in with_unjudged_losses(
-            outcome, gated_tasks, baseline, candidate, policy, context
-        )
-    ]
+    return with_other_metrics(pooled, gated_tasks, baseline, candidate, policy)
 
 
 def _chosen_tasks(baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy) -> list[str]:
@@ -194,20 +190,13 @@ def _judge_task(
     if gate is None or (not judgeable and policy.mode is not GateMode.CERTIFY):
         # A gate and no verdict of it: this is what "not judged" is told by.
         idle = None if judgeable else policy.gate
-        doubt = _doubt(task, comparison, policy)
-        return MeasuredAccuracy(comparison, context, gate=idle, doubt=doubt)
+        in_pool, doubt = policy.pooled and judgeable, _doubt(task, comparison, policy)
+        return MeasuredAccuracy(comparison, context, in_pool=in_pool, gate=idle, doubt=doubt)
     try:
         _refuse_unjudgeable(task, policy)
-        verdict = judge(
-            gate,
-            comparison,
-            policy.plan,
-            max_undetected=policy.max_undetected,
-            allow_better=policy.allow_better,
-        )
     except Refusal as error:
         return RefusedAccuracy(error, context.scheme, context, task.name, gate, comparison)
-    return JudgedAccuracy(verdict, context)
+    return judge_gate(gate, comparison, policy.plan, context, policy)
 
 
 def _refuse_unjudgeable(task: Task, policy: ComparePolicy) -> None:
@@ -234,9 +223,7 @@ def _doubt(task: Task, comparison: Comparison, policy: ComparePolicy) -> Problem
     if task.suspicion is not None:
         return task.suspicion.problem
     try:
-        refuse_chance(comparison.slices, 1.0, name=task.name, confidence=policy.confidence)
-        if not policy.allow_better:
-            refuse_too_good(comparison)
+        refuse_unusual(comparison, 1.0, allow_better=policy.allow_better)
     except Refusal as error:
         return error.problem
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
-from ...core.errors import Refusal
 from ...core.facts import Fact, Note, Problem
+from ...core.gates.unjudged_metrics import surely_lost
 from ...core.records.evaluation import Evaluation
 from ...core.settings import GateMode
 from .pair import Task, pair_task
@@ -23,34 +24,37 @@ def lost_parts(
     task: Task, baseline: Evaluation, candidate: Evaluation, policy: ComparePolicy
 ) -> Iterator[Problem]:
     """Which tasks of a group surely fall short by themselves: its mean may hide them."""
-    parts = [name for name in task.baseline.parts if name in baseline.results]
-    if policy.minimum is None or not parts:
+    if policy.minimum is None:
         return
-    # So many looks at once find a loss where there is none no more often than one does.
-    confidence = 1.0 - (1.0 - policy.confidence) / len(parts)
-    losses = []
-    for name in parts:
-        try:
-            part = pair_task(name, baseline, candidate, task.metric.name)
-            comparison = part.compare_results(
-                label=candidate.label, scheme=None, confidence=confidence
-            )
-        except (KeyError, Refusal):  # not there, or not comparable: its group says so
-            continue
-        if comparison.high is not None and comparison.high < policy.minimum:
-            facts: dict[str, Fact] = {"task": name, "retention": comparison.retention}
-            losses.append(Problem(CommandCode.PART_KEEPS, facts))
-    if losses:
-        yield Problem(
-            CommandCode.LOSSES_HIDDEN_IN_GROUP,
-            {
-                "label": candidate.label,
-                "group": task.name,
-                "minimum": policy.minimum,
-                "losses": tuple(losses[:MOST_PARTS]),
-                "more": len(losses) - MOST_PARTS,
-            },
-        )
+    parts = [
+        partial(_compare_part, name, task.metric.name, baseline, candidate)
+        for name in task.baseline.parts
+        if name in baseline.results and name in candidate.results
+    ]
+    hidden = surely_lost(parts, policy.minimum, confidence=policy.confidence)
+    if hidden is None:
+        return
+    losses = [
+        Problem(CommandCode.PART_KEEPS, {"task": part.task, "retention": part.retention})
+        for part in hidden.comparisons
+    ]
+    yield Problem(
+        CommandCode.LOSSES_HIDDEN_IN_GROUP,
+        {
+            "label": candidate.label,
+            "group": task.name,
+            "minimum": policy.minimum,
+            "losses": tuple(losses[:MOST_PARTS]),
+            "more": len(losses) - MOST_PARTS,
+        },
+    )
+
+
+def _compare_part(
+    name: str, metric: str, baseline: Evaluation, candidate: Evaluation, confidence: float
+) -> Comparison:
+    part = pair_task(name, baseline, candidate, metric)
+    return part.compare_results(label=candidate.label, scheme=None, confidence=confidence)
 
 
 def notes_on(task: Task, comparison: Comparison) -> Iterator[Problem]:

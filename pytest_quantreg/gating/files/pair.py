@@ -8,21 +8,20 @@ from dataclasses import dataclass, replace
 
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison, Pair
-from ...core.comparison.alignment import refuse_partial, same_kinds
+from ...core.comparison.alignment import on_items, refuse_partial, same_kinds
 from ...core.comparison.comparability import Difference, Level, aligned
-from ...core.comparison.pairs import compare_items, pool, refuse_unpoolable
+from ...core.comparison.pairs import compare_items, pool
 from ...core.comparison.partial_comparability import differences
-from ...core.comparison.suspicion import answers
+from ...core.comparison.suspicion import answers, judged_as_rerun
 from ...core.comparison.unpaired import compare_totals
 from ...core.errors import Refusal, WrongUse
-from ...core.facts import Fact, Note, Problem, noted
+from ...core.facts import Note, Problem, noted
 from ...core.records.evaluation import Aggregate, Evaluation, Result
-from ...core.records.metric_directions import refuse_undirected
+from ...core.records.metric_directions import compared_instead
 from ...core.records.run import Accuracy, Items, Metric
 from ...core.schemes.names import resolve
 from .sanity_checks import (
     PairSuspicion,
-    declared_rerun,
     find_pair_suspicion,
     identical_answers,
     is_rerun,
@@ -54,6 +53,11 @@ class Task:
     def paired(self) -> bool:
         """Whether every item's scores are at hand."""
         return bool(self.parts)
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The names of its tasks: of a group those below it, else its own."""
+        return tuple(part.task for part, _ in self.below) or (self.name,)
 
     @property
     def totals(self) -> tuple[Aggregate, Aggregate]:
@@ -104,10 +108,7 @@ class Task:
                 confidence=confidence,
                 notes=self.notes,
             )
-        # Without a known scheme nobody knows how many answers usually flip, so that planning
-        # goes by the width of the interval itself.
-        comparison = replace(comparison, task=self.name)
-        return replace(comparison, claims=scheme) if scheme else replace(comparison, own_width=True)
+        return claiming(scheme, replace(comparison, task=self.name))
 
     def pairs(self) -> list[Pair]:
         """What a pool takes of it, the weights summing to 1."""
@@ -149,13 +150,12 @@ def pair_task(
     notes: list[Note] = [noted(name, difference.problem) for difference in dict.fromkeys(remarks)]
     first = before.aggregates[0].metric
     if metric is None and chosen.metric != first:
-        named: dict[str, Fact] = {"task": name, "first": first.name, "metric": chosen.metric.name}
-        notes.append(Problem(CommandCode.OTHER_METRIC_COMPARED, named))
+        notes.append(compared_instead(name, first, chosen.metric))
     for accuracies in parts:
         notes += answers(*accuracies)
     if declared and not rerun:
         identical = filter(None, (identical_answers(*pair) for pair in pairs))
-        notes += map(declared_rerun, identical)
+        notes += map(judged_as_rerun, identical)
     suspect = next(filter(None, suspicions), same)
     shown = _shown_metric(parts, chosen.metric)
     return Task(name, before, after, shown, parts, weights, tuple(notes), suspect, below)
@@ -215,6 +215,15 @@ def _refuse_parts_missing(side_name: str, side: Evaluation, name: str) -> None:
             parts=len(side.results[name].parts),
             missing=tuple(missing[:3]),
         )
+
+
+def claiming(scheme: str | None, comparison: Comparison) -> Comparison:
+    """The comparison of a candidate that claims a scheme.
+
+    Without one nobody knows how many answers usually flip, so that planning goes by the width
+    of the interval itself.
+    """
+    return replace(comparison, claims=scheme) if scheme else replace(comparison, own_width=True)
 
 
 def claimed_scheme(evaluation: Evaluation) -> str | None:
@@ -332,13 +341,7 @@ def _select_items(baseline: Accuracy, items: Items) -> Accuracy:
     picked = aligned(baseline_items, items)
     if len(picked) == len(baseline_items):
         return replace(baseline, items=picked)
-    values = {
-        metric.name: math.fsum(picked.scores[metric.name]) / len(picked)
-        if metric.kind in ("binary", "mean")
-        else math.nan
-        for metric in baseline.protocol.metrics
-    }
-    return replace(baseline, items=picked, values=values)
+    return on_items(baseline, picked)
 
 
 def _weights(parts: Sequence[tuple[Accuracy, Accuracy]], group: Aggregate) -> tuple[float, ...]:
@@ -367,11 +370,3 @@ def _lacks_metric(result: Result, name: str) -> Refusal:
 
 def _metric_names(result: Result) -> tuple[str, ...]:
     return tuple(aggregate.metric.name for aggregate in result.aggregates)
-
-
-def refuse_from_pool(task: Task) -> None:
-    """Refuses a task whose scores cannot be averaged with others. Raises Refusal."""
-    refuse_undirected(task.metric, task.name)
-    if task.parts:
-        for before, after in task.parts:
-            refuse_unpoolable(task.metric, before, after, task=task.name)

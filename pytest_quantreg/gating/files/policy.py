@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.gates.plan import Plan
-from ...core.gates.selection import MIN_RETENTION, Gate
+from ...core.gates.selection import MIN_RETENTION, Gate, judges_retention
 from ...core.records.run import Metric
 from ...core.settings import GateMode
 
@@ -47,4 +47,4 @@ class ComparePolicy:
 
     def judges(self, metric: Metric) -> bool:
         """Whether a gate on retention is for this metric: for perplexities only if named."""
-        return metric.kind != "perplexity" or self.metric is not None
+        return judges_retention(metric, named=self.metric is not None)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ...core.codes import CommandCode
+from ...core.codes import CommandCode, GateCode
 from ...core.comparison.generated_answers import same_answers
-from ...core.comparison.suspicion import same_likelihoods
+from ...core.comparison.suspicion import judged_as_rerun, same_likelihoods
 from ...core.errors import Refusal, WrongUse
 from ...core.facts import Fact, Problem, Scheme
 from ...core.records.evaluation import Evaluation, Result
@@ -105,7 +105,7 @@ def same_model(
 ) -> Iterator[Problem]:
     """Tells that both name one model; ``declared``: with --allow-rerun."""
     if declared and _same_weights(baseline, candidate):
-        yield declared_rerun(_both_name(baseline, candidate))
+        yield judged_as_rerun(_both_name(baseline, candidate))
         return
     engines_named = all(side.engine != "unknown" for side in (baseline, candidate))
     if not engines_named or baseline.model != candidate.model:
@@ -132,11 +132,6 @@ def identical_candidates(sides: Sequence[Evaluation]) -> Iterator[Problem]:
             yield Problem(CommandCode.IDENTICAL_CANDIDATES, names)
         elif _same_weights(first, second):
             yield _both_name(first, second)
-
-
-def declared_rerun(cause: Problem) -> Problem:
-    """That both are the same weights on purpose, and what shows that they are."""
-    return Problem(CommandCode.DECLARED_RERUN, {"cause": cause})
 
 
 def _both_name(baseline: Evaluation, candidate: Evaluation) -> Problem:
@@ -181,7 +176,7 @@ def identical_answers(baseline: Result, candidate: Result) -> Problem | None:
     texts = same_answers(before, after)
     if texts is None:
         return None
-    return Problem(CommandCode.SAME_TEXTS, {"answers": texts, "task": candidate.task})
+    return Problem(GateCode.ANSWERS_EQUAL, {"answers": texts, "task": candidate.task})
 
 
 def _scored_alike(baseline: Result, candidate: Result) -> bool:

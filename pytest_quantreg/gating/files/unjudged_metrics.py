@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...core.codes import CommandCode
 from ...core.comparison.accuracy import Comparison
 from ...core.errors import Refusal
-from ...core.gates.outcome import AccuracyOutcome, JudgedAccuracy, LostUnjudged
-from ...core.gates.unjudged_metrics import ComparisonAt, is_score, surely_lost
+from ...core.gates.outcome import AccuracyOutcome, JudgedAccuracy
+from ...core.gates.unjudged_metrics import ComparisonAt, is_score
 from ...core.records.evaluation import Evaluation
-from ...core.records.outcome_row import Context
-from ...core.settings import GateMode
+from ..gate_verdicts import with_unjudged_losses
 from .pair import Task, claimed_scheme, pair_task
 from .policy import ComparePolicy
 
 
-def with_unjudged_losses(
+def with_other_metrics(
     outcome: AccuracyOutcome,
-    tasks: list[Task],
+    tasks: Sequence[Task],
     baseline: Evaluation,
     candidate: Evaluation,
     policy: ComparePolicy,
-    context: Context,
 ) -> list[AccuracyOutcome]:
-    """The verdict on some tasks, with what is lost of their other metrics."""
-    if not isinstance(outcome, JudgedAccuracy) or policy.minimum is None:
+    """The outcome of some tasks, a verdict with what is lost of their other metrics."""
+    if not isinstance(outcome, JudgedAccuracy):
         return [outcome]
-    other_metrics = [other for task in tasks for other in _other_metrics(task, baseline, candidate)]
-    beside = surely_lost(other_metrics, policy.minimum, confidence=policy.plan.confidence)
-    if beside is None:
-        return [outcome]
-    extended: list[AccuracyOutcome] = [replace(outcome, beside=beside)]
-    if policy.mode is GateMode.CERTIFY:
-        extended += [
-            LostUnjudged(comparison, outcome.verdict, beside, context)
-            for comparison in beside.comparisons
-        ]
-    return extended
+    others = [other for task in tasks for other in _other_metrics(task, baseline, candidate)]
+    return [*with_unjudged_losses(outcome, others, outcome.verdict.gate.minimum, policy.plan)]
 
 
 def _other_metrics(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from ...core.codes import GateCode, SharedCode
+from ...core.codes import GateCode, SharedCode, TaskCode
 from .gates import WORDS, no_score_to_judge, too_few_items
 from .rendering import Voice
 
 _LARGER_LIMIT = "evaluate more with a larger --limit"
 _MORE_ITEMS = "compare more items (a larger --limit of lm-eval), or gate another task"
 _ALIKE = "evaluate both again alike"
+_CHOOSE = "choose the tasks that count with --task"
+_EACH = (
+    "judge each task by itself (without --pooled), or name a metric that all of them have "
+    "(--metric)"
+)
 
 
 def _ending_with(last: str, code: GateCode) -> tuple[str, ...]:
@@ -31,15 +36,24 @@ COMMAND_LINE = Voice(
         GateCode.NO_SCORE_TO_JUDGE: no_score_to_judge(
             "leave --min-retention out to have it listed", "name a metric that has with --metric"
         ),
-        GateCode.NOT_POOLABLE: _ending_with(
-            "judge each task by itself (without --pooled), or name a metric that all of them have "
-            "(--metric)",
-            GateCode.NOT_POOLABLE,
+        GateCode.NOT_POOLABLE: _ending_with(_EACH, GateCode.NOT_POOLABLE),
+        GateCode.SCORES_OUTWEIGH: _ending_with(_EACH, GateCode.SCORES_OUTWEIGH),
+        GateCode.POOL_INCOMPLETE: (
+            "{missing} cannot be judged, and a pool without it would be another gate",
+            _CHOOSE,
+        ),
+        GateCode.TASK_TWICE_IN_POOL: (
+            "{task} is in several of the groups, and a pool counts each task once",
+            _CHOOSE,
         ),
         GateCode.FAR_ABOVE_BASELINE: _ending_with(
             "if it was trained further, use --allow-better", GateCode.FAR_ABOVE_BASELINE
         ),
         GateCode.TOKENS_COUNTED_UNLIKE: _ending_with(_ALIKE, GateCode.TOKENS_COUNTED_UNLIKE),
+        GateCode.JUDGED_AS_RERUN: "{cause}: judged as a rerun, declared by --allow-rerun",
+        TaskCode.OTHER_METRIC_COMPARED: (
+            "{task}: the direction of {first} is unknown, so {metric} is compared instead"
+        ),
         GateCode.RECORD_AGAIN: _ALIKE,
         GateCode.RECORD_AGAIN_OR_FEWER: f"{_ALIKE}, or with --limit {{limit}}",
     }

@@ -160,13 +160,9 @@ _JUDGING: Table = {
         "name one with --metric; results_*.json beside a log say which is the task's own",
     ),
     CommandCode.METRIC_NOT_JUDGED: "{metric} of {task} cannot be judged",
-    CommandCode.TOO_FEW_TO_POOL: (
-        "there are fewer than two tasks to judge together",
-        "leave --pooled out",
-    ),
-    CommandCode.POOL_INCOMPLETE: (
-        "{tasks} cannot be judged, and a pool without it would be another gate",
-        _CHOOSE,
+    CommandCode.NOTHING_TO_POOL: (
+        "there is no task whose scores can be judged together",
+        "name another metric with --metric, or leave --min-retention out",
     ),
     CommandCode.TOTALS_NOT_POOLED: (
         "the tasks cannot be pooled: one of them has no number of items, or no share of right "
@@ -200,7 +196,6 @@ _SUSPICIONS: Table = {
     CommandCode.SAME_LIKELIHOODS: (
         "all log-likelihoods of {task} are the baseline's to the last bit"
     ),
-    CommandCode.SAME_TEXTS: "{answers} to {task} are the baseline's to the letter",
     CommandCode.SAME_RUN: "{task} is one and the same run on both sides",
     CommandCode.SAME_EVALUATION: (
         "{task} is one and the same evaluation on both sides, written at the same moment"
@@ -209,7 +204,6 @@ _SUSPICIONS: Table = {
         "no score of {task} changed, and both read their answers from one --use_cache, which "
         "knows questions and no models"
     ),
-    CommandCode.DECLARED_RERUN: "{cause}: judged as a rerun, declared by --allow-rerun",
     CommandCode.IDENTICAL_CANDIDATES: (
         "{first} and {second} gave identical answers on {tasks}: they may be one model under two "
         "names"
@@ -250,9 +244,6 @@ _NOTES: Table = {
     ),
     CommandCode.OTHER_METRIC_MOVES_AWAY: (
         "{label}: {metric} of {task} goes the other way, {baseline:.3f} -> {quantized:.3f}"
-    ),
-    CommandCode.OTHER_METRIC_COMPARED: (
-        "{task}: the direction of {first} is unknown, so {metric} is compared instead"
     ),
     CommandCode.PERPLEXITY_LISTED: (
         "{task}: {metric} is listed and not judged: a share of a perplexity says little; name "

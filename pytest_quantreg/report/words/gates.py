@@ -168,8 +168,8 @@ WORDS: Table = {
         "another gate",
         "let the test measure all of its tasks",
     ),
-    GateCode.POOL_WITHOUT_REFUSED: (
-        "{refused} was refused, and a pool without it would be another gate",
+    GateCode.POOL_INCOMPLETE: (
+        "{missing} was refused, and a pool without it would be another gate",
         "mend what was refused first",
     ),
     GateCode.UNNAMED_MEASUREMENT: "a measurement",

@@ -135,6 +135,10 @@ WORDS: Table = {
     TaskCode.TASK_WITHOUT_METRICS: "task {task!r} names no metric in its file",
     TaskCode.NO_SUCH_METRIC: ("task {task!r} has no metric {metric!r}", "its metrics: {metrics}"),
     TaskCode.UNKNOWN_DIRECTION: _unknown_direction,
+    TaskCode.OTHER_METRIC_COMPARED: (
+        "{task}: the direction of {first} is unknown (no higher_is_better in the task's YAML), so "
+        "{metric} is compared instead"
+    ),
     TaskCode.SCORES_NOT_FINITE: (
         "{metric} is not a finite number on {bad} of {items} items (beyond {largest:g} counts as "
         "infinite)",
